@@ -1,0 +1,1 @@
+"""A fold-based ensemble for Kaggle's Digit Recognizer; `python -m competition --help` begins."""

@@ -1,0 +1,49 @@
+"""Files and folders that are complete or absent, whenever the process is killed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTIAL = ".partial-"
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary sibling that takes the place of `path` when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial_sibling(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty temporary sibling that takes the place of `path` when the block succeeds.
+
+    A folder that stands at `path` is removed only after the new one is complete.
+    """
+    partial = _partial_sibling(path)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            path.rename(partial / ".replaced")
+        partial.rename(path)
+        shutil.rmtree(path / ".replaced", ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Removes what killed processes left half-written anywhere below `folder`."""
+    for partial in folder.rglob(f"*{PARTIAL}*"):
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+
+
+def _partial_sibling(path: Path) -> Path:
+    return path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")

@@ -1,0 +1,53 @@
+"""Names of YAML files and the functions behind them. Nothing is imported until it is resolved.
+
+Adding an architecture or a policy is a function in its file and a line here.
+"""
+
+import ast
+import importlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+ARCHITECTURES = {
+    "plain": "competition.models.plain:plain",
+    "residual": "competition.models.residual:residual",
+    "large_kernel": "competition.models.large_kernel:large_kernel",
+}
+
+AUGMENTATIONS = {
+    "none": "competition.data.augmentation:none",
+    "affine": "competition.data.augmentation:affine",
+    "affine_elastic": "competition.data.augmentation:affine_elastic",
+}
+
+ENSEMBLE_METHODS = {
+    "mean": "competition.ensemble.averages:mean",
+}
+
+
+def resolve(location: str):
+    """Returns the function at `"module:function"`, importing its module."""
+    module, function = location.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+@lru_cache
+def parameters(location: str) -> dict[str, tuple[str, object]]:
+    """Returns the keyword parameters of the function at `"module:function"`, without importing it.
+
+    The signature is read from the source, so that a configuration can be checked before, and
+    without, the seconds that importing Keras takes.
+
+    Returns:
+        For each parameter that has a default: its annotation as text, and the default.
+    """
+    module, function = location.split(":")
+    source = Path(importlib.util.find_spec(module).origin).read_text()
+    definitions = (n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef))
+    arguments = next(d.args for d in definitions if d.name == function)
+    with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]
+    return {
+        argument.arg: (ast.unparse(argument.annotation), ast.literal_eval(default))
+        for argument, default in zip(with_default, arguments.defaults, strict=True)
+    }

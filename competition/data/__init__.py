@@ -1,0 +1,1 @@
+"""Where digits come from, how they are split, and how they are varied."""

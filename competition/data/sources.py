@@ -1,0 +1,148 @@
+"""Reading digits from the competition's CSV files, strictly, and keeping them in a cache."""
+
+import csv
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from competition import paths
+from competition.atomic import atomic_file
+from competition.digits import CLASSES, SIDE, DataSet, Digits
+from competition.errors import UserError
+
+PIXELS = [f"pixel{number}" for number in range(SIDE * SIDE)]
+LABEL = "label"
+
+# Raised by hand when this module reads the same file differently: every cache is then made again.
+READER_VERSION = 1
+
+
+def load_data_set(name: str) -> DataSet:
+    """Reads `input/<name>/train.csv` and `test.csv`, from their caches where those are current.
+
+    Raises:
+        UserError: when a file is missing or breaks the competition's format.
+    """
+    train, test = paths.train_csv(name), paths.test_csv(name)
+    missing = [str(file) for file in (train, test) if not file.exists()]
+    if missing:
+        raise UserError(
+            f"the data set '{name}' is not here: no {' and no '.join(missing)}; `make download` "
+            "fetches it, for the CONFIG that you use (ZIP=path takes an archive at hand)"
+        )
+    return DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
+
+
+def read_cached(path: Path, labelled: bool) -> Digits:
+    """Reads a CSV file through a cache beside it, which holds the same digits as arrays.
+
+    The cache belongs to the file's size and time of change; a damaged or older one is replaced.
+    """
+    status = path.stat()
+    stamp = np.array([READER_VERSION, status.st_size, status.st_mtime_ns])
+    cached = _read_cache(paths.cache_file(path), stamp)
+    if cached is not None:
+        return cached
+    digits = read_csv(path, labelled)
+    arrays = {"ids": digits.ids, "images": digits.images}
+    if labelled:
+        arrays["labels"] = digits.labels
+    with atomic_file(paths.cache_file(path)) as partial, partial.open("wb") as file:
+        np.savez(file, stamp=stamp, **arrays)
+    return digits
+
+
+def _read_cache(path: Path, stamp: np.ndarray) -> Digits | None:
+    """Returns None where there is no cache of this stamp; the zip's CRC tells a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not np.array_equal(arrays["stamp"], stamp):
+                return None
+            return Digits(arrays["ids"], arrays["images"], arrays.get("labels"))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, UserError):
+        return None
+
+
+def read_csv(path: Path, labelled: bool) -> Digits:
+    """Reads one of the competition's CSV files; ids are its row numbers, from 1.
+
+    Args:
+        path: the file, with a header line.
+        labelled: whether a column `label` comes before `pixel0` … `pixel783`.
+
+    Raises:
+        UserError: naming file, row and column of the first value that is not an integer from 0
+            to 255 (a label: 0 to 9), a missing column or value, or a row without any ink.
+    """
+    columns = [LABEL, *PIXELS] if labelled else PIXELS
+    _check_header(path, columns)
+    table = _parse(path, columns)
+    images = table[:, -len(PIXELS) :].reshape(-1, SIDE, SIDE)
+    if not len(images):
+        raise UserError(f"{path} has a header but no rows")
+    _require(path, images.any(axis=(1, 2)), "has no ink at all: every pixel is 0")
+    labels = np.ascontiguousarray(table[:, 0]) if labelled else None
+    if labels is not None:
+        _require(path, labels < CLASSES, f"column {LABEL}: a label is an integer from 0 to 9")
+    ids = np.arange(1, len(images) + 1, dtype=np.int32)
+    return Digits(ids, np.ascontiguousarray(images), labels)
+
+
+def _check_header(path: Path, expected: list[str]) -> None:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        found = next(csv.reader(file), [])
+    if found == expected:
+        return
+    if len(found) != len(expected):
+        problem = f"has {len(found)} columns"
+    else:
+        position = next(i for i, name in enumerate(found) if name != expected[i])
+        problem = f"has '{found[position]}' as column {position + 1}, not '{expected[position]}'"
+    raise UserError(
+        f"{path} {problem}; expected are {len(expected)} columns in the competition's order: "
+        f"{', '.join(expected[:2])} … {expected[-1]}"
+    )
+
+
+def _parse(path: Path, columns: list[str]) -> np.ndarray:
+    """Returns the table as uint8 `[rows, columns]`."""
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    types = dict.fromkeys(columns, pyarrow.uint8())
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            # An empty line is a missing row; skipped, it would shift the ids of all that follow.
+            parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
+            convert_options=arrow_csv.ConvertOptions(column_types=types, null_values=[]),
+        )
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(_first_bad_cell(path, columns) or f"{path}: {error}") from None
+    matrix = np.empty((table.num_rows, len(columns)), np.uint8)
+    for position in range(len(columns)):
+        matrix[:, position] = table.column(position).to_numpy()
+    return matrix
+
+
+def _first_bad_cell(path: Path, columns: list[str]) -> str | None:
+    """Says where the first value stands that is no integer from 0 to 255; slow, for errors."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = csv.reader(file)
+        next(rows)
+        for number, row in enumerate(rows, start=1):
+            where = f"{path}, row {number} (line {number + 1})"
+            if len(row) != len(columns):
+                return f"{where} has {len(row)} values, expected are {len(columns)}"
+            for column, cell in zip(columns, row, strict=True):
+                if not (cell.isascii() and cell.isdigit() and int(cell) <= 255):
+                    value = f"'{cell}' is not an integer" if cell else "the value is missing; expected is one"
+                    return f"{where}, column {column}: {value} from 0 to 255"
+    return None
+
+
+def _require(path: Path, good: np.ndarray, problem: str) -> None:
+    if not good.all():
+        number = int(np.argmin(good)) + 1
+        raise UserError(f"{path}, row {number} (line {number + 1}) {problem}")

@@ -1,0 +1,92 @@
+"""The contract before training: digits with ids, and with labels where they are known."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from competition.errors import UserError
+
+SIDE = 28
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Handwritten digits.
+
+    Attributes:
+        ids: int32 `[n]`, each once; the competition counts rows from 1, train and test each.
+        images: uint8 `[n, 28, 28]`, ink is bright on black.
+        labels: uint8 `[n]`, 0 to 9, or None where they are not known.
+
+    Raises:
+        UserError: when the arrays disagree with this description.
+    """
+
+    ids: np.ndarray
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self):
+        count = len(self.ids)
+        if self.images.shape != (count, SIDE, SIDE) or self.images.dtype != np.uint8:
+            raise UserError(
+                f"digits need uint8 images of shape ({count}, {SIDE}, {SIDE}), "
+                f"not {self.images.dtype} of shape {self.images.shape}"
+            )
+        if self.labels is not None and (
+            self.labels.shape != (count,) or self.labels.max(initial=0) >= CLASSES
+        ):
+            raise UserError(f"digits need one label from 0 to 9 for each of the {count} images")
+        require_unique(self.ids, "digits")
+
+    def __len__(self):
+        return len(self.ids)
+
+    def labels_of(self, ids: np.ndarray) -> np.ndarray:
+        """Returns the labels of these ids, uint8, in their order.
+
+        Raises:
+            UserError: when an id is not among the digits.
+        """
+        return self.labels[positions(self.ids, ids)]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The labelled and the unlabelled digits of one competition, by the name of their folder."""
+
+    name: str
+    train: Digits
+    test: Digits
+
+    def fingerprint(self) -> str:
+        """Returns a SHA-256 over everything in the data set, as 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for digits in (self.train, self.test):
+            for array in (digits.ids, digits.images, digits.labels):
+                digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Returns where each wanted id stands among `ids`, int `[len(wanted)]`.
+
+    Raises:
+        UserError: naming the first id that is not there.
+    """
+    order = np.argsort(ids)
+    rows = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)]
+    missing = np.flatnonzero(ids[rows] != wanted)
+    if len(missing):
+        raise UserError(f"{len(missing)} ids are not there, the first is {wanted[missing[0]]}")
+    return rows
+
+
+def require_unique(ids: np.ndarray, what: str) -> None:
+    """Raises UserError naming the first ids that `what` holds more than once."""
+    values, counts = np.unique(ids, return_counts=True)
+    if len(values) != len(ids):
+        repeated = ", ".join(str(value) for value in values[counts > 1][:5])
+        raise UserError(f"{what}: each id is expected once, but these come again: {repeated}")

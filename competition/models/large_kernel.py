@@ -1,0 +1,31 @@
+"""Few layers of large kernels, without padding and without pooling."""
+
+from keras import layers
+
+from competition.models.layers import (
+    batch_normalization,
+    classifier,
+    convolution_block,
+    standardised_images,
+)
+
+
+def large_kernel(width: int = 16, kernel_size: int = 7):
+    """The idea of An, Lee, Park, Yang and So, "An Ensemble of Simple Convolutional Neural
+    Network Models for MNIST Digit Recognition" (arXiv:2008.10400), made narrow.
+
+    Unpadded convolutions shrink the image step by step until no other one fits; the channels
+    grow by `width` at each. The paper's 7x7 net begins at 48.
+
+    Args:
+        width: filters of the first convolution, and what each further one adds.
+        kernel_size: height and width of every kernel, from 2 to 28 pixels.
+
+    Returns:
+        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
+    """
+    images, features = standardised_images()
+    for layer in range(1, 1 + 27 // (kernel_size - 1)):
+        features = convolution_block(features, layer * width, kernel_size, padding="valid")
+    features = batch_normalization(layers.Flatten()(features))
+    return classifier(images, features, "large_kernel")

@@ -1,0 +1,93 @@
+"""The one owner of every file name under `input/`, `output/` and `submissions/`.
+
+All paths are relative to the working folder, which is the root of a checkout.
+"""
+
+from pathlib import Path
+
+INPUT = Path("input")
+OUTPUT = Path("output")
+SUBMISSIONS = Path("submissions")
+
+# Members of a finished job's folder.
+MANIFEST = "manifest.json"
+HISTORY = "history.csv"
+PROBABILITIES = "probabilities.npz"
+MODEL = "model.keras"
+
+
+def data_folder(data_set: str) -> Path:
+    return INPUT / data_set
+
+
+def train_csv(data_set: str) -> Path:
+    return data_folder(data_set) / "train.csv"
+
+
+def test_csv(data_set: str) -> Path:
+    return data_folder(data_set) / "test.csv"
+
+
+def sample_submission_csv(data_set: str) -> Path:
+    return data_folder(data_set) / "sample_submission.csv"
+
+
+def cache_folder(data_set: str) -> Path:
+    return data_folder(data_set) / "cache"
+
+
+def cache_file(csv: Path) -> Path:
+    return csv.parent / "cache" / f"{csv.stem}.npz"
+
+
+def pools_folder() -> Path:
+    return OUTPUT / "pools"
+
+
+def pool_folder(identity: str) -> Path:
+    return pools_folder() / identity
+
+
+def output_folder(config_name: str) -> Path:
+    return OUTPUT / config_name
+
+
+def resolved_config_file(config_name: str) -> Path:
+    return output_folder(config_name) / "config.yaml"
+
+
+def folds_file(config_name: str, count: int, seed: int, data_fingerprint: str) -> Path:
+    name = f"folds{count}-seed{seed}-{data_fingerprint[:8]}.csv"
+    return output_folder(config_name) / name
+
+
+def lock_file(config_name: str) -> Path:
+    return output_folder(config_name) / ".training.lock"
+
+
+def jobs_folder(config_name: str) -> Path:
+    return output_folder(config_name) / "jobs"
+
+
+def job_folder(config_name: str, variant: str, seed: int, split: str) -> Path:
+    return jobs_folder(config_name) / variant / f"seed{seed}" / split
+
+
+def ensemble_folder(config_name: str) -> Path:
+    return output_folder(config_name) / "ensemble"
+
+
+def gallery_folder(config_name: str) -> Path:
+    return output_folder(config_name) / "gallery"
+
+
+def report_folder(config_name: str) -> Path:
+    return output_folder(config_name) / "report"
+
+
+def submission_csv(config_name: str) -> Path:
+    return SUBMISSIONS / f"{config_name}.csv"
+
+
+def provenance_json(submission: Path) -> Path:
+    return submission.with_suffix(".json")

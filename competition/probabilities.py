@@ -1,0 +1,80 @@
+"""The contract after training: ten class probabilities an id, aligned by id, never by row luck."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from competition.digits import CLASSES, positions, require_unique
+from competition.errors import UserError
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """Class probabilities of some rows.
+
+    Attributes:
+        ids: int32 `[n]`, each once.
+        values: float32 `[n, 10]`, from 0 to 1, each row's sum is 1.
+
+    Raises:
+        UserError: when the arrays disagree with this description.
+    """
+
+    ids: np.ndarray
+    values: np.ndarray
+
+    def __post_init__(self):
+        if self.values.shape != (len(self.ids), CLASSES):
+            raise UserError(
+                f"probabilities need the shape ({len(self.ids)}, {CLASSES}), "
+                f"not {self.values.shape}"
+            )
+        if not np.allclose(self.values.sum(axis=1), 1, atol=1e-3) or self.values.min() < 0:
+            raise UserError("probabilities must be at least 0, finite, and sum to 1 in each row")
+        require_unique(self.ids, "probabilities")
+
+    def predictions(self) -> np.ndarray:
+        """Returns the likeliest class of each row, uint8 `[n]`."""
+        return self.values.argmax(axis=1).astype(np.uint8)
+
+    def aligned_to(self, ids: np.ndarray) -> "Probabilities":
+        """Returns the rows of `ids`, in that order.
+
+        Raises:
+            UserError: when one of the ids has no probabilities.
+        """
+        return Probabilities(np.asarray(ids), self.values[positions(self.ids, ids)])
+
+
+def concatenate(parts: list[Probabilities]) -> Probabilities:
+    """Joins parts with different ids, as the folds of one member are."""
+    ids = np.concatenate([part.ids for part in parts])
+    return Probabilities(ids, np.concatenate([part.values for part in parts]))
+
+
+def write_probabilities(path: Path, **named: Probabilities) -> None:
+    """Writes named Probabilities to one compressed file, as float16 to keep it small."""
+    arrays = {}
+    for name, probabilities in named.items():
+        arrays[f"{name}_ids"] = probabilities.ids.astype(np.int32)
+        arrays[name] = probabilities.values.astype(np.float16)
+    np.savez_compressed(path, **arrays)
+
+
+def read_probabilities(path: Path, name: str) -> Probabilities:
+    """Reads what `write_probabilities` wrote under `name`; rows are made to sum to 1 again.
+
+    Raises:
+        UserError: when the file is missing, damaged or holds no such name.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            ids, values = arrays[f"{name}_ids"], arrays[name].astype(np.float32)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(
+            f"{path} holds no readable '{name}' probabilities ({error}); "
+            "remove its folder and train that job again"
+        ) from error
+    return Probabilities(ids, values / values.sum(axis=1, keepdims=True))

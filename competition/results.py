@@ -1,0 +1,169 @@
+"""A job's result on disk: complete or absent, and known by a hash of what made it."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from competition import paths
+from competition.atomic import atomic_folder
+from competition.config import RECIPE_VERSION, Variant
+from competition.errors import UserError
+from competition.probabilities import Probabilities, read_probabilities, write_probabilities
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a variant, a seed, and the split whose rows are held out."""
+
+    config: str
+    variant: str
+    seed: int
+    split: str
+
+    def folder(self) -> Path:
+        return paths.job_folder(self.config, self.variant, self.seed, self.split)
+
+    def __str__(self) -> str:
+        return f"{self.variant} seed{self.seed} {self.split}"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is there of some jobs.
+
+    Attributes:
+        done: jobs with a result that fits.
+        missing: jobs without a result.
+        stale: jobs whose result was made otherwise, each with what differs.
+    """
+
+    done: list[Job] = field(default_factory=list)
+    missing: list[Job] = field(default_factory=list)
+    stale: dict[Job, str] = field(default_factory=dict)
+
+    def to_do(self) -> list[Job]:
+        """Returns the jobs that are yet to be trained."""
+        return [*self.missing, *self.stale]
+
+
+def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str, Any]:
+    """Returns what identifies a job's result, as JSON values.
+
+    Args:
+        variant: the variant's settings.
+        job: which seed and split of it.
+        data: the data set's fingerprint.
+        folds: the fold assignment's fingerprint.
+    """
+    return {
+        "recipe_version": RECIPE_VERSION,
+        "variant": variant.identity(),
+        "seed": job.seed,
+        "split": job.split,
+        "data": data,
+        "folds": folds,
+    }
+
+
+def identity_hash(identity: dict[str, Any]) -> str:
+    """Returns a SHA-256 of JSON values, as 64 hexadecimal digits; the order of keys is no part."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def survey(identities: dict[Job, dict[str, Any]]) -> Survey:
+    """Compares each job's identity with the manifest of its result, if there is one."""
+    found = Survey()
+    for job, identity in identities.items():
+        if not (job.folder() / paths.MANIFEST).exists():
+            found.missing.append(job)
+            continue
+        manifest = read_manifest(job)
+        if manifest["identity_hash"] == identity_hash(identity):
+            found.done.append(job)
+        else:
+            found.stale[job] = "; ".join(_differences(manifest["identity"], identity))
+    return found
+
+
+def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
+    """Raises UserError naming every job whose result is missing or stale."""
+    found = survey(identities)
+    lines = [f"  {job}: not trained yet" for job in found.missing]
+    lines += [f"  {job}: trained otherwise ({difference})" for job, difference in found.stale.items()]
+    if lines:
+        raise UserError(
+            f"{len(lines)} of {len(identities)} jobs have no result that fits the configuration; "
+            "`make train-folds` trains them:\n" + "\n".join(lines)
+        )
+
+
+def write_result(
+    job: Job,
+    manifest: dict[str, Any],
+    history: list[dict[str, float]],
+    predictions: dict[str, Probabilities],
+    save_model: Callable[[Path], None],
+) -> None:
+    """Writes a job's folder at once; killed at any moment, it leaves none or a complete one.
+
+    Args:
+        job: the job.
+        manifest: JSON values, among them `identity`; its hash is added.
+        history: one row an epoch, all with the same keys.
+        predictions: Probabilities by name (`out_of_fold`, `test`).
+        save_model: writes the model to the path that it is given.
+    """
+    full = {"identity_hash": identity_hash(manifest["identity"]), **manifest}
+    with atomic_folder(job.folder()) as folder:
+        with (folder / paths.HISTORY).open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(history)
+        write_probabilities(folder / paths.PROBABILITIES, **predictions)
+        save_model(folder / paths.MODEL)
+        (folder / paths.MANIFEST).write_text(json.dumps(full, indent=2) + "\n")
+
+
+def read_manifest(job: Job) -> dict[str, Any]:
+    """Reads a finished job's manifest.
+
+    Raises:
+        UserError: when it is damaged.
+    """
+    path = job.folder() / paths.MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+        if not {"identity", "identity_hash"} <= manifest.keys():
+            raise ValueError("it has no identity")
+        return manifest
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}); remove its folder, and `make train-folds` makes it again"
+        ) from None
+
+
+def read_predictions(job: Job, name: str) -> Probabilities:
+    """Reads `out_of_fold` or `test` probabilities of a finished job."""
+    return read_probabilities(job.folder() / paths.PROBABILITIES, name)
+
+
+def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Names the values that differ; one that is absent had the default."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key, "default"), new.get(key, "default")
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += _differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {_short(before)} → {_short(after)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    """Shortens fingerprints, of which the first digits are enough to tell them apart."""
+    text = str(value)
+    return text if len(text) < 64 else text[:8]

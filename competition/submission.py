@@ -1,0 +1,87 @@
+"""The competition's CSV: written, and read back before anything else may use it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from competition import paths
+from competition.atomic import atomic_file
+from competition.digits import CLASSES, require_unique
+from competition.errors import UserError
+
+HEADER = ["ImageId", "Label"]
+
+
+def write_rows(path: Path, ids: np.ndarray, labels: np.ndarray) -> None:
+    """Writes `ImageId,Label` lines in the competition's format."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows(zip(ids.tolist(), labels.tolist(), strict=True))
+
+
+def write_submission(
+    path: Path, ids: np.ndarray, labels: np.ndarray, provenance: dict, sample: Path
+) -> None:
+    """Writes a submission that is known to be what Kaggle expects, and its provenance beside it.
+
+    Args:
+        path: where the CSV goes; the provenance takes the same name with `.json`.
+        ids: int `[n]`, the test rows.
+        labels: uint8 `[n]`, the predicted classes.
+        provenance: where the predictions come from, as JSON values.
+        sample: the data set's `sample_submission.csv`.
+
+    Raises:
+        UserError: when the file as written does not fit the sample; nothing is left of it.
+    """
+    with atomic_file(path) as partial:
+        write_rows(partial, ids, labels)
+        check_submission(partial, sample)
+        with atomic_file(paths.provenance_json(path)) as beside:
+            beside.write_text(json.dumps(provenance, indent=2) + "\n")
+
+
+def check_submission(path: Path, sample: Path) -> None:
+    """Checks header, row count, ids and labels of a submission against the data set's sample.
+
+    Raises:
+        UserError: naming the first thing that Kaggle would refuse.
+    """
+    ids, labels = _read_rows(path)
+    expected, _ = _read_rows(sample)
+    if len(ids) != len(expected):
+        raise UserError(
+            f"{path} has {len(ids):,} rows, but {sample} asks for {len(expected):,}: "
+            "was it made from another data set?"
+        )
+    require_unique(ids, str(path))
+    unknown = np.setdiff1d(ids, expected)
+    if len(unknown):
+        raise UserError(f"{path} has an ImageId {unknown[0]} that {sample} does not have")
+    bad = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+    if len(bad):
+        raise UserError(
+            f"{path}: ImageId {ids[bad[0]]} has the label {labels[bad[0]]}, expected is 0 to 9"
+        )
+
+
+def _read_rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ids and labels, int64 `[n]` each."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        if header != HEADER:
+            raise ValueError(f"the header is {','.join(header)}")
+        table = np.array([[int(cell) for cell in row] for row in rows], np.int64)
+        ids, labels = table.reshape(len(rows), len(HEADER)).T
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; `make ensemble` writes submissions") from None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is no submission: {error}; expected are the header {','.join(HEADER)} and "
+            "two integers a line"
+        ) from None
+    return ids, labels

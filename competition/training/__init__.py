@@ -1,0 +1,1 @@
+"""From digits and a variant to a trained member of the ensemble."""

@@ -1,0 +1,159 @@
+"""Training one variant on one fold: everything that happens between its digits and its model."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from competition.config import Variant
+from competition.data.pool import Pool
+from competition.digits import CLASSES, Digits
+from competition.errors import UserError
+from competition.training.runtime import use_precision
+from competition.training.schedule import learning_rate_schedule
+
+PREDICTION_BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one training learns from, and what it is watched on but never chosen by.
+
+    Attributes:
+        digits: all labelled digits.
+        training_rows: int `[n]`, positions to learn from.
+        validation_rows: int `[m]`, positions held out.
+        pool: the augmented epochs of these digits.
+        number: of the fold, from 0; part of the random seed.
+    """
+
+    digits: Digits
+    training_rows: np.ndarray
+    validation_rows: np.ndarray
+    pool: Pool
+    number: int
+
+    def steps(self, variant: Variant) -> int:
+        """Returns the steps of one epoch; rows that fill no batch wait for another epoch."""
+        return max(1, len(self.training_rows) // variant.batch_size)
+
+
+def train_one_fold(
+    variant: Variant, fold: Fold, seed: int, on_step: Callable[[int], None] = lambda step: None
+):
+    """Trains a variant from scratch; the last epoch is the one that counts.
+
+    Args:
+        variant: architecture and training settings.
+        fold: the rows.
+        seed: the member's seed; with the fold's number it fixes weights, order and dropout.
+        on_step: is called after each optimiser step with the number of steps done.
+
+    Returns:
+        The Keras model, and its history: one dict an epoch with `epoch`, `loss`, `accuracy`,
+        `learning_rate`, `validation_loss` and `validation_accuracy` (the last two are empty
+        in epochs that were not validated).
+
+    Raises:
+        UserError: when the loss is no longer a number.
+    """
+    import keras
+
+    use_precision(variant.precision)
+    keras.utils.set_random_seed(_random_seed(seed, fold.number))
+    model = compiled_model(variant, fold.steps(variant) * variant.epochs)
+    watcher = keras.callbacks.LambdaCallback(on_train_batch_end=_step_counter(on_step))
+    history = []
+    for epoch in range(variant.epochs):
+        rows = _shuffled_rows(fold, variant, seed, epoch)
+        trained = _train_epoch(model, variant, fold, rows, epoch, watcher)
+        history.append(trained | _validate(model, variant, fold, epoch))
+    return model, history
+
+
+def compiled_model(variant: Variant, steps: int):
+    """Returns the variant's model with its loss, and an optimiser for a training of `steps`."""
+    import keras
+
+    model = variant.architecture.function()()
+    model.compile(
+        keras.optimizers.AdamW(
+            learning_rate_schedule(variant, steps), weight_decay=variant.weight_decay
+        ),
+        keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=variant.label_smoothing
+        ),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def predict(model, images: np.ndarray) -> np.ndarray:
+    """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`."""
+    from scipy.special import softmax
+
+    logits = model.predict(images[..., None], batch_size=PREDICTION_BATCH_SIZE, verbose=0)
+    return softmax(logits.astype(np.float32), axis=1)
+
+
+def _train_epoch(
+    model, variant: Variant, fold: Fold, rows: np.ndarray, epoch: int, watcher
+) -> dict[str, float]:
+    """Returns the epoch's point of the training curve."""
+    record = model.fit(
+        fold.pool.epoch(epoch, fold.digits)[rows][..., None],
+        one_hot(fold.digits.labels[rows]),
+        batch_size=min(variant.batch_size, len(rows)),
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[watcher],
+    ).history
+    row = {
+        "epoch": epoch + 1,
+        "loss": record["loss"][0],
+        "accuracy": record["accuracy"][0],
+        "learning_rate": float(model.optimizer.learning_rate),
+    }
+    if not math.isfinite(row["loss"]):
+        raise UserError(
+            f"the loss is no longer a number in epoch {epoch + 1}, at a learning rate of "
+            f"{row['learning_rate']:.2g}; try a smaller learning_rate or a longer warm_up"
+        )
+    return row
+
+
+def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, float | str]:
+    """Returns a point of the validation curve, which nothing is chosen by."""
+    is_last = epoch + 1 == variant.epochs
+    if (epoch + 1) % variant.validate_every and not is_last:
+        return {"validation_loss": "", "validation_accuracy": ""}
+    loss, accuracy = model.evaluate(
+        fold.digits.images[fold.validation_rows][..., None],
+        one_hot(fold.digits.labels[fold.validation_rows]),
+        batch_size=PREDICTION_BATCH_SIZE,
+        verbose=0,
+    )
+    return {"validation_loss": loss, "validation_accuracy": accuracy}
+
+
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    """Returns labels `[n]` as float32 `[n, 10]`."""
+    return np.eye(CLASSES, dtype=np.float32)[labels]
+
+
+def _shuffled_rows(fold: Fold, variant: Variant, seed: int, epoch: int) -> np.ndarray:
+    """Returns the training rows in this epoch's order, as many as fill whole batches."""
+    order = np.random.default_rng([seed, fold.number, epoch]).permutation(fold.training_rows)
+    return order[: fold.steps(variant) * variant.batch_size]
+
+
+def _random_seed(seed: int, fold_number: int) -> int:
+    return int(np.random.SeedSequence([seed, fold_number]).generate_state(1)[0])
+
+
+def _step_counter(on_step: Callable[[int], None]) -> Callable:
+    steps = iter(range(1, 2**62))
+    return lambda batch, logs: on_step(next(steps))

@@ -1,0 +1,68 @@
+"""How Keras starts on this machine: quiet, with so many threads, in the best precision it has."""
+
+import os
+from pathlib import Path
+
+# Processors that multiply bfloat16 in hardware; without these flags it is slower than float32.
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+def start_keras(threads: int) -> None:
+    """Imports Keras without its start-up messages and limits TensorFlow's threads.
+
+    Threads can only be set before TensorFlow's first operation, so this comes first thing in a
+    process; a later call with the same number does nothing.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def use_precision(setting: str) -> str:
+    """Sets the precision of all layers that are made from now on.
+
+    Args:
+        setting: `float32`, `bfloat16` (computes in bfloat16, keeps weights in float32) or `auto`.
+
+    Returns:
+        The one that is used, `float32` or `bfloat16`.
+    """
+    import keras
+
+    chosen = best_precision() if setting == "auto" else setting
+    keras.config.set_dtype_policy("mixed_bfloat16" if chosen == "bfloat16" else "float32")
+    return chosen
+
+
+def best_precision() -> str:
+    """Returns `bfloat16` where the processor multiplies it in hardware, else `float32`."""
+    return "bfloat16" if BFLOAT16_FLAGS & _processor_flags() else "float32"
+
+
+def machine_name() -> str:
+    """Returns the processor's name and the cores that this process may use."""
+    return f"{_processor_field('model name') or 'unknown processor'}, {core_count()} cores"
+
+
+def core_count() -> int:
+    """Returns how many cores this process may use, containers' limits counted in."""
+    import joblib
+
+    return joblib.cpu_count()
+
+
+def _processor_flags() -> set[str]:
+    return set(_processor_field("flags").split())
+
+
+def _processor_field(name: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

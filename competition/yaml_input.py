@@ -1,0 +1,87 @@
+"""Reading YAML strictly, and changing single values of it: `key=value` as on the command line."""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from competition.errors import UserError
+
+
+def read_yaml(path: Path) -> dict:
+    """Reads a YAML mapping; an empty file is an empty one.
+
+    Raises:
+        UserError: when the file is missing (naming the nearest one), unreadable, not YAML, holds
+            a key twice, or holds something other than `key: value` lines.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        others = [str(other) for other in sorted(path.parent.glob("*.yaml"))]
+        hint = nearest(str(path), others) or f"; there are: {', '.join(others) or 'none'}"
+        raise UserError(f"there is no configuration {path}{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a text file: {error}") from None
+    raw = _parse_yaml(text, str(path)) or {}
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} must hold 'key: value' lines, not a {type(raw).__name__}")
+    return raw
+
+
+def apply_override(raw: dict, override: str) -> None:
+    """Sets one value of nested mappings, as `folds.count=3` or `variants.plain.epochs=2`.
+
+    Raises:
+        UserError: when the override is not of the form key=value, or the value is not YAML.
+    """
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise UserError(f"the override '{override}' must look like key=value, as folds.count=3")
+    *parents, last = key.split(".")
+    section = raw
+    for parent in parents:
+        if isinstance(section.get(parent), str):  # `architecture: plain` becomes a mapping
+            section[parent] = {"name": section[parent]}
+        elif not isinstance(section.get(parent), dict):
+            section[parent] = {}
+        section = section[parent]
+    section[last] = _parse_yaml(value, f"the override '{override}'")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Returns the end of an error message: the name that was probably meant, or all there are."""
+    close = get_close_matches(name, list(names), n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there are: {', '.join(names)}" if names else ""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, of which the usual loader drops the first."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        repeated = {str(key) for key in keys if keys.count(key) > 1}
+        if repeated:
+            raise yaml.MarkedYAMLError(
+                problem=f"key given twice: {', '.join(sorted(repeated))}",
+                problem_mark=node.start_mark,
+            )
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1, which PyYAML speaks, takes 3e-3 for text, as it has no point; YAML 1.2 mended that.
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506, it derives from SafeLoader
+    except (yaml.YAMLError, TypeError) as error:
+        raise UserError(f"{source} is not valid YAML: {error}") from None
