@@ -85,6 +85,10 @@ def report_folder(config_name: str) -> Path:
     return output_folder(config_name) / "report"
 
 
+def results_markdown(config_name: str) -> Path:
+    return report_folder(config_name) / "results.md"
+
+
 def submission_csv(config_name: str) -> Path:
     return SUBMISSIONS / f"{config_name}.csv"
 

@@ -44,23 +44,36 @@ def write_submission(
             beside.write_text(json.dumps(provenance, indent=2) + "\n")
 
 
+def read_message(path: Path) -> str:
+    """Returns what a submission's provenance says of it in a line; without one, its name."""
+    try:
+        return json.loads(paths.provenance_json(path).read_text())["message"]
+    except (OSError, ValueError, KeyError):
+        return path.stem
+
+
 def check_submission(path: Path, sample: Path) -> None:
     """Checks header, row count, ids and labels of a submission against the data set's sample.
 
     Raises:
         UserError: naming the first thing that Kaggle would refuse.
     """
-    ids, labels = _read_rows(path)
     expected, _ = _read_rows(sample)
+    check_rows(path, expected, str(sample))
+
+
+def check_rows(path: Path, expected: np.ndarray, source: str) -> None:
+    """Checks a submission as `check_submission` does, against the ids that `source` asks for."""
+    ids, labels = _read_rows(path)
     if len(ids) != len(expected):
         raise UserError(
-            f"{path} has {len(ids):,} rows, but {sample} asks for {len(expected):,}: "
+            f"{path} has {len(ids):,} rows, but {source} asks for {len(expected):,}: "
             "was it made from another data set?"
         )
     require_unique(ids, str(path))
     unknown = np.setdiff1d(ids, expected)
     if len(unknown):
-        raise UserError(f"{path} has an ImageId {unknown[0]} that {sample} does not have")
+        raise UserError(f"{path} has an ImageId {unknown[0]} that {source} does not have")
     bad = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if len(bad):
         raise UserError(

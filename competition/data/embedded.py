@@ -11,8 +11,9 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_folder
-from competition.data.sources import LABEL, PIXELS
+from competition.data.sources import LABEL, PIXELS, load_data_set
 from competition.digits import SIDE
+from competition.errors import UserError
 from competition.submission import write_rows
 
 NAME = "embedded"
@@ -23,6 +24,16 @@ SPLIT_SEED = 0
 # (Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits").
 BOX = 20
 BRIGHTEST = 16  # load_digits counts ink from 0 to 16
+
+
+def install() -> bool:
+    """Makes the data set unless good data is there already, and says whether it did."""
+    try:
+        load_data_set(NAME)
+    except UserError:
+        write_embedded()
+        return True
+    return False
 
 
 def write_embedded() -> None:

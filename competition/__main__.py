@@ -1,0 +1,103 @@
+"""The command line: parse, one call, exit code. Nothing heavy is imported before its command."""
+
+import argparse
+import errno
+import sys
+from pathlib import Path
+
+from competition.errors import UserError
+
+DESCRIPTION = """\
+A fold-based ensemble for Kaggle's Digit Recognizer.
+
+  download ─► train-folds ─► ensemble ─► gallery, report ─► submit
+
+Every stage reads what the one before it left on disk; `demo` runs them all on embedded digits.
+"""
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0, 1 after a mistake, 130 when interrupted."""
+    options = vars(_parser().parse_args(arguments))
+    try:
+        return _run(options.pop("command"), options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was finished is kept, run it again to go on", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        print(f"error: {error.strerror}: {error.filename}; free or allow it", file=sys.stderr)
+    return 1
+
+
+def _run(command: str, options: dict) -> int:
+    """Calls the function of `competition.commands` that bears the command's name."""
+    from competition import commands
+
+    if "config" in options:
+        from competition.config import load_config
+
+        options["config"] = load_config(options["config"], options.pop("set"))
+    return getattr(commands, command.replace("-", "_"))(**options) or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m competition",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(
+        title="commands", required=True, dest="command", metavar="command"
+    )
+
+    def command(name: str, help_line: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=help_line, description=help_line)
+
+    demo = command("demo", "everything once, on digits embedded in scikit-learn")
+    _add_jobs(demo, standard=2)
+    download = command("download", "get the configuration's data set")
+    download.add_argument("--zip", type=Path, metavar="PATH", help="an archive at hand")
+    train = command("train-folds", "train every fold that is not trained yet")
+    _add_jobs(train, standard=1)
+    ensemble = command("ensemble", "combine all folds, score them, write a submission")
+    gallery = command("gallery", "draw the misclassified digits")
+    report = command("report", "write the results tables as Markdown")
+    submit = command("submit", "check a submission and send it to Kaggle")
+    submit.add_argument("--file", type=Path, metavar="CSV", help="submissions/<config>.csv")
+    submit.add_argument("--message", metavar="TEXT", help="says what made it, if not given")
+    for configured in (download, train, ensemble, gallery, report, submit):
+        _add_config(configured)
+    command("clean", "remove caches and augmented epochs, never results")
+    return parser
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    default = Path("configs/default.yaml")
+    command.add_argument("--config", type=Path, default=default, metavar="YAML", help=str(default))
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of the configuration, as folds.count=3; may be given again",
+    )
+
+
+def _add_jobs(command: argparse.ArgumentParser, standard: int) -> None:
+    help_line = f"folds trained side by side, which share the cores ({standard})"
+    command.add_argument("--jobs", type=_positive, default=standard, metavar="N", help=help_line)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""One function a command: it loads, calls the wing that does the work, and prints what came of it.
+
+Every function returns the exit code, or None for success.
+"""
+
+import shutil
+from pathlib import Path
+
+from competition import paths
+from competition.config import Config, load_config
+from competition.errors import UserError
+from competition.kaggle import COMPETITION
+from competition.kaggle.submit import command_line
+from competition.submission import read_message
+
+DEMO_CONFIG = Path("configs/demo.yaml")
+
+
+def demo(jobs: int) -> int | None:
+    """Runs every stage on the embedded digits, and says what was made and what to try next."""
+    config = load_config(DEMO_CONFIG)
+    download(config, zip=None)
+    if failed := train_folds(config, jobs):
+        return failed
+    ensemble(config)
+    gallery(config)
+    report(config)
+    print(_demo_summary(config))
+    return None
+
+
+def download(config: Config, zip: Path | None) -> None:
+    """Brings the configuration's data set into `input/`."""
+    from competition.data import embedded
+
+    if config.data == COMPETITION:
+        from competition.kaggle.download import download as from_kaggle
+
+        installed = from_kaggle(zip)
+    elif config.data == embedded.NAME and zip is None:
+        installed = embedded.install()
+    else:
+        raise UserError(_no_source(config.data, zip))
+    folder = paths.data_folder(config.data)
+    print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
+
+
+def train_folds(config: Config, jobs: int) -> int | None:
+    """Trains what is not trained yet, and prints a table of every finished job."""
+    from competition.data.run import load_run
+    from competition.inspection.evaluation import job_rows
+    from competition.inspection.report import jobs_table
+    from competition.training.jobs import train_folds as train
+
+    run = load_run(config)
+    failures = train(run, jobs)
+    print(f"\n{jobs_table(job_rows(run))}\n")
+    if failures:
+        names = ", ".join(str(failure.job) for failure in failures)
+        raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
+    print(f"next: `make ensemble` with the same CONFIG ({config.name})")
+    return None
+
+
+def ensemble(config: Config) -> None:
+    """Combines the members, scores them out of fold, and writes a checked submission."""
+    from competition.data.run import load_run
+    from competition.ensemble.blend import blend, write_blend
+    from competition.inspection.evaluation import summarise
+    from competition.inspection.report import scores_table
+
+    run = load_run(config)
+    made = blend(run)
+    path = write_blend(run, made)
+    print(f"{scores_table(summarise(run, made))}\n\n{path} is written and checked")
+    if config.data == COMPETITION:
+        print(f"submit it with:\n  {command_line(path, read_message(path))}")
+
+
+def gallery(config: Config) -> None:
+    """Draws the out-of-fold mistakes of the ensemble."""
+    from competition.data.run import load_run
+    from competition.ensemble.blend import blend
+    from competition.inspection.evaluation import mistakes
+    from competition.inspection.gallery import write_gallery
+
+    run = load_run(config)
+    found = mistakes(blend(run).out_of_fold, run.data_set.train)
+    files = write_gallery(config.name, found, len(run.data_set.train))
+    print(f"{len(found)} mistakes on {len(files)} sheets in {paths.gallery_folder(config.name)}/")
+
+
+def report(config: Config) -> None:
+    """Writes the results tables as Markdown, and prints them."""
+    from competition.data.run import load_run
+    from competition.ensemble.blend import blend
+    from competition.inspection.evaluation import summarise
+    from competition.inspection.report import write_report
+
+    run = load_run(config)
+    path = write_report(config.name, summarise(run, blend(run)))
+    print(f"{path.read_text()}\nwritten to {path}")
+
+
+def submit(config: Config, file: Path | None, message: str | None) -> None:
+    """Sends a checked submission to Kaggle."""
+    from competition.kaggle.submit import submit as send
+
+    file = file or paths.submission_csv(config.name)
+    reference = send(file, message or read_message(file))
+    print(f"Kaggle has {file} as submission {reference}")
+
+
+def clean() -> None:
+    """Removes caches and augmented epochs; results and data stay."""
+    folders = [paths.pools_folder(), *paths.INPUT.glob("*/cache")]
+    for folder in filter(Path.exists, folders):
+        shutil.rmtree(folder)
+        print(f"removed {folder}/")
+
+
+def _no_source(data_set: str, archive: Path | None) -> str:
+    if archive is not None:
+        return (
+            f"ZIP is for the data set '{COMPETITION}', but this configuration uses "
+            f"'{data_set}'; give another CONFIG"
+        )
+    folder = paths.data_folder(data_set)
+    return (
+        f"nothing is known of where the data set '{data_set}' comes from; put a train.csv and a "
+        f"test.csv in the competition's format into {folder}/, or set data: to {COMPETITION}"
+    )
+
+
+def _demo_summary(config: Config) -> str:
+    return f"""
+What you have now, all of it made from scikit-learn's small digits:
+  {paths.jobs_folder(config.name)}/      a folder a trained net: manifest, history, probabilities, model
+  {paths.gallery_folder(config.name)}/   the mistakes, on contact sheets: open mistakes.png first
+  {paths.results_markdown(config.name)}   the results tables
+  {paths.submission_csv(config.name)}   a submission in Kaggle's format, its provenance in the .json beside it
+
+What to try next, with the competition's digits:
+  make download                            (needs a Kaggle token; or ZIP=path of the archive)
+  make train-folds CONFIG=configs/fast.yaml
+  make ensemble    CONFIG=configs/fast.yaml"""

@@ -1,0 +1,1 @@
+"""What went right and wrong: numbers first, then pictures and pages of them."""

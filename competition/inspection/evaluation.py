@@ -1,0 +1,115 @@
+"""The numbers behind every table and picture; draws nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from competition.data.run import Run
+from competition.digits import CLASSES, Digits
+from competition.ensemble.blend import Blend
+from competition.probabilities import Probabilities
+from competition.results import Job, read_manifest, read_predictions, survey
+from competition.scores import Score, score
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One finished job: its score on the rows that it held out, and what it took."""
+
+    job: Job
+    score: Score
+    minutes: float
+    cpu_minutes: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The results of a run.
+
+    Attributes:
+        name: of the configuration.
+        jobs: every finished job.
+        members: each member's out-of-fold score by its name.
+        ensemble: the ensemble's out-of-fold score.
+        machines: what the jobs were trained on, each once.
+    """
+
+    name: str
+    jobs: list[JobRow]
+    members: dict[str, Score]
+    ensemble: Score
+    machines: list[str]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A labelled row that was predicted wrongly.
+
+    Attributes:
+        id: of the row.
+        image: uint8 `[28, 28]`.
+        label: the class it is said to be.
+        prediction: the class it was taken for.
+        confidence: the probability given to the prediction.
+        truth: the probability given to the label.
+    """
+
+    id: int
+    image: np.ndarray
+    label: int
+    prediction: int
+    confidence: float
+    truth: float
+
+
+def job_rows(run: Run) -> list[JobRow]:
+    """Returns the finished jobs of a run that fit its configuration, in training order."""
+    done = set(survey(run.identities).done)
+    return [_job_row(run, job) for job in run.identities if job in done]
+
+
+def _job_row(run: Run, job: Job) -> JobRow:
+    out_of_fold, manifest = read_predictions(job, "out_of_fold"), read_manifest(job)
+    reached = score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
+    return JobRow(job, reached, manifest["minutes"], manifest["cpu_minutes"])
+
+
+def summarise(run: Run, made: Blend) -> Summary:
+    """Returns the scores of a run's jobs, members and ensemble."""
+    labels = run.data_set.train.labels
+    machines = {m["machine"] for member in made.members for m in member.manifests}
+    return Summary(
+        run.config.name,
+        job_rows(run),
+        {str(member): score(member.out_of_fold.values, labels) for member in made.members},
+        made.score,
+        sorted(machines),
+    )
+
+
+def mistakes(out_of_fold: Probabilities, digits: Digits) -> list[Mistake]:
+    """Returns the rows that were predicted wrongly, the most confident ones first."""
+    values, labels = out_of_fold.aligned_to(digits.ids).values, digits.labels
+    predictions = values.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    order = wrong[np.argsort(-values[wrong, predictions[wrong]], kind="stable")]
+    return [
+        Mistake(
+            int(digits.ids[row]),
+            digits.images[row],
+            int(labels[row]),
+            int(predictions[row]),
+            float(values[row, predictions[row]]),
+            float(values[row, labels[row]]),
+        )
+        for row in order
+    ]
+
+
+def confused_pairs(found: list[Mistake]) -> dict[tuple[int, int], list[Mistake]]:
+    """Groups mistakes by the two classes that were confused, either way; most frequent first."""
+    pairs: dict[tuple[int, int], list[Mistake]] = {}
+    for mistake in found:
+        pair = tuple(sorted((mistake.label, mistake.prediction)))
+        pairs.setdefault(pair, []).append(mistake)
+    return dict(sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0])))
