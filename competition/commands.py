@@ -135,10 +135,14 @@ def _no_source(data_set: str, archive: Path | None) -> str:
 def _demo_summary(config: Config) -> str:
     return f"""
 What you have now, all of it made from scikit-learn's small digits:
-  {paths.jobs_folder(config.name)}/      a folder a trained net: manifest, history, probabilities, model
-  {paths.gallery_folder(config.name)}/   the mistakes, on contact sheets: open mistakes.png first
-  {paths.results_markdown(config.name)}   the results tables
-  {paths.submission_csv(config.name)}   a submission in Kaggle's format, its provenance in the .json beside it
+  {paths.jobs_folder(config.name)}/
+      a folder a trained net: manifest, history, probabilities, model
+  {paths.gallery_folder(config.name)}/
+      the mistakes, on contact sheets: open mistakes.png first
+  {paths.results_markdown(config.name)}
+      the results tables
+  {paths.submission_csv(config.name)}
+      a submission in Kaggle's format; the .json beside it says where it comes from
 
 What to try next, with the competition's digits:
   make download                            (needs a Kaggle token; or ZIP=path of the archive)

@@ -210,7 +210,9 @@ def _repeats_defaults(location: tuple, raw: dict) -> bool:
     """Says whether a variant's error only repeats one that `defaults:` has already."""
     match location:
         case ("variants", variant, key, *_):
-            return key in (raw.get("defaults") or {}) and key not in (raw["variants"][variant] or {})
+            return key in (raw.get("defaults") or {}) and key not in (
+                raw["variants"][variant] or {}
+            )
     return False
 
 

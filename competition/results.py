@@ -93,7 +93,9 @@ def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
     """Raises UserError naming every job whose result is missing or stale."""
     found = survey(identities)
     lines = [f"  {job}: not trained yet" for job in found.missing]
-    lines += [f"  {job}: trained otherwise ({difference})" for job, difference in found.stale.items()]
+    lines += [
+        f"  {job}: trained otherwise ({difference})" for job, difference in found.stale.items()
+    ]
     if lines:
         raise UserError(
             f"{len(lines)} of {len(identities)} jobs have no result that fits the configuration; "

@@ -92,7 +92,7 @@ def _read_rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ids, labels = table.reshape(len(rows), len(HEADER)).T
     except FileNotFoundError:
         raise UserError(f"there is no {path}; `make ensemble` writes submissions") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError, csv.Error) as error:
         raise UserError(
             f"{path} is no submission: {error}; expected are the header {','.join(HEADER)} and "
             "two integers a line"

@@ -50,8 +50,8 @@ def write_embedded() -> None:
         np.arange(len(labels)), test_size=TEST_SHARE, stratify=labels, random_state=SPLIT_SEED
     )
     with atomic_folder(paths.data_folder(NAME)) as folder:
-        _write_csv(folder / paths.train_csv(NAME).name, images[train], labels[train])
-        _write_csv(folder / paths.test_csv(NAME).name, images[test])
+        write_csv(folder / paths.train_csv(NAME).name, images[train], labels[train])
+        write_csv(folder / paths.test_csv(NAME).name, images[test])
         ids = np.arange(1, len(test) + 1)
         write_rows(folder / paths.sample_submission_csv(NAME).name, ids, np.zeros_like(ids))
 
@@ -81,7 +81,8 @@ def mnist_style(image: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(ink, shift, (SIDE, SIDE)).round().astype(np.uint8)
 
 
-def _write_csv(path: Path, images: np.ndarray, labels: np.ndarray | None = None) -> None:
+def write_csv(path: Path, images: np.ndarray, labels: np.ndarray | None = None) -> None:
+    """Writes digits, uint8 `[n, 28, 28]`, in the competition's format, labels first."""
     table = images.reshape(len(images), -1)
     header = PIXELS
     if labels is not None:

@@ -84,9 +84,7 @@ def _make_epoch(pool: Pool, number: int, digits: Digits) -> None:
         np.save(file, images)
 
 
-def augment(
-    images: np.ndarray, augmentation: Augmentation, seed: int, epoch: int
-) -> np.ndarray:
+def augment(images: np.ndarray, augmentation: Augmentation, seed: int, epoch: int) -> np.ndarray:
     """Varies each image by itself, with parameters drawn for this seed, epoch and position.
 
     Args:

@@ -1,4 +1,4 @@
-"""A configuration together with its data set and folds: what every stage after the download uses."""
+"""A configuration with its data set and folds: what every stage after the download uses."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -137,7 +137,11 @@ def _first_bad_cell(path: Path, columns: list[str]) -> str | None:
                 return f"{where} has {len(row)} values, expected are {len(columns)}"
             for column, cell in zip(columns, row, strict=True):
                 if not (cell.isascii() and cell.isdigit() and int(cell) <= 255):
-                    value = f"'{cell}' is not an integer" if cell else "the value is missing; expected is one"
+                    value = (
+                        f"'{cell}' is not an integer"
+                        if cell
+                        else "the value is missing; expected is one"
+                    )
                     return f"{where}, column {column}: {value} from 0 to 255"
     return None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.data.run import Run
-from competition.digits import CLASSES, Digits
+from competition.digits import Digits
 from competition.ensemble.blend import Blend
 from competition.probabilities import Probabilities
 from competition.results import Job, read_manifest, read_predictions, survey

@@ -6,6 +6,7 @@ comes to goes through a file.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,9 +19,13 @@ from competition.kaggle import COMPETITION
 RULES_PAGE = f"https://www.kaggle.com/competitions/{COMPETITION}/rules"
 
 NO_CREDENTIALS = (
-    "Kaggle knows no credentials on this machine. Create a token at "
+    "no credentials that Kaggle accepts were found on this machine. Create a token at "
     "https://www.kaggle.com/settings (API) and put it into ~/.kaggle/access_token or the "
     "environment variable KAGGLE_API_TOKEN"
+)
+UNUSABLE = (
+    "the Kaggle client cannot use the token on this machine: it is too long or has characters that "
+    "no token has, such as a line end; copy it again"
 )
 ANSWERS = {
     401: "Kaggle refused the credentials (401): the token is wrong or has expired. A token in "
@@ -74,6 +79,8 @@ def _submit(api, file: str, message: str) -> dict[str, Any]:
 
 
 def _run_in_child(action: str, arguments: list[str]) -> dict[str, Any]:
+    from requests import RequestException
+
     try:
         from kaggle.api.kaggle_api_extended import KaggleApi
 
@@ -81,13 +88,25 @@ def _run_in_child(action: str, arguments: list[str]) -> dict[str, Any]:
         api.authenticate()
     except SystemExit:  # the client's way to say so, also when it is imported
         return {"status": None, "error": NO_CREDENTIALS}
+    except RequestException as error:
+        return _failure(error)
+    except (ValueError, OSError) as error:  # their text may quote the token
+        return {"status": None, "error": f"{UNUSABLE} ({type(error).__name__})"}
     try:
         done = {"download": _download, "submit": _submit}[action](api, *arguments)
     except Exception as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        message = f"the Kaggle client failed: {type(error).__name__}: {_last_line(str(error))}"
-        return {"status": status, "error": message}
+        return _failure(error)
     return {"status": 200, "error": None, **done}
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    # Addresses of Kaggle's storage carry a signature that opens them; it stays out of messages.
+    reason = re.sub(r"\?\S+", "", _last_line(str(error)))
+    return {
+        "status": status,
+        "error": f"the Kaggle client failed: {type(error).__name__}: {reason}",
+    }
 
 
 if __name__ == "__main__":

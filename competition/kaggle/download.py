@@ -2,6 +2,7 @@
 
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from competition import paths
@@ -17,6 +18,9 @@ ROUND = "; or download it in the browser and run `make download ZIP=path/to/digi
 
 # The real members have 77, 51 and 0.2 MB; a member that claims much more is no competition file.
 LARGEST_MEMBER = 500_000_000
+
+# What zipfile raises for a damaged archive, one with a password, or a compression unknown to it.
+_NO_ZIP = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 def download(archive: Path | None) -> bool:
@@ -40,9 +44,9 @@ def download(archive: Path | None) -> bool:
     with tempfile.TemporaryDirectory(prefix="digits-") as folder:
         try:
             call("download", folder, seconds=DOWNLOAD_SECONDS)
+            install_archive(Path(folder) / f"{COMPETITION}.zip")
         except UserError as error:
             raise UserError(f"{error}{ROUND}") from None
-        install_archive(Path(folder) / f"{COMPETITION}.zip")
     return True
 
 
@@ -87,7 +91,7 @@ def _extract(archive: Path, names: list[str], folder: Path) -> None:
                 opened.extract(name, folder)
     except FileNotFoundError:
         raise UserError(f"there is no archive {archive}") from None
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except _NO_ZIP as error:
         raise UserError(
-            f"{archive} is not a whole zip archive ({error}); download it again"
+            f"{archive.name} is not a whole zip archive ({error}); download it again"
         ) from None

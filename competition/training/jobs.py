@@ -84,14 +84,14 @@ def _epochs_needed(run: Run, jobs: list[Job]) -> dict[Pool, int]:
 
 def _train(config: Config, jobs: list[Job], workers: int) -> list[Failure]:
     with ProgressBoard.on_disk(len(jobs)) as board:
-        place = Place(max(1, core_count() // workers), os.getpid(), board)
+        place = Place(workers, max(1, core_count() // workers), os.getpid(), board)
         parallel = Parallel(workers, return_as="generator_unordered")
         seconds = _estimated_seconds(config, jobs, parallel, place)
         print(f"about {duration(sum(seconds) / workers)} for {len(jobs)} jobs on this machine")
         calls = (delayed(run_job)(config, job, number, place) for number, job in enumerate(jobs))
-        with ProgressDisplay("training", sum(seconds)) as display:
-            with board.shown_on(display, seconds):
-                return list(_failures(parallel(calls), display))
+        display = ProgressDisplay("training", sum(seconds))
+        with display, board.shown_on(display, seconds):
+            return list(_failures(parallel(calls), display))
 
 
 def _estimated_seconds(

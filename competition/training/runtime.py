@@ -1,6 +1,8 @@
 """How Keras starts on this machine: quiet, with so many threads, in the best precision it has."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Processors that multiply bfloat16 in hardware; without these flags it is slower than float32.
@@ -14,13 +16,28 @@ def start_keras(threads: int) -> None:
     process; a later call with the same number does nothing.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    with _silent_standard_error():
+        import keras
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+@contextmanager
+def _silent_standard_error() -> Iterator[None]:
+    """Drops what native code writes while it is loaded; TensorFlow has no setting for that."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def use_precision(setting: str) -> str:

@@ -26,11 +26,13 @@ class Place:
     """Where a job runs, and how it tells how far it is.
 
     Attributes:
-        threads: that TensorFlow may use.
+        workers: how many jobs run side by side.
+        threads: that TensorFlow may use in each.
         command: process id of the command; a worker ends when its command was killed.
         board: the progress of all jobs.
     """
 
+    workers: int
     threads: int
     command: int
     board: ProgressBoard
@@ -107,6 +109,7 @@ def _circumstances(model, place: Place) -> dict[str, Any]:
     return {
         "parameters": model.count_params(),
         "precision": model.dtype_policy.compute_dtype,
+        "workers": place.workers,
         "threads": place.threads,
         "machine": machine_name(),
         "versions": library_versions("tensorflow", "keras", "numpy", "albumentations"),

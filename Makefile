@@ -1,0 +1,63 @@
+# Everything is a thin call of `python -m competition`, which works without make as well.
+
+PYTHON ?= python3
+CONFIG ?= configs/default.yaml
+JOBS ?= 2
+SET ?=
+ZIP ?=
+FILE ?=
+MESSAGE ?=
+
+BIN := .venv/bin
+COMPETITION := $(BIN)/python -m competition
+CONFIGURED = --config '$(CONFIG)' $(foreach change,$(SET),--set '$(change)')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo download train-folds ensemble gallery report submit test lint clean
+
+help: ## Explain the targets
+	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.installed ## Create .venv and install what a run needs
+
+demo: setup ## Run everything once on embedded digits: no account, a few minutes
+	@$(COMPETITION) demo --jobs $(JOBS)
+
+download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path
+	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip '$(ZIP)')
+
+train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=2 side by side
+	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
+
+ensemble: setup ## Combine the folds, score them, write submissions/<config>.csv
+	@$(COMPETITION) ensemble $(CONFIGURED)
+
+gallery: setup ## Draw the misclassified digits into output/<config>/gallery/
+	@$(COMPETITION) gallery $(CONFIGURED)
+
+report: setup ## Write the results tables into output/<config>/report/
+	@$(COMPETITION) report $(CONFIGURED)
+
+submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
+	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file '$(FILE)') $(if $(MESSAGE),--message '$(MESSAGE)')
+
+test: .venv/.installed-dev ## Run the tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+clean: setup ## Remove caches and augmented epochs, never results
+	@$(COMPETITION) clean
+
+.venv/.installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

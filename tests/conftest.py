@@ -1,0 +1,75 @@
+"""Tiny projects in temporary folders, made of real small digits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from competition.digits import DataSet, Digits
+
+ROOT = Path(__file__).parent.parent
+
+TINY_CONFIG = """\
+data: tiny
+folds: {count: 2}
+defaults: {epochs: 2, batch_size: 16, precision: float32}
+variants:
+  plain: {architecture: {width: 4}}
+  residual: {architecture: {width: 4}}
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny() -> DataSet:
+    """120 labelled and 40 unlabelled digits of scikit-learn, at 28x28."""
+    from sklearn.datasets import load_digits
+
+    from competition.data.embedded import mnist_style
+
+    small, labels = load_digits(return_X_y=True)
+    images = np.stack([mnist_style(image) for image in small[:160].reshape(-1, 8, 8)])
+    labels = labels[:160].astype(np.uint8)
+    train = Digits(np.arange(1, 121, dtype=np.int32), images[:120], labels[:120])
+    return DataSet("tiny", train, Digits(np.arange(1, 41, dtype=np.int32), images[120:]))
+
+
+@pytest.fixture(scope="session")
+def tiny_files(tiny, tmp_path_factory) -> Path:
+    """A folder with the tiny digits in the competition's three files."""
+    from competition.data.embedded import write_csv
+    from competition.submission import write_rows
+
+    folder = tmp_path_factory.mktemp("tiny")
+    write_csv(folder / "train.csv", tiny.train.images, tiny.train.labels)
+    write_csv(folder / "test.csv", tiny.test.images)
+    write_rows(folder / "sample_submission.csv", tiny.test.ids, np.zeros_like(tiny.test.ids))
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path, tiny_files, monkeypatch) -> Path:
+    """An empty working folder, entered, with the tiny data set and `configs/tiny.yaml`."""
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "input" / "tiny"
+    data.mkdir(parents=True)
+    for file in tiny_files.glob("*.csv"):
+        (data / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "tiny.yaml").write_text(TINY_CONFIG)
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment in which `python -m competition` works from any folder."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def run_command(*arguments: str, folder: Path, seconds: float = 300):
+    """Runs `python -m competition` as a user does, and returns the finished process."""
+    command = [sys.executable, "-m", "competition", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=seconds
+    )

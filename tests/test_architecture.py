@@ -1,0 +1,97 @@
+"""The house rules: who may import whom, and that nothing heavy happens at import."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, environment
+
+from competition import catalogue
+
+PACKAGE = ROOT / "competition"
+WINGS = ("data", "ensemble", "inspection", "kaggle", "models", "training")
+GROUND = "ground floor"
+
+# Each wing, and the wings that it may import besides itself and the ground floor.
+MAY_IMPORT = {
+    GROUND: set(),
+    "data": set(),
+    "models": set(),
+    "kaggle": {"data"},
+    "training": {"data", "models"},
+    "ensemble": {"data"},
+    "inspection": {"ensemble", "data"},
+}
+TOP = {"__main__.py", "commands.py"}  # the command line may import all
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_modules(file: Path) -> set[str]:
+    """Returns the project's modules that a file imports anywhere in its text."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name for name in names if name.startswith("competition.")}
+
+
+def wing_of(module: str) -> str:
+    second = module.split(".")[1]
+    return second if second in WINGS else GROUND
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.name not in TOP], ids=str)
+def test_imports_point_downwards(file):
+    module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    own = wing_of(module) if file.parent != PACKAGE else GROUND
+    allowed = MAY_IMPORT[own] | {own} | (set() if own == "models" else {GROUND})
+    found = {wing_of(name) for name in imported_modules(file)}
+    assert found <= allowed, f"{module} imports {found - allowed}"
+
+
+def test_kaggle_reads_digits_but_makes_none():
+    files = (PACKAGE / "kaggle").glob("*.py")
+    used = {name for file in files for name in imported_modules(file) if ".data." in name}
+    assert all(name.startswith("competition.data.sources") for name in used)
+
+
+def test_the_ground_floor_has_no_circle():
+    files = [file for file in PACKAGE.glob("*.py") if file.name not in TOP]
+    waiting = {
+        f"competition.{file.stem}": imported_modules(file) - {f"competition.{file.stem}"}
+        for file in files
+    }
+    while waiting:
+        free = {name for name, needs in waiting.items() if not needs & waiting.keys()}
+        assert free, f"a circle among {sorted(waiting)}"
+        waiting = {name: needs for name, needs in waiting.items() if name not in free}
+
+
+@pytest.mark.parametrize("module", ["competition.__main__", "competition.commands"])
+def test_nothing_heavy_is_imported_early(module):
+    heavy = ("tensorflow", "keras", "albumentations", "matplotlib", "pandas", "kaggle", "sklearn")
+    code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize(
+    "location",
+    [*catalogue.ARCHITECTURES.values(), *catalogue.AUGMENTATIONS.values(),
+     *catalogue.ENSEMBLE_METHODS.values()],
+)  # fmt: skip
+def test_every_name_of_the_catalogue_resolves(location):
+    module, function = location.split(":")
+    assert catalogue.resolve(location) is getattr(importlib.import_module(module), function)
+    assert catalogue.resolve(location).__doc__
+
+
+def test_parameters_are_read_without_importing():
+    found = catalogue.parameters("competition.models.large_kernel:large_kernel")
+    assert found == {"width": ("int", 16), "kernel_size": ("int", 7)}

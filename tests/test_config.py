@@ -1,0 +1,159 @@
+"""Configuration: diffs on defaults, overrides, and mistakes that are all named at once."""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from competition.config import Architecture, Config, load_config
+from competition.errors import UserError
+
+SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str) -> Path:
+        path = tmp_path / "some.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_configs_are_valid_and_named_after_their_file(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.variants
+
+
+def test_defaults_spread_over_variants_and_give_way_to_them(write):
+    text = "defaults: {epochs: 3, batch_size: 64}\nvariants: {plain: , residual: {epochs: 5}}"
+    config = load_config(write(text))
+    assert config.variants["plain"].epochs == 3
+    assert config.variants["residual"].epochs == 5
+    assert config.variants["residual"].batch_size == 64
+    assert config.variants["plain"].architecture == Architecture(name="plain")
+
+
+def test_a_mapping_without_name_changes_the_component_that_stood_there(write):
+    text = "defaults: {augmentation: affine_elastic}\nvariants: {plain: {architecture: {width: 8}}}"
+    config = load_config(write(text), ["variants.plain.augmentation.strength=5"])
+    variant = config.variants["plain"]
+    assert (variant.architecture.name, variant.architecture.parameters) == ("plain", {"width": 8})
+    assert variant.augmentation.name == "affine_elastic"
+    assert variant.augmentation.parameters == {"strength": 5}
+
+
+def test_overrides_change_single_values(write):
+    overrides = ["folds.count=3", "defaults.learning_rate=1e-4", "name=other", "variants.wide="]
+    overrides.append("variants.wide.architecture={name: residual, width: 64}")
+    config = load_config(write("variants: {plain: }"), overrides)
+    assert (config.name, config.folds.count) == ("other", 3)
+    assert config.variants["wide"].learning_rate == 1e-4
+    assert config.variants["wide"].architecture.parameters == {"width": 64}
+
+
+def test_the_resolved_configuration_reads_back_as_itself(write):
+    config = load_config(write("variants: {plain: {architecture: {width: 8}}, residual: }"))
+    assert load_config(write(config.to_yaml())) == config
+
+
+def test_identity_holds_only_what_differs_from_the_defaults(write):
+    text = "variants: {plain: {epochs: 12, warm_up: 0.2, seeds: [1, 2], architecture: {width: 32}}}"
+    variant = load_config(write(text)).variants["plain"]
+    assert variant.identity() == {"warm_up": 0.2, "architecture": {"name": "plain"}}
+
+
+MISTAKES = {
+    "unknown key": ("folds: {cuont: 3}", "folds.cuont: unknown key; did you mean 'count'?"),
+    "unknown top key": ("variant: {}", "variant: unknown key; did you mean 'variants'?"),
+    "unknown variant key": (
+        "variants: {plain: {epoch: 3}}",
+        "variants.plain.epoch: unknown key; did you mean 'epochs'?",
+    ),
+    "wrong type": ("folds: {count: many}", "folds.count: input should be a valid integer"),
+    "number as text": ("defaults: {epochs: '3'}", "defaults.epochs: input should be a valid int"),
+    "true is no number": ("defaults: {epochs: true}", "defaults.epochs: input should be a valid"),
+    "one fold": ("folds: {count: 1}", "folds.count: input should be greater than or equal to 2"),
+    "too many folds": ("folds: {count: 51}", "folds.count: input should be less than or equal"),
+    "no epochs": ("defaults: {epochs: 0}", "defaults.epochs: input should be greater"),
+    "negative rate": ("defaults: {learning_rate: -1}", "defaults.learning_rate: input should be"),
+    "share over one": ("defaults: {warm_up: 1.5}", "defaults.warm_up: input should be less"),
+    "unknown architecture": (
+        "variants: {residul: }",
+        "variants.residul.architecture: there is no architecture 'residul'; "
+        "did you mean 'residual'?",
+    ),
+    "unknown parameter": (
+        "variants: {plain: {architecture: {widht: 8}}}",
+        "variants.plain.architecture: 'plain' has no parameter 'widht'; did you mean 'width'?",
+    ),
+    "parameter of wrong type": (
+        "variants: {plain: {architecture: {width: 8.5}}}",
+        "variants.plain.architecture: 'width' must be of type int, not 8.5",
+    ),
+    "unknown policy": (
+        "defaults: {augmentation: afine}",
+        "defaults.augmentation: there is no augmentation 'afine'; did you mean 'affine'?",
+    ),
+    "unknown method": ("ensemble: {method: maen}", "there is no ensemble method 'maen'; did you"),
+    "unknown precision": ("defaults: {precision: half}", "defaults.precision: input should be"),
+    "no variants": ("variants: {}", "variants: dictionary should have at least 1 item"),
+    "variant is a number": ("variants: {plain: 3}", "variants.plain: input should be a valid dict"),
+    "bad name": ("name: ../elsewhere", "name: string should match pattern"),
+    "negative seed": ("folds: {seed: -1}", "folds.seed: input should be greater"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_named_with_its_path(write, text, message):
+    whole = text if "variant" in text else f"{text}\nvariants: {{plain: }}"
+    with pytest.raises(UserError) as caught:
+        load_config(write(whole))
+    assert message in str(caught.value)
+
+
+def test_all_mistakes_are_named_at_once_and_each_once(write):
+    text = "dta: x\nfolds: {count: 1}\ndefaults: {epochz: 3}\nvariants: {plain: , residual: }"
+    with pytest.raises(UserError) as caught:
+        load_config(write(text))
+    lines = str(caught.value).splitlines()[1:]
+    assert sorted(line.split(":")[0].strip() for line in lines) == [
+        "defaults.epochz",
+        "dta",
+        "folds.count",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("folds: [1", "is not valid YAML"),
+        ("folds: {count: 2}\nfolds: {count: 3}", "key given twice: folds"),
+        ("- one\n- two", "must hold 'key: value' lines, not a list"),
+        ("data: !!python/object/apply:os.system ['true']", "is not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(write, text, message):
+    with pytest.raises(UserError, match=message):
+        load_config(write(text))
+
+
+@pytest.mark.parametrize("override", ["folds.count", "=3", "folds.count=[1", "folds=3"])
+def test_a_bad_override_is_refused(write, override):
+    with pytest.raises(UserError, match=r"override|folds"):
+        load_config(write("variants: {plain: }"), [override])
+
+
+def test_a_missing_file_names_the_nearest_one(write):
+    path = write("variants: {plain: }")
+    with pytest.raises(UserError, match="did you mean '.*some.yaml'"):
+        load_config(path.with_name("sone.yaml"))
+
+
+def test_configs_are_read_only():
+    config = Config(name="a", variants={"plain": {"architecture": {"name": "plain"}}})
+    with pytest.raises(ValueError, match="frozen"):
+        config.name = "b"

@@ -1,0 +1,221 @@
+"""Reading, caching, splitting and making digits."""
+
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from competition import paths
+from competition.config import Config
+from competition.data import embedded
+from competition.data.folds import assign_folds, load_folds
+from competition.data.sources import PIXELS, load_data_set, read_cached, read_csv
+from competition.digits import Digits, positions
+from competition.errors import UserError
+
+INKED = ["7", *["0"] * 782, "9"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(rows: list[list[str]], header: list[str] = PIXELS) -> Path:
+        path = tmp_path / "some.csv"
+        path.write_text("\n".join(",".join(row) for row in [header, *rows]) + "\n")
+        return path
+
+    return write
+
+
+def changed(column: int, value: str) -> list[str]:
+    return [*INKED[:column], value, *INKED[column + 1 :]]
+
+
+def test_reading_gives_back_what_was_written(tiny, tiny_files):
+    train = read_csv(tiny_files / "train.csv", labelled=True)
+    np.testing.assert_array_equal(train.images, tiny.train.images)
+    np.testing.assert_array_equal(train.labels, tiny.train.labels)
+    np.testing.assert_array_equal(train.ids, np.arange(1, 121))
+    assert train.images.dtype == train.labels.dtype == np.uint8
+
+
+BROKEN_ROWS = {
+    "too large": (changed(3, "256"), "row 2 (line 3), column pixel3: '256' is not an integer"),
+    "negative": (changed(0, "-1"), "row 2 (line 3), column pixel0: '-1' is not an integer"),
+    "fraction": (changed(5, "1.5"), "row 2 (line 3), column pixel5: '1.5' is not an integer"),
+    "text": (changed(783, "x"), "row 2 (line 3), column pixel783: 'x' is not an integer"),
+    "missing value": (changed(9, ""), "row 2 (line 3), column pixel9: the value is missing"),
+    "short row": (INKED[:-1], "row 2 (line 3) has 783 values, expected are 784"),
+    "long row": ([*INKED, "1"], "row 2 (line 3) has 785 values, expected are 784"),
+    "empty line": ([""], "row 2 (line 3) has 0 values, expected are 784"),
+    "no ink": (["0"] * 784, "row 2 (line 3) has no ink at all"),
+}
+
+
+@pytest.mark.parametrize(("row", "message"), BROKEN_ROWS.values(), ids=BROKEN_ROWS.keys())
+def test_a_broken_row_is_named_with_file_row_and_column(write, row, message):
+    path = write([INKED, row, INKED])
+    with pytest.raises(UserError) as caught:
+        read_csv(path, labelled=False)
+    assert f"{path}, {message}" in str(caught.value)
+
+
+BROKEN_HEADERS = {
+    "missing column": (PIXELS[:-1], "has 783 columns"),
+    "other order": (["pixel1", "pixel0", *PIXELS[2:]], "has 'pixel1' as column 1, not 'pixel0'"),
+    "labelled": (["label", *PIXELS], "has 785 columns"),
+    "empty": ([], "has 0 columns"),
+}
+
+
+@pytest.mark.parametrize(("header", "message"), BROKEN_HEADERS.values(), ids=BROKEN_HEADERS.keys())
+def test_a_broken_header_is_named(write, header, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(write([INKED], header), labelled=False)
+
+
+def test_labels_beyond_nine_are_refused(write):
+    path = write([["9", *INKED], ["10", *INKED]], ["label", *PIXELS])
+    with pytest.raises(UserError, match=r"row 2 \(line 3\) column label"):
+        read_csv(path, labelled=True)
+
+
+def test_a_file_without_rows_is_refused(write):
+    with pytest.raises(UserError, match="has a header but no rows"):
+        read_csv(write([]), labelled=False)
+
+
+def test_the_cache_serves_until_the_file_changes(write):
+    path = write([INKED])
+    first = read_cached(path, labelled=False)
+    cache = paths.cache_file(path)
+    made = cache.stat().st_mtime_ns
+    np.testing.assert_array_equal(read_cached(path, labelled=False).images, first.images)
+    assert cache.stat().st_mtime_ns == made
+    write([INKED, changed(3, "5")])
+    assert len(read_cached(path, labelled=False)) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-200], lambda b: b[:900] + b"\xff" + b[901:]])
+def test_a_damaged_cache_is_made_again(write, damage):
+    path = write([INKED])
+    expected = read_cached(path, labelled=False).images
+    cache = paths.cache_file(path)
+    cache.write_bytes(damage(cache.read_bytes()))
+    np.testing.assert_array_equal(read_cached(path, labelled=False).images, expected)
+
+
+def test_a_missing_data_set_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"'digit-recognizer' is not here.*make download"):
+        load_data_set("digit-recognizer")
+
+
+def test_the_fingerprint_sees_every_part(tiny):
+    train = tiny.train
+    images, labels = train.images.copy(), train.labels.copy()
+    images[5, 14, 14] ^= 1
+    labels[7] = (labels[7] + 1) % 10
+    variations = [Digits(train.ids, images, train.labels), Digits(train.ids, train.images, labels)]
+    prints = {type(tiny)("tiny", v, tiny.test).fingerprint() for v in (train, *variations)}
+    assert len(prints) == 3
+
+
+@pytest.mark.parametrize(
+    ("ids", "images", "labels"),
+    [
+        (np.array([1, 1]), np.zeros((2, 28, 28), np.uint8), None),
+        (np.array([1]), np.zeros((1, 28, 28), np.float32), None),
+        (np.array([1]), np.zeros((1, 8, 8), np.uint8), None),
+        (np.array([1]), np.zeros((1, 28, 28), np.uint8), np.array([10])),
+        (np.array([1]), np.zeros((1, 28, 28), np.uint8), np.array([1, 2])),
+    ],
+)
+def test_digits_refuse_what_they_are_not(ids, images, labels):
+    with pytest.raises(UserError):
+        Digits(ids, images, labels)
+
+
+def test_positions_follow_ids_and_not_rows():
+    assert positions(np.array([30, 10, 20]), np.array([10, 20, 30, 10])).tolist() == [1, 2, 0, 1]
+    with pytest.raises(UserError, match="the first is 40"):
+        positions(np.array([30, 10, 20]), np.array([10, 40]))
+
+
+def test_folds_are_stratified_partition_and_deterministic(tiny):
+    folds = assign_folds(tiny.train, 3, seed=0)
+    assert set(folds.folds) == {0, 1, 2}
+    for fold in range(3):
+        training, held_out = folds.split(f"fold{fold}")
+        assert sorted([*training, *held_out]) == list(range(120))
+        counts = np.bincount(tiny.train.labels[held_out], minlength=10)
+        share = np.bincount(tiny.train.labels, minlength=10) / 3
+        assert np.abs(counts - share).max() < 1
+    assert assign_folds(tiny.train, 3, seed=0).fingerprint() == folds.fingerprint()
+    assert assign_folds(tiny.train, 3, seed=1).fingerprint() != folds.fingerprint()
+
+
+def test_more_folds_than_rows_of_a_class_are_refused(tiny):
+    with pytest.raises(UserError, match="the rarest class has only"):
+        assign_folds(tiny.train, 50, seed=0)
+
+
+def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = Config(
+        name="a", folds={"count": 3}, variants={"p": {"architecture": {"name": "plain"}}}
+    )
+    made = load_folds(config, tiny, "f" * 64)
+    file = paths.folds_file("a", 3, 0, "f" * 64)
+    kept = file.read_text()
+    swapped = kept.replace("\n1,", "\n001,", 1)  # reads the same: proves that the file is used
+    file.write_text(swapped)
+    assert load_folds(config, tiny, "f" * 64).fingerprint() == made.fingerprint()
+    assert file.read_text() == swapped
+    file.write_text(kept.replace("\n1,", "\n500,", 1))
+    with pytest.raises(UserError, match="no longer holds one of 3 folds for each training row"):
+        load_folds(config, tiny, "f" * 64)
+
+
+def test_the_embedded_digits_look_like_mnist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert embedded.install()
+    assert not embedded.install()
+    data_set = load_data_set("embedded")
+    assert (len(data_set.train), len(data_set.test)) == (1347, 450)
+    ink = data_set.train.images.astype(float)
+    grid = np.arange(28)
+    masses = ink.sum(axis=(1, 2))
+    rows, columns = ink.sum(axis=2) @ grid / masses, ink.sum(axis=1) @ grid / masses
+    assert np.abs(rows - 13.5).max() < 0.6
+    assert np.abs(columns - 13.5).max() < 0.6
+    heights = ink.any(axis=2).sum(axis=1)
+    assert heights.max() <= 22  # a box of 20 pixels, its edges shared between neighbours
+
+
+MEMBERS = {
+    "train.csv": "cc10cd2dcac4fa2b67b8e9b7c90019cb8669668ed11a1ea71d980418785b5b11",
+    "test.csv": "1e4c6240156c2316c012a655ff268e8b7f37b4a4dabe49853ab3a60af0ed1bca",
+    "sample_submission.csv": "84a8e5d1e7618cc08d544cfb78769be96e6f2ff8f50b03a39dd4d396300e1225",
+}
+
+
+@pytest.mark.skipif("DIGITS_ZIP" not in os.environ, reason="DIGITS_ZIP names no real archive")
+def test_the_real_archive_is_read_as_published(tmp_path, monkeypatch):
+    from competition.kaggle.download import download
+
+    archive = Path(os.environ["DIGITS_ZIP"]).resolve()
+    with zipfile.ZipFile(archive) as opened:
+        for name, digest in MEMBERS.items():
+            assert hashlib.sha256(opened.read(name)).hexdigest() == digest
+    monkeypatch.chdir(tmp_path)
+    assert download(archive)
+    assert not download(archive)
+    data_set = load_data_set("digit-recognizer")
+    assert (len(data_set.train), len(data_set.test)) == (42_000, 28_000)
+    assert round(data_set.train.images.mean(), 6) == 33.408911
+    assert np.bincount(data_set.train.labels).tolist() == [
+        4132, 4684, 4177, 4351, 4072, 3795, 4137, 4401, 4063, 4188
+    ]  # fmt: skip

@@ -1,0 +1,206 @@
+"""Results on disk: complete or absent, stale when made otherwise, aligned by id."""
+
+import json
+
+import numpy as np
+import pytest
+
+from competition import paths
+from competition.atomic import atomic_file, atomic_folder, remove_partials
+from competition.config import Config
+from competition.errors import UserError
+from competition.probabilities import (
+    Probabilities,
+    concatenate,
+    read_probabilities,
+    write_probabilities,
+)
+from competition.results import (
+    Job,
+    identity_hash,
+    job_identity,
+    read_predictions,
+    require_complete,
+    survey,
+    write_result,
+)
+
+
+def probabilities(ids, seed: int = 0) -> Probabilities:
+    values = np.random.default_rng(seed).dirichlet(np.ones(10), len(ids)).astype(np.float32)
+    return Probabilities(np.asarray(ids, np.int32), values)
+
+
+def identities(**settings) -> dict:
+    config = Config(
+        name="some", variants={"plain": {"architecture": {"name": "plain"}, **settings}}
+    )
+    jobs = [Job("some", "plain", 0, f"fold{number}") for number in range(2)]
+    return {job: job_identity(config.variants["plain"], job, "data", "folds") for job in jobs}
+
+
+def write(job: Job, identity: dict, save_model=lambda path: path.write_text("model")) -> None:
+    predictions = {"out_of_fold": probabilities([1, 2]), "test": probabilities([1, 2, 3])}
+    write_result(job, {"identity": identity}, [{"epoch": 1}], predictions, save_model)
+
+
+@pytest.fixture(autouse=True)
+def _working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_result_is_done_missing_or_stale():
+    first, second = identities()
+    write(first, identities()[first])
+    found = survey(identities())
+    assert (found.done, found.missing, found.stale) == ([first], [second], {})
+    changed = survey(identities(epochs=3))
+    assert changed.stale == {first: "variant.epochs: default → 3"}
+    with pytest.raises(UserError) as caught:
+        require_complete(identities(epochs=3))
+    assert "plain seed0 fold0: trained otherwise (variant.epochs: default → 3)" in str(caught.value)
+    assert "plain seed0 fold1: not trained yet" in str(caught.value)
+
+
+def test_values_that_change_no_weight_make_nothing_stale():
+    job, _ = identities()
+    write(job, identities()[job])
+    assert survey(identities(validate_every=4, seeds=[0, 1], epochs=12)).done == [job]
+
+
+@pytest.mark.parametrize("argument", ["data", "folds"])
+def test_other_data_or_folds_make_a_result_stale(argument):
+    job, _ = identities()
+    write(job, identities()[job])
+    assert survey({job: {**identities()[job], argument: "f" * 64}}).stale == {
+        job: f"{argument}: {argument} → ffffffff"
+    }
+
+
+def test_a_result_that_fails_half_way_never_existed():
+    job, _ = identities()
+
+    def full_disk(path):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        write(job, identities()[job], full_disk)
+    assert survey(identities()).done == []
+    assert list(job.folder().parent.iterdir()) == []
+
+
+def test_a_stale_result_is_replaced_only_by_a_complete_one():
+    job, _ = identities()
+    write(job, identities()[job])
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(job, identities(epochs=3)[job], killed)
+    assert survey(identities()).done == [job]
+    write(job, identities(epochs=3)[job])
+    assert survey(identities(epochs=3)).done == [job]
+    assert {file.name for file in job.folder().iterdir()} == {
+        paths.MANIFEST, paths.HISTORY, paths.PROBABILITIES, paths.MODEL
+    }  # fmt: skip
+
+
+def test_a_damaged_manifest_is_named():
+    job, _ = identities()
+    write(job, identities()[job])
+    (job.folder() / paths.MANIFEST).write_text("{}")
+    with pytest.raises(UserError, match=r"manifest.json is damaged .*make train-folds"):
+        survey(identities())
+
+
+def test_identity_hashes_ignore_the_order_of_keys():
+    assert identity_hash({"a": 1, "b": 2}) == identity_hash({"b": 2, "a": 1})
+    assert identity_hash({"a": 1}) != identity_hash({"a": 2})
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    kept = tmp_path / "jobs" / "plain" / "fold0"
+    kept.mkdir(parents=True)
+    (kept.parent / "fold1.partial-77").mkdir()
+    (kept.parent / "fold1.partial-77" / "model.keras").write_text("half")
+    (tmp_path / "jobs" / "table.csv.partial-78").write_text("half")
+    remove_partials(tmp_path / "jobs")
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
+        "jobs", "jobs/plain", "jobs/plain/fold0"
+    ]  # fmt: skip
+
+
+def test_atomic_files_and_folders_leave_the_old_one_when_they_fail(tmp_path):
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    for text in ("old", "new"):
+        with atomic_file(file) as partial:
+            partial.write_text(text)
+        with atomic_folder(folder) as partial:
+            (partial / text).touch()
+    with pytest.raises(ZeroDivisionError), atomic_file(file) as partial:
+        partial.write_text("half")
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), atomic_folder(folder) as partial:
+        (partial / "half").touch()
+        raise ZeroDivisionError
+    assert file.read_text() == "new"
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_probabilities_follow_ids_and_not_rows():
+    one = probabilities([3, 1, 2])
+    aligned = one.aligned_to(np.array([1, 2, 3]))
+    np.testing.assert_array_equal(aligned.values, one.values[[1, 2, 0]])
+    with pytest.raises(UserError, match="1 ids are not there, the first is 4"):
+        one.aligned_to(np.array([1, 4]))
+
+
+def test_folds_put_together_hold_every_id_once():
+    joined = concatenate([probabilities([4, 2]), probabilities([1, 3], seed=1)])
+    assert joined.ids.tolist() == [4, 2, 1, 3]
+    with pytest.raises(UserError, match="come again: 2"):
+        concatenate([probabilities([1, 2]), probabilities([2, 3])])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.full((2, 10), 0.2), np.full((2, 9), 1 / 9), np.full((2, 10), np.nan), np.eye(10)[:2] * 2],
+)
+def test_probabilities_refuse_what_they_are_not(values):
+    with pytest.raises(UserError):
+        Probabilities(np.array([1, 2]), values)
+
+
+def test_probabilities_survive_the_disk_as_float16_with_sums_of_one(tmp_path):
+    written = probabilities(range(1, 200))
+    write_probabilities(tmp_path / "p.npz", test=written)
+    read = read_probabilities(tmp_path / "p.npz", "test")
+    np.testing.assert_array_equal(read.ids, written.ids)
+    np.testing.assert_allclose(read.values, written.values, rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(read.values.sum(axis=1), 1, atol=1e-6)
+    assert read.values.dtype == np.float32
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "other name", "pickle"])
+def test_unreadable_probabilities_say_so(tmp_path, damage):
+    path = tmp_path / "p.npz"
+    write_probabilities(path, test=probabilities([1, 2]))
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "pickle":
+        np.savez(path, test=np.array([{}], dtype=object), test_ids=np.array([1]))
+    name = "out_of_fold" if damage == "other name" else "test"
+    with pytest.raises(UserError, match="no readable .* train that job again"):
+        read_probabilities(path, name)
+
+
+def test_a_manifest_reads_back_as_json():
+    job, _ = identities()
+    write(job, identities()[job])
+    manifest = json.loads((job.folder() / paths.MANIFEST).read_text())
+    assert manifest["identity"]["recipe_version"] >= 1
+    assert read_predictions(job, "test").ids.tolist() == [1, 2, 3]

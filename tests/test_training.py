@@ -1,0 +1,135 @@
+"""Architectures, schedule, and the training of one variant on one fold."""
+
+import numpy as np
+import pytest
+
+from competition import catalogue
+from competition.config import Augmentation, Training, Variant
+from competition.data.pool import Pool
+from competition.errors import UserError
+from competition.training.one_fold import Fold, predict, train_one_fold
+from competition.training.runtime import use_precision
+from competition.training.schedule import learning_rate_schedule
+
+# Few filters, so that every architecture is built and trained in seconds.
+SMALL = {"width": 4}
+
+
+@pytest.fixture
+def fold(tiny) -> Fold:
+    rows = np.arange(120)
+    pool = Pool(Augmentation(name="none"), 0, "data")
+    return Fold(tiny.train, rows[40:], rows[:40], pool, number=0)
+
+
+def variant(name: str = "plain", **settings) -> Variant:
+    architecture = {"name": name, **SMALL}
+    values = {"epochs": 2, "batch_size": 16, "precision": "float32", **settings}
+    return Variant(architecture=architecture, **values)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
+def test_an_architecture_maps_images_to_float32_logits(name, precision, tiny):
+    use_precision(precision)
+    model = catalogue.resolve(catalogue.ARCHITECTURES[name])(**SMALL)
+    logits = model(tiny.train.images[:3, ..., None])
+    assert model.input_shape == (None, 28, 28, 1)
+    assert logits.shape == (3, 10)
+    assert logits.dtype == "float32"
+    assert model.name == name
+
+
+@pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
+def test_an_architecture_grows_with_its_width(name):
+    use_precision("float32")
+    build = catalogue.resolve(catalogue.ARCHITECTURES[name])
+    assert build(width=8).count_params() > 2 * build(width=4).count_params()
+
+
+@pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
+def test_an_architecture_learns_and_survives_saving(name, fold, tmp_path):
+    import keras
+
+    model, history = train_one_fold(variant(name, epochs=8), fold, seed=0)
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    images = fold.digits.images[:5]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_allclose(predict(loaded, images), predict(model, images), atol=1e-6)
+
+
+def test_deottes_net_has_his_number_of_parameters():
+    use_precision("float32")
+    # The kernel's convolutions also have biases, which the normalisation behind them undoes.
+    biases = 3 * 32 + 3 * 64 + 128
+    model = catalogue.resolve(catalogue.ARCHITECTURES["plain"])()
+    assert model.count_params() + biases == 327_242
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 0.25])
+def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine(warm_up):
+    settings = Training(learning_rate=0.01, warm_up=warm_up, final_learning_rate=0.02)
+    schedule = learning_rate_schedule(settings, steps=101)
+    rates = np.array([float(schedule(step)) for step in range(101)])
+    rising = round(warm_up * 101)
+    falling = np.arange(101 - rising) / (100 - rising)
+    expected_rise = 0.001 + 0.009 * np.arange(rising) / max(1, rising)
+    expected_fall = 0.01 * (0.02 + 0.98 * (1 + np.cos(np.pi * falling)) / 2)
+    np.testing.assert_allclose(rates, [*expected_rise, *expected_fall], rtol=1e-5)
+    assert rates[-1] == pytest.approx(0.0002)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_shortest_trainings_have_a_finite_learning_rate(steps):
+    schedule = learning_rate_schedule(Training(), steps)
+    rates = [float(schedule(step)) for step in range(steps)]
+    assert min(rates) > 0
+    assert max(rates) <= Training().learning_rate * 1.000001  # it is kept in float32
+
+
+def test_the_same_seed_trains_the_same_net_and_another_seed_another(fold):
+    def probabilities(seed: int) -> np.ndarray:
+        model, _ = train_one_fold(variant(), fold, seed)
+        return predict(model, fold.digits.images[:20])
+
+    first = probabilities(0)
+    np.testing.assert_array_equal(probabilities(0), first)
+    assert np.abs(probabilities(1) - first).max() > 1e-3
+
+
+def test_validation_rows_are_never_trained_on(fold):
+    """A fold whose held-out images were replaced by noise gives the very same net."""
+    spoiled_images = fold.digits.images.copy()
+    noise = np.random.default_rng(0).integers(1, 256, (40, 28, 28))
+    spoiled_images[fold.validation_rows] = noise
+    digits = type(fold.digits)(fold.digits.ids, spoiled_images, fold.digits.labels)
+    spoiled = Fold(digits, fold.training_rows, fold.validation_rows, fold.pool, 0)
+    images = fold.digits.images[:20]
+    one, _ = train_one_fold(variant(), fold, seed=0)
+    other, _ = train_one_fold(variant(), spoiled, seed=0)
+    np.testing.assert_array_equal(predict(one, images), predict(other, images))
+
+
+def test_history_has_a_row_an_epoch_and_validates_as_often_as_asked(fold):
+    _, history = train_one_fold(variant(epochs=5, validate_every=2), fold, seed=0)
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
+    validated = [row["epoch"] for row in history if row["validation_loss"] != ""]
+    assert validated == [2, 4, 5]
+    assert history[-1]["learning_rate"] == pytest.approx(3e-5, rel=1e-3)
+
+
+def test_each_step_is_told(fold):
+    told = []
+    train_one_fold(variant(), fold, seed=0, on_step=told.append)
+    assert told == list(range(1, 11))  # 2 epochs of 80 rows in batches of 16
+
+
+def test_a_fold_smaller_than_a_batch_still_trains(fold):
+    _, history = train_one_fold(variant(batch_size=500), fold, seed=0)
+    assert len(history) == 2
+
+
+def test_a_diverging_loss_names_epoch_and_learning_rate(fold):
+    with pytest.raises(UserError, match=r"no longer a number in epoch \d.*learning rate of"):
+        train_one_fold(variant(learning_rate=1e30, warm_up=0.0, epochs=5), fold, seed=0)
