@@ -1,6 +1,7 @@
 """Tiny projects in temporary folders, made of real small digits."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,13 +54,14 @@ def tiny_files(tiny, tmp_path_factory) -> Path:
 def project(tmp_path, tiny_files, monkeypatch) -> Path:
     """An empty working folder, entered, with the tiny data set and `configs/tiny.yaml`."""
     monkeypatch.chdir(tmp_path)
-    data = tmp_path / "input" / "tiny"
-    data.mkdir(parents=True)
-    for file in tiny_files.glob("*.csv"):
-        (data / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "tiny.yaml").write_text(TINY_CONFIG)
+    make_project(tmp_path, tiny_files)
     return tmp_path
+
+
+def make_project(folder: Path, tiny_files: Path) -> None:
+    shutil.copytree(tiny_files, folder / "input" / "tiny")
+    (folder / "configs").mkdir()
+    (folder / "configs" / "tiny.yaml").write_text(TINY_CONFIG)
 
 
 def environment() -> dict[str, str]:

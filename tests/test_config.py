@@ -149,7 +149,7 @@ def test_a_bad_override_is_refused(write, override):
 
 def test_a_missing_file_names_the_nearest_one(write):
     path = write("variants: {plain: }")
-    with pytest.raises(UserError, match="did you mean '.*some.yaml'"):
+    with pytest.raises(UserError, match=r"did you mean '.*some.yaml'"):
         load_config(path.with_name("sone.yaml"))
 
 

@@ -131,6 +131,11 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     ]  # fmt: skip
 
 
+def fail_half_way(partial):
+    (partial / "half" if partial.is_dir() else partial).write_text("half")
+    raise ZeroDivisionError
+
+
 def test_atomic_files_and_folders_leave_the_old_one_when_they_fail(tmp_path):
     file, folder = tmp_path / "file", tmp_path / "folder"
     for text in ("old", "new"):
@@ -138,12 +143,9 @@ def test_atomic_files_and_folders_leave_the_old_one_when_they_fail(tmp_path):
             partial.write_text(text)
         with atomic_folder(folder) as partial:
             (partial / text).touch()
-    with pytest.raises(ZeroDivisionError), atomic_file(file) as partial:
-        partial.write_text("half")
-        raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError), atomic_folder(folder) as partial:
-        (partial / "half").touch()
-        raise ZeroDivisionError
+    for manager in (atomic_file(file), atomic_folder(folder)):
+        with pytest.raises(ZeroDivisionError), manager as partial:
+            fail_half_way(partial)
     assert file.read_text() == "new"
     assert [path.name for path in folder.iterdir()] == ["new"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
@@ -194,7 +196,7 @@ def test_unreadable_probabilities_say_so(tmp_path, damage):
     elif damage == "pickle":
         np.savez(path, test=np.array([{}], dtype=object), test_ids=np.array([1]))
     name = "out_of_fold" if damage == "other name" else "test"
-    with pytest.raises(UserError, match="no readable .* train that job again"):
+    with pytest.raises(UserError, match=r"no readable .* train that job again"):
         read_probabilities(path, name)
 
 

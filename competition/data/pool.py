@@ -5,6 +5,7 @@ Epochs depend on the policy, the seed and the data, but on no fold and no varian
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from competition import paths
 from competition.atomic import atomic_file
 from competition.config import Augmentation
 from competition.digits import Digits
+from competition.processes import end_with
 from competition.progress import ProgressDisplay
 
 # Raised by hand when this module makes other images of the same policy and seed.
@@ -75,10 +77,12 @@ def make_pools(epochs: dict[Pool, int], digits: Digits, workers: int) -> None:
 
 def _in_parallel(tasks: list, digits: Digits, workers: int) -> Iterable:
     parallel = Parallel(workers, return_as="generator_unordered")
-    return parallel(delayed(_make_epoch)(pool, number, digits) for pool, number in tasks)
+    command = os.getpid()
+    return parallel(delayed(_make_epoch)(pool, number, digits, command) for pool, number in tasks)
 
 
-def _make_epoch(pool: Pool, number: int, digits: Digits) -> None:
+def _make_epoch(pool: Pool, number: int, digits: Digits, command: int) -> None:
+    end_with(command)
     images = augment(digits.images, pool.augmentation, pool.seed, number)
     with atomic_file(pool.file(number)) as partial, partial.open("wb") as file:
         np.save(file, images)

@@ -14,12 +14,20 @@ from competition.scores import Score, score
 
 @dataclass(frozen=True)
 class JobRow:
-    """One finished job: its score on the rows that it held out, and what it took."""
+    """One finished job: its score on the rows that it held out, and what it took.
+
+    Attributes:
+        job, score: which one, and how good.
+        minutes: of wall-clock time, while `workers` jobs ran side by side.
+        cpu_minutes: of processor time.
+        workers: how many jobs shared the machine.
+    """
 
     job: Job
     score: Score
     minutes: float
     cpu_minutes: float
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ def job_rows(run: Run) -> list[JobRow]:
 def _job_row(run: Run, job: Job) -> JobRow:
     out_of_fold, manifest = read_predictions(job, "out_of_fold"), read_manifest(job)
     reached = score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
-    return JobRow(job, reached, manifest["minutes"], manifest["cpu_minutes"])
+    return JobRow(job, reached, manifest["minutes"], manifest["cpu_minutes"], manifest["workers"])
 
 
 def summarise(run: Run, made: Blend) -> Summary:

@@ -54,8 +54,9 @@ def scores_table(summary: Summary) -> str:
 def preset_table(summary: Summary) -> str:
     """Returns the one line that the README's results table has of a preset."""
     header = ["preset", "nets", "errors", "out-of-fold", "95 % interval", "log-loss"]
-    header += ["minutes, all jobs", "CPU minutes", "machine"]
-    minutes = f"{sum(row.minutes for row in summary.jobs):.1f}"
+    header += ["training minutes", "CPU minutes", "machine"]
+    # Jobs that ran side by side spent the same minutes.
+    minutes = f"{sum(row.minutes / row.workers for row in summary.jobs):.1f}"
     cpu_minutes = f"{sum(row.cpu_minutes for row in summary.jobs):.1f}"
     cells = [f"`{summary.name}`", f"{len(summary.jobs)}", *score_cells(summary.ensemble)]
     return table(header, [[*cells, minutes, cpu_minutes, "; ".join(summary.machines)]])

@@ -1,6 +1,5 @@
 """What happens in a worker process: one job from its folder's absence to its result."""
 
-import os
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from competition.data.pool import Pool
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.probabilities import Probabilities
+from competition.processes import end_with
 from competition.results import Job, write_result
 from competition.training.estimate import estimate_seconds
 from competition.training.one_fold import Fold, predict, train_one_fold
@@ -28,7 +28,7 @@ class Place:
     Attributes:
         workers: how many jobs run side by side.
         threads: that TensorFlow may use in each.
-        command: process id of the command; a worker ends when its command was killed.
+        command: process id of the command, with which its workers end.
         board: the progress of all jobs.
     """
 
@@ -58,6 +58,7 @@ def run_job(config: Config, job: Job, number: int, place: Place) -> tuple[Job, F
     Returns:
         The job, and its failure if it failed.
     """
+    end_with(place.command)
     try:
         start_keras(place.threads)
         _train_and_write(load_run(config), job, number, place)
@@ -70,6 +71,7 @@ def run_job(config: Config, job: Job, number: int, place: Place) -> tuple[Job, F
 
 def estimate_job(config: Config, job: Job, place: Place) -> tuple[str, float]:
     """Returns the job's variant, and the seconds that one training of it will take here."""
+    end_with(place.command)
     start_keras(place.threads)
     run = load_run(config)
     variant = config.variants[job.variant]
@@ -126,11 +128,9 @@ def _fold(run: Run, job: Job) -> Fold:
 
 def _share_teller(number: int, place: Place, steps: int) -> Callable[[int], None]:
     """Returns what is to be called after each step with the number of steps done."""
-    shares, in_worker = place.board.shares(), os.getpid() != place.command
+    shares = place.board.shares()
 
     def tell(step: int) -> None:
-        if in_worker and os.getppid() != place.command:
-            os._exit(1)  # the command was killed, and nobody waits for this job any more
         shares[number] = step / steps
 
     return tell

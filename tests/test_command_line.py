@@ -1,0 +1,314 @@
+"""The command line as a user has it: real trainings on tiny data, and mistakes of every kind."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import environment, make_project, run_command
+
+from competition.probabilities import read_probabilities
+
+
+def train(project, *more: str):
+    return run_command("train-folds", "--config", "configs/tiny.yaml", *more, folder=project)
+
+
+@pytest.fixture(scope="session")
+def training(tiny_files, tmp_path_factory):
+    """A project whose two variants were trained on two folds, two side by side, and how it went."""
+    project = tmp_path_factory.mktemp("trained")
+    make_project(project, tiny_files)
+    return project, train(project, "--jobs", "2")
+
+
+@pytest.fixture
+def trained(project, training):
+    """A project of this test's own, with those results."""
+    shutil.copytree(training[0] / "output", project / "output")
+    return project
+
+
+def manifests(project) -> dict[str, int]:
+    """Returns every finished job with the time at which its manifest was written."""
+    files = project.glob("output/tiny/jobs/*/*/*/manifest.json")
+    return {str(file.parent.relative_to(project)): file.stat().st_mtime_ns for file in files}
+
+
+def predictions(project) -> dict[str, np.ndarray]:
+    return {
+        job: read_probabilities(project / job / "probabilities.npz", "test").values
+        for job in manifests(project)
+    }
+
+
+def test_help_explains_every_command(project):
+    shown = run_command("--help", folder=project)
+    assert shown.returncode == 0
+    for command in ("demo", "download", "train-folds", "ensemble", "gallery", "report", "submit"):
+        assert command in shown.stdout
+        assert run_command(command, "--help", folder=project).returncode == 0
+
+
+def test_training_says_what_it_does(training):
+    project, done = training
+    assert done.returncode == 0, done.stderr
+    assert "tiny: 4 jobs, 0 done already" in done.stdout
+    assert "for 4 jobs on this machine" in done.stdout
+    assert "| residual | 0 | 1 |" in done.stdout
+    assert "residual seed0 fold1: done" in done.stderr
+    assert "oneDNN" not in done.stderr
+    assert len(manifests(project)) == 4
+    assert (project / "output/tiny/config.yaml").exists()
+
+
+def test_the_pipeline_goes_on_from_what_training_left(trained):
+    config = ("--config", "configs/tiny.yaml")
+    combined = run_command("ensemble", *config, folder=trained)
+    assert combined.returncode == 0, combined.stderr
+    with (trained / "submissions/tiny.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["ImageId"]) for row in rows] == list(range(1, 41))
+    provenance = json.loads((trained / "submissions/tiny.json").read_text())
+    errors = provenance["out_of_fold"]["errors"]
+    assert f"| **ensemble** | {errors} |" in combined.stdout
+
+    shown = run_command("gallery", *config, folder=trained)
+    assert f"{errors} mistakes on" in shown.stdout
+    assert list((trained / "output/tiny/gallery").glob("mistakes*.png"))
+    reported = run_command("report", *config, folder=trained)
+    assert f"| `tiny` | 4 | {errors} |" in reported.stdout
+
+
+def test_results_need_no_models_no_pool_and_no_cache(trained):
+    """What the repository holds of a preset is enough for every stage after the training."""
+    for model in trained.glob("output/tiny/jobs/**/model.keras"):
+        model.unlink()
+    before = manifests(trained)
+    cleaned = run_command("clean", folder=trained)
+    assert "removed output/pools/" in cleaned.stdout
+    again = train(trained)
+    assert "4 jobs, 4 done already" in again.stdout
+    assert manifests(trained) == before
+    assert run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained).returncode == 0
+
+
+def test_a_changed_config_trains_only_what_it_changes(trained):
+    before = manifests(trained)
+    changed = train(trained, "--set", "variants.plain.epochs=1")
+    assert "plain seed0 fold0 was trained otherwise" in changed.stdout
+    assert "(variant.epochs: 2 → 1)" in changed.stdout
+    after = manifests(trained)
+    assert {job for job in before if after[job] != before[job]} == {
+        "output/tiny/jobs/plain/seed0/fold0",
+        "output/tiny/jobs/plain/seed0/fold1",
+    }
+    stale = run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained)
+    assert stale.returncode == 1
+    assert "plain seed0 fold1: trained otherwise (variant.epochs: 1 → 2)" in stale.stderr
+
+
+def killed_after_its_first_job(project, jobs: str) -> dict[str, int]:
+    """Starts a training, kills it, and returns the jobs that it had finished."""
+    command = [sys.executable, "-m", "competition", "train-folds", "--config"]
+    command += ["configs/tiny.yaml", "--jobs", jobs]
+    process = subprocess.Popen(command, cwd=project, env=environment(), start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not manifests(project) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    wait_for_orphans(process.pid)
+    return manifests(project)
+
+
+def test_killed_training_goes_on_where_it_stopped(project):
+    finished = killed_after_its_first_job(project, jobs="1")
+    assert 1 <= len(finished) < 4
+    resumed = train(project, "--jobs", "1")
+    assert resumed.returncode == 0, resumed.stderr
+    after = manifests(project)
+    assert len(after) == 4
+    assert {job: after[job] for job in finished} == finished
+    assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
+
+
+def test_killed_training_ends_with_the_same_predictions(project, training):
+    assert len(killed_after_its_first_job(project, jobs="2")) < 4
+    train(project, "--jobs", "2")
+    undisturbed, resumed = predictions(training[0]), predictions(project)
+    assert resumed.keys() == undisturbed.keys()
+    for job, values in resumed.items():
+        np.testing.assert_array_equal(values, undisturbed[job])
+
+
+def wait_for_orphans(session: int) -> None:
+    """Waits until no process of a killed command's session is left; they must end by themselves."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("worker processes outlive their killed command")
+
+
+def test_interrupting_says_how_to_go_on(project):
+    command = [sys.executable, "-m", "competition", "train-folds", "--config"]
+    command += ["configs/tiny.yaml", "--set", "defaults.epochs=500"]
+    process = subprocess.Popen(
+        command, cwd=project, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(project.glob("output/pools/*/epoch499.npy")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is kept, run it again to go on" in errors
+    assert "Traceback" not in errors
+
+
+def test_two_trainings_of_one_config_do_not_meet(project):
+    import fcntl
+
+    lock = project / "output/tiny/.training.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused = train(project)
+    assert refused.returncode == 1
+    assert "another process is training 'tiny'" in refused.stderr
+
+
+def test_a_failing_job_names_itself_and_the_others_go_on(project):
+    bad = "variants.residual={learning_rate: 1e30, warm_up: 0.0, architecture: {width: 4}}"
+    failed = train(project, "--set", bad)
+    assert failed.returncode == 1
+    assert "2 jobs failed: residual seed0 fold0, residual seed0 fold1" in failed.stderr
+    assert "no longer a number in epoch" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert {job.split("/")[3] for job in manifests(project)} == {"plain"}
+
+
+@pytest.fixture
+def archive(project, tiny_files):
+    """An archive in the competition's format, and a config that uses it."""
+    path = project / "digit-recognizer.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        for file in sorted(tiny_files.glob("*.csv")):
+            opened.write(file, file.name)
+        opened.writestr("../../escaped.txt", "never extracted")
+    (project / "configs/real.yaml").write_text("variants: {plain: }")
+    return path
+
+
+def download(project, *more: str):
+    return run_command("download", "--config", "configs/real.yaml", *more, folder=project)
+
+
+def test_an_archive_at_hand_is_installed_once(project, archive, tiny_files):
+    installed = download(project, "--zip", str(archive))
+    assert installed.returncode == 0, installed.stderr
+    folder = project / "input/digit-recognizer"
+    for file in tiny_files.glob("*.csv"):
+        assert (folder / file.name).read_bytes() == file.read_bytes()
+    assert not list(project.parent.rglob("escaped.txt"))
+    archive.unlink()
+    again = download(project, "--zip", str(archive))
+    assert "good data is there already, nothing done" in again.stdout
+
+
+def cut(archive):
+    archive.write_bytes(archive.read_bytes()[:-300])
+
+
+def flip(archive):
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    archive.write_bytes(content)
+
+
+def without_test(archive):
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("train.csv", "label\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda archive: archive.unlink(), "there is no archive"),
+        (lambda archive: archive.write_text("<html>"), "is not a whole zip archive"),
+        (cut, "is not a whole zip archive"),
+        (flip, "is not a whole zip archive"),
+        (without_test, "has no test.csv and no sample_submission.csv"),
+    ],
+    ids=["missing", "page", "cut", "flipped byte", "members missing"],
+)
+def test_a_bad_archive_leaves_nothing(project, archive, damage, message):
+    damage(archive)
+    refused = download(project, "--zip", str(archive))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ")
+    assert message in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert sorted(path.name for path in (project / "input").iterdir()) == ["tiny"]
+
+
+MISTAKES = {
+    "no config": (["train-folds", "--config", "configs/tny.yaml"], "did you mean"),
+    "default config missing": (["ensemble"], "there is no configuration configs/default.yaml"),
+    "misspelt override": (
+        ["train-folds", "--config", "configs/tiny.yaml", "--set", "folds.cout=3"],
+        "did you mean 'count'?",
+    ),
+    "no data": (
+        ["train-folds", "--config", "configs/tiny.yaml", "--set", "data=other"],
+        "the data set 'other' is not here",
+    ),
+    "too many folds": (
+        ["train-folds", "--config", "configs/tiny.yaml", "--set", "folds.count=30"],
+        "the rarest class has only",
+    ),
+    "nothing trained": (["ensemble", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
+    "gallery too early": (["gallery", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
+    "report too early": (["report", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
+    "nowhere to download from": (
+        ["download", "--config", "configs/tiny.yaml"],
+        "nothing is known of where the data set 'tiny' comes from",
+    ),
+    "zip for other data": (
+        ["download", "--config", "configs/tiny.yaml", "--zip", "x.zip"],
+        "ZIP is for the data set 'digit-recognizer'",
+    ),
+    "submit without data": (
+        ["submit", "--config", "configs/tiny.yaml"],
+        "input/digit-recognizer/sample_submission.csv is needed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_gets_one_clear_error(project, arguments, message):
+    refused = run_command(*arguments, folder=project)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ")
+    assert message in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (project / "submissions").exists()
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["train-folds", "--jobs", "0"], []])
+def test_a_wrong_call_gets_usage(project, arguments):
+    refused = run_command(*arguments, folder=project)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("usage: ")
