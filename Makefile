@@ -53,7 +53,10 @@ lint: .venv/.installed-dev ## Check style and formatting
 clean: setup ## Remove caches and augmented epochs, never results
 	@$(COMPETITION) clean
 
+OLD_PYTHON := Python 3.11 or newer is needed; name one, as make setup PYTHON=python3.12
+
 .venv/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD_PYTHON)")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

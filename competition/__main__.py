@@ -19,9 +19,11 @@ DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ERO
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0, 1 after a mistake, 130 when interrupted."""
+    sys.stdout.reconfigure(line_buffering=True)  # a log shows each line when it is printed
     options = vars(_parser().parse_args(arguments))
     try:
-        return _run(options.pop("command"), options)
+        _run(options.pop("command"), options)
+        return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def _run(command: str, options: dict) -> int:
+def _run(command: str, options: dict) -> None:
     """Calls the function of `competition.commands` that bears the command's name."""
     from competition import commands
 
@@ -42,7 +44,7 @@ def _run(command: str, options: dict) -> int:
         from competition.config import load_config
 
         options["config"] = load_config(options["config"], options.pop("set"))
-    return getattr(commands, command.replace("-", "_"))(**options) or 0
+    getattr(commands, command.replace("-", "_"))(**options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,11 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=help_line, description=help_line)
 
     demo = command("demo", "everything once, on digits embedded in scikit-learn")
-    _add_jobs(demo, standard=2)
+    _add_jobs(demo)
     download = command("download", "get the configuration's data set")
-    download.add_argument("--zip", type=Path, metavar="PATH", help="an archive at hand")
+    download.add_argument(
+        "--zip", type=Path, metavar="PATH", dest="archive", help="an archive at hand"
+    )
     train = command("train-folds", "train every fold that is not trained yet")
-    _add_jobs(train, standard=1)
+    _add_jobs(train)
     ensemble = command("ensemble", "combine all folds, score them, write a submission")
     gallery = command("gallery", "draw the misclassified digits")
     report = command("report", "write the results tables as Markdown")
@@ -88,9 +92,9 @@ def _add_config(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_jobs(command: argparse.ArgumentParser, standard: int) -> None:
-    help_line = f"folds trained side by side, which share the cores ({standard})"
-    command.add_argument("--jobs", type=_positive, default=standard, metavar="N", help=help_line)
+def _add_jobs(command: argparse.ArgumentParser) -> None:
+    help_line = "folds trained side by side, which share the cores (2)"
+    command.add_argument("--jobs", type=_positive, default=2, metavar="N", help=help_line)
 
 
 def _positive(text: str) -> int:

@@ -1,6 +1,6 @@
 """One function a command: it loads, calls the wing that does the work, and prints what came of it.
 
-Every function returns the exit code, or None for success.
+What a user can mend is raised as `UserError`.
 """
 
 import shutil
@@ -16,36 +16,34 @@ from competition.submission import read_message
 DEMO_CONFIG = Path("configs/demo.yaml")
 
 
-def demo(jobs: int) -> int | None:
+def demo(jobs: int) -> None:
     """Runs every stage on the embedded digits, and says what was made and what to try next."""
     config = load_config(DEMO_CONFIG)
-    download(config, zip=None)
-    if failed := train_folds(config, jobs):
-        return failed
+    download(config, archive=None)
+    train_folds(config, jobs)
     ensemble(config)
     gallery(config)
     report(config)
     print(_demo_summary(config))
-    return None
 
 
-def download(config: Config, zip: Path | None) -> None:
+def download(config: Config, archive: Path | None) -> None:
     """Brings the configuration's data set into `input/`."""
     from competition.data import embedded
 
     if config.data == COMPETITION:
         from competition.kaggle.download import download as from_kaggle
 
-        installed = from_kaggle(zip)
-    elif config.data == embedded.NAME and zip is None:
+        installed = from_kaggle(archive)
+    elif config.data == embedded.NAME and archive is None:
         installed = embedded.install()
     else:
-        raise UserError(_no_source(config.data, zip))
+        raise UserError(_no_source(config.data, archive))
     folder = paths.data_folder(config.data)
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
 
-def train_folds(config: Config, jobs: int) -> int | None:
+def train_folds(config: Config, jobs: int) -> None:
     """Trains what is not trained yet, and prints a table of every finished job."""
     from competition.data.run import load_run
     from competition.inspection.evaluation import job_rows
@@ -59,7 +57,6 @@ def train_folds(config: Config, jobs: int) -> int | None:
         names = ", ".join(str(failure.job) for failure in failures)
         raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
     print(f"next: `make ensemble` with the same CONFIG ({config.name})")
-    return None
 
 
 def ensemble(config: Config) -> None:
@@ -113,7 +110,7 @@ def submit(config: Config, file: Path | None, message: str | None) -> None:
 
 def clean() -> None:
     """Removes caches and augmented epochs; results and data stay."""
-    folders = [paths.pools_folder(), *paths.INPUT.glob("*/cache")]
+    folders = [paths.pools_folder(), *paths.cache_folders()]
     for folder in filter(Path.exists, folders):
         shutil.rmtree(folder)
         print(f"removed {folder}/")

@@ -32,12 +32,12 @@ def sample_submission_csv(data_set: str) -> Path:
     return data_folder(data_set) / "sample_submission.csv"
 
 
-def cache_folder(data_set: str) -> Path:
-    return data_folder(data_set) / "cache"
-
-
 def cache_file(csv: Path) -> Path:
     return csv.parent / "cache" / f"{csv.stem}.npz"
+
+
+def cache_folders() -> list[Path]:
+    return sorted(INPUT.glob("*/cache"))
 
 
 def pools_folder() -> Path:

@@ -1,6 +1,7 @@
 """Worker processes that do not outlive the command that started them."""
 
 import os
+import signal
 import threading
 import time
 from functools import cache
@@ -16,6 +17,8 @@ def end_with(command: int) -> None:
     what they have. Whatever they write is complete or absent, so they may end at any moment.
     """
     if os.getpid() != command:
+        # Ctrl-C in a terminal reaches the workers too; the command alone answers it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(command,), daemon=True).start()
 
 

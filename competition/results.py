@@ -45,10 +45,6 @@ class Survey:
     missing: list[Job] = field(default_factory=list)
     stale: dict[Job, str] = field(default_factory=dict)
 
-    def to_do(self) -> list[Job]:
-        """Returns the jobs that are yet to be trained."""
-        return [*self.missing, *self.stale]
-
 
 def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str, Any]:
     """Returns what identifies a job's result, as JSON values.

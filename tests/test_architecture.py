@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,28 @@ def test_the_ground_floor_has_no_circle():
         free = {name for name, needs in waiting.items() if not needs & waiting.keys()}
         assert free, f"a circle among {sorted(waiting)}"
         waiting = {name: needs for name, needs in waiting.items() if name not in free}
+
+
+def lines_without_docstring(function: ast.FunctionDef) -> int:
+    text = ast.get_docstring(function, clean=False)
+    return function.end_lineno - function.lineno + 1 - (text.count("\n") + 1 if text else 0)
+
+
+def test_functions_and_files_stay_short():
+    trees = {file: ast.parse(file.read_text()) for file in FILES}
+    functions = [
+        node for tree in trees.values() for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    ]  # fmt: skip
+    assert statistics.median(map(lines_without_docstring, functions)) <= 10
+    assert max(map(lines_without_docstring, functions)) <= 35
+    assert max(len(file.read_text().splitlines()) for file in FILES) <= 300
+
+
+def test_the_readme_has_a_line_for_every_file():
+    readme = (ROOT / "README.md").read_text()
+    named = [file for file in FILES if file.name != "__init__.py" and file.parent.name != "models"]
+    assert [file.name for file in named if file.name not in readme] == []
 
 
 @pytest.mark.parametrize("module", ["competition.__main__", "competition.commands"])

@@ -161,21 +161,29 @@ def wait_for_orphans(session: int) -> None:
     pytest.fail("worker processes outlive their killed command")
 
 
-def test_interrupting_says_how_to_go_on(project):
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_interrupting_says_how_to_go_on(project, jobs):
     command = [sys.executable, "-m", "competition", "train-folds", "--config"]
-    command += ["configs/tiny.yaml", "--set", "defaults.epochs=500"]
+    command += ["configs/tiny.yaml", "--jobs", jobs, "--set", "defaults.epochs=500"]
     process = subprocess.Popen(
-        command, cwd=project, env=environment(), stderr=subprocess.PIPE, text=True
+        command,
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while not list(project.glob("output/pools/*/epoch499.npy")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
+    lines = iter(process.stdout.readline, "")
+    assert any("jobs on this machine" in line for line in lines)  # the training begins
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted; what was finished is kept, run it again to go on" in errors
     assert "Traceback" not in errors
+    assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
+    wait_for_orphans(process.pid)
 
 
 def test_two_trainings_of_one_config_do_not_meet(project):
@@ -198,6 +206,17 @@ def test_a_failing_job_names_itself_and_the_others_go_on(project):
     assert "no longer a number in epoch" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert {job.split("/")[3] for job in manifests(project)} == {"plain"}
+
+
+def test_a_variant_that_cannot_be_built_is_told_without_a_traceback(trained):
+    bad = "variants.large_kernel.architecture.kernel_size=1"
+    failed = train(trained, "--set", bad)
+    assert failed.returncode == 1
+    assert "2 jobs failed: large_kernel seed0 fold0, large_kernel seed0 fold1" in failed.stderr
+    assert (
+        "'large_kernel' cannot be built with {'kernel_size': 1}: kernel_size is 1" in failed.stderr
+    )
+    assert "Traceback" not in failed.stderr
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_a_blend_aligns_by_id_and_averages_folds_then_members(trained):
     np.testing.assert_allclose(of_truth, (0.4 + 0.8) / 2, atol=1e-3)
     np.testing.assert_array_equal(made.test.predictions(), test.ids % 10)
     np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.5) / 2, atol=1e-3)
-    assert [member.minutes() for member in made.members] == [3.0, 3.0]
+    assert [str(member) for member in made.members] == ["plain seed0", "residual seed0"]
 
 
 def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):

@@ -7,6 +7,7 @@ from competition import catalogue
 from competition.config import Augmentation, Training, Variant
 from competition.data.pool import Pool
 from competition.errors import UserError
+from competition.training.estimate import estimate_seconds
 from competition.training.one_fold import Fold, predict, train_one_fold
 from competition.training.runtime import use_precision
 from competition.training.schedule import learning_rate_schedule
@@ -128,6 +129,11 @@ def test_each_step_is_told(fold):
 def test_a_fold_smaller_than_a_batch_still_trains(fold):
     _, history = train_one_fold(variant(batch_size=500), fold, seed=0)
     assert len(history) == 2
+
+
+def test_the_estimate_grows_with_the_epochs(fold):
+    few, many = (estimate_seconds(variant(epochs=epochs), fold, 40) for epochs in (1, 100_000))
+    assert 0 < few < many < float("inf")
 
 
 def test_a_diverging_loss_names_epoch_and_learning_rate(fold):

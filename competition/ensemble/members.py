@@ -29,10 +29,6 @@ class Member:
     def __str__(self) -> str:
         return f"{self.variant} seed{self.seed}"
 
-    def minutes(self) -> float:
-        """Returns the wall-clock minutes that its folds took to train."""
-        return sum(manifest["minutes"] for manifest in self.manifests)
-
 
 def load_members(run: Run) -> list[Member]:
     """Reads every member of a run, in the configuration's order.

@@ -23,7 +23,12 @@ def large_kernel(width: int = 16, kernel_size: int = 7):
 
     Returns:
         A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
+
+    Raises:
+        ValueError: when no kernel of that size fits the image.
     """
+    if not 2 <= kernel_size <= 28:
+        raise ValueError(f"kernel_size is {kernel_size}, expected is 2 to 28 pixels")
     images, features = standardised_images()
     for layer in range(1, 1 + 27 // (kernel_size - 1)):
         features = convolution_block(features, layer * width, kernel_size, padding="valid")

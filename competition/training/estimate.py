@@ -14,7 +14,7 @@ from competition.training.one_fold import (
 )
 from competition.training.runtime import use_precision
 
-TIMED_STEPS = 10
+TIMED_STEPS = 12
 
 
 def estimate_seconds(variant: Variant, fold: Fold, test_rows: int) -> float:
@@ -31,25 +31,34 @@ def estimate_seconds(variant: Variant, fold: Fold, test_rows: int) -> float:
     use_precision(variant.precision)
     began = time.perf_counter()
     model = compiled_model(variant, TIMED_STEPS)
-    _train_batches(model, variant, fold, batches=1)
+    step = _seconds_a_step(model, variant, fold)
     predict(model, fold.digits.images[:PREDICTION_BATCH_SIZE])
-    start_up = time.perf_counter() - began
-    step = _timed(_train_batches, model, variant, fold, TIMED_STEPS) / TIMED_STEPS
+    start_up = time.perf_counter() - began - TIMED_STEPS * step
     sample = fold.digits.images[: 4 * PREDICTION_BATCH_SIZE]
-    a_row = _timed(predict, model, sample) / len(sample)
+    began = time.perf_counter()
+    predict(model, sample)
+    a_row = (time.perf_counter() - began) / len(sample)
     validations = 1 + variant.epochs // variant.validate_every
     predicted_rows = validations * len(fold.validation_rows) + test_rows
     return start_up + variant.epochs * fold.steps(variant) * step + predicted_rows * a_row
 
 
-def _train_batches(model, variant: Variant, fold: Fold, batches: int) -> None:
+def _seconds_a_step(model, variant: Variant, fold: Fold) -> float:
+    """Returns the median time between the ends of steps, so that a slow first one is no matter."""
+    import keras
+
     size = min(variant.batch_size, len(fold.training_rows))
-    rows = np.resize(fold.training_rows, batches * size)
-    images, labels = fold.digits.images[rows][..., None], one_hot(fold.digits.labels[rows])
-    model.fit(images, labels, batch_size=size, shuffle=False, verbose=0)
-
-
-def _timed(function, *arguments) -> float:
-    began = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - began
+    rows = np.resize(fold.training_rows, TIMED_STEPS * size)
+    ends: list[float] = []
+    model.fit(
+        fold.digits.images[rows][..., None],
+        one_hot(fold.digits.labels[rows]),
+        batch_size=size,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
+            )
+        ],
+    )
+    return float(np.median(np.diff(ends)))

@@ -18,6 +18,7 @@ from competition.results import Job, survey
 from competition.training.progress_board import ProgressBoard
 from competition.training.runtime import core_count
 from competition.training.worker import Failure, Place, estimate_job, pool_of, run_job
+from competition.version import code_version
 
 
 def train_folds(run: Run, workers: int) -> list[Failure]:
@@ -84,7 +85,8 @@ def _epochs_needed(run: Run, jobs: list[Job]) -> dict[Pool, int]:
 
 def _train(config: Config, jobs: list[Job], workers: int) -> list[Failure]:
     with ProgressBoard.on_disk(len(jobs)) as board:
-        place = Place(workers, max(1, core_count() // workers), os.getpid(), board)
+        threads = max(1, core_count() // workers)
+        place = Place(workers, threads, os.getpid(), board, code_version())
         parallel = Parallel(workers, return_as="generator_unordered")
         seconds = _estimated_seconds(config, jobs, parallel, place)
         print(f"about {duration(sum(seconds) / workers)} for {len(jobs)} jobs on this machine")

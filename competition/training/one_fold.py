@@ -73,10 +73,18 @@ def train_one_fold(
 
 
 def compiled_model(variant: Variant, steps: int):
-    """Returns the variant's model with its loss, and an optimiser for a training of `steps`."""
+    """Returns the variant's model with its loss, and an optimiser for a training of `steps`.
+
+    Raises:
+        UserError: when the architecture cannot be built with the variant's parameters.
+    """
     import keras
 
-    model = variant.architecture.function()()
+    try:
+        model = variant.architecture.function()()
+    except ValueError as error:
+        name, parameters = variant.architecture.name, variant.architecture.parameters
+        raise UserError(f"'{name}' cannot be built with {parameters}: {error}") from error
     model.compile(
         keras.optimizers.AdamW(
             learning_rate_schedule(variant, steps), weight_decay=variant.weight_decay

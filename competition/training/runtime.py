@@ -24,6 +24,9 @@ def start_keras(threads: int) -> None:
 
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+        for device in tensorflow.config.list_physical_devices("GPU"):
+            # Otherwise the first process takes all of the memory, and the second finds none.
+            tensorflow.config.experimental.set_memory_growth(device, True)
 
 
 @contextmanager

@@ -18,7 +18,9 @@ from competition.training.estimate import estimate_seconds
 from competition.training.one_fold import Fold, predict, train_one_fold
 from competition.training.progress_board import ProgressBoard
 from competition.training.runtime import machine_name, start_keras
-from competition.version import code_version, library_versions
+from competition.version import library_versions
+
+SECONDS_TO_FAIL = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class Place:
         threads: that TensorFlow may use in each.
         command: process id of the command, with which its workers end.
         board: the progress of all jobs.
+        code_version: of the command when it began, whatever is edited while it runs.
     """
 
     workers: int
     threads: int
     command: int
     board: ProgressBoard
+    code_version: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ def estimate_job(config: Config, job: Job, place: Place) -> tuple[str, float]:
     start_keras(place.threads)
     run = load_run(config)
     variant = config.variants[job.variant]
-    return job.variant, estimate_seconds(variant, _fold(run, job), len(run.data_set.test))
+    try:
+        return job.variant, estimate_seconds(variant, _fold(run, job), len(run.data_set.test))
+    except Exception:  # a variant that fails is told of when it is its turn to be trained
+        return job.variant, SECONDS_TO_FAIL
 
 
 def pool_of(run: Run, job: Job) -> Pool:
@@ -115,7 +122,7 @@ def _circumstances(model, place: Place) -> dict[str, Any]:
         "threads": place.threads,
         "machine": machine_name(),
         "versions": library_versions("tensorflow", "keras", "numpy", "albumentations"),
-        "code_version": code_version(),
+        "code_version": place.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
