@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from competition.config import Variant
+from competition.training.batches import batches
 from competition.training.one_fold import (
     PREDICTION_BATCH_SIZE,
     Fold,
@@ -47,13 +48,12 @@ def _seconds_a_step(model, variant: Variant, fold: Fold) -> float:
     """Returns the median time between the ends of steps, so that a slow first one is no matter."""
     import keras
 
-    size = min(variant.batch_size, len(fold.training_rows))
-    rows = np.resize(fold.training_rows, TIMED_STEPS * size)
+    rows = np.resize(fold.training_rows, TIMED_STEPS * variant.batch_size)
+    images, labels = fold.digits.images[rows][..., None], one_hot(fold.digits.labels[rows])
     ends: list[float] = []
     model.fit(
-        fold.digits.images[rows][..., None],
-        one_hot(fold.digits.labels[rows]),
-        batch_size=size,
+        batches(variant.batch_size, images, labels),
+        shuffle=False,
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(

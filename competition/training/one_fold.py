@@ -10,6 +10,7 @@ from competition.config import Variant
 from competition.data.pool import Pool
 from competition.digits import CLASSES, Digits
 from competition.errors import UserError
+from competition.training.batches import batches
 from competition.training.runtime import use_precision
 from competition.training.schedule import learning_rate_schedule
 
@@ -101,7 +102,7 @@ def predict(model, images: np.ndarray) -> np.ndarray:
     """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`."""
     from scipy.special import softmax
 
-    logits = model.predict(images[..., None], batch_size=PREDICTION_BATCH_SIZE, verbose=0)
+    logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
     return softmax(logits.astype(np.float32), axis=1)
 
 
@@ -109,10 +110,9 @@ def _train_epoch(
     model, variant: Variant, fold: Fold, rows: np.ndarray, epoch: int, watcher
 ) -> dict[str, float]:
     """Returns the epoch's point of the training curve."""
+    images = fold.pool.epoch(epoch, fold.digits)[rows][..., None]
     record = model.fit(
-        fold.pool.epoch(epoch, fold.digits)[rows][..., None],
-        one_hot(fold.digits.labels[rows]),
-        batch_size=min(variant.batch_size, len(rows)),
+        batches(variant.batch_size, images, one_hot(fold.digits.labels[rows])),
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
@@ -138,12 +138,9 @@ def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, floa
     is_last = epoch + 1 == variant.epochs
     if (epoch + 1) % variant.validate_every and not is_last:
         return {"validation_loss": "", "validation_accuracy": ""}
-    loss, accuracy = model.evaluate(
-        fold.digits.images[fold.validation_rows][..., None],
-        one_hot(fold.digits.labels[fold.validation_rows]),
-        batch_size=PREDICTION_BATCH_SIZE,
-        verbose=0,
-    )
+    images = fold.digits.images[fold.validation_rows][..., None]
+    labels = one_hot(fold.digits.labels[fold.validation_rows])
+    loss, accuracy = model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
     return {"validation_loss": loss, "validation_accuracy": accuracy}
 
 
