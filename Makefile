@@ -8,9 +8,12 @@ ZIP ?=
 FILE ?=
 MESSAGE ?=
 
+# Quoted for the shell, whatever the text holds.
+quoted = '$(subst ','\'',$(1))'
+
 BIN := .venv/bin
 COMPETITION := $(BIN)/python -m competition
-CONFIGURED = --config '$(CONFIG)' $(foreach change,$(SET),--set '$(change)')
+CONFIGURED = --config $(call quoted,$(CONFIG)) $(foreach change,$(SET),--set $(call quoted,$(change)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo download train-folds ensemble gallery report submit test lint clean
@@ -26,7 +29,7 @@ demo: setup ## Run everything once on embedded digits: no account, a few minutes
 	@$(COMPETITION) demo --jobs $(JOBS)
 
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path
-	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip '$(ZIP)')
+	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP)))
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=2 side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
@@ -41,7 +44,7 @@ report: setup ## Write the results tables into output/<config>/report/
 	@$(COMPETITION) report $(CONFIGURED)
 
 submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
-	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file '$(FILE)') $(if $(MESSAGE),--message '$(MESSAGE)')
+	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE)))
 
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest

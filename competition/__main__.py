@@ -1,11 +1,11 @@
 """The command line: parse, one call, exit code. Nothing heavy is imported before its command."""
 
 import argparse
-import errno
+import os
 import sys
 from pathlib import Path
 
-from competition.errors import UserError
+from competition.errors import UserError, disk_trouble
 
 DESCRIPTION = """\
 A fold-based ensemble for Kaggle's Digit Recognizer.
@@ -14,7 +14,6 @@ A fold-based ensemble for Kaggle's Digit Recognizer.
 
 Every stage reads what the one before it left on disk; `demo` runs them all on embedded digits.
 """
-DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,10 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; what was finished is kept, run it again to go on", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno not in DISK_TROUBLE:
+        if not (trouble := disk_trouble(error)):
             raise
-        print(f"error: {error.strerror}: {error.filename}; free or allow it", file=sys.stderr)
+        print(f"error: {trouble}", file=sys.stderr)
     return 1
 
 
@@ -63,17 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", "everything once, on digits embedded in scikit-learn")
     _add_jobs(demo)
     download = command("download", "get the configuration's data set")
-    download.add_argument(
-        "--zip", type=Path, metavar="PATH", dest="archive", help="an archive at hand"
-    )
+    _add_path(download, "--zip", "an archive at hand, in place of Kaggle's", dest="archive")
     train = command("train-folds", "train every fold that is not trained yet")
     _add_jobs(train)
     ensemble = command("ensemble", "combine all folds, score them, write a submission")
     gallery = command("gallery", "draw the misclassified digits")
     report = command("report", "write the results tables as Markdown")
     submit = command("submit", "check a submission and send it to Kaggle")
-    submit.add_argument("--file", type=Path, metavar="CSV", help="submissions/<config>.csv")
-    submit.add_argument("--message", metavar="TEXT", help="says what made it, if not given")
+    _add_path(submit, "--file", "the CSV to send (default: submissions/<config>.csv)")
+    submit.add_argument(
+        "--message", metavar="TEXT", help="the note beside it on Kaggle (default: what made it)"
+    )
     for configured in (download, train, ensemble, gallery, report, submit):
         _add_config(configured)
     command("clean", "remove caches and augmented epochs, never results")
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_config(command: argparse.ArgumentParser) -> None:
     default = Path("configs/default.yaml")
-    command.add_argument("--config", type=Path, default=default, metavar="YAML", help=str(default))
+    _add_path(command, "--config", f"the configuration (default: {default})", default=default)
     command.add_argument(
         "--set",
         action="append",
@@ -92,8 +93,15 @@ def _add_config(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_path(command: argparse.ArgumentParser, name: str, help_line: str, **more) -> None:
+    def path(text: str) -> Path:
+        return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
+
+    command.add_argument(name, type=path, metavar="PATH", help=help_line, **more)
+
+
 def _add_jobs(command: argparse.ArgumentParser) -> None:
-    help_line = "folds trained side by side, which share the cores (2)"
+    help_line = "folds trained side by side, which share the cores (default: 2)"
     command.add_argument("--jobs", type=_positive, default=2, metavar="N", help=help_line)
 
 

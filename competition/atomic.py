@@ -1,6 +1,7 @@
 """Files and folders that are complete or absent, whenever the process is killed."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,4 +47,4 @@ def remove_partials(folder: Path) -> None:
 
 
 def _partial_sibling(path: Path) -> Path:
-    return path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
+    return path.with_name(f"{path.name}{PARTIAL}{secrets.token_hex(4)}")

@@ -48,6 +48,17 @@ def parameters(location: str) -> dict[str, tuple[str, object]]:
     arguments = next(d.args for d in definitions if d.name == function)
     with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]
     return {
-        argument.arg: (ast.unparse(argument.annotation), ast.literal_eval(default))
+        argument.arg: (_type_name(location, argument), ast.literal_eval(default))
         for argument, default in zip(with_default, arguments.defaults, strict=True)
     }
+
+
+def _type_name(location: str, argument: ast.arg) -> str:
+    """Returns `int`, `float`, `str` or `bool`: what a YAML file can give."""
+    name = ast.unparse(argument.annotation) if argument.annotation else "nothing"
+    if name not in ("int", "float", "str", "bool"):
+        raise TypeError(
+            f"{location}: the parameter '{argument.arg}' is annotated with {name}, but a "
+            "configuration can only give int, float, str or bool"
+        )
+    return name

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from competition import paths
+from competition.atomic import remove_partials
 from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
@@ -84,7 +85,7 @@ def gallery(config: Config) -> None:
     run = load_run(config)
     found = mistakes(blend(run).out_of_fold, run.data_set.train)
     files = write_gallery(config.name, found, len(run.data_set.train))
-    print(f"{len(found)} mistakes on {len(files)} sheets in {paths.gallery_folder(config.name)}/")
+    print(f"{len(found)} mistakes on {len(files)} sheets, the first is {files[0]}")
 
 
 def report(config: Config) -> None:
@@ -109,11 +110,13 @@ def submit(config: Config, file: Path | None, message: str | None) -> None:
 
 
 def clean() -> None:
-    """Removes caches and augmented epochs; results and data stay."""
+    """Removes caches, augmented epochs and what killed commands left; results and data stay."""
     folders = [paths.pools_folder(), *paths.cache_folders()]
     for folder in filter(Path.exists, folders):
         shutil.rmtree(folder)
         print(f"removed {folder}/")
+    for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
+        remove_partials(top)
 
 
 def _no_source(data_set: str, archive: Path | None) -> str:
@@ -124,8 +127,9 @@ def _no_source(data_set: str, archive: Path | None) -> str:
         )
     folder = paths.data_folder(data_set)
     return (
-        f"nothing is known of where the data set '{data_set}' comes from; put a train.csv and a "
-        f"test.csv in the competition's format into {folder}/, or set data: to {COMPETITION}"
+        f"nothing is known of where the data set '{data_set}' comes from; put train.csv, "
+        f"test.csv and sample_submission.csv in the competition's format into {folder}/, or set "
+        f"data: to {COMPETITION}"
     )
 
 
@@ -135,7 +139,7 @@ What you have now, all of it made from scikit-learn's small digits:
   {paths.jobs_folder(config.name)}/
       a folder a trained net: manifest, history, probabilities, model
   {paths.gallery_folder(config.name)}/
-      the mistakes, on contact sheets: open mistakes.png first
+      the mistakes, on contact sheets, all and per confused pair
   {paths.results_markdown(config.name)}
       the results tables
   {paths.submission_csv(config.name)}

@@ -4,15 +4,22 @@
 valid name.
 """
 
-from collections.abc import Callable, Iterable
-from functools import partial
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
-from competition import catalogue
+from competition import paths
+from competition.components import Architecture, Augmentation, Component, Method
 from competition.errors import UserError
 from competition.yaml_input import apply_override, nearest, read_yaml
 
@@ -21,82 +28,25 @@ RECIPE_VERSION = 1
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 
 
 class Section(BaseModel):
     """A section of the configuration: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Component(BaseModel):
-    """A function of the catalogue by name, and the keyword arguments it is to be called with.
-
-    In YAML either the name alone or a mapping: `{name: residual, width: 48}`.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-    kind: ClassVar[str]
-    choices: ClassVar[dict[str, str]]
-
-    name: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_alone(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _exists(self):
-        if self.name not in self.choices:
-            raise ValueError(
-                f"there is no {self.kind} '{self.name}'" + nearest(self.name, self.choices)
-            )
-        problems = [self._problem(key, value) for key, value in self.parameters.items()]
-        if any(problems):
-            raise ValueError("; ".join(filter(None, problems)))
-        return self
-
-    def _problem(self, key: str, value: Any) -> str | None:
-        known = catalogue.parameters(self.choices[self.name])
-        if key not in known:
-            return f"'{self.name}' has no parameter '{key}'" + nearest(key, known)
-        annotation, _ = known[key]
-        accepted = {"int": int, "float": (int, float), "str": str, "bool": bool}[annotation]
-        if isinstance(value, accepted) and isinstance(value, bool) == (annotation == "bool"):
-            return None
-        return f"'{key}' must be of type {annotation}, not {value!r}"
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The keyword arguments as given."""
-        return dict(self.model_extra)
-
-    def function(self) -> Callable:
-        """Imports the function and returns it with its parameters filled in."""
-        return partial(catalogue.resolve(self.choices[self.name]), **self.parameters)
-
-    def identity(self) -> dict[str, Any]:
-        """Returns the name and the parameters that differ from the function's own defaults."""
-        known = catalogue.parameters(self.choices[self.name])
-        changed = {k: v for k, v in self.parameters.items() if v != known[k][1]}
-        return {"name": self.name, **changed}
+def _each_once(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(f"each seed is expected once, not {seeds}")
+    return seeds
 
 
-class Architecture(Component):
-    kind = "architecture"
-    choices = catalogue.ARCHITECTURES
-
-
-class Augmentation(Component):
-    kind = "augmentation"
-    choices = catalogue.AUGMENTATIONS
-
-
-class Method(Component):
-    kind = "ensemble method"
-    choices = catalogue.ENSEMBLE_METHODS
+def _not_reserved(name: str) -> str:
+    if name == paths.pools_folder().name:
+        raise ValueError(f"'{name}' is where augmented images are kept; choose another name")
+    return name
 
 
 class Training(Section):
@@ -112,7 +62,9 @@ class Training(Section):
     augmentation: Augmentation = Augmentation(name="affine")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
-    seeds: list[Seed] = Field([0], min_length=1, description="one member a seed")
+    seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
+        [0], min_length=1, description="one member a seed"
+    )
 
 
 # Which members there are, and how often they are looked at, changes no trained weight.
@@ -146,7 +98,7 @@ class Ensemble(Section):
 class Config(Section):
     """A whole run. `name` names its folders and submissions: by default, the file's stem."""
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_not_reserved)]
     data: Name = "digit-recognizer"
     folds: Folds = Folds()
     defaults: Training = Training()
@@ -167,7 +119,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     raw = read_yaml(path)
     for override in overrides:
         apply_override(raw, override)
-    raw.setdefault("name", path.stem)
+    raw = {"name": path.stem} | {key: value for key, value in raw.items() if value is not None}
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
@@ -177,19 +129,27 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
 
 def _with_defaults(raw: dict) -> dict:
     """Spreads `defaults:` over the variants, and names each one's architecture."""
-    variants, defaults = raw.get("variants"), raw.get("defaults") or {}
-    if not isinstance(variants, dict) or not isinstance(defaults, dict):
+    variants, defaults = raw.get("variants"), _full_defaults(raw.get("defaults"))
+    if not isinstance(variants, dict):
         return raw
     full = {
         name: _full_variant(name, own or {}, defaults) if isinstance(own, dict | None) else own
         for name, own in variants.items()
     }
-    return {**raw, "variants": full}
+    return {**raw, "variants": full} | ({"defaults": defaults} if "defaults" in raw else {})
 
 
-def _full_variant(name: str, own: dict, defaults: dict) -> dict:
+def _full_defaults(given: Any) -> Any:
     standard = Training.model_fields["augmentation"].default.name
-    fallbacks = {"augmentation": standard, **defaults, "architecture": name}
+    if isinstance(given, dict) and "augmentation" in given:
+        return {**given, "augmentation": _complete_component(given["augmentation"], standard)}
+    return {} if given is None else given
+
+
+def _full_variant(name: str, own: dict, defaults: Any) -> dict:
+    standard = Training.model_fields["augmentation"].default.name
+    shared = defaults if isinstance(defaults, dict) else {}
+    fallbacks = {"augmentation": standard, **shared, "architecture": name}
     components = {
         key: _complete_component(own.get(key), fallbacks[key])
         for key in ("architecture", "augmentation")
@@ -210,9 +170,7 @@ def _repeats_defaults(location: tuple, raw: dict) -> bool:
     """Says whether a variant's error only repeats one that `defaults:` has already."""
     match location:
         case ("variants", variant, key, *_):
-            return key in (raw.get("defaults") or {}) and key not in (
-                raw["variants"][variant] or {}
-            )
+            return key in raw.get("defaults", {}) and key not in (raw["variants"][variant] or {})
     return False
 
 
@@ -222,6 +180,7 @@ def _explain(error: dict) -> str:
     if error["type"] == "extra_forbidden":
         return f"  {path}: unknown key{nearest(str(last), _fields_at(parents))}"
     message = error["msg"].removeprefix("Value error, ")
+    message = re.sub(r"a valid dictionary.*", "'key: value' lines", message)
     given = "" if error["type"] in ("value_error", "missing") else f", not {error['input']!r}"
     return f"  {path}: {message[0].lower()}{message[1:]}{given}"
 

@@ -1,4 +1,11 @@
-"""The one exception that stands for a user's mistake or the world's, never for a bug of ours."""
+"""What the user can mend, told apart from bugs of ours: it is shown without a traceback."""
+
+import errno
+
+DISK_TROUBLE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 class UserError(Exception):
@@ -6,3 +13,11 @@ class UserError(Exception):
 
     The message says what happened, what was expected, and how to mend it.
     """
+
+
+def disk_trouble(error: OSError) -> UserError | None:
+    """Returns what to tell of a full, forbidden or misused disk, or None for any other error."""
+    if error.errno not in DISK_TROUBLE:
+        return None
+    where = f" at {error.filename}" if error.filename else ""
+    return UserError(f"the disk refused{where}: {error.strerror}; free space or allow it")

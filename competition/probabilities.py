@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from competition.arrays import read_arrays
 from competition.digits import CLASSES, positions, require_unique
 from competition.errors import UserError
 
@@ -31,7 +31,7 @@ class Probabilities:
                 f"probabilities need the shape ({len(self.ids)}, {CLASSES}), "
                 f"not {self.values.shape}"
             )
-        if not np.allclose(self.values.sum(axis=1), 1, atol=1e-3) or self.values.min() < 0:
+        if not np.allclose(self.values.sum(axis=1), 1, atol=1e-3) or (self.values < 0).any():
             raise UserError("probabilities must be at least 0, finite, and sum to 1 in each row")
         require_unique(self.ids, "probabilities")
 
@@ -70,9 +70,9 @@ def read_probabilities(path: Path, name: str) -> Probabilities:
         UserError: when the file is missing, damaged or holds no such name.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            ids, values = arrays[f"{name}_ids"], arrays[name].astype(np.float32)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        arrays = read_arrays(path)
+        ids, values = arrays[f"{name}_ids"], arrays[name].astype(np.float32)
+    except (UserError, KeyError) as error:
         raise UserError(
             f"{path} holds no readable '{name}' probabilities ({error}); "
             "remove its folder and train that job again"

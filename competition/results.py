@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,5 +164,4 @@ def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:
 
 def _short(value: Any) -> str:
     """Shortens fingerprints, of which the first digits are enough to tell them apart."""
-    text = str(value)
-    return text if len(text) < 64 else text[:8]
+    return str(value)[:8] if re.fullmatch("[0-9a-f]{64}", str(value)) else str(value)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,10 @@ def write_submission(
     """
     with atomic_file(path) as partial:
         write_rows(partial, ids, labels)
-        check_submission(partial, sample)
+        try:
+            check_submission(partial, sample)
+        except UserError as error:
+            raise UserError(str(error).replace(str(partial), str(path))) from None
         with atomic_file(paths.provenance_json(path)) as beside:
             beside.write_text(json.dumps(provenance, indent=2) + "\n")
 
@@ -48,7 +52,7 @@ def read_message(path: Path) -> str:
     """Returns what a submission's provenance says of it in a line; without one, its name."""
     try:
         return json.loads(paths.provenance_json(path).read_text())["message"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return path.stem
 
 
@@ -85,16 +89,15 @@ def _read_rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Returns ids and labels, int64 `[n]` each."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        if header != HEADER:
-            raise ValueError(f"the header is {','.join(header)}")
-        table = np.array([[int(cell) for cell in row] for row in rows], np.int64)
-        ids, labels = table.reshape(len(rows), len(HEADER)).T
+            lines = list(csv.reader(file))
     except FileNotFoundError:
         raise UserError(f"there is no {path}; `make ensemble` writes submissions") from None
-    except (OSError, ValueError, OverflowError, csv.Error) as error:
-        raise UserError(
-            f"{path} is no submission: {error}; expected are the header {','.join(HEADER)} and "
-            "two integers a line"
-        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is no CSV file: {error}") from None
+    if lines[:1] != [HEADER]:
+        raise UserError(f"{path}: the first line is expected to be {','.join(HEADER)}")
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(HEADER) or not all(re.fullmatch("-?[0-9]{1,9}", c) for c in line):
+            raise UserError(f"{path}, line {number}: two whole numbers are expected, not {line}")
+    ids, labels = np.array(lines[1:], np.int64).reshape(-1, len(HEADER)).T
     return ids, labels

@@ -64,6 +64,7 @@ class _StrictLoader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, of which the usual loader drops the first."""
 
     def construct_mapping(self, node, deep=False):
+        self.flatten_mapping(node)
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         repeated = {str(key) for key in keys if keys.count(key) > 1}
         if repeated:
@@ -83,5 +84,5 @@ _StrictLoader.add_implicit_resolver(
 def _parse_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506, it derives from SafeLoader
-    except (yaml.YAMLError, TypeError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{source} is not valid YAML: {error}") from None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from competition import catalogue
-from competition.config import Augmentation
+from competition.components import Augmentation
 from competition.data.pool import Pool, augment, make_pools
 
 POLICIES = [name for name in catalogue.AUGMENTATIONS if name != "none"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from competition.config import Architecture, Config, load_config
+from competition.components import Architecture
+from competition.config import Config, load_config
 from competition.errors import UserError
 
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
@@ -46,6 +47,21 @@ def test_a_mapping_without_name_changes_the_component_that_stood_there(write):
     assert variant.augmentation.parameters == {"strength": 5}
 
 
+def test_an_override_reaches_the_augmentation_of_all_variants(write):
+    path = write("defaults: {augmentation: affine_elastic}\nvariants: {plain: , residual: }")
+    config = load_config(path, ["defaults.augmentation.rotation=15"])
+    assert [v.augmentation.identity() for v in config.variants.values()] == [
+        {"name": "affine_elastic", "rotation": 15.0}
+    ] * 2
+
+
+def test_empty_sections_and_merge_keys_are_yaml_as_well(write):
+    text = "folds:\ndefaults:\nvariants:\n  plain: &shared {epochs: 3}\n  residual: {<<: *shared}"
+    config = load_config(write(text))
+    assert config.folds.count == 5
+    assert config.variants["residual"].epochs == 3
+
+
 def test_overrides_change_single_values(write):
     overrides = ["folds.count=3", "defaults.learning_rate=1e-4", "name=other", "variants.wide="]
     overrides.append("variants.wide.architecture={name: residual, width: 64}")
@@ -64,6 +80,25 @@ def test_identity_holds_only_what_differs_from_the_defaults(write):
     text = "variants: {plain: {epochs: 12, warm_up: 0.2, seeds: [1, 2], architecture: {width: 32}}}"
     variant = load_config(write(text)).variants["plain"]
     assert variant.identity() == {"warm_up": 0.2, "architecture": {"name": "plain"}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("augmentation: affine", ""),
+        ("augmentation: {name: affine, rotation: 10.0}", ""),
+        ("augmentation: {name: affine, rotation: 11}", "augmentation: {rotation: 11.0}"),
+        ("architecture: {width: 32}", "architecture: plain"),
+        ("learning_rate: 3e-3", "learning_rate: 0.003"),
+    ],
+)
+def test_the_same_said_otherwise_is_the_same_variant(write, one, other):
+    first, second = (
+        load_config(write(f"variants: {{plain: {{{text}}}}}")).variants["plain"]
+        for text in (one, other)
+    )
+    assert first == second
+    assert first.identity() == second.identity()
 
 
 MISTAKES = {
@@ -101,8 +136,20 @@ MISTAKES = {
     "unknown method": ("ensemble: {method: maen}", "there is no ensemble method 'maen'; did you"),
     "unknown precision": ("defaults: {precision: half}", "defaults.precision: input should be"),
     "no variants": ("variants: {}", "variants: dictionary should have at least 1 item"),
-    "variant is a number": ("variants: {plain: 3}", "variants.plain: input should be a valid dict"),
+    "variant is a number": (
+        "variants: {plain: 3}",
+        "variants.plain: input should be 'key: value' lines, not 3",
+    ),
     "bad name": ("name: ../elsewhere", "name: string should match pattern"),
+    "name of the pools": ("name: pools", "name: 'pools' is where augmented images are kept"),
+    "endless name": (f"name: {'n' * 101}", "name: string should have at most 100 characters"),
+    "a seed twice": ("defaults: {seeds: [1, 1]}", "defaults.seeds: each seed is expected once"),
+    "infinite rate": ("defaults: {learning_rate: .inf}", "defaults.learning_rate: input should be"),
+    "no number": (
+        "defaults: {augmentation: {name: affine, zoom: .nan}}",
+        "defaults.augmentation: 'zoom' must be finite, not nan",
+    ),
+    "defaults are text": ("defaults: hello", "defaults: input should be 'key: value' lines"),
     "negative seed": ("folds: {seed: -1}", "folds.seed: input should be greater"),
 }
 
@@ -141,9 +188,19 @@ def test_a_file_that_is_no_mapping_is_refused(write, text, message):
         load_config(write(text))
 
 
-@pytest.mark.parametrize("override", ["folds.count", "=3", "folds.count=[1", "folds=3"])
-def test_a_bad_override_is_refused(write, override):
-    with pytest.raises(UserError, match=r"override|folds"):
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("folds.count", "the override 'folds.count' must look like key=value"),
+        ("=3", "the override '=3' must look like key=value"),
+        ("folds.count=[1", "the override 'folds.count=\\[1' is not valid YAML"),
+        ("data=2024-13-45", "is not valid YAML: month must be in 1..12"),
+        ("folds=3", "folds: input should be 'key: value' lines, not 3"),
+        ("folds.count.x=3", "folds.count: input should be a valid integer, not {'x': 3}"),
+    ],
+)
+def test_a_bad_override_is_refused(write, override, message):
+    with pytest.raises(UserError, match=message):
         load_config(write("variants: {plain: }"), [override])
 
 

@@ -113,6 +113,13 @@ def test_a_missing_data_set_says_how_to_get_it(tmp_path, monkeypatch):
         load_data_set("digit-recognizer")
 
 
+@pytest.mark.parametrize("name", ["train.csv", "test.csv", "sample_submission.csv"])
+def test_each_of_the_three_files_is_needed(project, name):
+    (project / "input/tiny" / name).unlink()
+    with pytest.raises(UserError, match=f"no input/tiny/{name};"):
+        load_data_set("tiny")
+
+
 def test_the_fingerprint_sees_every_part(tiny):
     train = tiny.train
     images, labels = train.images.copy(), train.labels.copy()

@@ -103,16 +103,21 @@ def sample(tmp_path):
 
 
 BAD_SUBMISSIONS = {
-    "header": ("Id,Label\n1,0\n2,0\n3,0\n", "the header is Id,Label"),
+    "header": ("Id,Label\n1,0\n2,0\n3,0\n", "the first line is expected to be ImageId,Label"),
     "too few": ("ImageId,Label\n1,0\n2,0\n", "has 2 rows, but .* asks for 3"),
     "too many": ("ImageId,Label\n1,0\n2,0\n3,0\n4,0\n", "has 4 rows, but .* asks for 3"),
     "twice": ("ImageId,Label\n1,0\n2,0\n2,0\n", "come again: 2"),
     "unknown id": ("ImageId,Label\n1,0\n2,0\n9,0\n", "has an ImageId 9 that"),
     "label 10": ("ImageId,Label\n1,0\n2,10\n3,0\n", "ImageId 2 has the label 10"),
     "label -1": ("ImageId,Label\n1,0\n2,-1\n3,0\n", "ImageId 2 has the label -1"),
-    "fraction": ("ImageId,Label\n1,0\n2,1.0\n3,0\n", "is no submission"),
-    "three columns": ("ImageId,Label\n1,0,0\n2,0,0\n3,0,0\n", "is no submission"),
-    "empty": ("", "is no submission"),
+    "fraction": ("ImageId,Label\n1,0\n2,1.0\n3,0\n", r"line 3: two whole numbers .* '1.0'"),
+    "three columns": ("ImageId,Label\n1,0,0\n2,0,0\n3,0,0\n", "line 2: two whole numbers"),
+    "blank line": ("ImageId,Label\n1,0\n\n2,0\n3,0\n", r"line 3: two whole numbers .* not \[\]"),
+    "huge": (f"ImageId,Label\n1,{'9' * 40}\n2,0\n3,0\n", "line 2: two whole numbers"),
+    "underscore": ("ImageId,Label\n1,0_1\n2,0\n3,0\n", "line 2: two whole numbers"),
+    "only a header": ("ImageId,Label\n", "has 0 rows, but .* asks for 3"),
+    "empty": ("", "the first line is expected to be ImageId,Label"),
+    "binary": ("ImageId,Label\n\x00\n", "line 2: two whole numbers"),
 }
 
 
@@ -129,6 +134,12 @@ def test_a_submission_that_does_not_fit_leaves_nothing(tmp_path, sample):
     with pytest.raises(UserError, match="asks for 3"):
         write_submission(path, np.arange(1, 3), np.zeros(2, int), {}, sample)
     assert list(path.parent.iterdir()) == []
+
+
+def test_the_error_names_the_submission_and_not_its_temporary_file(tmp_path, sample):
+    path = tmp_path / "some.csv"
+    with pytest.raises(UserError, match=f"^{path} has 2 rows"):
+        write_submission(path, np.arange(1, 3), np.zeros(2, int), {}, sample)
 
 
 def test_rows_may_come_in_any_order(tmp_path, sample):

@@ -68,13 +68,21 @@ def test_values_that_change_no_weight_make_nothing_stale():
     assert survey(identities(validate_every=4, seeds=[0, 1], epochs=12)).done == [job]
 
 
+def test_other_components_are_named_with_all_that_differs():
+    job, _ = identities()
+    write(job, identities()[job])
+    changed = identities(augmentation={"name": "affine", "rotation": 7.0})
+    assert survey(changed).stale[job] == (
+        "variant.augmentation: default → {'name': 'affine', 'rotation': 7.0}"
+    )
+
+
 @pytest.mark.parametrize("argument", ["data", "folds"])
 def test_other_data_or_folds_make_a_result_stale(argument):
     job, _ = identities()
     write(job, identities()[job])
-    assert survey({job: {**identities()[job], argument: "f" * 64}}).stale == {
-        job: f"{argument}: {argument} → ffffffff"
-    }
+    changed = {**identities()[job], argument: "f" * 64}
+    assert survey({job: changed}).stale == {job: f"{argument}: {argument} → ffffffff"}
 
 
 def test_a_result_that_fails_half_way_never_existed():
@@ -168,7 +176,13 @@ def test_folds_put_together_hold_every_id_once():
 
 @pytest.mark.parametrize(
     "values",
-    [np.full((2, 10), 0.2), np.full((2, 9), 1 / 9), np.full((2, 10), np.nan), np.eye(10)[:2] * 2],
+    [
+        np.full((2, 10), 0.2),
+        np.full((2, 9), 1 / 9),
+        np.full((2, 10), np.nan),
+        np.eye(10)[:2] * 2,
+        np.eye(10)[:2] + np.eye(10)[2:4] - np.eye(10)[4:6],
+    ],
 )
 def test_probabilities_refuse_what_they_are_not(values):
     with pytest.raises(UserError):
@@ -198,6 +212,19 @@ def test_unreadable_probabilities_say_so(tmp_path, damage):
     name = "out_of_fold" if damage == "other name" else "test"
     with pytest.raises(UserError, match=r"no readable .* train that job again"):
         read_probabilities(path, name)
+
+
+def test_no_changed_byte_gets_through_as_a_traceback(tmp_path):
+    path = tmp_path / "p.npz"
+    write_probabilities(path, test=probabilities(range(1, 40)))
+    whole, refused = path.read_bytes(), 0
+    for position in range(0, len(whole), 7):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        try:
+            read_probabilities(path, "test")
+        except UserError:
+            refused += 1
+    assert refused > len(whole) / 7 * 0.8  # the rest hits dates and the like
 
 
 def test_a_manifest_reads_back_as_json():

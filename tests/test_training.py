@@ -4,16 +4,23 @@ import numpy as np
 import pytest
 
 from competition import catalogue
-from competition.config import Augmentation, Training, Variant
+from competition.components import Augmentation
+from competition.config import Training, Variant
 from competition.data.pool import Pool
 from competition.errors import UserError
-from competition.training.estimate import estimate_seconds
-from competition.training.one_fold import Fold, predict, train_one_fold
+from competition.training import estimate
+from competition.training.one_fold import Fold, compiled_model, predict, train_one_fold
 from competition.training.runtime import use_precision
 from competition.training.schedule import learning_rate_schedule
 
 # Few filters, so that every architecture is built and trained in seconds.
-SMALL = {"width": 4}
+SMALL_WIDTH = 4
+
+
+def small(name: str) -> dict:
+    """Returns what makes an architecture small, as far as it has a parameter for it."""
+    known = catalogue.parameters(catalogue.ARCHITECTURES[name])
+    return {"width": SMALL_WIDTH} if "width" in known else {}
 
 
 @pytest.fixture
@@ -24,7 +31,7 @@ def fold(tiny) -> Fold:
 
 
 def variant(name: str = "plain", **settings) -> Variant:
-    architecture = {"name": name, **SMALL}
+    architecture = {"name": name, **small(name)}
     values = {"epochs": 2, "batch_size": 16, "precision": "float32", **settings}
     return Variant(architecture=architecture, **values)
 
@@ -33,7 +40,7 @@ def variant(name: str = "plain", **settings) -> Variant:
 @pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
 def test_an_architecture_maps_images_to_float32_logits(name, precision, tiny):
     use_precision(precision)
-    model = catalogue.resolve(catalogue.ARCHITECTURES[name])(**SMALL)
+    model = catalogue.resolve(catalogue.ARCHITECTURES[name])(**small(name))
     logits = model(tiny.train.images[:3, ..., None])
     assert model.input_shape == (None, 28, 28, 1)
     assert logits.shape == (3, 10)
@@ -41,7 +48,10 @@ def test_an_architecture_maps_images_to_float32_logits(name, precision, tiny):
     assert model.name == name
 
 
-@pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
+WIDE = [name for name in catalogue.ARCHITECTURES if small(name)]
+
+
+@pytest.mark.parametrize("name", WIDE)
 def test_an_architecture_grows_with_its_width(name):
     use_precision("float32")
     build = catalogue.resolve(catalogue.ARCHITECTURES[name])
@@ -131,9 +141,29 @@ def test_a_fold_smaller_than_a_batch_still_trains(fold):
     assert len(history) == 2
 
 
-def test_the_estimate_grows_with_the_epochs(fold):
-    few, many = (estimate_seconds(variant(epochs=epochs), fold, 40) for epochs in (1, 100_000))
-    assert 0 < few < many < float("inf")
+def test_the_estimate_adds_up_steps_and_predictions(fold, monkeypatch):
+    """On a clock that only steps and predictions move."""
+    now = [0.0]
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: now[0])
+
+    def steps(model, variant, fold):
+        now[0] += 0.5 * estimate.TIMED_STEPS
+        return 0.5
+
+    def predict(model, images):
+        now[0] += 0.001 * len(images)
+
+    monkeypatch.setattr(estimate, "_seconds_a_step", steps)
+    monkeypatch.setattr(estimate, "predict", predict)
+    seconds = estimate.estimate_seconds(variant(epochs=4, validate_every=2), fold, test_rows=1000)
+    warm_up = 0.001 * 120  # the fold has 120 digits, fewer than a batch of predictions
+    # 4 epochs of 5 steps; 40 rows validated twice and predicted once, and the test rows.
+    assert seconds == pytest.approx(warm_up + 4 * 5 * 0.5 + 0.001 * (3 * 40 + 1000))
+
+
+def test_the_time_of_a_step_is_measured(fold):
+    model = compiled_model(variant(), steps=100)
+    assert 0 < estimate._seconds_a_step(model, variant(), fold) < 10
 
 
 def test_a_diverging_loss_names_epoch_and_learning_rate(fold):

@@ -27,7 +27,7 @@ class FoldAssignment:
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns the positions of the training and of the held-out rows of `"fold<k>"`."""
-        held_out = self.folds == int(name.removeprefix("fold"))
+        held_out = self.folds == fold_number(name)
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def fingerprint(self) -> str:
@@ -35,6 +35,11 @@ class FoldAssignment:
         digest = hashlib.sha256(np.ascontiguousarray(self.ids).data)
         digest.update(np.ascontiguousarray(self.folds).data)
         return digest.hexdigest()
+
+
+def fold_number(split: str) -> int:
+    """Returns the k of `"fold<k>"`."""
+    return int(split.removeprefix("fold"))
 
 
 def split_names(count: int) -> list[str]:

@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 
 from competition import paths
 from competition.atomic import atomic_file
-from competition.config import Augmentation
+from competition.components import Augmentation
 from competition.digits import Digits
 from competition.processes import end_with
 from competition.progress import ProgressDisplay
@@ -102,7 +102,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int, epoch: in
     """
     import cv2
 
-    policy = augmentation.function()()
+    policy = augmentation.build()
     if policy is None:
         return images
     cv2.setNumThreads(1)  # the epochs are the parallel part

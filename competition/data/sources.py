@@ -2,11 +2,11 @@
 
 import csv
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from competition import paths
+from competition.arrays import read_arrays
 from competition.atomic import atomic_file
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
@@ -21,11 +21,14 @@ READER_VERSION = 1
 def load_data_set(name: str) -> DataSet:
     """Reads `input/<name>/train.csv` and `test.csv`, from their caches where those are current.
 
+    The sample submission, which later stages check against, has to be there too.
+
     Raises:
         UserError: when a file is missing or breaks the competition's format.
     """
     train, test = paths.train_csv(name), paths.test_csv(name)
-    missing = [str(file) for file in (train, test) if not file.exists()]
+    files = (train, test, paths.sample_submission_csv(name))
+    missing = [str(file) for file in files if not file.exists()]
     if missing:
         raise UserError(
             f"the data set '{name}' is not here: no {' and no '.join(missing)}; `make download` "
@@ -56,11 +59,11 @@ def read_cached(path: Path, labelled: bool) -> Digits:
 def _read_cache(path: Path, stamp: np.ndarray) -> Digits | None:
     """Returns None where there is no cache of this stamp; the zip's CRC tells a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not np.array_equal(arrays["stamp"], stamp):
-                return None
-            return Digits(arrays["ids"], arrays["images"], arrays.get("labels"))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, UserError):
+        arrays = read_arrays(path)
+        if not np.array_equal(arrays["stamp"], stamp):
+            return None
+        return Digits(arrays["ids"], arrays["images"], arrays.get("labels"))
+    except (KeyError, UserError):
         return None
 
 

@@ -1,5 +1,6 @@
 """The ensemble of a run: its members combined, scored out of fold, kept, and submitted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,14 @@ def blend(run: Run) -> Blend:
     """
     members = load_members(run)
     combine = run.config.ensemble.method.function()
-    train, test = run.data_set.train, run.data_set.test
-    out_of_fold = combine(np.stack([member.out_of_fold.values for member in members]))
-    combined = Probabilities(test.ids, combine(np.stack([m.test.values for m in members])))
-    return Blend(
-        members,
-        Probabilities(train.ids, out_of_fold),
-        combined,
-        score(out_of_fold, train.labels),
-    )
+    out_of_fold = _combined(combine, [member.out_of_fold for member in members])
+    test = _combined(combine, [member.test for member in members])
+    return Blend(members, out_of_fold, test, score(out_of_fold.values, run.data_set.train.labels))
+
+
+def _combined(combine: Callable, aligned: list[Probabilities]) -> Probabilities:
+    """Combines Probabilities that have the same ids in the same order."""
+    return Probabilities(aligned[0].ids, combine(np.stack([one.values for one in aligned])))
 
 
 def write_blend(run: Run, made: Blend) -> Path:

@@ -2,10 +2,10 @@
 
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
 from competition import paths
+from competition.arrays import DAMAGED_ARCHIVE
 from competition.atomic import atomic_folder
 from competition.data.sources import load_data_set, read_cached
 from competition.errors import UserError
@@ -18,9 +18,6 @@ ROUND = "; or download it in the browser and run `make download ZIP=path/to/digi
 
 # The real members have 77, 51 and 0.2 MB; a member that claims much more is no competition file.
 LARGEST_MEMBER = 500_000_000
-
-# What zipfile raises for a damaged archive, one with a password, or a compression unknown to it.
-_NO_ZIP = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 def download(archive: Path | None) -> bool:
@@ -70,9 +67,16 @@ def install_archive(archive: Path) -> None:
     names = [file(COMPETITION).name for file in files]
     with atomic_folder(paths.data_folder(COMPETITION)) as folder:
         _extract(archive, names, folder)
-        train, test, sample = (folder / name for name in names)
-        read_cached(train, labelled=True)
-        check_rows(sample, read_cached(test, labelled=False).ids, "test.csv")
+        try:
+            _check(*(folder / name for name in names))
+        except UserError as error:
+            raise UserError(str(error).replace(f"{folder}/", f"{archive.name}: ")) from None
+
+
+def _check(train: Path, test: Path, sample: Path) -> None:
+    """Reads all three files, so that their caches are there as well."""
+    read_cached(train, labelled=True)
+    check_rows(sample, read_cached(test, labelled=False).ids, test.name)
 
 
 def _extract(archive: Path, names: list[str], folder: Path) -> None:
@@ -91,7 +95,7 @@ def _extract(archive: Path, names: list[str], folder: Path) -> None:
                 opened.extract(name, folder)
     except FileNotFoundError:
         raise UserError(f"there is no archive {archive}") from None
-    except _NO_ZIP as error:
+    except DAMAGED_ARCHIVE as error:
         raise UserError(
             f"{archive.name} is not a whole zip archive ({error}); download it again"
         ) from None

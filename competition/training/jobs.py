@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 from joblib import Parallel, delayed
@@ -32,16 +33,16 @@ def train_folds(run: Run, workers: int) -> list[Failure]:
         The jobs that failed; the others are done.
 
     Raises:
-        UserError: when the same configuration is being trained by another process.
+        UserError: before any work, when the same configuration is being trained by another
+            process or a variant cannot be built; later, when the system ends a worker.
     """
-    with _only_one(run.config.name):
+    with _only_one(run.config.name), _workers_may_end():
         remove_partials(paths.jobs_folder(run.config.name))
         _write_resolved(run.config)
         jobs = _announce(run)
         if not jobs:
             return []
-        make_pools(_epochs_needed(run, jobs), run.data_set.train, core_count())
-        return _train(run.config, jobs, min(workers, len(jobs)))
+        return _train(run, jobs, workers)
 
 
 @contextmanager
@@ -58,6 +59,18 @@ def _only_one(config_name: str) -> Iterator[None]:
                 'train under another name with SET="name=…"'
             ) from None
         yield
+
+
+@contextmanager
+def _workers_may_end() -> Iterator[None]:
+    """Tells in a sentence what a worker's sudden end means."""
+    try:
+        yield
+    except BrokenProcessPool:
+        raise UserError(
+            "the system ended a worker process, most likely for want of memory; finished jobs "
+            "are kept: run it again with a smaller JOBS"
+        ) from None
 
 
 def _write_resolved(config: Config) -> None:
@@ -83,14 +96,18 @@ def _epochs_needed(run: Run, jobs: list[Job]) -> dict[Pool, int]:
     return needed
 
 
-def _train(config: Config, jobs: list[Job], workers: int) -> list[Failure]:
+def _train(run: Run, jobs: list[Job], workers: int) -> list[Failure]:
     with ProgressBoard.on_disk(len(jobs)) as board:
+        # As many threads a job whatever is left to do: their number moves the last digits.
         threads = max(1, core_count() // workers)
         place = Place(workers, threads, os.getpid(), board, code_version())
         parallel = Parallel(workers, return_as="generator_unordered")
-        seconds = _estimated_seconds(config, jobs, parallel, place)
+        seconds = _estimated_seconds(run.config, jobs, parallel, place)
         print(f"about {duration(sum(seconds) / workers)} for {len(jobs)} jobs on this machine")
-        calls = (delayed(run_job)(config, job, number, place) for number, job in enumerate(jobs))
+        make_pools(_epochs_needed(run, jobs), run.data_set.train, core_count())
+        calls = (
+            delayed(run_job)(run.config, job, number, place) for number, job in enumerate(jobs)
+        )
         display = ProgressDisplay("training", sum(seconds))
         with display, board.shown_on(display, seconds):
             return list(_failures(parallel(calls), display))

@@ -81,11 +81,7 @@ def compiled_model(variant: Variant, steps: int):
     """
     import keras
 
-    try:
-        model = variant.architecture.function()()
-    except ValueError as error:
-        name, parameters = variant.architecture.name, variant.architecture.parameters
-        raise UserError(f"'{name}' cannot be built with {parameters}: {error}") from error
+    model = variant.architecture.build()
     model.compile(
         keras.optimizers.AdamW(
             learning_rate_schedule(variant, steps), weight_decay=variant.weight_decay

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from competition.config import Config
+from competition.data.folds import fold_number
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
-from competition.errors import UserError
+from competition.errors import UserError, disk_trouble
 from competition.probabilities import Probabilities
 from competition.processes import end_with
 from competition.results import Job, write_result
@@ -19,8 +20,6 @@ from competition.training.one_fold import Fold, predict, train_one_fold
 from competition.training.progress_board import ProgressBoard
 from competition.training.runtime import machine_name, start_keras
 from competition.version import library_versions
-
-SECONDS_TO_FAIL = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,8 @@ def run_job(config: Config, job: Job, number: int, place: Place) -> tuple[Job, F
         _train_and_write(load_run(config), job, number, place)
     except UserError as error:
         return job, Failure(job, str(error))
+    except OSError as error:
+        return job, Failure(job, str(disk_trouble(error) or traceback.format_exc()))
     except Exception:  # a bug keeps its traceback, and the other jobs go on
         return job, Failure(job, traceback.format_exc())
     return job, None
@@ -79,10 +80,8 @@ def estimate_job(config: Config, job: Job, place: Place) -> tuple[str, float]:
     start_keras(place.threads)
     run = load_run(config)
     variant = config.variants[job.variant]
-    try:
-        return job.variant, estimate_seconds(variant, _fold(run, job), len(run.data_set.test))
-    except Exception:  # a variant that fails is told of when it is its turn to be trained
-        return job.variant, SECONDS_TO_FAIL
+    variant.augmentation.build()  # like the architecture, it is refused before any work
+    return job.variant, estimate_seconds(variant, _fold(run, job), len(run.data_set.test))
 
 
 def pool_of(run: Run, job: Job) -> Pool:
@@ -129,7 +128,7 @@ def _circumstances(model, place: Place) -> dict[str, Any]:
 
 def _fold(run: Run, job: Job) -> Fold:
     training, validation = run.folds.split(job.split)
-    number = int(job.split.removeprefix("fold"))
+    number = fold_number(job.split)
     return Fold(run.data_set.train, training, validation, pool_of(run, job), number)
 
 
