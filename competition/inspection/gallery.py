@@ -98,5 +98,5 @@ def _draw_mistake(figure, mistake: Mistake, left, top, width, height) -> None:
     caption(-0.14, 0.04, str(mistake.label), ha="right", color=TRUE_COLOUR, weight="bold")
     caption(0, 0.04, "→", ha="center", color=QUIET_COLOUR)
     caption(0.14, 0.04, str(mistake.prediction), ha="left", color=PREDICTED_COLOUR, weight="bold")
-    details = f"{mistake.confidence:.0%}  #{mistake.id}"
+    details = f"{mistake.confidence:.1%}  #{mistake.id}"
     caption(0, 0.25, details, ha="center", color=QUIET_COLOUR, fontsize=8)
