@@ -169,6 +169,12 @@ def wait_for_orphans(session: int) -> None:
     pytest.fail("worker processes outlive their killed command")
 
 
+def answer_interrupts() -> None:
+    """Undoes what a shell does to commands in the background, this test suite perhaps: they and
+    all that they start ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_interrupting_says_how_to_go_on(project, jobs):
     command = [sys.executable, "-m", "competition", "train-folds", "--config"]
@@ -181,6 +187,7 @@ def test_interrupting_says_how_to_go_on(project, jobs):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=answer_interrupts,
     )
     lines = iter(process.stdout.readline, "")
     assert any("jobs on this machine" in line for line in lines)  # the training begins
