@@ -89,15 +89,16 @@ def gallery(config: Config) -> None:
 
 
 def report(config: Config) -> None:
-    """Writes the results tables as Markdown, and prints them."""
+    """Writes the results tables as Markdown, and prints the line that the README has of them."""
     from competition.data.run import load_run
     from competition.ensemble.blend import blend
     from competition.inspection.evaluation import summarise
-    from competition.inspection.report import write_report
+    from competition.inspection.report import preset_table, write_report
 
     run = load_run(config)
-    path = write_report(config.name, summarise(run, blend(run)))
-    print(f"{path.read_text()}\nwritten to {path}")
+    summary = summarise(run, blend(run))
+    path = write_report(config.name, summary)
+    print(f"{preset_table(summary)}\n\nall tables are in {path}")
 
 
 def submit(config: Config, file: Path | None, message: str | None) -> None:

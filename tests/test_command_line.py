@@ -69,6 +69,7 @@ def test_training_says_what_it_does(training):
     assert "| residual | 0 | 1 |" in done.stdout
     assert "residual seed0 fold1: done" in done.stderr
     assert "oneDNN" not in done.stderr
+    assert "WARNING" not in done.stderr
     assert len(manifests(project)) == 4
     assert (project / "output/tiny/config.yaml").exists()
 

@@ -1,5 +1,6 @@
 """How Keras starts on this machine: quiet, with so many threads, in the best precision it has."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ def start_keras(threads: int) -> None:
     process; a later call with the same number does nothing.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow warns of every function traced again, as each job's new model rightly is.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _silent_standard_error():
         import keras
 
