@@ -15,6 +15,9 @@ from competition.config import RECIPE_VERSION, Variant
 from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
 
+# What every manifest tells of its training, besides what identifies it.
+FACTS = ("minutes", "cpu_minutes", "workers", "machine", "code_version")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -111,7 +114,7 @@ def write_result(
 
     Args:
         job: the job.
-        manifest: JSON values, among them `identity`; its hash is added.
+        manifest: JSON values, among them `identity` and `FACTS`; the identity's hash is added.
         history: one row an epoch, all with the same keys.
         predictions: Probabilities by name (`out_of_fold`, `test`).
         save_model: writes the model to the path that it is given.
@@ -136,10 +139,11 @@ def read_manifest(job: Job) -> dict[str, Any]:
     path = job.folder() / paths.MANIFEST
     try:
         manifest = json.loads(path.read_text())
-        if not {"identity", "identity_hash"} <= manifest.keys():
-            raise ValueError("it has no identity")
+        missing = [name for name in ("identity", "identity_hash", *FACTS) if name not in manifest]
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing)}")
         return manifest
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is damaged ({error}); remove its folder, and `make train-folds` makes it again"
         ) from None

@@ -16,6 +16,7 @@ from competition.probabilities import (
     write_probabilities,
 )
 from competition.results import (
+    FACTS,
     Job,
     identity_hash,
     job_identity,
@@ -41,7 +42,8 @@ def identities(**settings) -> dict:
 
 def write(job: Job, identity: dict, save_model=lambda path: path.write_text("model")) -> None:
     predictions = {"out_of_fold": probabilities([1, 2]), "test": probabilities([1, 2, 3])}
-    write_result(job, {"identity": identity}, [{"epoch": 1}], predictions, save_model)
+    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1)}
+    write_result(job, manifest, [{"epoch": 1}], predictions, save_model)
 
 
 @pytest.fixture(autouse=True)
@@ -114,10 +116,20 @@ def test_a_stale_result_is_replaced_only_by_a_complete_one():
     }  # fmt: skip
 
 
-def test_a_damaged_manifest_is_named():
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "{}",
+        lambda text: "7",
+        lambda text: text[:-20],
+        lambda text: text.replace('"workers"', '"helpers"'),
+    ],
+)
+def test_a_damaged_manifest_is_named(change):
     job, _ = identities()
     write(job, identities()[job])
-    (job.folder() / paths.MANIFEST).write_text("{}")
+    file = job.folder() / paths.MANIFEST
+    file.write_text(change(file.read_text()))
     with pytest.raises(UserError, match=r"manifest.json is damaged .*make train-folds"):
         survey(identities())
 
