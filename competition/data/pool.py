@@ -76,7 +76,8 @@ def make_pools(epochs: dict[Pool, int], digits: Digits, workers: int) -> None:
 
 
 def _in_parallel(tasks: list, digits: Digits, workers: int) -> Iterable:
-    parallel = Parallel(workers, return_as="generator_unordered")
+    # 33 MB an epoch are sent in no time; shared through files, they leak when interrupted.
+    parallel = Parallel(workers, return_as="generator_unordered", max_nbytes=None)
     command = os.getpid()
     return parallel(delayed(_make_epoch)(pool, number, digits, command) for pool, number in tasks)
 
