@@ -116,7 +116,7 @@ def test_a_missing_data_set_says_how_to_get_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["train.csv", "test.csv", "sample_submission.csv"])
 def test_each_of_the_three_files_is_needed(project, name):
     (project / "input/tiny" / name).unlink()
-    with pytest.raises(UserError, match=f"no input/tiny/{name};"):
+    with pytest.raises(UserError, match=f"input/tiny/ has no {name};"):
         load_data_set("tiny")
 
 

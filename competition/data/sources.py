@@ -28,11 +28,12 @@ def load_data_set(name: str) -> DataSet:
     """
     train, test = paths.train_csv(name), paths.test_csv(name)
     files = (train, test, paths.sample_submission_csv(name))
-    missing = [str(file) for file in files if not file.exists()]
+    missing = [file.name for file in files if not file.exists()]
     if missing:
         raise UserError(
-            f"the data set '{name}' is not here: no {' and no '.join(missing)}; `make download` "
-            "fetches it, for the CONFIG that you use (ZIP=path takes an archive at hand)"
+            f"the data set '{name}' is not here: {train.parent}/ has no {', '.join(missing)}; "
+            "`make download` fetches it, for the CONFIG that you use (ZIP=path takes an archive "
+            "at hand)"
         )
     return DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
 
