@@ -1,6 +1,7 @@
 """What a configuration names: a function of the catalogue, with the arguments to call it with."""
 
 import math
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ class Component(BaseModel):
         """Brings what means the same to the same form: then it is the same identity and pool."""
         if isinstance(value, str):
             return {"name": value}
-        if not isinstance(value, dict) or value.get("name") not in cls.choices:
+        if not isinstance(value, dict) or str(value.get("name")) not in cls.choices:
             return value
         known = catalogue.parameters(cls.choices[value["name"]])
         given = {key: _as_float_if(key, given, known) for key, given in value.items()}
@@ -86,8 +87,8 @@ class Component(BaseModel):
 
 def _as_float_if(key: str, value: Any, known: dict) -> Any:
     """Takes a whole number for the float that the parameter is."""
-    is_whole = type(value) is int and key in known and known[key][0] == "float"
-    return float(value) if is_whole else value
+    is_whole = type(value) is int and abs(value) <= sys.float_info.max
+    return float(value) if is_whole and key in known and known[key][0] == "float" else value
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -170,7 +170,9 @@ def _repeats_defaults(location: tuple, raw: dict) -> bool:
     """Says whether a variant's error only repeats one that `defaults:` has already."""
     match location:
         case ("variants", variant, key, *_):
-            return key in raw.get("defaults", {}) and key not in (raw["variants"][variant] or {})
+            shared = raw.get("defaults")
+            is_shared = isinstance(shared, dict) and key in shared
+            return is_shared and key not in (raw["variants"][variant] or {})
     return False
 
 

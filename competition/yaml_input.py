@@ -66,12 +66,10 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node, deep=False):
         self.flatten_mapping(node)
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        repeated = {str(key) for key in keys if keys.count(key) > 1}
-        if repeated:
-            raise yaml.MarkedYAMLError(
-                problem=f"key given twice: {', '.join(sorted(repeated))}",
-                problem_mark=node.start_mark,
-            )
+        problems = [f"key given twice: {key}" for key in set(map(str, keys)) if keys.count(key) > 1]
+        problems += [f"a key must be text, not {key!r}" for key in keys if not isinstance(key, str)]
+        if problems:
+            raise yaml.MarkedYAMLError(problem=problems[0], problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 

@@ -149,6 +149,14 @@ MISTAKES = {
         "defaults: {augmentation: {name: affine, zoom: .nan}}",
         "defaults.augmentation: 'zoom' must be finite, not nan",
     ),
+    "component without text": (
+        "variants: {plain: {architecture: {name: [1]}}}",
+        "variants.plain.architecture.name: input should be a valid string, not [1]",
+    ),
+    "endless number": (
+        f"defaults: {{augmentation: {{name: affine, zoom: {10**400}}}}}",
+        "defaults.augmentation: 'zoom' must be of type float, not 1000",
+    ),
     "defaults are text": ("defaults: hello", "defaults: input should be 'key: value' lines"),
     "negative seed": ("folds: {seed: -1}", "folds.seed: input should be greater"),
 }
@@ -179,6 +187,7 @@ def test_all_mistakes_are_named_at_once_and_each_once(write):
     [
         ("folds: [1", "is not valid YAML"),
         ("folds: {count: 2}\nfolds: {count: 3}", "key given twice: folds"),
+        ("folds: {3: 4}", "a key must be text, not 3"),
         ("- one\n- two", "must hold 'key: value' lines, not a list"),
         ("data: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
