@@ -8,9 +8,9 @@ from competition.models.layers import classifier, convolution_block, standardise
 def plain(width: int = 32, dropout: float = 0.2):
     """The net of Chris Deotte's kernel "25 Million Images! [0.99757] MNIST" (Kaggle, 2018).
 
-    Two stages of 3x3, 3x3 and strided 5x5 convolutions and a closing 4x4 one. Dropout falls on
-    whole feature maps, which is as good here as on single values and needs far fewer random
-    numbers; convolutions come before batch normalisation and ReLU.
+    Two stages of 3x3, 3x3 and strided 5x5 convolutions and a closing 4x4 one. Unlike there,
+    dropout falls on whole feature maps, which needs far fewer random numbers, and batch
+    normalisation comes before ReLU.
 
     Args:
         width: filters of the first stage; the second has twice, the last four times as many.
