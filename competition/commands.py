@@ -57,7 +57,7 @@ def train_folds(config: Config, jobs: int) -> None:
     if failures:
         names = ", ".join(str(failure.job) for failure in failures)
         raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
-    print(f"next: `make ensemble` with the same CONFIG ({config.name})")
+    print("next: `make ensemble` with the same CONFIG and SET")
 
 
 def ensemble(config: Config) -> None:
@@ -73,6 +73,8 @@ def ensemble(config: Config) -> None:
     print(f"{scores_table(summarise(run, made))}\n\n{path} is written and checked")
     if config.data == COMPETITION:
         print(f"submit it with:\n  {command_line(path, read_message(path))}")
+    else:
+        print(f"it is no submission for Kaggle, as it was made from '{config.data}'")
 
 
 def gallery(config: Config) -> None:
@@ -149,4 +151,5 @@ What you have now, all of it made from scikit-learn's small digits:
 What to try next, with the competition's digits:
   make download                            (needs a Kaggle token; or ZIP=path of the archive)
   make train-folds CONFIG=configs/fast.yaml
-  make ensemble    CONFIG=configs/fast.yaml"""
+  make ensemble    CONFIG=configs/fast.yaml
+  make gallery     CONFIG=configs/fast.yaml"""

@@ -21,8 +21,9 @@ def read_yaml(path: Path) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        others = [str(other) for other in sorted(path.parent.glob("*.yaml"))]
-        hint = nearest(str(path), others) or f"; there are: {', '.join(others) or 'none'}"
+        others = sorted({*path.parent.glob("*.yaml"), *Path("configs").glob("*.yaml")})
+        same = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
+        hint = same[0] if same else nearest(str(path), map(str, others))
         raise UserError(f"there is no configuration {path}{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a text file: {error}") from None
@@ -54,7 +55,8 @@ def apply_override(raw: dict, override: str) -> None:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Returns the end of an error message: the name that was probably meant, or all there are."""
-    close = get_close_matches(name, list(names), n=1)
+    names = list(names)
+    close = get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; there are: {', '.join(names)}" if names else ""

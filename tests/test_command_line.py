@@ -83,6 +83,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert [int(row["ImageId"]) for row in rows] == list(range(1, 41))
     provenance = json.loads((trained / "submissions/tiny.json").read_text())
     errors = provenance["out_of_fold"]["errors"]
+    assert "no submission for Kaggle, as it was made from 'tiny'" in combined.stdout
     assert f"| **ensemble** | {errors} |" in combined.stdout
 
     shown = run_command("gallery", *config, folder=trained)
@@ -324,6 +325,10 @@ MISTAKES = {
     "a file where a folder belongs": (
         ["train-folds", "--config", "configs/tiny.yaml", "--set", "name=file"],
         "the disk refused at output/file",
+    ),
+    "a name alone": (
+        ["train-folds", "--config", "tiny"],
+        "there is no configuration tiny; did you mean 'configs/tiny.yaml'?",
     ),
     "no config": (["train-folds", "--config", "configs/tny.yaml"], "did you mean"),
     "default config missing": (["ensemble"], "there is no configuration configs/default.yaml"),

@@ -34,7 +34,8 @@ def write_gallery(config_name: str, mistakes: list[Mistake], rows: int) -> list[
         title = f"{len(mistakes)} mistakes in {rows:,} out-of-fold digits of '{config_name}'"
         _write_sheets(folder / "mistakes", title, mistakes)
         for (one, other), confused in confused_pairs(mistakes).items():
-            title = f"{one} and {other}: confused {len(confused)} times by '{config_name}'"
+            often = "once" if len(confused) == 1 else f"{len(confused)} times"
+            title = f"{one} and {other}: confused {often} by '{config_name}'"
             _write_sheets(folder / f"pair-{one}-{other}", title, confused)
     return sorted(paths.gallery_folder(config_name).glob("*.png"))
 
