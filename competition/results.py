@@ -69,7 +69,7 @@ def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str,
     }
 
 
-def identity_hash(identity: dict[str, Any]) -> str:
+def identity_hash(identity: Any) -> str:
     """Returns a SHA-256 of JSON values, as 64 hexadecimal digits; the order of keys is no part."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 

@@ -20,6 +20,14 @@ def train(project, *more: str):
     return run_command("train-folds", "--config", "configs/tiny.yaml", *more, folder=project)
 
 
+def assert_refused(process, message: str) -> None:
+    """Asserts that a user's mistake got one clear error, and no traceback."""
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: ")
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+
+
 @pytest.fixture(scope="session")
 def training(tiny_files, tmp_path_factory):
     """A project whose two variants were trained on two folds, two side by side, and how it went."""
@@ -250,10 +258,7 @@ def test_a_failing_job_names_itself_and_the_others_go_on(project):
 def test_a_variant_that_cannot_be_built_is_refused_before_any_work(trained, override, message):
     shutil.rmtree(trained / "output/pools")
     failed = train(trained, "--set", override)
-    assert failed.returncode == 1
-    assert message in failed.stderr
-    assert failed.stderr.startswith("error: ")
-    assert "Traceback" not in failed.stderr
+    assert_refused(failed, message)
     assert not (trained / "output/pools").exists()
 
 
@@ -314,10 +319,7 @@ def without_test(archive):
 def test_a_bad_archive_leaves_nothing(project, archive, damage, message):
     damage(archive)
     refused = download(project, "--zip", str(archive))
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("error: ")
-    assert message in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert_refused(refused, message)
     assert sorted(path.name for path in (project / "input").iterdir()) == ["tiny"]
 
 
@@ -367,10 +369,7 @@ def test_a_mistake_gets_one_clear_error(project, arguments, message):
     (project / "output").mkdir()
     (project / "output/file").touch()
     refused = run_command(*arguments, folder=project)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("error: ")
-    assert message in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert_refused(refused, message)
     assert not (project / "submissions").exists()
 
 

@@ -3,8 +3,6 @@
 Epochs depend on the policy, the seed and the data, but on no fold and no variant.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from competition.components import Augmentation
 from competition.digits import Digits
 from competition.processes import end_with
 from competition.progress import ProgressDisplay
+from competition.results import identity_hash
 
 # Raised by hand when this module makes other images of the same policy and seed.
 POOL_VERSION = 1
@@ -55,8 +54,7 @@ class Pool:
     def file(self, number: int) -> Path:
         """Returns where an epoch is kept."""
         identity = [POOL_VERSION, self.augmentation.identity(), self.seed, self.data]
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        return paths.pool_folder(digest[:16]) / f"epoch{number:03d}.npy"
+        return paths.pool_folder(identity_hash(identity)[:16]) / f"epoch{number:03d}.npy"
 
 
 def make_pools(epochs: dict[Pool, int], digits: Digits, workers: int) -> None:

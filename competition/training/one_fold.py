@@ -1,5 +1,6 @@
 """Training one variant on one fold: everything that happens between its digits and its model."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,5 +157,5 @@ def _random_seed(seed: int, fold_number: int) -> int:
 
 
 def _step_counter(on_step: Callable[[int], None]) -> Callable:
-    steps = iter(range(1, 2**62))
+    steps = itertools.count(1)
     return lambda batch, logs: on_step(next(steps))
