@@ -19,6 +19,7 @@ AUGMENTATIONS = {
     "none": "competition.data.augmentation:none",
     "affine": "competition.data.augmentation:affine",
     "affine_elastic": "competition.data.augmentation:affine_elastic",
+    "warp": "competition.data.augmentation:warp",
 }
 
 ENSEMBLE_METHODS = {

@@ -49,6 +49,26 @@ def affine_elastic(
     return albumentations.Compose([_affine(rotation, zoom, shear, shift), elastic])
 
 
+def warp(
+    rotation: float = 10.0,
+    zoom: float = 0.1,
+    shear: float = 5.0,
+    shift: float = 0.08,
+    displacement: float = 0.02,
+    knots: int = 5,
+):
+    """`affine` and a smooth displacement in one interpolation (see `Warp`).
+
+    Args:
+        rotation, zoom, shear, shift: as in `affine`.
+        displacement: standard deviation of the displacements, as a share of the image's side.
+        knots: the displacements are drawn on a grid of `knots` x `knots` points.
+    """
+    from competition.data.warp import Warp
+
+    return albumentations.Compose([Warp(rotation, zoom, shear, shift, displacement, knots)])
+
+
 def _affine(rotation: float, zoom: float, shear: float, shift: float):
     return albumentations.Affine(
         rotate=(-rotation, rotation),

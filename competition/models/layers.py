@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from competition.models.normalization import FusedBatchNormalization
+
 # Mean and standard deviation of all pixels of the competition's 42,000 training images.
 # The mean is published (33.408911); fixed constants keep a model free of its training rows.
 PIXEL_MEAN = 33.408911
@@ -41,7 +43,7 @@ def batch_normalization(features):
     Keras's default momentum of 0.99 still remembers the first steps after an epoch of a few
     hundred steps; 0.9 is the usual choice elsewhere (PyTorch's default).
     """
-    return layers.BatchNormalization(momentum=0.9)(features)
+    return FusedBatchNormalization(momentum=0.9)(features)
 
 
 def convolution_block(features, filters, kernel_size, strides=1, padding="same"):

@@ -2,6 +2,7 @@
 
 from keras import layers
 
+from competition.models.dropout import FeatureMapDropout
 from competition.models.layers import classifier, convolution_block, standardised_images
 
 
@@ -24,7 +25,7 @@ def plain(width: int = 32, dropout: float = 0.2):
         features = convolution_block(features, filters, 3, padding="valid")
         features = convolution_block(features, filters, 3, padding="valid")
         features = convolution_block(features, filters, 5, strides=2)
-        features = layers.SpatialDropout2D(dropout)(features)
+        features = FeatureMapDropout(dropout)(features)
     features = convolution_block(features, 4 * width, 4, padding="valid")
     features = layers.Dropout(dropout)(layers.Flatten()(features))
     return classifier(images, features, "plain")

@@ -1,0 +1,61 @@
+"""One warp for all that may happen to a written digit, so that its strokes are blurred once."""
+
+import albumentations
+import cv2
+import numpy as np
+
+
+class Warp(albumentations.ImageOnlyTransform):
+    """An affine map and a smooth displacement, composed and applied in a single interpolation.
+
+    The displacement is a grid of independent normal vectors, made smooth by cubic interpolation:
+    much like the elastic distortion of Simard, Steinkraus and Platt (ICDAR 2003), but composed
+    with the affine map and without filtering a random image.
+
+    Args:
+        rotation: largest turn to either side, in degrees.
+        zoom: largest change of width and of height, each by itself, as a share of them.
+        shear: largest slant to either side along each axis, in degrees.
+        shift: largest shift in either direction, as a share of the image's side.
+        displacement: standard deviation of the grid's vectors, as a share of the image's side.
+        knots: the grid has `knots` x `knots` vectors.
+    """
+
+    def __init__(
+        self,
+        rotation: float,
+        zoom: float,
+        shear: float,
+        shift: float,
+        displacement: float,
+        knots: int,
+    ):
+        super().__init__(p=1.0)
+        self.rotation, self.zoom, self.shear = rotation, zoom, shear
+        self.shift, self.displacement, self.knots = shift, displacement, knots
+
+    def apply(self, img: np.ndarray, **params) -> np.ndarray:
+        """Returns the warped image, of the same shape and dtype."""
+        side = img.shape[0]
+        centre = (side - 1) / 2
+        columns, rows = np.meshgrid(np.arange(side) - centre, np.arange(side) - centre)
+        positions = np.stack([columns, rows], axis=-1) - self._shift(side)
+        sources = positions @ self._inverse_map() + centre + self._displacements(side)
+        return cv2.remap(img, sources.astype(np.float32), None, cv2.INTER_LINEAR)
+
+    def _shift(self, side: int) -> np.ndarray:
+        return side * self.random_generator.uniform(-self.shift, self.shift, 2)
+
+    def _inverse_map(self) -> np.ndarray:
+        """Returns the matrix that takes `(x, y)` rows of the warped image to the original's."""
+        draw = self.random_generator.uniform
+        angle = np.deg2rad(draw(-self.rotation, self.rotation))
+        slants = np.tan(np.deg2rad(draw(-self.shear, self.shear, 2)))
+        scales = np.diag(1 / draw(1 - self.zoom, 1 + self.zoom, 2))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return scales @ np.array([[1, slants[0]], [slants[1], 1]]) @ turn
+
+    def _displacements(self, side: int) -> np.ndarray:
+        grid = self.random_generator.normal(size=(self.knots, self.knots, 2))
+        smooth = cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
+        return self.displacement * side * smooth
