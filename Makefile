@@ -7,6 +7,7 @@ SET ?=
 ZIP ?=
 FILE ?=
 MESSAGE ?=
+LONG ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -16,7 +17,7 @@ COMPETITION := $(BIN)/python -m competition
 CONFIGURED = --config $(call quoted,$(CONFIG)) $(foreach change,$(SET),--set $(call quoted,$(change)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download train-folds ensemble gallery report submit test lint clean
+.PHONY: help setup demo download train-folds ensemble gallery report submit bench test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -45,6 +46,9 @@ report: setup ## Write the results tables into output/<config>/report/
 
 submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
 	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE)))
+
+bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
+	@$(COMPETITION) bench $(CONFIGURED) $(if $(LONG),--long)
 
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest

@@ -72,10 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     report = command("report", "write the results tables as Markdown")
     submit = command("submit", "check a submission and send it to Kaggle")
     _add_path(submit, "--file", "the CSV to send (default: submissions/<config>.csv)")
-    submit.add_argument(
-        "--message", metavar="TEXT", help="the note beside it on Kaggle (default: what made it)"
-    )
-    for configured in (download, train, ensemble, gallery, report, submit):
+    message_help = "the note beside it on Kaggle (default: what made it)"
+    submit.add_argument("--message", metavar="TEXT", help=message_help)
+    bench = command("bench", "training speed beside stock Keras, measured on this machine")
+    long_help = "also race to a fixed log-loss: an hour or more on two cores"
+    bench.add_argument("--long", action="store_true", help=long_help)
+    for configured in (download, train, ensemble, gallery, report, submit, bench):
         _add_config(configured)
     command("clean", "remove caches and augmented epochs, never results")
     return parser

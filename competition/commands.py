@@ -112,6 +112,17 @@ def submit(config: Config, file: Path | None, message: str | None) -> None:
     print(f"Kaggle has {file} as submission {reference}")
 
 
+def bench(config: Config, long: bool) -> None:
+    """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
+    from competition.bench.suite import measure, write_measures
+    from competition.bench.tables import tables
+    from competition.data.run import load_run
+
+    found = measure(load_run(config), with_race=long)
+    path = write_measures(config.name, found)
+    print(f"{tables(found)}\n\nall figures are in {path}")
+
+
 def clean() -> None:
     """Removes caches, augmented epochs and what killed commands left; results and data stay."""
     with locks.exclusive(paths.pools_lock_file()) as is_free:
