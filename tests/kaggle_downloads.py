@@ -1,0 +1,302 @@
+"""What can happen to `make download`: each case with all that a user may see of it."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+from kaggle_server import Answer, redirect, refusal, stored
+from kaggle_world import (
+    ARCHIVE,
+    INSTALLED,
+    KEY_FILE,
+    PART,
+    TOKEN,
+    Arrange,
+    World,
+    all_of,
+    answering,
+    as_it_is,
+    competition_files,
+    fails,
+    no_network,
+    setting,
+    works,
+    zipped,
+)
+
+from competition import machine, paths
+from competition.kaggle import COMPETITION
+from competition.kaggle.limits import ANSWER, DOWNLOAD, RATE_LIMIT
+
+HANGS_UP = Answer(200, b"{}", cut=0)
+
+
+def wait(seconds: str) -> Answer:
+    return Answer(429, headers=(("Retry-After", seconds),))
+
+
+def silent_at(name: str) -> Arrange:
+    return all_of(setting(**{ANSWER: "2"}), answering(name, None))
+
+
+def misplaced_key(world: World) -> None:
+    world.without_token()
+    world.keep("Downloads/kaggle.json", KEY_FILE)
+
+
+def broken_key(world: World) -> None:
+    world.without_token()
+    world.keep(".kaggle/kaggle.json", '{"username": "somebody"')
+
+
+def shadowed_key(world: World) -> None:
+    world.keep(".kaggle/kaggle.json", KEY_FILE)
+    world.answer("IntrospectToken", refusal(401, f"no such token: {TOKEN}"))
+
+
+def no_name_service(world: World) -> None:
+    world.monkeypatch.delenv("http_proxy")
+    world.at_startup(
+        "import socket\n"
+        "def nobody(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
+        "socket.getaddrinfo = nobody\n"
+    )
+
+
+def slow_network(world: World) -> None:
+    world.set(**{DOWNLOAD: "2"})
+    world.answer("archive.zip", stored(ARCHIVE, pause=0.2))
+
+
+def little_disk(world: World) -> None:
+    world.monkeypatch.setattr(machine, "free_bytes", lambda folder: 3_000_000)
+
+
+def full_disk(world: World) -> None:
+    """The archive is written to a device that is always full."""
+    folder = paths.download_folder(COMPETITION)
+    folder.mkdir(parents=True)
+    (folder / f"{COMPETITION}.zip").symlink_to("/dev/full")
+
+
+def read_only_disk(world: World) -> None:
+    """Nobody, not even root, makes a folder below /sys."""
+    world.monkeypatch.setattr(machine, "free_bytes", lambda folder: 10**12)
+    Path("input").symlink_to("/sys")
+
+
+def a_part(world: World) -> None:
+    """A part of the archive is there, with the client's own mark of what it is a part of."""
+    folder = paths.download_folder(COMPETITION)
+    folder.mkdir(parents=True)
+    (folder / f"{COMPETITION}.zip").write_bytes(ARCHIVE[:1_000_000])
+    mark = {"validator": dict(stored(ARCHIVE).headers)["ETag"], "size": len(ARCHIVE)}
+    (folder / f"{COMPETITION}.zip.kaggle-partial").write_text(json.dumps(mark))
+
+
+def a_part_of_another(world: World) -> None:
+    a_part(world)
+    marker = paths.download_folder(COMPETITION) / f"{COMPETITION}.zip.kaggle-partial"
+    marker.write_text(json.dumps({"validator": "another", "size": len(ARCHIVE)}))
+
+
+def data_with_rows_missing(world: World) -> None:
+    world.install({**competition_files(), "train.csv": competition_files(7)["train.csv"]})
+
+
+def data_with_another_sample(world: World) -> None:
+    world.install({**competition_files(), "sample_submission.csv": b"ImageId,Label\n1,0\n"})
+
+
+def damaged() -> bytes:
+    content = bytearray(ARCHIVE)
+    # The first member's data begins after 30 bytes of header and its name.
+    content[30 + len("train.csv")] = 0xFF  # a kind of block that there is not
+    return bytes(content)
+
+
+def at_hand(content: bytes) -> Arrange:
+    return lambda world: Path("mine.zip").write_bytes(content)
+
+
+CUT = 1_200_000
+PAGE = b"<html>Please sign in</html>"
+UNSAFE = zipped({**competition_files(), "../../escaped.txt": b"never extracted"})
+ONCE_MORE = "fetching it once more, from the start"
+TWICE = {"archive.zip": 2}
+UNASKED = {"IntrospectToken": 0}
+
+gets = partial(works, input=INSTALLED)
+with_zip = partial(fails, command=("download", "--zip", "mine.zip"), asked=UNASKED)
+
+DOWNLOADS = {
+    "all is well": gets(
+        as_it_is,
+        "downloading digit-recognizer.zip",
+        "input/digit-recognizer: installed",
+        asked={"archive.zip": 1},
+    ),
+    "good data is there": gets(
+        World.install, "good data is there already, nothing done", asked=UNASKED
+    ),
+    "good data is there, FORCE": gets(
+        World.install, "installed", command=("download", "--force"), asked={"archive.zip": 1}
+    ),
+    "data with rows missing is there": gets(data_with_rows_missing, "installed"),
+    "data with another sample is there": gets(data_with_another_sample, "installed"),
+    # The client looks at the whole file first, and then asks for the rest.
+    "a part is there": gets(a_part, "1.0 MB are here already", "installed", asked=TWICE),
+    "a part of another archive is there": gets(a_part_of_another, "installed"),
+    "a part is there, FORCE": gets(
+        a_part, "installed", command=("download", "--force"), asked={"archive.zip": 1}
+    ),
+    "no credentials": fails(
+        World.without_token,
+        "finds no credentials",
+        "https://www.kaggle.com/settings",
+        "~/.kaggle/access_token",
+        asked=UNASKED,
+    ),
+    "misplaced kaggle.json": fails(
+        misplaced_key, "~/Downloads/kaggle.json is not where the client looks; move it to"
+    ),
+    "broken kaggle.json": fails(broken_key, '~/.kaggle/kaggle.json is not {"username": …'),
+    "token refused, shadows a key": fails(
+        shadowed_key,
+        "in the environment variable KAGGLE_API_TOKEN (401)",
+        "it comes before ~/.kaggle/kaggle.json, which was not tried",
+    ),
+    "token is the name of no file": fails(
+        all_of(
+            setting(KAGGLE_API_TOKEN="~/tokens/kaggle"),  # noqa: S106
+            answering("IntrospectToken", refusal(401, "")),
+        ),
+        "looks like a path, but there is no such file",
+    ),
+    "token unknown to introspection": fails(
+        answering("IntrospectToken", refusal(403, "")),
+        "refused the credentials in the environment variable KAGGLE_API_TOKEN:",
+    ),
+    "token with a line end": fails(setting(KAGGLE_API_TOKEN=f"{TOKEN}\r"), "Copy the token again"),
+    "token too long": fails(setting(KAGGLE_API_TOKEN=TOKEN * 20), "Copy the token again"),
+    "401": fails(
+        answering("DownloadDataFiles", refusal(401, "")), "refused the credentials", "(401)"
+    ),
+    "403": fails(
+        answering("DownloadDataFiles", refusal(403, "You must accept this competition's rules")),
+        "(403: You must accept this competition's rules)",
+        "https://www.kaggle.com/competitions/digit-recognizer/rules",
+        "phone number",
+        "mistyped name",
+    ),
+    "403 that quotes the token": fails(
+        answering("DownloadDataFiles", refusal(403, f"{TOKEN} may not")), "(403: … may not)"
+    ),
+    "404": fails(
+        answering("DownloadDataFiles", refusal(404, "")), "does not know what was asked for (404)"
+    ),
+    "429, then all is well": gets(
+        answering("DownloadDataFiles", [wait("1"), redirect("archive.zip")]),
+        "Kaggle asks to wait 1 s (429), waiting",
+        "installed",
+        asked={"DownloadDataFiles": 2},
+    ),
+    "429 for longer than we wait": fails(
+        answering("DownloadDataFiles", wait("1200")),
+        "too many requests from this account (429). Try again in 20 min, as it asks",
+        asked={"DownloadDataFiles": 1},
+    ),
+    "429 until a date": fails(
+        answering("DownloadDataFiles", wait("Fri, 01 Jan 2100 00:00:00 GMT")), "Try again in"
+    ),
+    "429 without an end": fails(
+        all_of(setting(**{RATE_LIMIT: "2"}), answering("IntrospectToken", wait("1"))),
+        "Kaggle asks to wait",
+        "too many requests",
+    ),
+    "500": fails(
+        answering("DownloadDataFiles", refusal(500, "Oops")),
+        "Kaggle itself has an error (500: Oops)",
+    ),
+    "418": fails(
+        answering("DownloadDataFiles", refusal(418, "I am a teapot")),
+        "refused it (418: I am a teapot)",
+    ),
+    "no DNS": fails(no_name_service, "cannot be looked up", "no DNS"),
+    "no network": fails(no_network, "Kaggle cannot be reached"),
+    "no proxy there": fails(
+        setting(http_proxy="http://me:proxy-password@127.0.0.1:1"),
+        "The proxy that http_proxy names",
+    ),
+    "the proxy wants a password": fails(
+        answering("IntrospectToken", Answer(407)), "name and a password (407)"
+    ),
+    "a sign-in page answers": fails(
+        answering("IntrospectToken", Answer(200, PAGE)), "Something else answers in Kaggle's place"
+    ),
+    "the server hangs up": fails(
+        answering("IntrospectToken", HANGS_UP), "The connection to Kaggle broke off"
+    ),
+    "silent at the door": fails(
+        silent_at("IntrospectToken"), "did not answer for 2 s while it was signing in", ANSWER
+    ),
+    "silent in the storage": fails(
+        silent_at("archive.zip"), "did not answer for 2 s while it was asking"
+    ),
+    "slow": fails(slow_network, "not finished after 2 s. What came is kept", DOWNLOAD, input=PART),
+    "cut once": gets(
+        answering("archive.zip", [stored(ARCHIVE, cut=CUT), stored(ARCHIVE)]),
+        "installed",
+        asked=TWICE,
+    ),
+    "cut for good": fails(
+        answering("archive.zip", stored(ARCHIVE, cut=CUT)),
+        "broke off several times; what came is kept",
+        "goes on from there",
+        input=PART,
+        seconds=15,
+        asked={"archive.zip": 3},
+    ),
+    "not a zip": fails(
+        answering("archive.zip", Answer(200, PAGE)),
+        "digit-recognizer.zip is not a whole zip archive",
+        ONCE_MORE,
+        asked=TWICE,
+    ),
+    "not a zip at first": gets(
+        answering("archive.zip", [stored(PAGE), stored(ARCHIVE)]),
+        ONCE_MORE,
+        "installed",
+        asked=TWICE,
+    ),
+    "damaged": fails(
+        answering("archive.zip", stored(damaged())), "is not a whole zip", ONCE_MORE, asked=TWICE
+    ),
+    "rows missing": fails(
+        answering("archive.zip", stored(zipped(competition_files(9)))),
+        "digit-recognizer.zip: train.csv has 9 rows, expected are 10",
+        ONCE_MORE,
+        asked=TWICE,
+    ),
+    "little disk": fails(
+        little_disk, "input/ needs 250 MB of free disk, but there are only 3", asked=UNASKED
+    ),
+    "full disk": fails(full_disk, "No space left on device", input=PART, seconds=15),
+    "read-only disk": fails(read_only_disk, "the disk refused at input/", asked=UNASKED),
+    "a limit that is none": fails(
+        setting(**{ANSWER: "soon"}), "is 'soon', expected is a number of seconds above 0"
+    ),
+    "zip at hand": gets(at_hand(ARCHIVE), "installed", command=("download", "--zip", "mine.zip")),
+    "zip at hand is missing": with_zip(as_it_is, "there is no archive mine.zip"),
+    "zip at hand is a folder": with_zip(
+        lambda world: Path("mine.zip").mkdir(), "mine.zip is a folder"
+    ),
+    "zip at hand is a page": with_zip(at_hand(PAGE), "mine.zip is not a whole zip archive"),
+    "zip at hand is damaged": with_zip(at_hand(damaged()), "mine.zip is not a whole zip archive"),
+    "zip at hand has an unsafe name": with_zip(
+        at_hand(UNSAFE), "mine.zip has a member with the unsafe name '../../escaped.txt'"
+    ),
+    "zip at hand is of something else": with_zip(
+        at_hand(zipped({"train.csv": b""})), "has no test.csv and no sample_submission.csv"
+    ),
+}
