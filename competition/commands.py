@@ -12,7 +12,6 @@ from competition.atomic import remove_partials
 from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
-from competition.kaggle.answers import KaggleError
 from competition.kaggle.submit import command_line, send, wait_for_score
 from competition.submission import read_message
 
@@ -129,8 +128,8 @@ def scores() -> None:
 
     try:
         refresh_scores()
-    except KaggleError as trouble:
-        print(f"pending scores could not be asked for. {trouble}", file=sys.stderr)
+    except UserError as error:
+        print(f"pending scores could not be asked for. {error}", file=sys.stderr)
     entries = read_history()
     print(table(HEADER, score_rows(entries)) if entries else "nothing was submitted from here yet")
 
@@ -139,12 +138,13 @@ def doctor() -> None:
     """Prints what stands between this machine and a submission."""
     from competition.kaggle.doctor import MEND, examine
 
-    to_mend = 0
+    to_mend = []
     for finding in examine():
-        to_mend += finding.state == MEND
         print(f"{finding.state:8}  {finding.what:12}  {finding.text}")
+        if finding.state == MEND:
+            to_mend.append(finding.what)
     if to_mend:
-        raise UserError(f"{to_mend} of these are to be mended")
+        raise UserError(f"to be mended first: {', '.join(to_mend)}")
 
 
 def clean() -> None:

@@ -44,6 +44,10 @@ def misplaced_key(world: World) -> None:
     world.keep("Downloads/kaggle.json", KEY_FILE)
 
 
+def empty_token_file(world: World) -> None:
+    world.set(KAGGLE_API_TOKEN=str(world.keep("token", "")))
+
+
 def broken_key(world: World) -> None:
     world.without_token()
     world.keep(".kaggle/kaggle.json", '{"username": "somebody"')
@@ -160,6 +164,9 @@ DOWNLOADS = {
     "misplaced kaggle.json": fails(
         misplaced_key, "~/Downloads/kaggle.json is not where the client looks; move it to"
     ),
+    "empty token file": fails(
+        empty_token_file, "The file ~/token, which KAGGLE_API_TOKEN names, is empty"
+    ),
     "broken kaggle.json": fails(broken_key, '~/.kaggle/kaggle.json is not {"username": …'),
     "token refused, shadows a key": fails(
         shadowed_key,
@@ -238,10 +245,10 @@ DOWNLOADS = {
         answering("IntrospectToken", HANGS_UP), "The connection to Kaggle broke off"
     ),
     "silent at the door": fails(
-        silent_at("IntrospectToken"), "did not answer for 2 s while it was signing in", ANSWER
+        silent_at("IntrospectToken"), "did not answer for 2 s; the client was signing in", ANSWER
     ),
     "silent in the storage": fails(
-        silent_at("archive.zip"), "did not answer for 2 s while it was asking"
+        silent_at("archive.zip"), "did not answer for 2 s; the client was asking"
     ),
     "slow": fails(slow_network, "not finished after 2 s. What came is kept", DOWNLOAD, input=PART),
     "cut once": gets(

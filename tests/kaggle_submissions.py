@@ -177,11 +177,11 @@ SUBMISSIONS = {
         ready(answering("CreateSubmission", Answer(500))), "(500)", LOOK_THERE
     ),
     "silence before the upload": fails_on_the_way(
-        ready(silent_at("StartSubmissionUpload")), "while it was asking", "Nothing was submitted"
+        ready(silent_at("StartSubmissionUpload")), "the client was asking", "Nothing was submitted"
     ),
     "silence after the upload": fails_on_the_way(
         ready(silent_at("CreateSubmission")),
-        "while it was confirming the submission",
+        "the client was confirming the submission",
         LOOK_THERE,
     ),
 }
@@ -233,7 +233,7 @@ ENQUIRIES = {
         "others can read ~/.kaggle/kaggle.json",
         "chmod 600",
         "the data set 'digit-recognizer' is not here",
-        "error: 2 of these are to be mended",
+        "error: to be mended first: server, data",
         input=set(),
     ),
     "doctor, rules not accepted": diagnoses(
@@ -258,7 +258,7 @@ ENQUIRIES = {
     ),
     "doctor, no credentials": diagnoses(
         all_of(World.install, World.without_token),
-        "to mend   credentials",
-        "none are found",
+        "to mend   credentials   The Kaggle client finds no credentials",
+        "to be mended first: credentials\n",
     ),
 }

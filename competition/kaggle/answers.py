@@ -77,12 +77,12 @@ PARAGRAPHS = {
         "Open https://www.kaggle.com in a browser of this machine, then try again."
     ),
     "silent": (
-        "Kaggle did not answer for {seconds} while it was {stage}. Check the network and try "
+        "Kaggle did not answer for {seconds}; the client was {stage}. Check the network and try "
         "again; DIGITS_ANSWER_SECONDS=… waits longer."
     ),
     "slow": (
-        "It was not finished after {seconds}. What came is kept, and the next try goes on from "
-        "there; DIGITS_DOWNLOAD_SECONDS=… waits longer."
+        "The download was not finished after {seconds}. What came is kept, and the next "
+        "`make download` goes on from there; DIGITS_DOWNLOAD_SECONDS=… waits longer."
     ),
     "broke off": (
         "The Kaggle client ended without a result ({message}). Try again; if it stays so, "

@@ -83,14 +83,16 @@ def _submit(api: Any, note: Note, file: str, message: str) -> dict[str, Any]:
 
 def _wait_for_score(api: Any, note: Note, reference: str, seconds: str) -> dict[str, Any]:
     """Asks until the submission is scored or the seconds are over; it may still be pending then."""
-    end, pause, polls = time.monotonic() + float(seconds), FIRST_POLL_SECONDS, 0
+    began, pause = time.monotonic(), FIRST_POLL_SECONDS
     while True:
         found = _list_submissions(api, note)["submissions"].get(reference)
-        polls += 1
-        note(polls=polls)
-        if (found and found["status"] != "pending") or time.monotonic() + pause > end:
+        is_over = time.monotonic() - began + pause > float(seconds)
+        if is_over or (found and found["status"] != "pending"):
             return {"submission": found}
-        time.sleep(pause)
+        asks_again = time.monotonic() + pause
+        while time.monotonic() < asks_again:
+            note(waited=time.monotonic() - began)  # a sign of life
+            time.sleep(FIRST_POLL_SECONDS)
         pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
 
 

@@ -44,6 +44,9 @@ def overlooked() -> list[str]:
     used = {source.file for source in sources()}
     looked_at = _key_file()
     sentences = []
+    named = os.environ.get(TOKEN_VARIABLE, "")
+    if named and _is_file(named) and not _text(Path(named)):
+        sentences.append(f"The file {_short(Path(named))}, which {TOKEN_VARIABLE} names, is empty")
     for file in dict.fromkeys([looked_at, *_misplaced()]):
         if not file.is_file() or file in used:
             continue
@@ -63,7 +66,9 @@ def _tokens() -> Iterator[Source]:
     value = os.environ.get(TOKEN_VARIABLE, "")
     variable = f"the environment variable {TOKEN_VARIABLE}"
     if value and _is_file(value):
-        yield Source(f"the file {_short(Path(value))}, which {TOKEN_VARIABLE} names", Path(value))
+        if _text(Path(value)):
+            name = f"the file {_short(Path(value))}, which {TOKEN_VARIABLE} names"
+            yield Source(name, Path(value))
         return  # even if it is empty, the client looks at no other token then
     if value:
         is_path = "/" in value or value.startswith("~")

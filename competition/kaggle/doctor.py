@@ -30,7 +30,8 @@ def examine() -> Iterator[Finding]:
     """Yields one finding after the other; none of them holds a secret, or a part of one."""
     yield from _client()
     yield from _credentials()
-    yield from _server()
+    if sources():
+        yield from _server()
     yield from _data()
     yield from _machine()
 
@@ -45,10 +46,11 @@ def _client() -> Iterator[Finding]:
 def _credentials() -> Iterator[Finding]:
     found = sources()
     if not found:
-        yield Finding(MEND, "credentials", "none are found")
-    for used in found[:1]:
-        state = WARNING if used.remark else OK
-        yield Finding(state, "credentials", f"used are those in {used.name}.{used.remark}")
+        yield Finding(MEND, "credentials", explain({"problem": "credentials"}))
+        return
+    remark = found[0].remark
+    state = WARNING if remark else OK
+    yield Finding(state, "credentials", f"used are those in {found[0].name}.{remark}")
     for other in found[1:]:
         yield Finding(NOTE, "credentials", f"not used, as the first come before: {other.name}")
     for source in found:

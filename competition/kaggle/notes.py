@@ -2,9 +2,9 @@
 
 A line of JSON each; later values take the place of earlier ones of the same name. The names:
 
-    stage        what it is doing, as the end of "… while it was …"
+    stage        what it is doing, as the end of "the client was …"
     total        bytes of the archive that is being fetched
-    polls        how often the score was asked for
+    waited       seconds since the score was asked for first
     problem      what went wrong, a name of `answers.py`, or None; it comes last
     status       the server's HTTP status, if it gave one
     message      the server's words, without secrets
@@ -19,8 +19,8 @@ from typing import Any
 
 SIGNING_IN = "signing in"
 ASKING = "asking"
-DOWNLOADING = "sending the archive"
-UPLOADING = "receiving the file"
+DOWNLOADING = "receiving the archive"
+UPLOADING = "sending the file"
 CONFIRMING = "confirming the submission"
 
 

@@ -1,7 +1,6 @@
 """The submission goes out: checked against the real competition first, confirmed by a reference."""
 
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from competition.kaggle.history import (
     read_history,
     update_entries,
 )
-from competition.kaggle.limits import ANSWER, SCORE, limit
+from competition.kaggle.limits import SCORE, limit
 from competition.kaggle.notes import CONFIRMING, UPLOADING
 from competition.progress import ProgressDisplay
 from competition.submission import check_submission, read_provenance
@@ -114,8 +113,13 @@ def _require_new(file: Path) -> None:
 def _reference(file: Path, message: str) -> str:
     """Sends a file and returns Kaggle's reference of it."""
     print(f"sending {file} to Kaggle", file=sys.stderr)
+    seen: dict[str, Any] = {}
     try:
-        outcome = call("submit", str(file), message)
+        outcome = call("submit", str(file), message, watch=seen.update)
+    except KeyboardInterrupt:
+        if seen.get("stage") == CONFIRMING:
+            print(f"\n{MAYBE_TAKEN}", file=sys.stderr)
+        raise
     except KaggleError as trouble:
         raise UserError(f"{trouble}\n{_what_next(trouble.outcome)}") from None
     # A refused upload raises nothing in the client; only a reference says that it was taken.
@@ -141,14 +145,11 @@ def _not_taken(file: Path, outcome: dict[str, Any]) -> str:
 
 def _ask_for_score(reference: str) -> dict[str, str]:
     """Returns what changed in a submission's entry, nothing if Kaggle does not list it."""
-    seconds, began = limit(SCORE), time.monotonic()
+    seconds = limit(SCORE)
     with ProgressDisplay("waiting for the score, Ctrl-C stops", seconds) as display:
 
-        def watch(notes: dict[str, Any]) -> float:
-            waited = time.monotonic() - began
-            display.update(min(waited, seconds))
-            return waited  # always new: between its questions the client is silent on purpose
+        def watch(notes: dict[str, Any]) -> None:
+            display.update(notes.get("waited", 0.0))
 
-        arguments = ("wait for score", reference, str(seconds))
-        outcome = call(*arguments, watch=watch, seconds=seconds + limit(ANSWER))
+        outcome = call("wait for score", reference, str(seconds), watch=watch)
     return outcome["submission"] or {}
