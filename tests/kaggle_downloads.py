@@ -18,6 +18,7 @@ from kaggle_world import (
     as_it_is,
     competition_files,
     fails,
+    no_name_service,
     no_network,
     setting,
     works,
@@ -56,15 +57,6 @@ def broken_key(world: World) -> None:
 def shadowed_key(world: World) -> None:
     world.keep(".kaggle/kaggle.json", KEY_FILE)
     world.answer("IntrospectToken", refusal(401, f"no such token: {TOKEN}"))
-
-
-def no_name_service(world: World) -> None:
-    world.monkeypatch.delenv("http_proxy")
-    world.at_startup(
-        "import socket\n"
-        "def nobody(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
-        "socket.getaddrinfo = nobody\n"
-    )
 
 
 def slow_network(world: World) -> None:
@@ -298,7 +290,9 @@ DOWNLOADS = {
     "zip at hand is a folder": with_zip(
         lambda world: Path("mine.zip").mkdir(), "mine.zip is a folder"
     ),
-    "zip at hand is a page": with_zip(at_hand(PAGE), "mine.zip is not a whole zip archive"),
+    "zip at hand is a page": with_zip(
+        at_hand(PAGE), "mine.zip is not a whole zip archive", "Download it again at https://www"
+    ),
     "zip at hand is damaged": with_zip(at_hand(damaged()), "mine.zip is not a whole zip archive"),
     "zip at hand has an unsafe name": with_zip(
         at_hand(UNSAFE), "mine.zip has a member with the unsafe name '../../escaped.txt'"

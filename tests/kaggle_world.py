@@ -169,10 +169,16 @@ def answering(name: str, answer: Answer | list | None) -> Arrange:
     return lambda world: world.answer(name, answer)
 
 
-def no_network(world: World) -> None:
-    world.monkeypatch.delenv("http_proxy")
-    world.at_startup(
-        "import socket\n"
-        "def refuse(*_): raise ConnectionRefusedError(111, 'Connection refused')\n"
-        "socket.socket.connect = refuse\n"
-    )
+def without_proxy(function: str, error: str) -> Arrange:
+    """Lets the client find no proxy, and a function of `socket` raise an error."""
+
+    def arrange(world: World) -> None:
+        world.monkeypatch.delenv("http_proxy")
+        failing = f"def failing(*_, **__): raise {error}\n"
+        world.at_startup(f"import socket\n{failing}{function} = failing\n")
+
+    return arrange
+
+
+no_network = without_proxy("socket.socket.connect", "ConnectionRefusedError(111, 'refused')")
+no_name_service = without_proxy("socket.getaddrinfo", "socket.gaierror(-2, 'Name not known')")

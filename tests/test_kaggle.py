@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -60,8 +61,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """
     for name in [name for name in os.environ if name.startswith(("KAGGLE_", "XDG_", "DIGITS_"))]:
         monkeypatch.delenv(name)
-    for name in ("home", "work/configs"):
+    for name in ("home", "temporary", "work/configs"):
         (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(archive, "TRAIN_ROWS", TRAIN_ROWS)
     monkeypatch.setattr(archive, "TEST_ROWS", TEST_ROWS)
@@ -99,6 +101,9 @@ def test_case(case: Case, world: World, capsys: pytest.CaptureFixture):
     assert {name: world.server.count(name) for name in case.asked} == case.asked
     assert_left_as_expected(case, submissions)
     assert not list(world.home.parent.rglob("escaped.txt"))
+    assert files_below(Path(tempfile.gettempdir())) == set()
+    kept = b"".join(file.read_bytes() for file in Path.cwd().rglob("*") if file.is_file())
+    assert [secret for secret in SECRETS if secret.encode() in kept] == []
 
 
 def assert_told(case: Case, code: int, output: str, errors: str) -> None:
@@ -264,6 +269,16 @@ def test_an_interrupted_wait_for_the_score_keeps_the_submission(world: World):
     assert [(entry.reference, entry.status) for entry in read_history()] == [
         (str(REFERENCE), "pending")
     ]
+
+
+def test_an_interrupted_confirmation_may_have_been_taken(world: World):
+    world.install()
+    world.make_submission()
+    world.answer("CreateSubmission", None)
+    stopped = interrupted("submit", lambda: world.server.count("CreateSubmission") > 0)
+    assert stopped.returncode == 130
+    assert "It may have been taken nevertheless" in stopped.stderr
+    assert read_history() == []
 
 
 def test_two_downloads_at_once_do_not_meet(world: World, capsys):

@@ -31,7 +31,10 @@ def check_installed() -> None:
     """
     data_set = load_data_set(COMPETITION)
     folder = paths.data_folder(COMPETITION)
-    _check_counts(len(data_set.train), len(data_set.test), f"{folder}/")
+    try:
+        _check_counts(len(data_set.train), len(data_set.test), f"{folder}/")
+    except UserError as error:
+        raise UserError(f"{error}; `make download` fetches it again") from None
 
 
 def is_installed() -> bool:

@@ -71,6 +71,7 @@ def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) 
                 stopped = _wait(process, notes, watch, seconds)
             finally:
                 process.kill()
+                watch(read_notes(notes))  # what came since the last look, also before a Ctrl-C
         outcome = read_notes(notes)
         if "problem" not in outcome:
             last_words = without_secrets(output.read_text(errors="replace")) or "it said nothing"
@@ -95,5 +96,4 @@ def _wait(
         if now - began > seconds:
             return {"problem": "slow", "seconds": duration(seconds)}
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    watch(read_notes(notes))  # what came since the last look
     return None

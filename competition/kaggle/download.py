@@ -56,8 +56,11 @@ def download(archive: Path | None, force: bool = False) -> bool:
 
 
 def _with_way_round(error: UserError, archive: Path | None) -> str:
-    sentence = str(error) if str(error).endswith((".", "…")) else f"{error}."
-    return sentence if archive else f"{sentence}\n{WAY_ROUND}"
+    sentence = str(error) if str(error).endswith(".") else f"{error}."
+    if archive is None:
+        return f"{sentence}\n{WAY_ROUND}"
+    is_broken = isinstance(error, BrokenArchiveError)
+    return f"{sentence} Download it again at {PAGE}/data." if is_broken else sentence
 
 
 def _fetch_and_install(force: bool) -> None:

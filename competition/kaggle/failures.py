@@ -40,7 +40,8 @@ def describe(error: BaseException, stage: str) -> dict[str, Any]:
 def without_secrets(text: str) -> str:
     """Returns the text's last line, shortened, with an ellipsis for whatever may be a secret."""
     last = (text.strip().splitlines() or [""])[-1]
-    return SECRET.sub("…", last)[:LONGEST_MESSAGE]
+    printable = "".join(letter for letter in last if letter.isprintable())
+    return SECRET.sub("…", printable)[:LONGEST_MESSAGE]
 
 
 def _name(error: BaseException, stage: str) -> str:

@@ -22,7 +22,7 @@ class Entry:
     """One submission; every value is text, empty where it is not known.
 
     Attributes:
-        time: when it was taken, UTC, ISO 8601.
+        time: when it was sent, UTC, ISO 8601.
         file: its path as it was given.
         sha256: of the file, 64 hexadecimal digits.
         config: the name of the configuration that made it.
@@ -47,8 +47,8 @@ class Entry:
 COLUMNS = [field.name for field in fields(Entry)]
 
 
-def new_entry(file: Path, reference: str) -> Entry:
-    """Returns the entry of a file that Kaggle has just taken, with what its provenance says."""
+def new_entry(file: Path) -> Entry:
+    """Returns the entry of a file that is about to be sent, with what its provenance says."""
     provenance = read_provenance(file)
     return Entry(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -56,7 +56,6 @@ def new_entry(file: Path, reference: str) -> Entry:
         sha256=file_hash(file),
         config=_text_at(provenance, "config", "name"),
         out_of_fold=_text_at(provenance, "out_of_fold", "accuracy"),
-        reference=reference,
     )
 
 

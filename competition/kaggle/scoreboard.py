@@ -37,7 +37,7 @@ def score_rows(entries: list[Entry]) -> list[list[str]]:
             entry.out_of_fold,
             entry.public_score,
             difference(entry),
-            f"{entry.status}: {entry.error_description}".removesuffix(": "),
+            " ".join(f"{entry.status} {entry.error_description}".split()),
         ]
         for entry in entries
     ]

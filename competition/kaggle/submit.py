@@ -14,7 +14,6 @@ from competition.kaggle.history import (
     Entry,
     alone,
     append_entry,
-    file_hash,
     new_entry,
     read_history,
     update_entries,
@@ -44,9 +43,10 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
     """
     _check(file)
     with alone():
+        entry = new_entry(file)
         if not force:
-            _require_new(file)
-        entry = new_entry(file, _reference(file, message))
+            _require_new(entry)
+        entry = replace(entry, reference=_reference(file, message))
         append_entry(entry)
     return entry
 
@@ -99,14 +99,13 @@ def _check(file: Path) -> None:
     check_submission(file, sample)
 
 
-def _require_new(file: Path) -> None:
-    sha256 = file_hash(file)
-    same = [entry for entry in read_history() if entry.sha256 == sha256]
+def _require_new(entry: Entry) -> None:
+    same = [before for before in read_history() if before.sha256 == entry.sha256]
     if same:
-        score = f", public score {same[0].public_score}" if same[0].public_score else ""
+        score = f", public score {same[-1].public_score}" if same[-1].public_score else ""
         raise UserError(
-            f"{file} was submitted already, with the same content: {same[0].file} at "
-            f"{same[0].time} (reference {same[0].reference}{score}); FORCE=1 sends it again"
+            f"{entry.file} was submitted already, with the same content: {same[-1].file} at "
+            f"{same[-1].time} (reference {same[-1].reference}{score}); FORCE=1 sends it again"
         )
 
 
