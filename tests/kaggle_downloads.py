@@ -8,6 +8,7 @@ from kaggle_server import Answer, redirect, refusal, stored
 from kaggle_world import (
     ARCHIVE,
     INSTALLED,
+    KEY,
     KEY_FILE,
     PART,
     TOKEN,
@@ -47,6 +48,12 @@ def misplaced_key(world: World) -> None:
 
 def empty_token_file(world: World) -> None:
     world.set(KAGGLE_API_TOKEN=str(world.keep("token", "")))
+
+
+def expired_login(world: World) -> None:
+    world.without_token()
+    world.keep(".kaggle/credentials.json", json.dumps({"refresh_token": KEY}))
+    world.answer("GenerateAccessToken", refusal(401, ""))
 
 
 def broken_key(world: World) -> None:
@@ -175,6 +182,11 @@ DOWNLOADS = {
     "token unknown to introspection": fails(
         answering("IntrospectToken", refusal(403, "")),
         "refused the credentials in the environment variable KAGGLE_API_TOKEN:",
+    ),
+    "login expired": fails(
+        expired_login,
+        "in ~/.kaggle/credentials.json of `kaggle auth login`",
+        "Run `.venv/bin/kaggle auth login` again",
     ),
     "token with a line end": fails(setting(KAGGLE_API_TOKEN=f"{TOKEN}\r"), "Copy the token again"),
     "token too long": fails(setting(KAGGLE_API_TOKEN=TOKEN * 20), "Copy the token again"),

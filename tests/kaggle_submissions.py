@@ -27,6 +27,7 @@ from kaggle_world import (
 from competition import paths
 from competition.kaggle.history import COLUMNS
 from competition.kaggle.limits import SCORE
+from competition.submission import HEADER
 
 
 def ready(*changes: Arrange) -> Arrange:
@@ -34,8 +35,8 @@ def ready(*changes: Arrange) -> Arrange:
     return all_of(World.install, World.make_submission, *changes)
 
 
-def holding(rows: list[list], header: str = "ImageId,Label") -> Arrange:
-    return ready(lambda world: world.make_submission(csv_bytes(header.split(","), rows)))
+def holding(rows: list[list], header: list[str] = HEADER) -> Arrange:
+    return ready(lambda world: world.make_submission(csv_bytes(header, rows)))
 
 
 def listed(*answers: Answer) -> Arrange:
@@ -135,7 +136,7 @@ SUBMISSIONS = {
         as_it_is, "sample_submission.csv is needed", "`make download` fetches it", input=set()
     ),
     "a wrong header": is_refused(
-        holding([[1, 7], [2, 0], [3, 9]], "id,label"), "is expected to be ImageId,Label"
+        holding([[1, 7], [2, 0], [3, 9]], ["id", "label"]), "is expected to be ImageId,Label"
     ),
     "rows missing": is_refused(holding([[1, 7], [2, 0]]), "has 2 rows, but", "asks for 3"),
     "an id twice": is_refused(holding([[1, 7], [2, 0], [2, 9]]), "these come again: 2"),
@@ -146,6 +147,11 @@ SUBMISSIONS = {
     "a label that is no integer": is_refused(
         holding([[1, 7], [2, 0], [3, 0.5]]), "line 4: two whole numbers are expected"
     ),
+    "a sample of something else": is_refused(
+        ready(lambda world: world.put("sample_submission.csv", csv_bytes(HEADER, [[1, 0]]))),
+        "sample_submission.csv has 1 rows, but the competition 'digit-recognizer' asks for 3",
+    ),
+    "a limit that is none": is_refused(ready(setting(**{SCORE: "-1"})), f"{SCORE} is '-1'"),
     "a damaged history": is_refused(
         ready(lambda world: paths.submission_history_csv().write_text("nonsense\n")),
         "history.csv is damaged",

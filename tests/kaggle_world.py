@@ -16,6 +16,7 @@ from kaggle_server import Answer, KaggleServer
 
 from competition import paths
 from competition.kaggle import COMPETITION
+from competition.submission import HEADER
 
 TOKEN = "KGAT_that-nobody-may-read"  # noqa: S105
 KEY = "0123456789abcdef0123456789abcdef"
@@ -41,7 +42,7 @@ def competition_files(train_rows: int = TRAIN_ROWS) -> dict[str, bytes]:
     return {
         "train.csv": csv_bytes(["label", *PIXELS], rows),
         "test.csv": csv_bytes(PIXELS, [image(ink) for ink in (7, 80, 255)]),
-        "sample_submission.csv": csv_bytes(["ImageId", "Label"], [[1, 0], [2, 0], [3, 0]]),
+        "sample_submission.csv": csv_bytes(HEADER, [[1, 0], [2, 0], [3, 0]]),
     }
 
 
@@ -56,7 +57,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 # The client writes what it gets by the megabyte, so only a larger archive can be cut and continued.
 FILLING = {"filling.bin": random.Random(0).randbytes(1_300_000)}  # noqa: S311
 ARCHIVE = zipped(competition_files() | FILLING)
-SUBMISSION = csv_bytes(["ImageId", "Label"], [[1, 7], [2, 0], [3, 9]])
+SUBMISSION = csv_bytes(HEADER, [[1, 7], [2, 0], [3, 9]])
 SUBMISSION_HASH = hashlib.sha256(SUBMISSION).hexdigest()
 
 # What may stand below input/ afterwards.
@@ -96,6 +97,10 @@ class World:
         folder.mkdir(parents=True)
         for name, content in (files or competition_files()).items():
             (folder / name).write_bytes(content)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Replaces a file of the installed data."""
+        (paths.data_folder(COMPETITION) / name).write_bytes(content)
 
     def make_submission(self, content: bytes = SUBMISSION, **provenance: Any) -> None:
         """Writes a submission of the configuration, with a provenance beside it."""

@@ -39,6 +39,7 @@ from kaggle_world import (
     Case,
     World,
     competition_files,
+    csv_bytes,
 )
 
 from competition import paths
@@ -46,6 +47,7 @@ from competition.__main__ import main
 from competition.kaggle import COMPETITION, archive
 from competition.kaggle.history import read_history
 from competition.kaggle.scoreboard import PUBLIC_ROWS, standard_errors_apart
+from competition.submission import HEADER
 
 WAY_ROUND = "make download ZIP=path/to/digit-recognizer.zip"
 MEGABYTE = 2**20
@@ -258,9 +260,15 @@ def test_an_interrupted_download_goes_on_where_it_stopped(world: World, capsys):
     assert files_below(paths.INPUT) == INSTALLED
 
 
+def install_full_size(world: World) -> None:
+    """A submission of the real size, for a process of its own, which knows of no smaller one."""
+    rows = csv_bytes(HEADER, [[number, 0] for number in range(1, 28_001)])
+    world.install({**competition_files(), "sample_submission.csv": rows})
+    world.make_submission(rows)
+
+
 def test_an_interrupted_wait_for_the_score_keeps_the_submission(world: World):
-    world.install()
-    world.make_submission()
+    install_full_size(world)
     world.answer("ListSubmissions", listing("PENDING"))
     stopped = interrupted("submit", lambda: world.server.count("ListSubmissions") > 0)
     assert "no longer waiting; the submission stays" in stopped.stderr
@@ -272,8 +280,7 @@ def test_an_interrupted_wait_for_the_score_keeps_the_submission(world: World):
 
 
 def test_an_interrupted_confirmation_may_have_been_taken(world: World):
-    world.install()
-    world.make_submission()
+    install_full_size(world)
     world.answer("CreateSubmission", None)
     stopped = interrupted("submit", lambda: world.server.count("CreateSubmission") > 0)
     assert stopped.returncode == 130

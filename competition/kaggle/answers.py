@@ -8,11 +8,10 @@ from typing import Any
 
 from competition.errors import UserError, disk_trouble
 from competition.kaggle import COMPETITION, PAGE, SETTINGS_PAGE
-from competition.kaggle.credentials import overlooked, sources
+from competition.kaggle.credentials import NEW_TOKEN, Source, overlooked
 from competition.kaggle.notes import DOWNLOADING
 from competition.progress import duration
 
-NEW_TOKEN = f"Create a new token at {SETTINGS_PAGE}"
 PLACES = "put it into ~/.kaggle/access_token or the environment variable KAGGLE_API_TOKEN"
 PROXY_VARIABLES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy")
 LATER = "Nothing is wrong on this machine; try again in some minutes."
@@ -22,7 +21,8 @@ class KaggleError(UserError):
     """Kaggle, the way to it, or its client failed.
 
     Attributes:
-        outcome: the notes of the client's process, see `notes.py`.
+        outcome: the notes of the client's process, see `notes.py`, and `credentials`: the sources
+            that there were when it began.
     """
 
     def __init__(self, outcome: dict[str, Any]):
@@ -35,7 +35,7 @@ def explain(outcome: dict[str, Any]) -> str:
     if outcome["problem"] == "status":
         return _status(outcome["status"], outcome)
     if outcome["problem"] == "credentials":
-        return _refused("") if sources() else _no_credentials()
+        return _refused(outcome["credentials"], "")
     if outcome["problem"] == "disk":
         return str(disk_trouble(OSError(outcome["errno"], os.strerror(outcome["errno"]))))
     if outcome["problem"] == "cut" and outcome.get("stage") == DOWNLOADING:
@@ -95,31 +95,30 @@ PARAGRAPHS = {
 }
 
 
-def _no_credentials() -> str:
+def no_credentials() -> str:
+    """Returns the paragraph for a machine that has none."""
     found = "".join(f" {sentence}." for sentence in overlooked())
     return (
         f"The Kaggle client finds no credentials on this machine.{found} {NEW_TOKEN}, and {PLACES}."
     )
 
 
-def _refused(code: str) -> str:
-    used, *others = [*sources(), None]
-    if used is None:
-        return f"Kaggle refused the credentials{code}. {NEW_TOKEN}, and {PLACES}."
-    shadowed = " and ".join(source.name for source in others if source)
-    mend = f" {NEW_TOKEN}, and put it there."
-    if shadowed:
-        mend += f" Or remove it: it comes before {shadowed}, which was not tried."
+def _refused(credentials: list[Source], code: str) -> str:
+    if not credentials:
+        return no_credentials()
+    used, *others = credentials
+    shadowed = " and ".join(source.name for source in others)
+    trap = f" Or remove it: it comes before {shadowed}, which was not tried." if shadowed else ""
     return (
         f"Kaggle refused the credentials in {used.name}{code}: they are wrong or have expired."
-        f"{used.remark}{mend}"
+        f"{used.remark} {used.renewal}{trap}"
     )
 
 
 def _status(status: int, outcome: dict[str, Any]) -> str:
     words = f": {outcome['message'].rstrip('.')}" if outcome["message"] else ""
     if status == 401:
-        return _refused(" (401)")
+        return _refused(outcome["credentials"], " (401)")
     if status == 429:
         return _too_many(outcome["retry_after"])
     if status >= 500:

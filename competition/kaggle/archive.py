@@ -4,6 +4,8 @@ import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from competition import paths
 from competition.arrays import DAMAGED_ARCHIVE
 from competition.atomic import atomic_folder
@@ -44,6 +46,22 @@ def is_installed() -> bool:
     except UserError:
         return False
     return True
+
+
+def good_sample() -> Path:
+    """Returns the installed `sample_submission.csv`, after a look at its rows.
+
+    Raises:
+        UserError: when it is not there, or not that of the competition.
+    """
+    sample = paths.sample_submission_csv(COMPETITION)
+    if not sample.exists():
+        raise UserError(
+            f"{sample} is needed to check a submission before it is sent; `make download` "
+            "fetches it"
+        )
+    check_rows(sample, np.arange(1, TEST_ROWS + 1), f"the competition '{COMPETITION}'")
+    return sample
 
 
 def install_archive(archive: Path) -> None:

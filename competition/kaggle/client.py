@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.kaggle.answers import KaggleError
+from competition.kaggle.credentials import sources
 from competition.kaggle.failures import without_secrets
 from competition.kaggle.limits import ANSWER, RATE_LIMIT, limit
 from competition.kaggle.notes import read_notes
@@ -57,6 +58,7 @@ def call(
 
 
 def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) -> dict[str, Any]:
+    known = {"credentials": sources()}  # the client removes a login that has expired
     with tempfile.TemporaryDirectory(prefix="kaggle-") as folder:
         notes, output = Path(folder) / "notes", Path(folder) / "output"
         child = [sys.executable, "-m", "competition.kaggle.child"]
@@ -76,7 +78,7 @@ def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) 
         if "problem" not in outcome:
             last_words = without_secrets(output.read_text(errors="replace")) or "it said nothing"
             outcome |= stopped or {"problem": "broke off", "message": last_words}
-    return outcome
+    return outcome | known
 
 
 def _wait(

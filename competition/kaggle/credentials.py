@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from competition.kaggle import SETTINGS_PAGE
+
 TOKEN_VARIABLE = "KAGGLE_API_TOKEN"  # noqa: S105, a name
+NEW_TOKEN = f"Create a new token at {SETTINGS_PAGE}"
 KEY_VARIABLES = ("KAGGLE_USERNAME", "KAGGLE_KEY")
 
 
@@ -23,11 +26,13 @@ class Source:
         name: as a message calls it.
         file: where they are kept, or None for the environment.
         remark: what is strange about it, a sentence with a leading space, or nothing.
+        renewal: what to do if Kaggle refuses it.
     """
 
     name: str
     file: Path | None = None
     remark: str = ""
+    renewal: str = f"{NEW_TOKEN}, and put it there."
 
     def is_open_to_others(self) -> bool:
         """Says whether other users of this machine can read or change the file."""
@@ -95,7 +100,8 @@ def _keys() -> Iterator[Source]:
 def _logins() -> Iterator[Source]:
     file = _home("credentials.json")
     if "refresh_token" in _json_object(file):
-        yield Source(f"{_short(file)} of `kaggle auth login`", file)
+        renewal = "Run `.venv/bin/kaggle auth login` again."
+        yield Source(f"{_short(file)} of `kaggle auth login`", file, renewal=renewal)
 
 
 def _key_file() -> Path:

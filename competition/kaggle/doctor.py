@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from competition import machine, paths
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
-from competition.kaggle.answers import KaggleError, explain
+from competition.kaggle.answers import KaggleError, explain, no_credentials
 from competition.kaggle.archive import check_installed
 from competition.kaggle.client import call
 from competition.kaggle.credentials import overlooked, sources
@@ -46,7 +46,7 @@ def _client() -> Iterator[Finding]:
 def _credentials() -> Iterator[Finding]:
     found = sources()
     if not found:
-        yield Finding(MEND, "credentials", explain({"problem": "credentials"}))
+        yield Finding(MEND, "credentials", no_credentials())
         return
     remark = found[0].remark
     state = WARNING if remark else OK
@@ -69,7 +69,7 @@ def _server() -> Iterator[Finding]:
             yield Finding(MEND, "server", str(trouble))
             return
     name = f", as those of '{found['username']}'" if found["username"] else ""
-    access = found["access"]
+    access = found["access"] | {"credentials": found["credentials"]}
     if access.get("status") == 401:  # a key, unlike a token, is not looked at while it signs in
         yield Finding(MEND, "server", explain(access))
         return

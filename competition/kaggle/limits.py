@@ -22,8 +22,13 @@ def limit(name: str) -> float:
     """Returns a limit in seconds, one of the names above.
 
     Raises:
-        UserError: when its environment variable is no positive number.
+        UserError: when the environment variable of any of them is no positive number, so that
+            nobody hears of it only after a submission was sent.
     """
+    return {one: _read(one) for one in DEFAULTS}[name]
+
+
+def _read(name: str) -> float:
     text = os.environ.get(name) or str(DEFAULTS[name])
     try:
         seconds = float(text)

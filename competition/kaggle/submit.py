@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from competition import paths
 from competition.errors import UserError
 from competition.kaggle import COMPETITION, PAGE
 from competition.kaggle.answers import KaggleError
+from competition.kaggle.archive import good_sample
 from competition.kaggle.client import call
 from competition.kaggle.history import (
     Entry,
@@ -84,19 +84,13 @@ def command_line(file: Path, message: str) -> str:
 
 
 def _check(file: Path) -> None:
-    sample = paths.sample_submission_csv(COMPETITION)
-    if not sample.exists():
-        raise UserError(
-            f"{sample} is needed to check a submission before it is sent; `make download` "
-            "fetches it"
-        )
     made_from = read_provenance(file).get("data_set", COMPETITION)
     if made_from != COMPETITION:
         raise UserError(
             f"{file} was made from the data set '{made_from}', but Kaggle asks for the test rows "
             f"of '{COMPETITION}'; submit one that was made from those"
         )
-    check_submission(file, sample)
+    check_submission(file, good_sample())
 
 
 def _require_new(entry: Entry) -> None:
@@ -129,7 +123,7 @@ def _reference(file: Path, message: str) -> str:
 
 def _what_next(outcome: dict[str, Any]) -> str:
     refused = 400 <= (outcome.get("status") or 500) < 500
-    is_unclear = outcome["stage"] == CONFIRMING and not refused
+    is_unclear = outcome.get("stage") == CONFIRMING and not refused
     return MAYBE_TAKEN if is_unclear else f"Nothing was submitted. {WAY_ROUND}"
 
 
