@@ -56,6 +56,11 @@ def expired_login(world: World) -> None:
     world.answer("GenerateAccessToken", refusal(401, ""))
 
 
+def misplaced_token(world: World) -> None:
+    world.without_token()
+    world.keep(".config/kaggle/access_token", TOKEN)
+
+
 def broken_key(world: World) -> None:
     world.without_token()
     world.keep(".kaggle/kaggle.json", '{"username": "somebody"')
@@ -163,6 +168,9 @@ DOWNLOADS = {
     "misplaced kaggle.json": fails(
         misplaced_key, "~/Downloads/kaggle.json is not where the client looks; move it to"
     ),
+    "misplaced token": fails(
+        misplaced_token, "access_token is not where", "~/.kaggle/access_token"
+    ),
     "empty token file": fails(
         empty_token_file, "The file ~/token, which KAGGLE_API_TOKEN names, is empty"
     ),
@@ -238,6 +246,14 @@ DOWNLOADS = {
     "no proxy there": fails(
         setting(http_proxy="http://me:proxy-password@127.0.0.1:1"),
         "The proxy that http_proxy names",
+    ),
+    "a proxy that is no address": fails(
+        all_of(
+            World.without_token,
+            setting(KAGGLE_USERNAME="me", KAGGLE_KEY=KEY),
+            setting(http_proxy="http://me:proxy-password@proxy:port"),
+        ),
+        "The Kaggle client failed (InvalidURL: Failed to parse: …)",
     ),
     "the proxy wants a password": fails(
         answering("IntrospectToken", Answer(407)), "name and a password (407)"

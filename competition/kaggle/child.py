@@ -99,7 +99,7 @@ def _wait_for_score(api: Any, note: Note, reference: str, seconds: str) -> dict[
 def _list_submissions(api: Any, note: Note) -> dict[str, Any]:
     """Returns the latest submissions by reference."""
     listed = api.competition_submissions(COMPETITION, page_size=LISTED) or []
-    return {"submissions": {str(one.ref): _submission(one) for one in listed}}
+    return {"submissions": {str(one.ref): _submission(one) for one in listed if one}}
 
 
 def _submission(one: Any) -> dict[str, str]:

@@ -58,7 +58,8 @@ def overlooked() -> list[str]:
         if file == looked_at:
             problem = 'is not {"username": …, "key": …}; download it again'
         else:
-            problem = f"is not where the client looks; move it to {_short(looked_at)}"
+            place = looked_at if file.name == looked_at.name else _home(file.name)
+            problem = f"is not where the client looks; move it to {_short(place)}"
         sentences.append(f"{_short(file)} {problem}")
     return sentences
 

@@ -75,18 +75,19 @@ def _server() -> Iterator[Finding]:
         return
     yield Finding(OK, "server", f"it accepts the credentials{name}")
     yield _rules(access)
-    left = found["left_today"]
-    yield (
-        Finding(NOTE, "submissions", "Kaggle does not tell how many are left today")
-        if (left is None)
-        else Finding(OK if left else WARNING, "submissions", f"{left} left today (UTC)")
-    )
+    yield _submissions(found["left_today"])
 
 
 def _rules(access: dict[str, Any]) -> Finding:
     if access["problem"]:
         return Finding(MEND, "rules", explain(access))
     return Finding(OK, "rules", f"accepted: the data of '{COMPETITION}' can be had")
+
+
+def _submissions(left: int | None) -> Finding:
+    if left is None:
+        return Finding(NOTE, "submissions", "Kaggle does not tell how many are left today")
+    return Finding(OK if left else WARNING, "submissions", f"{left} left today (UTC)")
 
 
 def _data() -> Iterator[Finding]:

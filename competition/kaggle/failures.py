@@ -15,8 +15,9 @@ from competition.kaggle.notes import SIGNING_IN
 
 LONGEST_MESSAGE = 300
 
-# Tokens and keys have 32 characters and more; addresses of Kaggle's storage carry a signature.
-SECRET = re.compile(r"\?\S+|\S*(?:KGAT_|(?=[\w-]*\d)[\w-]{20,})\S*")
+# Tokens and keys have 32 characters and more; addresses of Kaggle's storage carry a signature,
+# those of proxies a password before the @.
+SECRET = re.compile(r"\?\S+|\S*(?:@|KGAT_|(?=[\w-]*\d)[\w-]{20,})\S*")
 
 
 def describe(error: BaseException, stage: str) -> dict[str, Any]:
@@ -51,7 +52,8 @@ def _name(error: BaseException, stage: str) -> str:
     kinds = (
         (SystemExit, "credentials"),  # the client's way to say that it has none
         (ModuleNotFoundError, "not installed"),
-        (exceptions.ProxyError, "proxy"),
+        # All other addresses are the client's own, so one that is invalid is the proxy's.
+        ((exceptions.ProxyError, exceptions.InvalidURL), "proxy"),
         (exceptions.SSLError, "encryption"),
         (JSONDecodeError, "not Kaggle"),
         (exceptions.ChunkedEncodingError, "cut"),
