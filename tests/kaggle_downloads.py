@@ -168,9 +168,7 @@ DOWNLOADS = {
     "misplaced kaggle.json": fails(
         misplaced_key, "~/Downloads/kaggle.json is not where the client looks; move it to"
     ),
-    "misplaced token": fails(
-        misplaced_token, "access_token is not where", "~/.kaggle/access_token"
-    ),
+    "misplaced token": fails(misplaced_token, "looks; move it to ~/.kaggle/access_token"),
     "empty token file": fails(
         empty_token_file, "The file ~/token, which KAGGLE_API_TOKEN names, is empty"
     ),
@@ -253,7 +251,7 @@ DOWNLOADS = {
             setting(KAGGLE_USERNAME="me", KAGGLE_KEY=KEY),
             setting(http_proxy="http://me:proxy-password@proxy:port"),
         ),
-        "The Kaggle client failed (InvalidURL: Failed to parse: …)",
+        "The proxy that http_proxy names",
     ),
     "the proxy wants a password": fails(
         answering("IntrospectToken", Answer(407)), "name and a password (407)"
