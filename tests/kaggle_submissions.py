@@ -4,8 +4,8 @@ import csv
 import io
 from functools import partial
 
-from kaggle_downloads import shadowed_key, silent_at
 from kaggle_server import REFERENCE, Answer, json_answer, listing, refusal
+from kaggle_troubles import shadowed_key, silent_at
 from kaggle_world import (
     GIVEN,
     INSTALLED,
