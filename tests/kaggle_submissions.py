@@ -81,7 +81,7 @@ SUBMISSIONS = {
         ready(),
         KAGGLE_HAS_IT,
         "public score 0.99000",
-        "out of fold 0.995: -5.9 standard errors apart",
+        "out of fold 0.995: -9.2 standard errors apart",
         history=TAKEN,
     ),
     "scored after a while": sends(
@@ -204,12 +204,12 @@ ENQUIRIES = {
     "scores of nothing": shows(as_it_is, "nothing was submitted from here yet", input=set()),
     "scores": shows(
         remembered("complete", "0.99000"),
-        "| 2026-01-02 03:04:05 | submissions/old.csv | old | 0.995 | 0.99000 | -5.9 | complete |",
+        "| 2026-01-02 03:04:05 | submissions/old.csv | old | 0.995 | 0.99000 | -9.2 | complete |",
         history=TAKEN,
         asked={"IntrospectToken": 0},
     ),
     "scores that were pending": shows(
-        remembered("pending", ""), "| 0.99000 | -5.9 | complete |", history=TAKEN
+        remembered("pending", ""), "| 0.99000 | -9.2 | complete |", history=TAKEN
     ),
     "scores without a network": shows(
         all_of(remembered("pending", ""), no_network),

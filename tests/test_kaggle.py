@@ -300,9 +300,9 @@ def test_two_downloads_at_once_do_not_meet(world: World, capsys):
     assert world.server.requests == []
 
 
-def test_a_difference_is_measured_in_standard_errors_of_the_public_rows():
-    assert PUBLIC_ROWS == 7000
-    spread = sqrt(0.995 * 0.005 / PUBLIC_ROWS)
+def test_a_difference_is_measured_in_standard_errors_of_both_accuracies():
+    assert PUBLIC_ROWS == 28_000
+    spread = sqrt(0.995 * 0.005 * (1 / 42_000 + 1 / 28_000))
     assert standard_errors_apart(0.995, 0.995 + 2 * spread) == pytest.approx(2)
     assert standard_errors_apart(0.995, 0.995) == 0
 

@@ -2,12 +2,14 @@
 
 from math import sqrt
 
+from competition.kaggle.archive import TRAIN_ROWS
 from competition.kaggle.client import call
 from competition.kaggle.history import PENDING, Entry, alone, read_history, update_entries
 
-# How many of the 28,000 test rows the public score counts. Kaggle's page speaks of about 25 %;
-# that could not be checked from here. If it counts all of them, differences weigh twice as much.
-PUBLIC_ROWS = 7_000
+# How many of the 28,000 test rows the public score counts: all of them, it seems. Kaggle does not
+# tell through its API, but public scores such as 0.99689 are multiples of 1/28,000 and not of the
+# 1/7,000 that a quarter of the rows would give.
+PUBLIC_ROWS = 28_000
 
 HEADER = ["submitted", "file", "config", "out of fold", "public", "difference in s.e.", "status"]
 
@@ -55,13 +57,14 @@ def difference(entry: Entry) -> str:
 def standard_errors_apart(out_of_fold: float, public: float) -> float:
     """Returns how far the public accuracy is from the out-of-fold one, in standard errors.
 
-    One standard error is that of a proportion, √(p(1 − p)/n), with p the out-of-fold accuracy
-    and n = `PUBLIC_ROWS`, see there for what is assumed: the public rows are a random sample of
-    the same digits, and the out-of-fold accuracy, of six times as many rows, has no error itself.
-    From about ±2 on, the two disagree by more than luck.
+    Both are taken for shares of independent rows of the same kind, all training and all public
+    ones, with the out-of-fold accuracy for the true one; then their difference has the standard
+    error √(p(1 − p)(1/n + 1/m)). From about ±2 on they disagree by more than luck. A little above
+    zero is no surprise: the test rows are predicted by all folds' nets together.
 
     Args:
         out_of_fold: accuracy, above 0 and below 1.
         public: accuracy, from 0 to 1.
     """
-    return (public - out_of_fold) / sqrt(out_of_fold * (1 - out_of_fold) / PUBLIC_ROWS)
+    variance = out_of_fold * (1 - out_of_fold) * (1 / TRAIN_ROWS + 1 / PUBLIC_ROWS)
+    return (public - out_of_fold) / sqrt(variance)
