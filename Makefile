@@ -7,6 +7,7 @@ SET ?=
 ZIP ?=
 FILE ?=
 MESSAGE ?=
+FORCE ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -14,9 +15,10 @@ quoted = '$(subst ','\'',$(1))'
 BIN := .venv/bin
 COMPETITION := $(BIN)/python -m competition
 CONFIGURED = --config $(call quoted,$(CONFIG)) $(foreach change,$(SET),--set $(call quoted,$(change)))
+FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download train-folds ensemble gallery report submit test lint clean
+.PHONY: help setup demo download train-folds ensemble gallery report submit scores doctor test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -28,8 +30,8 @@ setup: .venv/.installed ## Create .venv and install what a run needs
 demo: setup ## Run everything once on embedded digits: no account, a few minutes
 	@$(COMPETITION) demo --jobs $(JOBS)
 
-download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path
-	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP)))
+download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
+	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP))) $(FORCED)
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=2 side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
@@ -44,7 +46,13 @@ report: setup ## Write the results tables into output/<config>/report/
 	@$(COMPETITION) report $(CONFIGURED)
 
 submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
-	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE)))
+	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE))) $(FORCED)
+
+scores: setup ## Print every submission, its out-of-fold and its public score
+	@$(COMPETITION) scores
+
+doctor: setup ## Say what is missing for a download and a submission
+	@$(COMPETITION) doctor
 
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest

@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(demo)
     download = command("download", "get the configuration's data set")
     _add_path(download, "--zip", "an archive at hand, in place of Kaggle's", dest="archive")
+    _add_force(download, "install it again whatever is there")
     train = command("train-folds", "train every fold that is not trained yet")
     _add_jobs(train)
     ensemble = command("ensemble", "combine all folds, score them, write a submission")
@@ -75,8 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument(
         "--message", metavar="TEXT", help="the note beside it on Kaggle (default: what made it)"
     )
+    _add_force(submit, "send it even if the same content was sent before")
     for configured in (download, train, ensemble, gallery, report, submit):
         _add_config(configured)
+    command("scores", "every submission: its out-of-fold and its public score")
+    command("doctor", "what is missing for a download and a submission")
     command("clean", "remove caches and augmented epochs, never results")
     return parser
 
@@ -98,6 +102,10 @@ def _add_path(command: argparse.ArgumentParser, name: str, help_line: str, **mor
         return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
 
     command.add_argument(name, type=path, metavar="PATH", help=help_line, **more)
+
+
+def _add_force(command: argparse.ArgumentParser, help_line: str) -> None:
+    command.add_argument("--force", action="store_true", help=help_line)
 
 
 def _add_jobs(command: argparse.ArgumentParser) -> None:
