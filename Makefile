@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 CONFIG ?= configs/default.yaml
-JOBS ?= 2
+JOBS ?= auto
 SET ?=
 ZIP ?=
 FILE ?=
@@ -33,7 +33,7 @@ demo: setup ## Run everything once on embedded digits: no account, a few minutes
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
 	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP))) $(FORCED)
 
-train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=2 side by side
+train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
 
 ensemble: setup ## Combine the folds, score them, write submissions/<config>.csv

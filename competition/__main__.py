@@ -109,13 +109,16 @@ def _add_force(command: argparse.ArgumentParser, help_line: str) -> None:
 
 
 def _add_jobs(command: argparse.ArgumentParser) -> None:
-    help_line = "folds trained side by side, which share the cores (default: 2)"
-    command.add_argument("--jobs", type=_positive, default=2, metavar="N", help=help_line)
+    help_line = "folds trained side by side, which share the cores (default: auto, as it suits)"
+    command.add_argument("--jobs", type=_jobs, default="auto", metavar="N", help=help_line)
 
 
-def _positive(text: str) -> int:
+def _jobs(text: str) -> int | None:
+    """Returns a number of jobs, or None for `auto`, which leaves it to the machine."""
+    if text == "auto":
+        return None
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number from 1 nor auto")
     return int(text)
 
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from competition import paths
+from competition import locks, paths
 from competition.atomic import remove_partials
 from competition.config import Config, load_config
 from competition.errors import UserError
@@ -18,7 +18,7 @@ from competition.submission import read_message
 DEMO_CONFIG = Path("configs/demo.yaml")
 
 
-def demo(jobs: int) -> None:
+def demo(jobs: int | None) -> None:
     """Runs every stage on the embedded digits, and says what was made and what to try next."""
     config = load_config(DEMO_CONFIG)
     download(config, archive=None, force=False)
@@ -45,7 +45,7 @@ def download(config: Config, archive: Path | None, force: bool) -> None:
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
 
-def train_folds(config: Config, jobs: int) -> None:
+def train_folds(config: Config, jobs: int | None) -> None:
     """Trains what is not trained yet, and prints a table of every finished job."""
     from competition.data.run import load_run
     from competition.inspection.evaluation import job_rows
@@ -149,12 +149,18 @@ def doctor() -> None:
 
 def clean() -> None:
     """Removes caches, augmented epochs and what killed commands left; results and data stay."""
-    folders = [paths.pools_folder(), *paths.cache_folders()]
-    for folder in filter(Path.exists, folders):
-        shutil.rmtree(folder)
-        print(f"removed {folder}/")
-    for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
-        remove_partials(top)
+    with locks.exclusive(paths.pools_lock_file()) as is_free:
+        if not is_free:
+            raise UserError(
+                f"a training in this folder reads {paths.pools_folder()}/; wait for its end, or "
+                "interrupt it, and clean then"
+            )
+        folders = [paths.pools_folder(), *paths.cache_folders()]
+        for folder in filter(Path.exists, folders):
+            shutil.rmtree(folder)
+            print(f"removed {folder}/")
+        for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
+            remove_partials(top)
 
 
 def _no_source(data_set: str, archive: Path | None) -> str:

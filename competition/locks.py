@@ -1,4 +1,4 @@
-"""A folder that only one process at a time may change."""
+"""Locks between commands; the system lets go of them when a process ends, however it ends."""
 
 import fcntl
 import os
@@ -7,6 +7,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from competition.errors import UserError
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Holds a lock that nobody shares, and yields whether it was to be had; it never waits.
+
+    Args:
+        path: a folder, which is left as it is, or a file, which is made if it is not there.
+    """
+    with _opened(path) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_held = True
+        except BlockingIOError:
+            is_held = False
+        yield is_held
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Holds a lock that others may share; waits for the end of an exclusive one."""
+    with _opened(path) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
 
 
 @contextmanager
@@ -21,16 +45,18 @@ def only_one(folder: Path, what: str) -> Iterator[None]:
         UserError: when another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor, what)
+    with exclusive(folder) as is_held:
+        if not is_held:
+            raise UserError(f"another process is {what}; wait until it has ended")
         yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, mode, 0o666)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, what: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"another process is {what}; wait until it has ended") from None

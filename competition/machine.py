@@ -1,14 +1,98 @@
-"""What this machine has: disk, processor features, GPU."""
+"""What this machine has: cores, memory, disk and processors, containers' limits counted in."""
 
-import re
+import os
 import shutil
 import subprocess
-from pathlib import Path
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from competition.errors import UserError
 
-# What makes training fast on a CPU, as Linux names it in /proc/cpuinfo.
-PROCESSOR_FEATURES = {"AVX-512": "avx512f", "AMX bf16": "amx_bf16"}
+ROOT = Path("/")
+
+# What makes training fast on a processor, as Linux names it in /proc/cpuinfo.
+PROCESSOR_FEATURES = {
+    "AVX-512": "avx512f",
+    "AVX-512 bf16": "avx512_bf16",
+    "AMX bf16": "amx_bf16",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a process of this machine may use.
+
+    Attributes:
+        cores: processor cores.
+        memory: bytes that there are.
+        available_memory: bytes of them that are free or can be freed now.
+        gpus: graphics processors that TensorFlow can use.
+    """
+
+    cores: int
+    memory: int
+    available_memory: int
+    gpus: int
+
+
+def this_machine() -> Machine:
+    """Returns what this process may use at this moment."""
+    return Machine(core_count(), memory(), available_memory(), gpu_count())
+
+
+def machine_name() -> str:
+    """Returns the processor's name and the cores that this process may use."""
+    return f"{processor_field('model name') or 'unknown processor'}, {core_count()} cores"
+
+
+def core_count() -> int:
+    """Returns how many cores this process may use, containers' limits counted in."""
+    import joblib
+
+    return joblib.cpu_count()
+
+
+def memory(root: Path = ROOT) -> int:
+    """Returns the bytes of memory that there are, or fewer where a container may use fewer.
+
+    Args:
+        root: where `proc/` and `sys/` are; another one in tests.
+    """
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([physical, *_container_limits(root)])
+
+
+def available_memory(root: Path = ROOT) -> int:
+    """Returns the bytes that are free or can be freed, or all where the system does not tell."""
+    for line in _text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return min(memory(root), 1024 * int(line.split()[1]))
+    return memory(root)
+
+
+def gpu_count() -> int:
+    """Returns how many graphics processors TensorFlow can use.
+
+    It is asked only where there is NVIDIA's driver, as its wheels know no other, and in a child
+    process, as it would keep a share of the graphics memory.
+    """
+    if not Path("/proc/driver/nvidia/gpus").exists():
+        return 0
+    code = "import tensorflow; print(len(tensorflow.config.list_physical_devices('GPU')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return int(done.stdout or 0)
+
+
+def gpu_names() -> list[str]:
+    """Returns the NVIDIA GPUs of this machine, by `nvidia-smi`, which comes with their driver."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
 
 
 def free_bytes(folder: Path) -> int:
@@ -31,19 +115,41 @@ def require_space(folder: Path, needed: int) -> None:
 
 def processor_features() -> dict[str, bool]:
     """Returns which of `PROCESSOR_FEATURES` the processor has; none where Linux does not tell."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        text = ""
-    flags = set(re.findall(r"\w+", " ".join(re.findall(r"^flags\s*:(.*)$", text, re.MULTILINE))))
+    flags = set(processor_field("flags").split())
     return {name: flag in flags for name, flag in PROCESSOR_FEATURES.items()}
 
 
-def gpu_names() -> list[str]:
-    """Returns the NVIDIA GPUs of this machine, by `nvidia-smi`, which comes with their driver."""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+def multiplies_bfloat16() -> bool:
+    """Says whether the processor has instructions for it; else it is slower than float32."""
+    features = processor_features()
+    return features["AVX-512 bf16"] or features["AMX bf16"]
+
+
+def processor_field(name: str) -> str:
+    """Returns a field of the first processor in `/proc/cpuinfo`, empty where there is none."""
+    lines = _text(ROOT / "proc/cpuinfo").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
+def _container_limits(root: Path) -> Iterator[int]:
+    """Yields the memory limits of this process's control groups, of version 1 and 2."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            folder, file = "sys/fs/cgroup", "memory.max"
+        elif controllers == "memory":
+            folder, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        for path in (PurePosixPath(group), *PurePosixPath(group).parents):
+            limit = _text(root / folder / path.relative_to("/") / file).strip()
+            if limit.isdigit():  # "max" is none
+                yield int(limit)
+
+
+def _text(path: Path) -> str:
+    """Returns a file's text, empty where the system has no such file, as outside of Linux."""
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
+        return path.read_text()
+    except OSError:
+        return ""

@@ -49,6 +49,11 @@ def pools_folder() -> Path:
     return OUTPUT / "pools"
 
 
+def pools_lock_file() -> Path:
+    """Beside the pools and not among them: a lock must outlive what it guards."""
+    return OUTPUT / ".pools.lock"
+
+
 def pool_folder(identity: str) -> Path:
     return pools_folder() / identity
 

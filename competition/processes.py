@@ -1,4 +1,4 @@
-"""Worker processes that do not outlive the command that started them."""
+"""Worker processes: started once, kept for all stages, and ended with their command."""
 
 import os
 import signal
@@ -6,7 +6,19 @@ import threading
 import time
 from functools import cache
 
+from joblib import Parallel
+
 SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def side_by_side(workers: int) -> Parallel:
+    """Returns what runs calls in worker processes and yields their results as they come.
+
+    joblib keeps its workers, and what they have imported, from one use to the next only if they
+    are asked for in the same way; so all ask here. Arrays are sent, which takes no time for those
+    of this project; shared through files, they leak when a command is interrupted.
+    """
+    return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
 
 
 @cache

@@ -92,15 +92,29 @@ def survey(identities: dict[Job, dict[str, Any]]) -> Survey:
 def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
     """Raises UserError naming every job whose result is missing or stale."""
     found = survey(identities)
-    lines = [f"  {job}: not trained yet" for job in found.missing]
-    lines += [
-        f"  {job}: trained otherwise ({difference})" for job, difference in found.stale.items()
-    ]
-    if lines:
+    problems = dict.fromkeys(found.missing, "not trained yet")
+    problems |= {job: f"trained otherwise ({change})" for job, change in found.stale.items()}
+    if problems:
         raise UserError(
-            f"{len(lines)} of {len(identities)} jobs have no result that fits the configuration; "
-            "`make train-folds` trains them:\n" + "\n".join(lines)
+            f"{len(problems)} of {len(identities)} jobs have no result that fits the "
+            "configuration; `make train-folds` trains them:\n" + "\n".join(by_variant(problems))
         )
+
+
+def by_variant(remarks: dict[Job, str]) -> list[str]:
+    """Returns a line for each variant and remark, which names all of the jobs that share it."""
+    groups: dict[tuple[str, str], dict[int, list[str]]] = {}
+    for job, remark in remarks.items():
+        groups.setdefault((job.variant, remark), {}).setdefault(job.seed, []).append(job.split)
+    return [
+        f"  {variant} {_seeds_and_splits(splits)}: {remark}"
+        for (variant, remark), splits in groups.items()
+    ]
+
+
+def _seeds_and_splits(splits: dict[int, list[str]]) -> str:
+    """Returns for example `"seed0 fold0 fold1, seed1 fold0"`."""
+    return ", ".join(f"seed{seed} {' '.join(names)}" for seed, names in splits.items())
 
 
 def write_result(

@@ -1,11 +1,18 @@
 """Policies and pools: every image varies by itself, and the same way wherever it is made."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
-from competition import catalogue
+from competition import catalogue, locks, paths
 from competition.components import Augmentation
+from competition.data import pool_space
 from competition.data.pool import Pool, augment, make_pools
+from competition.data.pool_space import make_room
+from competition.errors import UserError
 
 POLICIES = [name for name in catalogue.AUGMENTATIONS if name != "none"]
 
@@ -46,30 +53,144 @@ def test_seed_and_epoch_draw_other_images_and_nothing_else_does(name, tiny):
 def test_no_policy_means_the_images_as_they_are(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pool = Pool(Augmentation(name="none"), 0, "data")
-    make_pools({pool: 3}, tiny.train, workers=1)
+    make_pools({pool: 3}, tiny, workers=1)
     assert pool.epoch(2, tiny.train) is tiny.train.images
     assert not any(tmp_path.iterdir())
 
 
 def test_a_pool_is_the_same_for_any_number_of_workers(tiny, tmp_path, monkeypatch):
+    get_reusable_executor().shutdown()  # workers stay in the folder where they were started
     pool, epochs = Pool(Augmentation(name="affine_elastic"), 3, "data"), {}
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
         monkeypatch.chdir(folder)
-        make_pools({pool: 3}, tiny.train, workers)
+        make_pools({pool: 3}, tiny, workers)
         epochs[workers] = [np.array(pool.epoch(number, tiny.train)) for number in range(3)]
     np.testing.assert_array_equal(epochs[1], epochs[2])
     assert not np.array_equal(epochs[1][0], epochs[1][1])
 
 
+def test_each_part_has_images_of_its_own(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    policy = Augmentation(name="affine")
+    train, test = (Pool(policy, 0, "data", part) for part in ("train", "test"))
+    make_pools({train: 1}, tiny, workers=1)
+    assert (train.missing(1), test.missing(1)) == ([], [0])
+    make_pools({test: 1}, tiny, workers=1)
+    assert test.epoch(0, tiny.test).shape == tiny.test.images.shape
+    originals = tiny.test.images
+    as_train = augment(originals, policy, seed=0, epoch=0, part="train")
+    np.testing.assert_array_equal(
+        test.epoch(0, tiny.test), augment(originals, policy, seed=0, epoch=0, part="test")
+    )
+    assert (as_train != test.epoch(0, tiny.test)).any(axis=(1, 2)).all()
+
+
+def test_the_images_of_a_batch_vary_independently_of_each_other(tiny, tmp_path, monkeypatch):
+    """A batch of one digit many times over shows whether the images share their parameters."""
+    monkeypatch.chdir(tmp_path)
+    digits = type(tiny.train)(tiny.train.ids, np.repeat(tiny.train.images[:1], 120, axis=0))
+    pool = Pool(Augmentation(name="affine"), 0, "data")
+    make_pools({pool: 2}, type(tiny)("same", digits, tiny.test), workers=1)
+    both = np.concatenate([pool.epoch(number, digits) for number in range(2)])
+    assert len(np.unique(both.reshape(240, -1), axis=0)) == 240
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-200]
+
+
+def flip(content: bytes) -> bytes:
+    return content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
+
+
+def empty(content: bytes) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty])
+def test_a_damaged_epoch_is_found_and_made_again(damage, tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pool = Pool(Augmentation(name="affine"), 0, "data")
+    make_pools({pool: 2}, tiny, workers=1)
+    first, second = (pool.file(number) for number in range(2))
+    expected, untouched = first.read_bytes(), second.stat().st_mtime_ns
+    first.write_bytes(damage(expected))
+    make_pools({pool: 2}, tiny, workers=1)
+    assert first.read_bytes() == expected
+    assert second.stat().st_mtime_ns == untouched
+    assert capsys.readouterr().out == (
+        f"the augmented images {first} are damaged and are made again\n"
+    )
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_an_epoch_that_is_lost_meanwhile_says_so(damage, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pool = Pool(Augmentation(name="affine"), 0, "data")
+    make_pools({pool: 1}, tiny, workers=1)
+    file = pool.file(0)
+    file.unlink() if damage == "gone" else file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"epoch000.npy cannot be read .* they are made again"):
+        pool.epoch(0, tiny.train)
+
+
+EPOCH_BYTES = 120 * 28 * 28
+
+
+@pytest.fixture
+def three_pools(tiny, tmp_path, monkeypatch) -> list[Pool]:
+    """Pools of one epoch each, used one after the other, where three and a half have room."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pool_space, "LIMIT_BYTES", int(3.5 * EPOCH_BYTES))
+    pools = [Pool(Augmentation(name="affine"), seed, "data") for seed in range(3)]
+    make_pools(dict.fromkeys(pools, 1), tiny, workers=1)
+    for age, pool in enumerate(reversed(pools)):
+        os.utime(pool.folder(), (1000 - age, 1000 - age))
+    return pools
+
+
+def test_the_pool_used_longest_ago_makes_way(three_pools, tiny, capsys):
+    first, second, third = three_pools
+    make_room({first: 2}, tiny)
+    assert [pool.folder().exists() for pool in three_pools] == [True, False, True]
+    assert f"removed {second.folder()}/" in capsys.readouterr().out
+    make_pools({first: 2}, tiny, workers=1)
+    make_room({first: 2}, tiny)  # needs no more
+    assert third.folder().exists()
+
+
+def test_what_never_fits_is_refused(three_pools, tiny):
+    with pytest.raises(UserError, match=r"images of this run need 0\.00 GB more, but output/pools"):
+        make_room({three_pools[0]: 9}, tiny)
+    assert not three_pools[0].missing(1)
+
+
+def test_a_full_disk_is_seen_before_it_is_written_to(three_pools, tiny, monkeypatch):
+    monkeypatch.setattr(pool_space, "LIMIT_BYTES", 10**9)
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(pool_space.shutil, "disk_usage", lambda path: usage._replace(free=10**5))
+    with pytest.raises(UserError, match=r"and the disk has 0\.00 GB free"):
+        make_room({three_pools[0]: 4}, tiny)
+
+
+def test_what_another_training_reads_does_not_make_way(three_pools, tiny):
+    with (
+        locks.shared(paths.pools_lock_file()),
+        pytest.raises(UserError, match="wait for the other training"),
+    ):
+        make_room({three_pools[0]: 2}, tiny)
+    assert all(pool.folder().exists() for pool in three_pools)
+
+
 def test_a_pool_grows_without_making_again_what_it_has(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pool = Pool(Augmentation(name="affine"), 0, "data")
-    make_pools({pool: 1}, tiny.train, workers=1)
+    make_pools({pool: 1}, tiny, workers=1)
     made = pool.file(0).stat().st_mtime_ns
     assert pool.missing(2) == [1]
-    make_pools({pool: 2}, tiny.train, workers=1)
+    make_pools({pool: 2}, tiny, workers=1)
     assert pool.missing(2) == []
     assert pool.file(0).stat().st_mtime_ns == made
 
@@ -81,9 +202,10 @@ def test_a_pool_grows_without_making_again_what_it_has(tiny, tmp_path, monkeypat
         Pool(Augmentation(name="affine", rotation=11.0), 0, "data"),
         Pool(Augmentation(name="affine"), 1, "data"),
         Pool(Augmentation(name="affine"), 0, "other data"),
+        Pool(Augmentation(name="affine"), 0, "data", "test"),
     ],
 )
-def test_pools_of_other_policy_seed_or_data_are_kept_apart(other):
+def test_pools_of_other_policy_seed_data_or_part_are_kept_apart(other):
     assert other.file(0) != Pool(Augmentation(name="affine"), 0, "data").file(0)
 
 

@@ -3,15 +3,19 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from conftest import environment, make_project, run_command
+from conftest import ROOT, environment, make_project, run_command
 
 from competition.probabilities import read_probabilities
 
@@ -117,8 +121,10 @@ def test_results_need_no_models_no_pool_and_no_cache(trained):
 def test_a_changed_config_trains_only_what_it_changes(trained):
     before = manifests(trained)
     changed = train(trained, "--set", "variants.plain.epochs=1")
-    assert "plain seed0 fold0 was trained otherwise" in changed.stdout
-    assert "(variant.epochs: 2 → 1)" in changed.stdout
+    assert (
+        "plain seed0 fold0 fold1: was trained otherwise and is trained again "
+        "(variant.epochs: 2 → 1)" in changed.stdout
+    )
     after = manifests(trained)
     assert {job for job in before if after[job] != before[job]} == {
         "output/tiny/jobs/plain/seed0/fold0",
@@ -126,7 +132,7 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
     }
     stale = run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained)
     assert stale.returncode == 1
-    assert "plain seed0 fold1: trained otherwise (variant.epochs: 1 → 2)" in stale.stderr
+    assert "plain seed0 fold0 fold1: trained otherwise (variant.epochs: 1 → 2)" in stale.stderr
 
 
 def killed_after_its_first_job(project, jobs: str) -> dict[str, int]:
@@ -185,12 +191,13 @@ def answer_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_interrupting_says_how_to_go_on(project, jobs):
+@contextmanager
+def long_training(project, *more: str) -> Iterator[subprocess.Popen]:
+    """Starts a training in a session of its own, yields when its jobs begin, and ends it."""
+    more = ("--set", "defaults.epochs=500", *more)
     command = [sys.executable, "-m", "competition", "train-folds", "--config"]
-    command += ["configs/tiny.yaml", "--jobs", jobs, "--set", "defaults.epochs=500"]
     process = subprocess.Popen(
-        command,
+        [*command, "configs/tiny.yaml", *more],
         cwd=project,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -200,15 +207,31 @@ def test_interrupting_says_how_to_go_on(project, jobs):
         preexec_fn=answer_interrupts,
     )
     lines = iter(process.stdout.readline, "")
-    assert any("jobs on this machine" in line for line in lines)  # the training begins
-    time.sleep(1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    try:
+        assert any("jobs on this machine" in line for line in lines)  # the training begins
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        wait_for_orphans(process.pid)
+
+
+def wait_for_a_pool(project) -> None:
+    deadline = time.monotonic() + 60
+    while not list(project.glob("output/pools/*/*.npy")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_interrupting_says_how_to_go_on(project, jobs):
+    with long_training(project, "--jobs", jobs, "--set", "defaults.augmentation=none") as process:
+        time.sleep(1)  # into the first epochs
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
     assert "interrupted; what was finished is kept, run it again to go on" in errors
     assert "Traceback" not in errors
     assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
-    wait_for_orphans(process.pid)
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(project):
@@ -237,9 +260,111 @@ def test_a_failing_job_names_itself_and_the_others_go_on(project):
     failed = train(project, "--set", bad)
     assert failed.returncode == 1
     assert "2 jobs failed: residual seed0 fold0, residual seed0 fold1" in failed.stderr
-    assert "no longer a number in epoch" in failed.stderr
+    for fold in ("fold0", "fold1"):
+        said = rf"residual seed0 {fold}: FAILED, .* no longer a number in epoch \d, at a learning "
+        assert re.search(said + r"rate of \d", failed.stderr)
     assert "Traceback" not in failed.stderr
     assert {job.split("/")[3] for job in manifests(project)} == {"plain"}
+    assert not list(project.glob("output/tiny/jobs/residual/*/*"))
+
+
+def test_a_bug_in_an_architecture_is_named_with_its_own_traceback_alone(project):
+    """A user's new function, at the first attempt."""
+    shutil.copytree(ROOT / "competition", project / "competition")
+    with (project / "competition/models/plain.py").open("a") as file:
+        file.write("\n\ndef buggy():\n    return [][1]\n")
+    catalogue = project / "competition/catalogue.py"
+    entry = '"plain": "competition.models.plain:plain",'
+    text = catalogue.read_text().replace(
+        entry, f'{entry} "buggy": "competition.models.plain:buggy",'
+    )
+    catalogue.write_text(text)
+    failed = train(project, "--set", "variants.buggy={}")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: buggy seed0 fold0 cannot be trained: Traceback")
+    assert "return [][1]" in failed.stderr
+    assert "IndexError: list index out of range" in failed.stderr
+    assert "joblib" not in failed.stderr
+    assert not (project / "output/pools").exists()
+
+
+def workers_of(command: int) -> list[int]:
+    """Returns the process ids of a command's joblib workers."""
+    children = Path(f"/proc/{command}/task/{command}/children").read_text().split()
+    return [
+        int(child) for child in children
+        if b"popen_loky" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]  # fmt: skip
+
+
+def test_a_worker_that_the_system_ends_is_reported_with_the_number_to_try(project):
+    with long_training(project, "--jobs", "2") as process:
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)  # as the system does
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1
+    assert "error: the system ended a worker process" in errors
+    assert "finished jobs are kept: run it again with JOBS=1" in errors
+    assert "Traceback" not in errors
+    assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
+
+
+def test_cleaning_leaves_a_running_training_what_it_reads(project):
+    with long_training(project, "--jobs", "1"):
+        wait_for_a_pool(project)
+        refused = run_command("clean", folder=project)
+        assert_refused(refused, "a training in this folder reads output/pools/")
+        assert list(project.glob("output/pools/*/*.npy"))
+    assert run_command("clean", folder=project).returncode == 0
+    assert not (project / "output/pools").exists()
+
+
+def test_a_damaged_pool_is_made_again_before_it_is_trained_on(trained):
+    pool = next(trained.glob("output/pools/*/epoch000.npy"))
+    whole = pool.read_bytes()
+    pool.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    expected = results(trained)
+    shutil.rmtree(trained / "output/tiny/jobs/plain")
+    again = train(trained, "--jobs", "2")
+    assert "epoch000.npy are damaged and are made again" in again.stdout
+    assert pool.read_bytes() == whole
+    assert results(trained) == expected
+
+
+# Mounts a small disk for results that nobody else sees, where the system lets ordinary users.
+ON_A_SMALL_DISK = "mkdir -p output && mount -t tmpfs -o size={} none output && {}"
+
+
+def on_a_small_disk(project, size: str, then: str) -> subprocess.CompletedProcess:
+    """Trains in a project whose `output/` holds no more than `size`, then runs a shell command."""
+    command = f"{sys.executable} -m competition train-folds --config configs/tiny.yaml --jobs 2"
+    script = ON_A_SMALL_DISK.format(size, f"{command}; echo exit code $?; {then}")
+    namespaces = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*namespaces, "true"]).returncode:
+        pytest.skip("this system lets ordinary users mount nothing")
+    return subprocess.run(
+        [*namespaces, "sh", "-c", script],
+        cwd=project, env=environment(), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_a_full_disk_leaves_no_half_result(project):
+    done = on_a_small_disk(project, "700k", "find output -path '*seed0/*'")
+    assert "exit code 1" in done.stdout
+    assert "FAILED, the disk refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = done.stdout.partition("exit code 1\n")[2].split()
+    folders = {path for path in kept if path.rpartition("/")[2].startswith("fold")}
+    files = {"manifest.json", "history.csv", "probabilities.npz", "model.keras"}
+    assert {f"{folder}/{file}" for folder in folders for file in files} == set(kept) - folders
+    assert len(folders) < 4
+
+
+def test_a_disk_too_small_for_the_images_is_refused(project):
+    done = on_a_small_disk(project, "150k", "ls output/pools")
+    assert "exit code 1" in done.stdout
+    assert "error: the augmented images of this run need 0.00 GB more" in done.stderr
+    assert "epoch" not in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

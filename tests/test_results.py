@@ -18,6 +18,7 @@ from competition.probabilities import (
 from competition.results import (
     FACTS,
     Job,
+    by_variant,
     identity_hash,
     job_identity,
     read_predictions,
@@ -62,6 +63,22 @@ def test_a_result_is_done_missing_or_stale():
         require_complete(identities(epochs=3))
     assert "plain seed0 fold0: trained otherwise (variant.epochs: default → 3)" in str(caught.value)
     assert "plain seed0 fold1: not trained yet" in str(caught.value)
+
+
+def test_jobs_with_the_same_remark_share_a_line():
+    jobs = [
+        Job("some", variant, seed, split)
+        for split in ("fold0", "fold1")
+        for variant in ("plain", "residual")
+        for seed in (0, 7)
+    ]
+    remarks = dict.fromkeys(jobs, "not trained yet")
+    remarks[Job("some", "plain", 7, "fold1")] = "trained otherwise"
+    assert by_variant(remarks) == [
+        "  plain seed0 fold0 fold1, seed7 fold0: not trained yet",
+        "  residual seed0 fold0 fold1, seed7 fold0 fold1: not trained yet",
+        "  plain seed7 fold1: trained otherwise",
+    ]
 
 
 def test_values_that_change_no_weight_make_nothing_stale():

@@ -1,49 +1,79 @@
 """Augmented epochs, made once, kept on disk, and shared by every job that asks for the same.
 
-Epochs depend on the policy, the seed and the data, but on no fold and no variant.
+Epochs depend on the policy, the seed and the data, but on no fold and no variant. Each is an
+array of its own, memory-mapped by whoever trains on it, with a checksum.
 """
 
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from competition import paths
+from competition.arrays import DAMAGED_ARRAYS, is_whole, write_array
 from competition.atomic import atomic_file
 from competition.components import Augmentation
-from competition.digits import Digits
-from competition.processes import end_with
+from competition.digits import DataSet, Digits
+from competition.errors import UserError
+from competition.processes import end_with, side_by_side
 from competition.progress import ProgressDisplay
 from competition.results import identity_hash
 
-# Raised by hand when this module makes other images of the same policy and seed.
-POOL_VERSION = 1
+# Raised by hand when this module makes other files of the same policy and seed.
+POOL_VERSION = 2
 
 UNCHANGED = Augmentation(name="none")
+
+Part = Literal["train", "test"]
+
+# Where the random stream of each part branches off; those of the parts never meet.
+BRANCHES: dict[Part, tuple[int, ...]] = {"train": (), "test": (1,)}
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The augmented epochs of one policy with one seed.
+    """The augmented epochs of one part of the data, with one policy and one seed.
 
     Attributes:
         augmentation: the policy; `none` takes no space on disk.
         seed: different seeds draw different images.
         data: fingerprint of the data set that the digits come from.
+        part: its labelled rows, `train`, or its unlabelled ones, `test`.
     """
 
     augmentation: Augmentation
     seed: int
     data: str
+    part: Part = "train"
 
     def epoch(self, number: int, digits: Digits) -> np.ndarray:
-        """Returns the images of an epoch that was made, uint8 `[n, 28, 28]`, memory-mapped."""
+        """Returns the images of an epoch that was made, uint8 `[n, 28, 28]`, memory-mapped.
+
+        Args:
+            number: of the epoch, from 0.
+            digits: the digits of the pool's part, which `none` leaves as they are.
+
+        Raises:
+            UserError: when its file went away or was damaged since.
+        """
         if self.augmentation == UNCHANGED:
             return digits.images
-        return np.load(self.file(number), mmap_mode="r", allow_pickle=False)
+        try:
+            return np.load(self.file(number), mmap_mode="r", allow_pickle=False)
+        except DAMAGED_ARRAYS as error:
+            raise UserError(
+                f"the augmented images {self.file(number)} cannot be read ({error}); "
+                "run it again, and they are made again"
+            ) from None
+
+    def originals(self, data_set: DataSet) -> np.ndarray:
+        """Returns the images that are varied, uint8 `[n, 28, 28]`."""
+        return getattr(data_set, self.part).images
 
     def missing(self, epochs: int) -> list[int]:
         """Returns the numbers below `epochs` whose images are not made yet."""
@@ -51,50 +81,70 @@ class Pool:
             return []
         return [number for number in range(epochs) if not self.file(number).exists()]
 
+    def folder(self) -> Path:
+        """Returns where the epochs are kept."""
+        identity = [POOL_VERSION, self.augmentation.identity(), self.seed, self.data, self.part]
+        return paths.pool_folder(identity_hash(identity)[:16])
+
     def file(self, number: int) -> Path:
         """Returns where an epoch is kept."""
-        identity = [POOL_VERSION, self.augmentation.identity(), self.seed, self.data]
-        return paths.pool_folder(identity_hash(identity)[:16]) / f"epoch{number:03d}.npy"
+        return self.folder() / f"epoch{number:03d}.npy"
 
 
-def make_pools(epochs: dict[Pool, int], digits: Digits, workers: int) -> None:
-    """Makes the epochs of each pool that are not there yet, with progress.
+def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int) -> None:
+    """Makes the epochs of each pool that are not there yet or were damaged, with progress.
 
     Args:
         epochs: how many epochs each pool is to have.
-        digits: the images to vary.
+        data_set: the images to vary.
         workers: processes that share the work; the images do not depend on their number.
     """
+    _remove_damaged(epochs)
     tasks = [(pool, number) for pool, count in epochs.items() for number in pool.missing(count)]
     if not tasks:
         return
     with ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display:
-        for done, _ in enumerate(_in_parallel(tasks, digits, workers), start=1):
+        for done, _ in enumerate(_in_parallel(tasks, data_set, workers), start=1):
             display.update(done)
 
 
-def _in_parallel(tasks: list, digits: Digits, workers: int) -> Iterable:
-    # 33 MB an epoch are sent in no time; shared through files, they leak when interrupted.
-    parallel = Parallel(workers, return_as="generator_unordered", max_nbytes=None)
+def _remove_damaged(epochs: dict[Pool, int]) -> None:
+    """Removes each epoch with a wrong checksum, and says so; one takes about 10 ms to check."""
+    files = [pool.file(number) for pool, count in epochs.items() for number in range(count)]
+    files = [file for file in files if file.exists()]
+    with ThreadPoolExecutor() as threads:  # zlib lets go of the interpreter while it computes
+        for file, good in zip(files, threads.map(is_whole, files), strict=True):
+            if not good:
+                print(f"the augmented images {file} are damaged and are made again")
+                file.unlink()
+
+
+def _in_parallel(tasks: list, data_set: DataSet, workers: int) -> Iterable:
     command = os.getpid()
-    return parallel(delayed(_make_epoch)(pool, number, digits, command) for pool, number in tasks)
+    return side_by_side(workers)(
+        delayed(_make_epoch)(pool, number, pool.originals(data_set), command)
+        for pool, number in tasks
+    )
 
 
-def _make_epoch(pool: Pool, number: int, digits: Digits, command: int) -> None:
+def _make_epoch(pool: Pool, number: int, images: np.ndarray, command: int) -> None:
     end_with(command)
-    images = augment(digits.images, pool.augmentation, pool.seed, number)
-    with atomic_file(pool.file(number)) as partial, partial.open("wb") as file:
-        np.save(file, images)
+    varied = augment(images, pool.augmentation, pool.seed, number, pool.part)
+    with atomic_file(pool.file(number)) as partial:
+        write_array(partial, varied)
 
 
-def augment(images: np.ndarray, augmentation: Augmentation, seed: int, epoch: int) -> np.ndarray:
-    """Varies each image by itself, with parameters drawn for this seed, epoch and position.
+def augment(
+    images: np.ndarray, augmentation: Augmentation, seed: int, epoch: int, part: Part = "train"
+) -> np.ndarray:
+    """Varies each image by itself, with parameters drawn for this seed, epoch, part and position.
 
     Args:
         images: uint8 `[n, 28, 28]`.
         augmentation: the policy.
         seed: of the pool.
         epoch: number of the epoch, from 0.
+        part: of the data; the two draw from streams of their own.
 
     Returns:
         uint8 `[n, 28, 28]`.
@@ -105,7 +155,8 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int, epoch: in
     if policy is None:
         return images
     cv2.setNumThreads(1)  # the epochs are the parallel part
-    seeds = np.random.SeedSequence([seed, epoch]).generate_state(len(images))
+    stream = np.random.SeedSequence([seed, epoch], spawn_key=BRANCHES[part])
+    seeds = stream.generate_state(len(images))
     varied = np.empty_like(images)
     for position, image in enumerate(images):
         policy.set_random_seed(int(seeds[position]))

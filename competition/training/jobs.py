@@ -1,75 +1,86 @@
 """Which jobs are still to do, and doing them through joblib; a finished one is never lost."""
 
-import fcntl
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 from joblib import Parallel, delayed
 
-from competition import paths
+from competition import locks, paths
 from competition.atomic import atomic_file, remove_partials
 from competition.config import Config
 from competition.data.pool import Pool, make_pools
+from competition.data.pool_space import make_room
 from competition.data.run import Run
 from competition.errors import UserError
+from competition.machine import core_count, this_machine
+from competition.processes import side_by_side
 from competition.progress import ProgressDisplay, duration
-from competition.results import Job, survey
+from competition.results import Job, by_variant, survey
+from competition.training.estimate import Estimate, makespan
+from competition.training.failures import Failure, less_memory
+from competition.training.plan import Plan, automatic_plan, given_plan
 from competition.training.progress_board import ProgressBoard
-from competition.training.runtime import core_count
-from competition.training.worker import Failure, Place, estimate_job, pool_of, run_job
+from competition.training.worker import Place, estimate_job, pool_of, run_job
 from competition.version import code_version
 
 
-def train_folds(run: Run, workers: int) -> list[Failure]:
+def train_folds(run: Run, workers: int | None) -> list[Failure]:
     """Trains every job of the run that has no result that fits, and says what it does.
 
     Args:
         run: configuration, data and folds.
-        workers: how many jobs run side by side; they share the cores equally.
+        workers: how many jobs run side by side; None leaves it to the machine.
 
     Returns:
         The jobs that failed; the others are done.
 
     Raises:
         UserError: before any work, when the same configuration is being trained by another
-            process or a variant cannot be built; later, when the system ends a worker.
+            process, a variant cannot be trained or the disk is too small for the augmented
+            images; later, when the system ends a worker.
     """
-    with _only_one(run.config.name), _workers_may_end():
+    began = time.monotonic()
+    with _only_one(run.config.name):
         remove_partials(paths.jobs_folder(run.config.name))
         _write_resolved(run.config)
         jobs = _announce(run)
         if not jobs:
             return []
-        return _train(run, jobs, workers)
+        plan = _plan(run, jobs, workers)
+        with _workers_may_end(plan):
+            return _train(run, jobs, plan, began)
+
+
+def _plan(run: Run, jobs: list[Job], workers: int | None) -> Plan:
+    machine = this_machine()
+    if workers is not None:
+        return given_plan(machine, workers)
+    return automatic_plan(machine, len(run.identities), len(jobs))
 
 
 @contextmanager
 def _only_one(config_name: str) -> Iterator[None]:
-    """Holds a lock that the system lets go of when the process ends, however it ends."""
-    path = paths.lock_file(config_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locks.exclusive(paths.lock_file(config_name)) as is_free:
+        if not is_free:
             raise UserError(
                 f"another process is training '{config_name}' in this folder; wait for it, or "
                 'train under another name with SET="name=…"'
-            ) from None
+            )
         yield
 
 
 @contextmanager
-def _workers_may_end() -> Iterator[None]:
+def _workers_may_end(plan: Plan) -> Iterator[None]:
     """Tells in a sentence what a worker's sudden end means."""
     try:
         yield
     except BrokenProcessPool:
         raise UserError(
             "the system ended a worker process, most likely for want of memory; finished jobs "
-            "are kept: run it again with a smaller JOBS"
+            f"are kept: {less_memory(plan)}"
         ) from None
 
 
@@ -82,8 +93,9 @@ def _announce(run: Run) -> list[Job]:
     """Says what is done, stale and missing, and returns what is to do in training order."""
     found = survey(run.identities)
     print(f"{run.config.name}: {len(run.identities)} jobs, {len(found.done)} done already")
-    for job, difference in found.stale.items():
-        print(f"  {job} was trained otherwise and is trained again ({difference})")
+    remark = "was trained otherwise and is trained again"
+    for line in by_variant({job: f"{remark} ({why})" for job, why in found.stale.items()}):
+        print(line)
     to_do = {*found.missing, *found.stale}
     return [job for job in run.identities if job in to_do]
 
@@ -96,30 +108,59 @@ def _epochs_needed(run: Run, jobs: list[Job]) -> dict[Pool, int]:
     return needed
 
 
-def _train(run: Run, jobs: list[Job], workers: int) -> list[Failure]:
+def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]:
+    needed = _epochs_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
-        # As many threads a job whatever is left to do: their number moves the last digits.
-        threads = max(1, core_count() // workers)
-        place = Place(workers, threads, os.getpid(), board, code_version())
-        parallel = Parallel(workers, return_as="generator_unordered")
-        seconds = _estimated_seconds(run.config, jobs, parallel, place)
-        print(f"about {duration(sum(seconds) / workers)} for {len(jobs)} jobs on this machine")
-        make_pools(_epochs_needed(run, jobs), run.data_set.train, core_count())
-        calls = (
-            delayed(run_job)(run.config, job, number, place) for number, job in enumerate(jobs)
+        place = Place(plan, os.getpid(), board, code_version())
+        parallel = side_by_side(plan.workers)
+        estimates = _estimates(run.config, jobs, parallel, place)
+        seconds = [estimates[job.variant].training for job in jobs]
+        make_room(needed, run.data_set)
+        augmenting = _augmenting_seconds(run, needed, estimates)
+        whole = time.monotonic() - began + augmenting + makespan(seconds, plan.workers)
+        print(
+            f"about {duration(whole)} for {len(jobs)} jobs on this machine ({plan}), "
+            f"{duration(augmenting)} of it for augmented images"
         )
-        display = ProgressDisplay("training", sum(seconds))
-        with display, board.shown_on(display, seconds):
-            return list(_failures(parallel(calls), display))
+        with locks.shared(paths.pools_lock_file()):
+            make_pools(needed, run.data_set, core_count())
+            return _run_jobs(run.config, jobs, seconds, parallel, place)
 
 
-def _estimated_seconds(
+def _run_jobs(
+    config: Config, jobs: list[Job], seconds: list[float], parallel: Parallel, place: Place
+) -> list[Failure]:
+    calls = (delayed(run_job)(config, job, number, place) for number, job in enumerate(jobs))
+    display = ProgressDisplay("training", sum(seconds))
+    with display, place.board.shown_on(display, seconds):
+        return list(_failures(parallel(calls), display))
+
+
+def _estimates(
     config: Config, jobs: list[Job], parallel: Parallel, place: Place
-) -> list[float]:
-    """Times the first steps of each variant, in the processes that will train; one value a job."""
+) -> dict[str, Estimate]:
+    """Times the first steps of each variant, in the processes that will train."""
     first = {job.variant: job for job in reversed(jobs)}
-    estimates = dict(parallel(delayed(estimate_job)(config, job, place) for job in first.values()))
-    return [estimates[job.variant] for job in jobs]
+    outcomes = dict(parallel(delayed(estimate_job)(config, job, place) for job in first.values()))
+    failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
+    if failures:
+        messages = (f"{failure.job} cannot be trained: {failure.message}" for failure in failures)
+        raise UserError("\n".join(messages))
+    return {job.variant: outcome for job, outcome in outcomes.items()}
+
+
+def _augmenting_seconds(run: Run, needed: dict[Pool, int], estimates: dict[str, Estimate]) -> float:
+    """Returns how long making the epochs that are not there yet will take on all cores."""
+    a_image = {
+        run.config.variants[name].augmentation: estimate.augmenting
+        for name, estimate in estimates.items()
+    }
+    images = {
+        pool: len(pool.missing(count)) * len(pool.originals(run.data_set))
+        for pool, count in needed.items()
+    }
+    work = sum(count * a_image[pool.augmentation] for pool, count in images.items())
+    return work / core_count()
 
 
 def _failures(outcomes: Iterator, display: ProgressDisplay) -> Iterator[Failure]:

@@ -4,10 +4,8 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-# Processors that multiply bfloat16 in hardware; without these flags it is slower than float32.
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+from competition.machine import multiplies_bfloat16
 
 
 def start_keras(threads: int) -> None:
@@ -64,28 +62,4 @@ def use_precision(setting: str) -> str:
 
 def best_precision() -> str:
     """Returns `bfloat16` where the processor multiplies it in hardware, else `float32`."""
-    return "bfloat16" if BFLOAT16_FLAGS & _processor_flags() else "float32"
-
-
-def machine_name() -> str:
-    """Returns the processor's name and the cores that this process may use."""
-    return f"{_processor_field('model name') or 'unknown processor'}, {core_count()} cores"
-
-
-def core_count() -> int:
-    """Returns how many cores this process may use, containers' limits counted in."""
-    import joblib
-
-    return joblib.cpu_count()
-
-
-def _processor_flags() -> set[str]:
-    return set(_processor_field("flags").split())
-
-
-def _processor_field(name: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+    return "bfloat16" if multiplies_bfloat16() else "float32"

@@ -1,7 +1,6 @@
 """What happens in a worker process: one job from its folder's absence to its result."""
 
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,14 +10,16 @@ from competition.config import Config
 from competition.data.folds import fold_number
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
-from competition.errors import UserError, disk_trouble
+from competition.machine import machine_name
 from competition.probabilities import Probabilities
 from competition.processes import end_with
 from competition.results import Job, write_result
-from competition.training.estimate import estimate_seconds
+from competition.training.estimate import Estimate, estimate
+from competition.training.failures import Failure, explain
 from competition.training.one_fold import Fold, predict, train_one_fold
+from competition.training.plan import Plan
 from competition.training.progress_board import ProgressBoard
-from competition.training.runtime import machine_name, start_keras
+from competition.training.runtime import start_keras
 from competition.version import library_versions
 
 
@@ -27,26 +28,16 @@ class Place:
     """Where a job runs, and how it tells how far it is.
 
     Attributes:
-        workers: how many jobs run side by side.
-        threads: that TensorFlow may use in each.
+        plan: how many jobs run side by side, with how many threads.
         command: process id of the command, with which its workers end.
         board: the progress of all jobs.
         code_version: of the command when it began, whatever is edited while it runs.
     """
 
-    workers: int
-    threads: int
+    plan: Plan
     command: int
     board: ProgressBoard
     code_version: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A job that raised, with what to show of it."""
-
-    job: Job
-    message: str
 
 
 def run_job(config: Config, job: Job, number: int, place: Place) -> tuple[Job, Failure | None]:
@@ -56,32 +47,30 @@ def run_job(config: Config, job: Job, number: int, place: Place) -> tuple[Job, F
         config: the whole configuration; the data is read here, so that no arrays travel.
         job: which of its jobs.
         number: the job's place on the progress board.
-        place: threads and progress board.
+        place: plan and progress board.
 
     Returns:
         The job, and its failure if it failed.
     """
     end_with(place.command)
     try:
-        start_keras(place.threads)
+        start_keras(place.plan.threads)
         _train_and_write(load_run(config), job, number, place)
-    except UserError as error:
-        return job, Failure(job, str(error))
-    except OSError as error:
-        return job, Failure(job, str(disk_trouble(error) or traceback.format_exc()))
-    except Exception:  # a bug keeps its traceback, and the other jobs go on
-        return job, Failure(job, traceback.format_exc())
+    except Exception as error:  # the other jobs go on
+        return job, Failure(job, explain(error, place.plan))
     return job, None
 
 
-def estimate_job(config: Config, job: Job, place: Place) -> tuple[str, float]:
-    """Returns the job's variant, and the seconds that one training of it will take here."""
+def estimate_job(config: Config, job: Job, place: Place) -> tuple[Job, Estimate | Failure]:
+    """Returns the job, and what one training of it will take here, or why it cannot begin."""
     end_with(place.command)
-    start_keras(place.threads)
-    run = load_run(config)
-    variant = config.variants[job.variant]
-    variant.augmentation.build()  # like the architecture, it is refused before any work
-    return job.variant, estimate_seconds(variant, _fold(run, job), len(run.data_set.test))
+    try:
+        start_keras(place.plan.threads)
+        run = load_run(config)
+        variant = config.variants[job.variant]
+        return job, estimate(variant, _fold(run, job), len(run.data_set.test))
+    except Exception as error:
+        return job, Failure(job, explain(error, place.plan))
 
 
 def pool_of(run: Run, job: Job) -> Pool:
@@ -117,8 +106,8 @@ def _circumstances(model, place: Place) -> dict[str, Any]:
     return {
         "parameters": model.count_params(),
         "precision": model.dtype_policy.compute_dtype,
-        "workers": place.workers,
-        "threads": place.threads,
+        "workers": place.plan.workers,
+        "threads": place.plan.threads,
         "machine": machine_name(),
         "versions": library_versions("tensorflow", "keras", "numpy", "albumentations"),
         "code_version": place.code_version,

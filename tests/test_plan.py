@@ -1,0 +1,125 @@
+"""Splitting machines among jobs, on machines that are made up."""
+
+import pytest
+
+from competition import machine
+from competition.machine import Machine, available_memory, memory
+from competition.training.estimate import makespan
+from competition.training.failures import explain, less_memory
+from competition.training.plan import Plan, automatic_plan, given_plan
+
+GIB = 2**30
+
+
+def computer(cores: int, gib: int = 64, free_gib: int | None = None, gpus: int = 0) -> Machine:
+    return Machine(cores, gib * GIB, (gib if free_gib is None else free_gib) * GIB, gpus)
+
+
+@pytest.mark.parametrize(
+    ("cores", "jobs", "plan"),
+    [
+        (1, 6, Plan(1, 1)),
+        (2, 6, Plan(2, 1)),
+        (2, 15, Plan(2, 1)),
+        (2, 3, Plan(1, 2)),  # a third job alone would leave a core idle for half of the time
+        (2, 1, Plan(1, 2)),
+        (4, 15, Plan(4, 1)),
+        (16, 15, Plan(15, 1)),
+        (16, 20, Plan(7, 2)),  # three rounds of two threads end before two rounds of one
+        (64, 6, Plan(6, 10)),
+    ],
+)
+def test_a_machine_is_split_so_that_the_run_ends_first(cores, jobs, plan):
+    assert automatic_plan(computer(cores), jobs, jobs) == plan
+
+
+def test_memory_limits_the_workers():
+    assert automatic_plan(computer(16, gib=4), 15, 15) == Plan(2, 8)
+    assert automatic_plan(computer(16, gib=1), 15, 15) == Plan(1, 16)
+
+
+def test_neither_progress_nor_free_memory_changes_the_threads_of_a_job():
+    """They would change the last digits of its result."""
+    whole = automatic_plan(computer(8, gib=16), 8, 8)
+    assert whole == Plan(8, 1)
+    assert automatic_plan(computer(8, gib=16), 8, 2) == Plan(2, 1)
+    assert automatic_plan(computer(8, gib=16, free_gib=5), 8, 8) == Plan(3, 1)
+    assert automatic_plan(computer(8, gib=16, free_gib=0), 8, 8) == Plan(1, 1)
+
+
+def test_one_process_feeds_a_graphics_processor():
+    assert automatic_plan(computer(16, gpus=2), 15, 15) == Plan(1, 16)
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (3, 2), (8, 1), (20, 1)])
+def test_given_workers_share_the_cores(workers, threads):
+    assert given_plan(computer(8), workers) == Plan(workers, threads)
+
+
+def test_a_plan_is_said_in_words():
+    assert str(Plan(2, 1)) == "2 jobs side by side, 1 thread each"
+    assert str(Plan(1, 4)) == "one job at a time, 4 threads each"
+
+
+def write(path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("0::/\n", "sys/fs/cgroup/memory.max"),
+        ("0::/user/one\n", "sys/fs/cgroup/user/memory.max"),
+        ("5:memory:/box\n1:cpu:/\n", "sys/fs/cgroup/memory/box/memory.limit_in_bytes"),
+        ("5:memory:/elsewhere\n", "sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    ],
+)
+def test_a_container_has_the_memory_that_it_may_use(tmp_path, groups, file):
+    write(tmp_path / "proc/self/cgroup", groups)
+    write(tmp_path / "proc/meminfo", "MemTotal: 99999 kB\nMemAvailable:   2000 kB\n")
+    assert memory(tmp_path) > 10**8
+    assert available_memory(tmp_path) == 2000 * 1024
+    write(tmp_path / file, "1000000\n")
+    assert memory(tmp_path) == available_memory(tmp_path) == 1_000_000
+    write(tmp_path / file, "max\n")
+    assert memory(tmp_path) > 10**8
+
+
+def test_without_linux_files_there_is_the_physical_memory(tmp_path):
+    assert available_memory(tmp_path) == memory(tmp_path) > 10**8
+
+
+def test_this_machine_has_something_of_everything():
+    found = machine.this_machine()
+    assert found.cores >= 1
+    assert 10**8 < found.available_memory <= found.memory
+    assert found.gpus >= 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "workers", "expected"),
+    [([3, 3, 3], 1, 9), ([3, 3, 3], 2, 6), ([1, 5, 1, 1], 2, 5), ([2], 4, 2)],
+)
+def test_jobs_end_when_the_last_worker_does(seconds, workers, expected):
+    assert makespan(seconds, workers) == expected
+
+
+class ResourceExhaustedError(Exception):
+    """Has the name of TensorFlow's."""
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ResourceExhaustedError("OOM")])
+def test_too_little_memory_says_how_many_workers_to_try(error):
+    assert explain(error, Plan(4, 1)) == "there was too little memory; run it again with JOBS=2"
+    assert "a smaller batch_size or a narrower net" in explain(error, Plan(1, 4))
+    assert less_memory(Plan(3, 1)) == "run it again with JOBS=1"
+
+
+def test_a_bug_keeps_its_traceback():
+    try:
+        raise ZeroDivisionError("by nought")
+    except ZeroDivisionError as error:
+        shown = explain(error, Plan(1, 1))
+    assert shown.startswith("Traceback")
+    assert 'raise ZeroDivisionError("by nought")' in shown
