@@ -8,6 +8,7 @@ ZIP ?=
 FILE ?=
 MESSAGE ?=
 LONG ?=
+FORCE ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -15,9 +16,10 @@ quoted = '$(subst ','\'',$(1))'
 BIN := .venv/bin
 COMPETITION := $(BIN)/python -m competition
 CONFIGURED = --config $(call quoted,$(CONFIG)) $(foreach change,$(SET),--set $(call quoted,$(change)))
+FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download train-folds ensemble gallery report submit bench test lint clean
+.PHONY: help setup demo download train-folds ensemble gallery report submit scores doctor bench test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -29,8 +31,8 @@ setup: .venv/.installed ## Create .venv and install what a run needs
 demo: setup ## Run everything once on embedded digits: no account, a few minutes
 	@$(COMPETITION) demo --jobs $(JOBS)
 
-download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path
-	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP)))
+download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
+	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP))) $(FORCED)
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
@@ -45,7 +47,13 @@ report: setup ## Write the results tables into output/<config>/report/
 	@$(COMPETITION) report $(CONFIGURED)
 
 submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
-	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE)))
+	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE))) $(FORCED)
+
+scores: setup ## Print every submission, its out-of-fold and its public score
+	@$(COMPETITION) scores
+
+doctor: setup ## Say what is missing for a download and a submission
+	@$(COMPETITION) doctor
 
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(LONG),--long)

@@ -65,22 +65,29 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(demo)
     download = command("download", "get the configuration's data set")
     _add_path(download, "--zip", "an archive at hand, in place of Kaggle's", dest="archive")
+    _add_switch(download, "--force", "install it again whatever is there")
     train = command("train-folds", "train every fold that is not trained yet")
     _add_jobs(train)
     ensemble = command("ensemble", "combine all folds, score them, write a submission")
     gallery = command("gallery", "draw the misclassified digits")
     report = command("report", "write the results tables as Markdown")
     submit = command("submit", "check a submission and send it to Kaggle")
+    _add_submission(submit)
+    bench = command("bench", "training speed beside stock Keras, measured on this machine")
+    _add_switch(bench, "--long", "also race to a fixed log-loss: an hour or more on two cores")
+    for configured in (download, train, ensemble, gallery, report, submit, bench):
+        _add_config(configured)
+    command("scores", "every submission: its out-of-fold and its public score")
+    command("doctor", "what is missing for a download and a submission")
+    command("clean", "remove caches and augmented epochs, never results")
+    return parser
+
+
+def _add_submission(submit: argparse.ArgumentParser) -> None:
     _add_path(submit, "--file", "the CSV to send (default: submissions/<config>.csv)")
     message_help = "the note beside it on Kaggle (default: what made it)"
     submit.add_argument("--message", metavar="TEXT", help=message_help)
-    bench = command("bench", "training speed beside stock Keras, measured on this machine")
-    long_help = "also race to a fixed log-loss: an hour or more on two cores"
-    bench.add_argument("--long", action="store_true", help=long_help)
-    for configured in (download, train, ensemble, gallery, report, submit, bench):
-        _add_config(configured)
-    command("clean", "remove caches and augmented epochs, never results")
-    return parser
+    _add_switch(submit, "--force", "send it even if the same content was sent before")
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
@@ -100,6 +107,10 @@ def _add_path(command: argparse.ArgumentParser, name: str, help_line: str, **mor
         return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
 
     command.add_argument(name, type=path, metavar="PATH", help=help_line, **more)
+
+
+def _add_switch(command: argparse.ArgumentParser, name: str, help_line: str) -> None:
+    command.add_argument(name, action="store_true", help=help_line)
 
 
 def _add_jobs(command: argparse.ArgumentParser) -> None:

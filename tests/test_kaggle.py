@@ -1,203 +1,318 @@
-"""The real Kaggle client against a stand-in server: what comes in, what goes out, what is said."""
+"""The real Kaggle client against a stand-in server: what a user sees in every case, and what stays.
 
+Commands run inside this process, which is quick; the client runs in a process of its own, as it
+always does.
+"""
+
+import base64
+import csv
 import io
 import json
 import os
-import zipfile
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from math import sqrt
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from kaggle_server import REFERENCE, Answer, KaggleServer, json_answer, refusal
+from kaggle_downloads import DOWNLOADS
+from kaggle_server import REFERENCE, KaggleServer, listing, stored
+from kaggle_submissions import ENQUIRIES, SUBMISSIONS
+from kaggle_world import (
+    ARCHIVE,
+    INSTALLED,
+    KEY,
+    KEY_FILE,
+    SECRETS,
+    SUBMISSION,
+    SUBMISSION_HASH,
+    TEST_ROWS,
+    TOKEN,
+    TRAIN_ROWS,
+    Case,
+    World,
+    competition_files,
+    csv_bytes,
+)
 
 from competition import paths
-from competition.errors import UserError
-from competition.kaggle import COMPETITION
-from competition.kaggle import download as downloading
-from competition.kaggle.client import ANSWERS, NO_CREDENTIALS
-from competition.kaggle.download import download
-from competition.kaggle.submit import submit
+from competition.__main__ import main
+from competition.kaggle import COMPETITION, archive
+from competition.kaggle.history import read_history
+from competition.kaggle.scoreboard import PUBLIC_ROWS, standard_errors_apart
+from competition.submission import HEADER
 
-TOKEN = "KGAT_that-nobody-may-read"  # noqa: S105
+WAY_ROUND = "make download ZIP=path/to/digit-recognizer.zip"
+MEGABYTE = 2**20
 MESSAGE = 'five folds, "wide" – 99 %'
-PIXELS = [f"pixel{number}" for number in range(784)]
-
-
-def csv_bytes(header: list[str], rows: list[list[int]]) -> bytes:
-    lines = [header, *rows]
-    return "".join(",".join(map(str, line)) + "\n" for line in lines).encode()
-
-
-def image(ink: int) -> list[int]:
-    return [0] * 400 + [ink] + [0] * 383
-
-
-def competition_files() -> dict[str, bytes]:
-    """Returns the three files by name, in the competition's format but for their size."""
-    return {
-        "train.csv": csv_bytes(["label", *PIXELS], [[n, *image(n + 1)] for n in range(10)]),
-        "test.csv": csv_bytes(PIXELS, [image(ink) for ink in (7, 80, 255)]),
-        "sample_submission.csv": csv_bytes(["ImageId", "Label"], [[1, 0], [2, 0], [3, 0]]),
-    }
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
+CASES = {**DOWNLOADS, **SUBMISSIONS, **ENQUIRIES}
 
 
 @pytest.fixture
-def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleServer]:
-    """A server that every Kaggle client of this test talks to, as a user with a token.
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A user with a token, an empty home and an empty working folder with a configuration.
 
-    The test runs in an empty working folder, and its user has an empty home.
+    Every Kaggle client of the test talks to the stand-in server.
     """
-    for name in [name for name in os.environ if name.startswith(("KAGGLE_", "XDG_"))]:
+    for name in [name for name in os.environ if name.startswith(("KAGGLE_", "XDG_", "DIGITS_"))]:
         monkeypatch.delenv(name)
-    for name in ("home", "work"):
-        (tmp_path / name).mkdir()
+    for name in ("home", "temporary", "work/configs"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.chdir(tmp_path / "work")
-    with KaggleServer(zipped(competition_files())) as server:
-        environment = {
-            "HOME": str(tmp_path / "home"),
-            "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-            "KAGGLE_API_TOKEN": TOKEN,
-            "PYTHONPATH": str(ROOT),
-            "http_proxy": server.address,
-            # Either of them might except localhost from the proxy.
-            "no_proxy": "",
-            "NO_PROXY": "",
-        }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
+    monkeypatch.setattr(archive, "TRAIN_ROWS", TRAIN_ROWS)
+    monkeypatch.setattr(archive, "TEST_ROWS", TEST_ROWS)
+    Path("configs/default.yaml").write_text("variants: {plain: }")
+    with KaggleServer(ARCHIVE) as server:
+        made = World(server, tmp_path / "home", monkeypatch)
+        made.set(
+            HOME=str(made.home),
+            KAGGLE_API_ENVIRONMENT="LOCALHOST",
+            KAGGLE_API_TOKEN=TOKEN,
+            PYTHONPATH=str(ROOT),
+            http_proxy=server.address,
+            no_proxy="",  # either of them might except localhost from the proxy
+            NO_PROXY="",
+        )
+        yield made
 
 
-@pytest.fixture
-def submission() -> Path:
-    """A good submission, beside the sample that it is checked against."""
-    sample = paths.sample_submission_csv(COMPETITION)
-    sample.parent.mkdir(parents=True)
-    sample.write_bytes(competition_files()["sample_submission.csv"])
-    file = Path("mine.csv")
-    file.write_bytes(csv_bytes(["ImageId", "Label"], [[1, 7], [2, 0], [3, 9]]))
-    return file
+def files_below(folder: Path) -> set[str]:
+    """Returns the files below a folder, and its empty folders."""
+    leaves = (path for path in folder.rglob("*") if not (path.is_dir() and any(path.iterdir())))
+    return {str(path.relative_to(folder)) for path in leaves}
 
 
-def error_of(action: Callable, *arguments: object) -> str:
-    """Returns what the user is told when an action fails; never may that be the token."""
-    with pytest.raises(UserError) as caught:
-        action(*arguments)
-    assert TOKEN not in str(caught.value)
-    return str(caught.value)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_case(case: Case, world: World, capsys: pytest.CaptureFixture):
+    case.arrange(world)
+    submissions = files_below(paths.SUBMISSIONS)
+    began = time.monotonic()
+    code = main(list(case.command))
+    took = time.monotonic() - began
+
+    assert_told(case, code, *capsys.readouterr())
+    assert took < case.seconds
+    assert {name: world.server.count(name) for name in case.asked} == case.asked
+    assert_left_as_expected(case, submissions)
+    assert not list(world.home.parent.rglob("escaped.txt"))
+    assert files_below(Path(tempfile.gettempdir())) == set()
+    kept = b"".join(file.read_bytes() for file in Path.cwd().rglob("*") if file.is_file())
+    assert [secret for secret in SECRETS if secret.encode() in kept] == []
 
 
-def left_over() -> list[Path]:
-    """Returns everything below `input/`, half-written files and folders included."""
-    return list(paths.INPUT.rglob("*"))
+def assert_told(case: Case, code: int, output: str, errors: str) -> None:
+    printed = output + errors
+    assert code == case.code, printed
+    assert [text for text in case.printed if text not in printed] == [], printed
+    assert [secret for secret in SECRETS if secret in printed] == []
+    assert "Traceback" not in printed
+    assert ("error: " in errors) == (code == 1)
+    failed_download = code == 1 and case.command[0] == "download" and "--zip" not in case.command
+    assert (WAY_ROUND in printed) == failed_download
 
 
-def test_download_installs_the_files_unchanged_and_only_once(kaggle: KaggleServer):
-    assert download(None) is True
-    folder = paths.data_folder(COMPETITION)
-    assert {file.name: file.read_bytes() for file in folder.glob("*.csv")} == competition_files()
-    request = kaggle.received("DownloadDataFiles")
-    assert json.loads(request.body) == {"competitionName": COMPETITION}
-    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
-
-    kaggle.requests.clear()
-    assert download(None) is False
-    assert kaggle.requests == []
-
-
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refused_download_says_how_to_mend_it(kaggle: KaggleServer, status: int):
-    kaggle.answers["DownloadDataFiles"] = refusal(status, "Permission denied")
-    message = error_of(download, None)
-    assert message.startswith(ANSWERS[status])
-    assert "ZIP=" in message
-    assert left_over() == []
+def assert_left_as_expected(case: Case, submissions_before: set[str]) -> None:
+    if not paths.INPUT.is_symlink():
+        assert files_below(paths.INPUT) == case.input
+    if case.input == INSTALLED:
+        folder = paths.data_folder(COMPETITION)
+        found = {file.name: file.read_bytes() for file in folder.glob("*.csv")}
+        assert found == competition_files()
+    if case.history is not None:
+        entries = tuple((e.reference, e.status, e.public_score) for e in read_history())
+        assert entries == case.history
+        added = {"history.csv"} if case.history else set()
+        assert files_below(paths.SUBMISSIONS) == submissions_before | added
 
 
-@pytest.mark.parametrize("status", [401, 429])
-def test_a_token_that_is_refused_at_the_door(kaggle: KaggleServer, status: int):
-    kaggle.answers["IntrospectToken"] = refusal(status, "Unauthenticated")
-    assert error_of(download, None).startswith(ANSWERS[status])
-
-
-@pytest.mark.parametrize("token", [f"{TOKEN}\r", TOKEN * 20], ids=["line end", "too long"])
-def test_a_malformed_token_stays_secret(
-    kaggle: KaggleServer, monkeypatch: pytest.MonkeyPatch, token: str
-):
-    monkeypatch.setenv("KAGGLE_API_TOKEN", token)
-    error_of(download, None)
-
-
-def test_an_archive_that_is_no_zip_leaves_nothing(kaggle: KaggleServer):
-    kaggle.answers["archive.zip"] = Answer(200, b"<html>Please sign in</html>")
-    assert "is not a whole zip archive" in error_of(download, None)
-    assert left_over() == []
-
-
-def test_a_damaged_archive_leaves_nothing(kaggle: KaggleServer):
-    archive = bytearray(zipped(competition_files()))
-    # The first member's data begins after 30 bytes of header and its name.
-    archive[30 + len("train.csv")] = 0xFF  # a kind of block that there is not
-    kaggle.answers["archive.zip"] = Answer(200, bytes(archive))
-    assert "is not a whole zip archive" in error_of(download, None)
-    assert left_over() == []
-
-
-def test_a_silent_server_is_given_up(kaggle: KaggleServer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(downloading, "DOWNLOAD_SECONDS", 4.0)
-    kaggle.answers["IntrospectToken"] = None
-    assert "did not answer within 4 seconds" in error_of(download, None)
-    assert left_over() == []
-
-
-def test_submit_sends_the_file_and_returns_the_reference(kaggle: KaggleServer, submission: Path):
-    assert submit(submission, MESSAGE) == str(REFERENCE)
-    assert kaggle.received("upload").body == submission.read_bytes()
-    sent = json.loads(kaggle.received("CreateSubmission").body)
-    assert sent["competitionName"] == COMPETITION
-    assert sent["submissionDescription"] == MESSAGE
+BEARER = f"Bearer {TOKEN}"
+BASIC = "Basic " + base64.b64encode(f"somebody:{KEY}".encode()).decode()
+LOGIN = json.dumps(
+    {
+        "refresh_token": "another",
+        "access_token": TOKEN,
+        "access_token_expiration": "2100-01-01T00:00:00+00:00",
+        "username": "somebody",
+    }
+)
 
 
 @pytest.mark.parametrize(
-    ("step", "answer", "reason"),
+    ("variables", "files", "expected", "name"),
     [
-        ("upload", Answer(400), "Could not submit"),
-        ("CreateSubmission", json_answer({"message": "Limit reached"}), "Limit reached"),
-        ("CreateSubmission", refusal(400, "Deadline has passed"), "Deadline has passed"),
-        ("CreateSubmission", refusal(403, "Permission denied"), ANSWERS[403]),
+        ({"KAGGLE_API_TOKEN": TOKEN}, {}, BEARER, "variable KAGGLE_API_TOKEN"),
+        ({"KAGGLE_API_TOKEN": "token"}, {"../work/token": TOKEN}, BEARER, "the file token, which"),
+        ({}, {".kaggle/access_token": f"{TOKEN}\n"}, BEARER, "~/.kaggle/access_token"),
+        ({}, {".kaggle/access_token.txt": TOKEN}, BEARER, "~/.kaggle/access_token.txt"),
+        ({}, {".kaggle/kaggle.json": KEY_FILE}, BASIC, "~/.kaggle/kaggle.json"),
+        ({}, {".config/kaggle/kaggle.json": KEY_FILE}, BASIC, "~/.config/kaggle/kaggle.json"),
+        ({"KAGGLE_USERNAME": "somebody", "KAGGLE_KEY": KEY}, {}, BASIC, "KAGGLE_KEY"),
+        ({}, {".kaggle/credentials.json": LOGIN}, BEARER, "`kaggle auth login`"),
+        (
+            {"KAGGLE_KEY": KEY},
+            {".kaggle/kaggle.json": '{"username": "somebody"}'},
+            BASIC,
+            "~/.kaggle/kaggle.json with the environment variable KAGGLE_KEY",
+        ),
+        (
+            {"KAGGLE_API_TOKEN": TOKEN},
+            {".kaggle/kaggle.json": KEY_FILE, ".kaggle/access_token": "another"},
+            BEARER,
+            "variable KAGGLE_API_TOKEN",
+        ),
     ],
 )
-def test_a_submission_that_kaggle_does_not_take_is_an_error(
-    kaggle: KaggleServer, submission: Path, step: str, answer: Answer, reason: str
+def test_every_kind_of_credentials_is_used_and_named(
+    world: World, capsys, variables: dict, files: dict, expected: str, name: str
 ):
-    kaggle.answers[step] = answer
-    assert reason in error_of(submit, submission, MESSAGE)
+    world.without_token()
+    world.set(**variables)
+    for file, content in files.items():
+        world.keep(file, content)
+    world.install()
+    assert main(["doctor"]) == 0
+    assert world.server.received("DownloadDataFile").headers["Authorization"] == expected
+    printed = capsys.readouterr().out
+    assert name in next(line for line in printed.splitlines() if "used are those" in line)
+    assert [secret for secret in (*SECRETS, "another") if secret in printed] == []
 
 
-def test_without_credentials_nothing_is_asked(
-    kaggle: KaggleServer, submission: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.delenv("KAGGLE_API_TOKEN")
-    assert error_of(submit, submission, MESSAGE) == NO_CREDENTIALS
-    assert kaggle.requests == []
+def test_a_submission_is_sent_unchanged_and_kept_in_the_history(world: World):
+    world.install()
+    world.make_submission()
+    assert main(["submit", "--message", MESSAGE]) == 0
+    assert world.server.received("upload").body == SUBMISSION
+    sent = json.loads(world.server.received("CreateSubmission").body)
+    assert sent["competitionName"] == COMPETITION
+    assert sent["submissionDescription"] == MESSAGE
+    (entry,) = read_history()
+    known = asdict(entry)
+    taken = datetime.fromisoformat(known.pop("time"))
+    assert timedelta(0) <= datetime.now(UTC) - taken < timedelta(minutes=1)
+    assert known == {
+        "file": "submissions/default.csv",
+        "sha256": SUBMISSION_HASH,
+        "config": "default",
+        "out_of_fold": "0.995",
+        "reference": str(REFERENCE),
+        "public_score": "0.99000",
+        "status": "complete",
+        "error_description": "",
+    }
 
 
-def test_a_download_without_credentials_names_the_way_round(
-    kaggle: KaggleServer, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.delenv("KAGGLE_API_TOKEN")
-    message = error_of(download, None)
-    assert message.startswith(NO_CREDENTIALS)
-    assert "credentials" in message
-    assert "ZIP=" in message
-    assert kaggle.requests == []
-    assert left_over() == []
+def test_the_message_comes_from_the_provenance(world: World):
+    world.install()
+    world.make_submission()
+    assert main(["submit"]) == 0
+    sent = json.loads(world.server.received("CreateSubmission").body)
+    assert sent["submissionDescription"] == "default: 6 nets"
+
+
+def test_the_plain_kaggle_command_sends_the_same_file(world: World):
+    world.make_submission()
+    command = [sys.executable, "-m", "kaggle", "competitions", "submit", "-c", COMPETITION]
+    command += ["-f", "submissions/default.csv", "-m", MESSAGE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert world.server.received("upload").body == SUBMISSION
+
+
+def interrupted(command: str, moment: Callable[[], bool]) -> subprocess.CompletedProcess:
+    """Starts a command, presses Ctrl-C when the moment has come, and waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "competition", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Commands in the background, this test perhaps, ignore Ctrl-C and so does what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 20
+    while not moment() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output, errors = process.communicate(timeout=20)
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def test_an_interrupted_download_goes_on_where_it_stopped(world: World, capsys):
+    world.answer("archive.zip", stored(ARCHIVE, pause=0.15))
+    part = paths.download_folder(COMPETITION) / f"{COMPETITION}.zip"
+    stopped = interrupted("download", lambda: part.exists() and part.stat().st_size > 0)
+    assert stopped.returncode == 130
+    assert "run it again to go on" in stopped.stderr
+    assert 0 < part.stat().st_size < len(ARCHIVE)
+
+    world.answer("archive.zip", stored(ARCHIVE))
+    assert main(["download"]) == 0
+    assert "are here already" in capsys.readouterr().err
+    assert world.server.requests[-1].headers["Range"] == f"bytes={MEGABYTE}-"
+    assert files_below(paths.INPUT) == INSTALLED
+
+
+def install_full_size(world: World) -> None:
+    """A submission of the real size, for a process of its own, which knows of no smaller one."""
+    rows = csv_bytes(HEADER, [[number, 0] for number in range(1, 28_001)])
+    world.install({**competition_files(), "sample_submission.csv": rows})
+    world.make_submission(rows)
+
+
+def test_an_interrupted_wait_for_the_score_keeps_the_submission(world: World):
+    install_full_size(world)
+    world.answer("ListSubmissions", listing("PENDING"))
+    stopped = interrupted("submit", lambda: world.server.count("ListSubmissions") > 0)
+    assert "no longer waiting; the submission stays" in stopped.stderr
+    assert "`make scores` asks again" in stopped.stdout
+    assert stopped.returncode == 0
+    assert [(entry.reference, entry.status) for entry in read_history()] == [
+        (str(REFERENCE), "pending")
+    ]
+
+
+def test_an_interrupted_confirmation_may_have_been_taken(world: World):
+    install_full_size(world)
+    world.answer("CreateSubmission", None)
+    stopped = interrupted("submit", lambda: world.server.count("CreateSubmission") > 0)
+    assert stopped.returncode == 130
+    assert "It may have been taken nevertheless" in stopped.stderr
+    assert read_history() == []
+
+
+def test_two_downloads_at_once_do_not_meet(world: World, capsys):
+    import fcntl
+
+    paths.INPUT.mkdir()
+    descriptor = os.open(paths.INPUT, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert main(["download"]) == 1
+    os.close(descriptor)
+    assert "another process is downloading; wait until it has ended" in capsys.readouterr().err
+    assert world.server.requests == []
+
+
+def test_a_difference_is_measured_in_standard_errors_of_both_accuracies():
+    assert PUBLIC_ROWS == 28_000
+    spread = sqrt(0.995 * 0.005 * (1 / 42_000 + 1 / 28_000))
+    assert standard_errors_apart(0.995, 0.995 + 2 * spread) == pytest.approx(2)
+    assert standard_errors_apart(0.995, 0.995) == 0
+
+
+def test_the_history_opens_in_a_spreadsheet(world: World):
+    """Descriptions of errors may hold commas, quotes and line ends."""
+    world.install()
+    world.make_submission()
+    reason = 'row 3, "Label":\nnot a number'
+    world.answer("ListSubmissions", listing("ERROR", errorDescription=reason))
+    assert main(["submit"]) == 1
+    rows = list(csv.DictReader(io.StringIO(paths.submission_history_csv().read_text())))
+    assert [row["error_description"] for row in rows] == [reason]

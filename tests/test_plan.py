@@ -2,10 +2,10 @@
 
 import pytest
 
-from competition.training import machine
+from competition import machine
+from competition.machine import Machine, available_memory, memory
 from competition.training.estimate import makespan
 from competition.training.failures import explain, less_memory
-from competition.training.machine import Machine, available_memory, memory
 from competition.training.plan import Plan, automatic_plan, given_plan
 
 GIB = 2**30

@@ -17,9 +17,9 @@ from competition.data.pool_space import make_room
 from competition.data.run import Run, load_run
 from competition.digits import Digits
 from competition.errors import UserError
+from competition.machine import core_count
 from competition.processes import end_with, side_by_side
 from competition.training.batches import batches
-from competition.training.machine import core_count
 from competition.training.one_fold import one_hot
 from competition.training.plan import Plan
 from competition.training.progress_board import ProgressBoard

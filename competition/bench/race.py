@@ -18,11 +18,11 @@ from competition.bench.nets import ENGINE
 from competition.data.pool import make_pools
 from competition.data.pool_space import make_room
 from competition.data.run import Run
+from competition.machine import core_count
 from competition.progress import ProgressDisplay
 from competition.results import Job
 from competition.scores import score
 from competition.training.estimate import seconds_an_image
-from competition.training.machine import core_count
 from competition.training.one_fold import Fold, predict, train_one_fold
 from competition.training.runtime import use_precision
 from competition.training.worker import fold_of

@@ -20,8 +20,8 @@ from competition.bench.spread import Spread
 from competition.bench.work import matrix_peak, training_flop
 from competition.data.run import Run
 from competition.digits import Digits
+from competition.machine import core_count, machine_name
 from competition.progress import ProgressDisplay
-from competition.training.machine import core_count, machine_name
 from competition.training.one_fold import one_hot
 from competition.training.runtime import best_precision, start_keras
 from competition.version import code_version, library_versions

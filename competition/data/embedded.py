@@ -11,9 +11,8 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_folder
-from competition.data.sources import LABEL, PIXELS, load_data_set
+from competition.data.sources import LABEL, PIXELS, is_good
 from competition.digits import SIDE
-from competition.errors import UserError
 from competition.submission import write_rows
 
 NAME = "embedded"
@@ -26,14 +25,16 @@ BOX = 20
 BRIGHTEST = 16  # load_digits counts ink from 0 to 16
 
 
-def install() -> bool:
-    """Makes the data set unless good data is there already, and says whether it did."""
-    try:
-        load_data_set(NAME)
-    except UserError:
-        write_embedded()
-        return True
-    return False
+def install(force: bool = False) -> bool:
+    """Makes the data set unless good data is there already, and says whether it did.
+
+    Args:
+        force: make it again whatever is there.
+    """
+    if not force and is_good(NAME):
+        return False
+    write_embedded()
+    return True
 
 
 def write_embedded() -> None:

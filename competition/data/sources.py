@@ -10,6 +10,7 @@ from competition.arrays import read_arrays
 from competition.atomic import atomic_file
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
+from competition.submission import check_rows
 
 PIXELS = [f"pixel{number}" for number in range(SIDE * SIDE)]
 LABEL = "label"
@@ -21,7 +22,7 @@ READER_VERSION = 1
 def load_data_set(name: str) -> DataSet:
     """Reads `input/<name>/train.csv` and `test.csv`, from their caches where those are current.
 
-    The sample submission, which later stages check against, has to be there too.
+    The sample submission, which later stages check against, has to have the rows of `test.csv`.
 
     Raises:
         UserError: when a file is missing or breaks the competition's format.
@@ -35,7 +36,18 @@ def load_data_set(name: str) -> DataSet:
             "`make download` fetches it, for the CONFIG that you use (ZIP=path takes an archive "
             "at hand)"
         )
-    return DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
+    data_set = DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
+    check_rows(paths.sample_submission_csv(name), data_set.test.ids, str(test))
+    return data_set
+
+
+def is_good(name: str) -> bool:
+    """Says whether a data set is there, whole and in the competition's format."""
+    try:
+        load_data_set(name)
+    except UserError:
+        return False
+    return True
 
 
 def read_cached(path: Path, labelled: bool) -> Digits:

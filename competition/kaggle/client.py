@@ -1,114 +1,101 @@
 """The official Kaggle client, in a child process that can neither print, leave, nor hang on us.
 
 The client prints to stdout, may end the process when it is imported, and waits for ever for a
-server that does not answer. So it runs in a process of its own, with a time limit, and what it
-comes to goes through a file.
+server that does not answer. So it runs in a process of its own (`child.py`), with time limits,
+and what it comes to goes through a file (`notes.py`).
 """
 
-import json
-import re
+import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from competition.errors import UserError
-from competition.kaggle import COMPETITION
+from competition.kaggle.answers import KaggleError
+from competition.kaggle.credentials import sources
+from competition.kaggle.failures import without_secrets
+from competition.kaggle.limits import ANSWER, RATE_LIMIT, limit
+from competition.kaggle.notes import read_notes
+from competition.progress import duration
 
-RULES_PAGE = f"https://www.kaggle.com/competitions/{COMPETITION}/rules"
+SECONDS_BETWEEN_LOOKS = 0.1
+WAIT_IF_NOT_TOLD = 10.0
 
-NO_CREDENTIALS = (
-    "no credentials that Kaggle accepts were found on this machine. Create a token at "
-    "https://www.kaggle.com/settings (API) and put it into ~/.kaggle/access_token or the "
-    "environment variable KAGGLE_API_TOKEN"
-)
-UNUSABLE = (
-    "the Kaggle client cannot use the token on this machine: it is too long or has characters that "
-    "no token has, such as a line end; copy it again"
-)
-ANSWERS = {
-    401: "Kaggle refused the credentials (401): the token is wrong or has expired. A token in "
-    "KAGGLE_API_TOKEN or ~/.kaggle/access_token comes before a kaggle.json; create a new one at "
-    "https://www.kaggle.com/settings",
-    403: f"Kaggle refuses access (403): accept the competition's rules at {RULES_PAGE}, and "
-    "verify your phone number in Kaggle's settings",
-    404: f"Kaggle does not know the competition '{COMPETITION}' (404)",
-    429: "Kaggle has had too many requests from this account (429); try again in some minutes",
-}
+# Is called while the client runs, with its notes; what it returns is a sign of life if it changes.
+Watch = Callable[[dict[str, Any]], object]
 
 
-def call(action: str, *arguments: str, seconds: float) -> dict[str, Any]:
-    """Runs one action of the client and returns what it came to.
+def call(
+    action: str, *arguments: str, watch: Watch = lambda notes: None, seconds: float = inf
+) -> dict[str, Any]:
+    """Runs one action of `child.py` and returns its notes; waits where Kaggle asks to (429).
 
     Args:
-        action: `download` (into a folder) or `submit` (a file, with a message).
+        action: a name of `child.ACTIONS`.
         arguments: of that action.
-        seconds: how long it may take.
+        watch: called about ten times a second, to show progress.
+        seconds: how long it may take in all; silence has a limit of its own.
 
     Raises:
-        UserError: when the client found no credentials, was refused, failed, or took too long.
+        KaggleError: when the client found no credentials, was refused, failed, or took too long.
     """
-    with tempfile.TemporaryDirectory(prefix="kaggle-") as folder:
-        result = Path(folder) / "result.json"
-        command = [sys.executable, "-m", __name__, str(result), action, *arguments]
-        try:
-            finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise UserError(f"Kaggle did not answer within {seconds:.0f} seconds") from None
-        if not result.exists():
-            raise UserError(f"the Kaggle client broke off: {_last_line(finished.stderr)}")
-        outcome = json.loads(result.read_text())
-    if outcome["error"]:
-        raise UserError(ANSWERS.get(outcome["status"], outcome["error"]))
+    waited = 0.0
+    while True:
+        outcome = _run(action, arguments, watch, seconds)
+        wait = max(1.0, outcome.get("retry_after") or WAIT_IF_NOT_TOLD)
+        if outcome.get("status") != 429 or waited + wait > limit(RATE_LIMIT):
+            break
+        print(f"Kaggle asks to wait {duration(wait)} (429), waiting", file=sys.stderr)
+        time.sleep(wait)
+        waited += wait
+    if outcome["problem"]:
+        raise KaggleError(outcome)
     return outcome
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) -> dict[str, Any]:
+    known = {"credentials": sources()}  # the client removes a login that has expired
+    with tempfile.TemporaryDirectory(prefix="kaggle-") as folder:
+        notes, output = Path(folder) / "notes", Path(folder) / "output"
+        child = [sys.executable, "-m", "competition.kaggle.child"]
+        command = [*child, str(notes), str(os.getpid()), action, *arguments]
+        with (
+            output.open("wb") as printed,
+            subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT
+            ) as process,
+        ):
+            try:
+                stopped = _wait(process, notes, watch, seconds)
+            finally:
+                process.kill()
+                watch(read_notes(notes))  # what came since the last look, also before a Ctrl-C
+        outcome = read_notes(notes)
+        if "problem" not in outcome:
+            last_words = without_secrets(output.read_text(errors="replace")) or "it said nothing"
+            outcome |= stopped or {"problem": "broke off", "message": last_words}
+    return outcome | known
 
 
-def _download(api, folder: str) -> dict[str, Any]:
-    api.competition_download_files(COMPETITION, folder, force=True, quiet=True)
-    return {}
-
-
-def _submit(api, file: str, message: str) -> dict[str, Any]:
-    response = api.competition_submit(file, message, COMPETITION, quiet=True)
-    return {"reference": response.ref, "message": response.message}
-
-
-def _run_in_child(action: str, arguments: list[str]) -> dict[str, Any]:
-    from requests import RequestException
-
-    try:
-        from kaggle.api.kaggle_api_extended import KaggleApi
-
-        api = KaggleApi()
-        api.authenticate()
-    except SystemExit:  # the client's way to say so, also when it is imported
-        return {"status": None, "error": NO_CREDENTIALS}
-    except RequestException as error:
-        return _failure(error)
-    except (ValueError, OSError) as error:  # their text may quote the token
-        return {"status": None, "error": f"{UNUSABLE} ({type(error).__name__})"}
-    try:
-        done = {"download": _download, "submit": _submit}[action](api, *arguments)
-    except Exception as error:
-        return _failure(error)
-    return {"status": 200, "error": None, **done}
-
-
-def _failure(error: Exception) -> dict[str, Any]:
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    # Addresses of Kaggle's storage carry a signature that opens them; it stays out of messages.
-    reason = re.sub(r"\?\S+", "", _last_line(str(error)))
-    return {
-        "status": status,
-        "error": f"the Kaggle client failed: {type(error).__name__}: {reason}",
-    }
-
-
-if __name__ == "__main__":
-    result_file, requested, *rest = sys.argv[1:]
-    Path(result_file).write_text(json.dumps(_run_in_child(requested, rest)))
+def _wait(
+    process: subprocess.Popen, notes: Path, watch: Watch, seconds: float
+) -> dict[str, Any] | None:
+    """Waits for the end of the process; returns the problem if it takes too long."""
+    patience = limit(ANSWER)
+    began = heard = time.monotonic()
+    last = None
+    while process.poll() is None:
+        now = time.monotonic()
+        found = read_notes(notes)
+        if (signs := (found, watch(found))) != last:
+            last, heard = signs, now
+        if now - heard > patience:
+            return {"problem": "silent", "seconds": duration(patience)}
+        if now - began > seconds:
+            return {"problem": "slow", "seconds": duration(seconds)}
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return None

@@ -1,30 +1,37 @@
-"""The competition's archive comes in: from Kaggle or from a file, checked, and all or nothing."""
+"""The competition's archive comes in: from Kaggle, continued where it was cut, or from a file."""
 
-import tempfile
-import zipfile
+import shutil
+import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from competition import paths
-from competition.arrays import DAMAGED_ARCHIVE
-from competition.atomic import atomic_folder
-from competition.data.sources import load_data_set, read_cached
-from competition.errors import UserError
-from competition.kaggle import COMPETITION
+from competition.errors import UserError, disk_trouble
+from competition.kaggle import COMPETITION, PAGE
+from competition.kaggle.archive import BrokenArchiveError, install_archive, is_installed
 from competition.kaggle.client import call
-from competition.submission import check_rows
+from competition.kaggle.limits import DOWNLOAD, limit
+from competition.kaggle.notes import DOWNLOADING
+from competition.locks import only_one
+from competition.machine import require_space
+from competition.progress import ProgressDisplay
 
-DOWNLOAD_SECONDS = 600.0
-ROUND = "; or download it in the browser and run `make download ZIP=path/to/digit-recognizer.zip`"
+# The archive, its three files and their caches have 15, 128 and 56 MB.
+NEEDED_BYTES = 250_000_000
 
-# The real members have 77, 51 and 0.2 MB; a member that claims much more is no competition file.
-LARGEST_MEMBER = 500_000_000
+WAY_ROUND = (
+    f"The way round: download the archive in the browser at {PAGE}/data and run "
+    "`make download ZIP=path/to/digit-recognizer.zip`."
+)
 
 
-def download(archive: Path | None) -> bool:
+def download(archive: Path | None, force: bool = False) -> bool:
     """Brings the competition's data into `input/digit-recognizer/`, unless it is there already.
 
     Args:
         archive: a `digit-recognizer.zip` at hand, or None to fetch it with the Kaggle client.
+        force: install it again whatever is there.
 
     Returns:
         Whether anything was installed.
@@ -33,69 +40,99 @@ def download(archive: Path | None) -> bool:
         UserError: when the archive cannot be had or is not what it should be; the folder is as
             it was.
     """
-    if is_installed():
+    if not force and is_installed():
         return False
-    if archive is not None:
-        install_archive(archive)
-        return True
-    with tempfile.TemporaryDirectory(prefix="digits-") as folder:
-        try:
-            call("download", folder, seconds=DOWNLOAD_SECONDS)
-            install_archive(Path(folder) / f"{COMPETITION}.zip")
-        except UserError as error:
-            raise UserError(f"{error}{ROUND}") from None
+    try:
+        with only_one(paths.INPUT, "downloading"):
+            require_space(paths.INPUT, NEEDED_BYTES)
+            install_archive(archive) if archive else _fetch_and_install(force)
+    except UserError as error:
+        raise UserError(_with_way_round(error, archive)) from None
+    except OSError as error:
+        if not (trouble := disk_trouble(error)):
+            raise
+        raise UserError(_with_way_round(trouble, archive)) from None
     return True
 
 
-def is_installed() -> bool:
-    """Says whether good data is there already."""
+def _with_way_round(error: UserError, archive: Path | None) -> str:
+    sentence = str(error) if str(error).endswith(".") else f"{error}."
+    if archive is None:
+        return f"{sentence}\n{WAY_ROUND}"
+    is_broken = isinstance(error, BrokenArchiveError)
+    return f"{sentence} Download it again at {PAGE}/data." if is_broken else sentence
+
+
+def _fetch_and_install(force: bool) -> None:
+    """Fetches the archive, from the start a second time if it is broken, and installs it."""
+    folder = paths.download_folder(COMPETITION)
+    if force:
+        shutil.rmtree(folder, ignore_errors=True)
     try:
-        data_set = load_data_set(COMPETITION)
-        check_rows(paths.sample_submission_csv(COMPETITION), data_set.test.ids, "test.csv")
-    except UserError:
-        return False
-    return True
+        _fetch_once(folder)
+    except BrokenArchiveError as error:
+        print(f"{error}; fetching it once more, from the start", file=sys.stderr)
+        _fetch_once(folder)
 
 
-def install_archive(archive: Path) -> None:
-    """Checks an archive and puts its files into place, with their caches, all or none.
-
-    Raises:
-        UserError: when it is no zip, is damaged, lacks a file, or a file breaks the format.
-    """
-    files = (paths.train_csv, paths.test_csv, paths.sample_submission_csv)
-    names = [file(COMPETITION).name for file in files]
-    with atomic_folder(paths.data_folder(COMPETITION)) as folder:
-        _extract(archive, names, folder)
-        try:
-            _check(*(folder / name for name in names))
-        except UserError as error:
-            raise UserError(str(error).replace(f"{folder}/", f"{archive.name}: ")) from None
-
-
-def _check(train: Path, test: Path, sample: Path) -> None:
-    """Reads all three files, so that their caches are there as well."""
-    read_cached(train, labelled=True)
-    check_rows(sample, read_cached(test, labelled=False).ids, test.name)
-
-
-def _extract(archive: Path, names: list[str], folder: Path) -> None:
-    """Extracts the named members and nothing else, so that no other name matters."""
+def _fetch_once(folder: Path) -> None:
+    """Fetches and installs; what is whole but broken is removed, what was cut stays."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            missing = [name for name in names if name not in opened.namelist()]
-            if missing:
-                raise UserError(
-                    f"{archive} has no {' and no '.join(missing)}; expected is the archive of "
-                    f"the competition '{COMPETITION}'"
-                )
-            for name in names:
-                if opened.getinfo(name).file_size > LARGEST_MEMBER:
-                    raise UserError(f"{archive}: {name} claims to be larger than 500 MB")
-                opened.extract(name, folder)
-    except FileNotFoundError:
-        raise UserError(f"there is no archive {archive}") from None
-    except DAMAGED_ARCHIVE as error:
-        raise UserError(
-            f"{archive.name} is not a whole zip archive ({error}); download it again"
-        ) from None
+        install_archive(_fetch(folder))
+    except BrokenArchiveError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder)
+
+
+def _fetch(folder: Path) -> Path:
+    """Returns the archive, fetched into a folder that is made for it."""
+    archive = folder / f"{COMPETITION}.zip"
+    folder.mkdir(exist_ok=True)
+    try:
+        with _Progress(archive) as progress:
+            call("download", str(folder), watch=progress.look, seconds=limit(DOWNLOAD))
+    finally:
+        if not archive.exists():  # else it is whole, or a part that the next try continues
+            shutil.rmtree(folder)
+    if not archive.exists():
+        raise BrokenArchiveError("what Kaggle sent is no zip archive")
+    return archive
+
+
+class _Progress:
+    """Shows how much of a growing file is there, from the moment its whole size is known."""
+
+    def __init__(self, file: Path):
+        self._file, self._before = file, _size(file)
+        self._stack, self._display = ExitStack(), None
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def look(self, notes: dict[str, Any]) -> int:
+        """Shows what is there, and returns its bytes."""
+        size, total = _size(self._file), notes.get("total")
+        if notes.get("stage") == DOWNLOADING and total and total > self._before:
+            if self._display is None:
+                self._begin(total)
+            self._display.update(max(0, size - self._before))
+        return size
+
+    def _begin(self, total: int) -> None:
+        what = f"downloading {self._file.name}"
+        display = ProgressDisplay(what, total - self._before)
+        self._display = self._stack.enter_context(display)
+        here = f", {_megabytes(self._before)} are here already" if self._before else ""
+        self._display.say(f"{what}, {_megabytes(total)}{here}")
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

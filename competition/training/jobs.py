@@ -15,12 +15,12 @@ from competition.data.pool import Pool, make_pools
 from competition.data.pool_space import make_room
 from competition.data.run import Run
 from competition.errors import UserError
+from competition.machine import core_count, this_machine
 from competition.processes import side_by_side
 from competition.progress import ProgressDisplay, duration
 from competition.results import Job, by_variant, survey
 from competition.training.estimate import Estimate, makespan
 from competition.training.failures import Failure, less_memory
-from competition.training.machine import core_count, this_machine
 from competition.training.plan import Plan, automatic_plan, given_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.worker import Place, estimate_job, pool_of, run_job

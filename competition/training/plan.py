@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from competition.training.machine import Machine
+from competition.machine import Machine
 
 # Measured: a process that trains and predicts peaks at 0.9 to 1.5 GB, nets of width 16 to 64.
 WORKER_BYTES = 1_500_000_000

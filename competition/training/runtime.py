@@ -5,10 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from competition.training.machine import processor_field
-
-# Processors that multiply bfloat16 in hardware; without these flags it is slower than float32.
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+from competition.machine import multiplies_bfloat16
 
 
 def start_keras(threads: int) -> None:
@@ -65,4 +62,4 @@ def use_precision(setting: str) -> str:
 
 def best_precision() -> str:
     """Returns `bfloat16` where the processor multiplies it in hardware, else `float32`."""
-    return "bfloat16" if BFLOAT16_FLAGS & set(processor_field("flags").split()) else "float32"
+    return "bfloat16" if multiplies_bfloat16() else "float32"

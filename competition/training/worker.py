@@ -10,12 +10,12 @@ from competition.config import Config
 from competition.data.folds import fold_number
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
+from competition.machine import machine_name
 from competition.probabilities import Probabilities
 from competition.processes import end_with
 from competition.results import Job, write_result
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain
-from competition.training.machine import machine_name
 from competition.training.one_fold import Fold, predict, train_one_fold
 from competition.training.plan import Plan
 from competition.training.progress_board import ProgressBoard

@@ -1,13 +1,23 @@
-"""What this machine has: cores, memory and graphics processors, containers' limits counted in."""
+"""What this machine has: cores, memory, disk and processors, containers' limits counted in."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from competition.errors import UserError
+
 ROOT = Path("/")
+
+# What makes training fast on a processor, as Linux names it in /proc/cpuinfo.
+PROCESSOR_FEATURES = {
+    "AVX-512": "avx512f",
+    "AVX-512 bf16": "avx512_bf16",
+    "AMX bf16": "amx_bf16",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,46 @@ def gpu_count() -> int:
     code = "import tensorflow; print(len(tensorflow.config.list_physical_devices('GPU')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     return int(done.stdout or 0)
+
+
+def gpu_names() -> list[str]:
+    """Returns the NVIDIA GPUs of this machine, by `nvidia-smi`, which comes with their driver."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
+
+
+def free_bytes(folder: Path) -> int:
+    """Returns how much fits on the disk of a folder, which need not be there yet."""
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
+    return shutil.disk_usage(existing).free
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raises UserError if fewer bytes than `needed` are free on the disk of a folder."""
+    free = free_bytes(folder)
+    if free < needed:
+        raise UserError(
+            f"{folder}/ needs {needed / 1e6:.0f} MB of free disk, but there are only "
+            f"{free / 1e6:.0f}; free some space"
+        )
+
+
+def processor_features() -> dict[str, bool]:
+    """Returns which of `PROCESSOR_FEATURES` the processor has; none where Linux does not tell."""
+    flags = set(processor_field("flags").split())
+    return {name: flag in flags for name, flag in PROCESSOR_FEATURES.items()}
+
+
+def multiplies_bfloat16() -> bool:
+    """Says whether the processor has instructions for it; else it is slower than float32."""
+    features = processor_features()
+    return features["AVX-512 bf16"] or features["AMX bf16"]
 
 
 def processor_field(name: str) -> str:

@@ -1,0 +1,112 @@
+"""What stands between this machine and a submission: credentials, rules, data, disk, processor."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+from competition import machine, paths
+from competition.errors import UserError
+from competition.kaggle import COMPETITION
+from competition.kaggle.answers import KaggleError, explain, no_credentials
+from competition.kaggle.archive import check_installed
+from competition.kaggle.client import call
+from competition.kaggle.credentials import overlooked, sources
+from competition.kaggle.download import NEEDED_BYTES
+
+OK, NOTE, WARNING, MEND = "ok", "note", "warning", "to mend"
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `state` is one of the words above."""
+
+    state: str
+    what: str
+    text: str
+
+
+def examine() -> Iterator[Finding]:
+    """Yields one finding after the other; none of them holds a secret, or a part of one."""
+    yield from _client()
+    yield from _credentials()
+    if sources():
+        yield from _server()
+    yield from _data()
+    yield from _machine()
+
+
+def _client() -> Iterator[Finding]:
+    try:
+        yield Finding(OK, "client", f"kaggle {version('kaggle')}")
+    except PackageNotFoundError:
+        yield Finding(MEND, "client", "the package kaggle is missing; `make setup` installs it")
+
+
+def _credentials() -> Iterator[Finding]:
+    found = sources()
+    if not found:
+        yield Finding(MEND, "credentials", no_credentials())
+        return
+    remark = found[0].remark
+    state = WARNING if remark else OK
+    yield Finding(state, "credentials", f"used are those in {found[0].name}.{remark}")
+    for other in found[1:]:
+        yield Finding(NOTE, "credentials", f"not used, as the first come before: {other.name}")
+    for source in found:
+        if source.is_open_to_others():
+            text = f"others can read {source.name}; `chmod 600 {source.file}`"
+            yield Finding(WARNING, "credentials", text)
+    for sentence in overlooked():
+        yield Finding(WARNING, "credentials", sentence)
+
+
+def _server() -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory(prefix="kaggle-") as folder:
+        try:
+            found = call("inspect", folder)
+        except KaggleError as trouble:
+            yield Finding(MEND, "server", str(trouble))
+            return
+    name = f", as those of '{found['username']}'" if found["username"] else ""
+    access = found["access"] | {"credentials": found["credentials"]}
+    if access.get("status") == 401:  # a key, unlike a token, is not looked at while it signs in
+        yield Finding(MEND, "server", explain(access))
+        return
+    yield Finding(OK, "server", f"it accepts the credentials{name}")
+    yield _rules(access)
+    yield _submissions(found["left_today"])
+
+
+def _rules(access: dict[str, Any]) -> Finding:
+    if access["problem"]:
+        return Finding(MEND, "rules", explain(access))
+    return Finding(OK, "rules", f"accepted: the data of '{COMPETITION}' can be had")
+
+
+def _submissions(left: int | None) -> Finding:
+    if left is None:
+        return Finding(NOTE, "submissions", "Kaggle does not tell how many are left today")
+    return Finding(OK if left else WARNING, "submissions", f"{left} left today (UTC)")
+
+
+def _data() -> Iterator[Finding]:
+    folder = paths.data_folder(COMPETITION)
+    try:
+        check_installed()
+        yield Finding(OK, "data", f"{folder}/ is complete")
+    except UserError as error:
+        yield Finding(MEND, "data", str(error))
+    free = machine.free_bytes(paths.INPUT)
+    text = f"{free / 1e9:.1f} GB are free here"
+    enough = free >= NEEDED_BYTES
+    hint = f"; a download needs {NEEDED_BYTES / 1e9:.2f}"
+    yield Finding(OK, "disk", text) if enough else Finding(MEND, "disk", text + hint)
+
+
+def _machine() -> Iterator[Finding]:
+    features = machine.processor_features()
+    listed = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
+    yield Finding(NOTE, "processor", f"{len(os.sched_getaffinity(0))} cores; {listed}")
+    gpus = ", ".join(machine.gpu_names())
+    yield Finding(NOTE, "GPU", gpus or "none found by nvidia-smi; the processor is enough")

@@ -1,0 +1,119 @@
+"""`submissions/history.csv`: what was sent to Kaggle, and what came of it."""
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from competition import paths
+from competition.atomic import atomic_file
+from competition.errors import UserError
+from competition.locks import only_one
+from competition.submission import read_provenance
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One submission; every value is text, empty where it is not known.
+
+    Attributes:
+        time: when it was sent, UTC, ISO 8601.
+        file: its path as it was given.
+        sha256: of the file, 64 hexadecimal digits.
+        config: the name of the configuration that made it.
+        out_of_fold: its out-of-fold accuracy, from 0 to 1.
+        reference: Kaggle's number of it.
+        public_score: the accuracy on the public leaderboard, from 0 to 1.
+        status: `pending`, `complete` or `error`.
+        error_description: why Kaggle could not score it.
+    """
+
+    time: str
+    file: str
+    sha256: str
+    config: str = ""
+    out_of_fold: str = ""
+    reference: str = ""
+    public_score: str = ""
+    status: str = PENDING
+    error_description: str = ""
+
+
+COLUMNS = [field.name for field in fields(Entry)]
+
+
+def new_entry(file: Path) -> Entry:
+    """Returns the entry of a file that is about to be sent, with what its provenance says."""
+    provenance = read_provenance(file)
+    return Entry(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        file=str(file),
+        sha256=file_hash(file),
+        config=_text_at(provenance, "config", "name"),
+        out_of_fold=_text_at(provenance, "out_of_fold", "accuracy"),
+    )
+
+
+def file_hash(file: Path) -> str:
+    """Returns a file's SHA-256."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def read_history() -> list[Entry]:
+    """Returns all entries, the oldest first; none if nothing was submitted yet.
+
+    Raises:
+        UserError: when the file is damaged.
+    """
+    path = paths.submission_history_csv()
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+    except FileNotFoundError:
+        return []
+    except (ValueError, csv.Error):
+        header, rows = [], []
+    if header != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise UserError(
+            f"{path} is damaged: expected are the columns {', '.join(COLUMNS)}; mend it, or move "
+            "it away to begin a new one"
+        )
+    return [Entry(*row) for row in rows]
+
+
+def alone() -> AbstractContextManager[None]:
+    """Keeps other processes from submitting and from changing the history meanwhile."""
+    return only_one(paths.SUBMISSIONS, "submitting, or asking for scores")
+
+
+def append_entry(entry: Entry) -> None:
+    """Adds an entry; to be called while `alone`."""
+    _write([*read_history(), entry])
+
+
+def update_entries(found: dict[str, dict[str, str]]) -> None:
+    """Changes values of the entries with these references; to be called while `alone`."""
+    _write(replace(entry, **found.get(entry.reference, {})) for entry in read_history())
+
+
+def _write(entries: Iterable[Entry]) -> None:
+    rows = [asdict(entry) for entry in entries]
+    with (
+        atomic_file(paths.submission_history_csv()) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _text_at(values: dict, *keys: str) -> str:
+    """Returns a nested value as text, or nothing where there is none."""
+    for key in keys:
+        values = values.get(key, {}) if isinstance(values, dict) else {}
+    return "" if isinstance(values, dict) else str(values)
