@@ -10,14 +10,14 @@ from conftest import environment
 from test_training import small
 
 from competition import catalogue
-from competition.bench import published, race
-from competition.bench.jobs import JobTimes
+from competition.bench import published, race, work
+from competition.bench.jobs import JobTimes, StepClock, times_of
 from competition.bench.nets import ENGINE, Net, engine, nets, stock_copy
 from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
 from competition.bench.race import Finish, finish, median_minutes, run_race
 from competition.bench.spread import Spread
 from competition.bench.tables import tables
-from competition.bench.work import matrix_peak, training_flop
+from competition.bench.work import matrix_product, training_flop
 from competition.config import Variant, load_config
 from competition.data.run import load_run
 from competition.training.one_fold import one_hot
@@ -74,10 +74,10 @@ def test_deottes_net_needs_what_its_layers_say():
     assert training_flop(plain) == 6 * multiply_adds
 
 
-def test_the_peak_of_matrix_products_is_measured():
-    peak = matrix_peak("float32", runs=2)
-    assert len(peak.runs) == 2
-    assert min(peak.runs) > 1e8
+def test_a_product_of_matrices_is_timed(monkeypatch):
+    ticks = iter([10.0, 12.0])
+    monkeypatch.setattr(work.time, "perf_counter", lambda: next(ticks))
+    assert matrix_product("float32")() == 4 * 2 * 2048**3 / 2.0
 
 
 @pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
@@ -137,11 +137,20 @@ def test_steps_side_by_side_are_counted_while_both_run():
     assert joint_steps_a_second([first, second]) == pytest.approx(3)
 
 
-def test_what_is_not_steps_is_the_start_and_the_pauses_of_each_epoch():
-    times = JobTimes(steps=100, step=0.09, one_epoch=22.0, two_epochs=32.0)
-    # An epoch takes 10 seconds, 9 of them for steps; the rest of a job takes 12.
-    assert times.share_outside(1) == pytest.approx(13 / 22)
-    assert times.share_outside(11) == pytest.approx((12 + 11) / (12 + 110))
+def test_what_is_not_steps_is_all_but_the_pace_within_epochs():
+    """10 seconds of start, two epochs of four steps of 1 second, 3 seconds between, 5 at last."""
+    ends = np.array([11.0, 12.0, 13.0, 14.0, 18.0, 19.0, 20.0, 21.0])
+    times = times_of(26.0, ends)
+    assert times == JobTimes(whole=26.0, steps=4.0, between=3.0)
+    assert times.share_outside(2) == pytest.approx(18 / 26)
+    assert times.share_outside(10) == pytest.approx((18 + 8 * 3) / (26 + 8 * 7))
+
+
+def test_a_clock_notes_each_step_that_a_job_tells():
+    clock = StepClock()
+    shares = clock.shares()
+    shares[0], shares[0] = 0.5, 1.0
+    assert len(clock.ends) == 2
 
 
 def test_a_race_ends_with_the_first_epoch_that_has_the_target():
@@ -194,10 +203,10 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
         for contender in net["contenders"].values():
             assert len(contender["images_a_second"]["runs"]) == 2
             assert contender["images_a_second"]["lowest"] > 0
-            assert contender["share_of_matrix_peak"] > 0
+            assert contender["share_of_matrix_peak"]["lowest"] > 0
     published_net = found["nets"]["Deotte's, dropout 0.4"]["contenders"]["stock float32"]
     assert published_net["parameters"] == 327_242
-    assert found["job"]["share_outside_steps"]["highest"] < 1
+    assert 0 < found["job"]["share_outside_steps"]["median"] < 1
     assert found["two_workers"]["speedup"]["lowest"] > 0
     assert found["race"] is None
     assert "| residual | engine | float32 |" in done.stdout
@@ -212,12 +221,13 @@ def test_tables_show_the_race_when_there_was_one():
     contender = {
         "precision": "float32", "images_a_second": {"median": 3e3, "lowest": 2e3, "highest": 4e3},
         "over_stock_float32": one, "training_flop_an_image": 10**8,
-        "share_of_matrix_peak": 0.25, "pause_seconds": one,
+        "share_of_matrix_peak": {"median": 0.25, "lowest": 0.2, "highest": 0.3},
+        "pause_seconds": one,
     }  # fmt: skip
     runs = [{"minutes": 4.0, "epochs": 9, "best": 0.0195}, {"minutes": None, "epochs": 45,
              "best": 0.021}]  # fmt: skip
     found = {
-        "machine": "a machine", "threads": 2, "matrix_peak": {"float32": one},
+        "machine": "a machine", "threads": 2,
         "nets": {"plain": {"contenders": {"engine": contender}}},
         "job": {"variant": "plain", "epochs": 9, "share_outside_steps": one,
                 "share_outside_steps_of_two_epochs": one},
@@ -227,7 +237,8 @@ def test_tables_show_the_race_when_there_was_one():
     }  # fmt: skip
     text = tables(found)
     assert (
-        "| plain | engine | float32 | 3000 (2000 – 4000) | 2.00 (1.00 – 4.00) | 300 | 25.0% | "
+        "| plain | engine | float32 | 3000 (2000 – 4000) | 2.00 (1.00 – 4.00) | 300 | "
+        "25.0% (20.0% – 30.0%) | "
         "2.0 (1.0 – 4.0) |"
     ) in text
     assert "| engine (`plain`) | never | 4.0, never | 9, 45 | 0.0195, 0.0210 |" in text

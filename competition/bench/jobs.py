@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from joblib import delayed
@@ -11,90 +11,99 @@ from joblib import delayed
 from competition import locks, paths
 from competition.bench.nets import engine
 from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
-from competition.config import Config, Variant
+from competition.config import Config
 from competition.data.pool import make_pools
 from competition.data.pool_space import make_room
 from competition.data.run import Run, load_run
-from competition.digits import Digits
 from competition.errors import UserError
 from competition.machine import core_count
 from competition.processes import end_with, side_by_side
-from competition.training.batches import batches
+from competition.results import Job
 from competition.training.one_fold import one_hot
 from competition.training.plan import Plan
-from competition.training.progress_board import ProgressBoard
 from competition.training.runtime import start_keras
 from competition.training.worker import Place, pool_of, run_job
 from competition.version import code_version
 
-STEPS_A_RUN = 40
+EPOCHS = 2
 STEPS_SIDE_BY_SIDE = 100
 
 
 @dataclass(frozen=True)
 class JobTimes:
-    """What jobs of one variant took that differ in their epochs alone.
+    """What a job of two epochs took.
 
     Attributes:
-        steps: of one epoch.
-        step: seconds of one training step by itself, with its batch at hand.
-        one_epoch, two_epochs: seconds of whole jobs, from reading the data to the result.
+        whole: seconds from reading the data to the result.
+        steps: seconds that the training steps of one epoch took.
+        between: seconds between the last step of the first epoch and the first of the second,
+            which is ready to begin when its images are.
     """
 
-    steps: int
-    step: float
-    one_epoch: float
-    two_epochs: float
+    whole: float
+    steps: float
+    between: float
 
     def share_outside(self, epochs: int) -> float:
-        """Returns the share of a job's time that is not training steps, by a straight line."""
-        an_epoch = self.two_epochs - self.one_epoch
-        job = self.one_epoch + (epochs - 1) * an_epoch
-        return 1 - epochs * self.steps * self.step / job
+        """Returns the share of a longer job's time that is not spent in training steps."""
+        whole = self.whole + (epochs - EPOCHS) * (self.steps + self.between)
+        return 1 - epochs * self.steps / whole
+
+
+@dataclass(frozen=True)
+class StepClock:
+    """A progress board that notes when each step of a job ends, as the job tells it."""
+
+    ends: list[float] = field(default_factory=list)
+
+    def shares(self) -> "StepClock":
+        """Returns what is assigned to after each step."""
+        return self
+
+    def __setitem__(self, number: int, share: float) -> None:
+        self.ends.append(time.monotonic())
 
 
 def job_times(run: Run, name: str) -> JobTimes:
-    """Runs small jobs of a variant on the first fold, in this process, and keeps no result."""
-    variant = run.config.variants[name]
-    training, _ = run.folds.split("fold0")
-    return JobTimes(
-        max(1, len(training) // variant.batch_size),
-        step_seconds(variant, run.data_set.train),
-        _job_seconds(run, name, 1),
-        _job_seconds(run, name, 2),
-    )
-
-
-def step_seconds(variant: Variant, digits: Digits) -> float:
-    """Returns the seconds of one training step on a batch that is there already."""
-    rows = np.resize(np.arange(len(digits)), variant.batch_size)
-    batch = batches(
-        variant.batch_size, digits.images[rows][..., None], one_hot(digits.labels[rows])
-    )
-    feed = {"x": batch.cache().repeat(STEPS_A_RUN), "shuffle": False}
-    return paced_fit(engine(variant).model, feed).seconds_a_step()
-
-
-def _job_seconds(run: Run, name: str, epochs: int) -> float:
-    short = run.config.variants[name].model_copy(update={"epochs": epochs})
+    """Runs a small job of a variant on the first fold, in this process, and keeps no result."""
+    short = run.config.variants[name].model_copy(update={"epochs": EPOCHS})
     # No configuration can bear a name that begins with a dot.
     update = {"name": f".bench-{run.config.name}", "variants": {name: short}}
     config = run.config.model_copy(update=update)
-    job = next(iter(load_run(config).identities))
-    pools = {pool_of(run, job): epochs}
-    make_room(pools, run.data_set)
-    with locks.shared(paths.pools_lock_file()), ProgressBoard.on_disk(1) as board:
-        make_pools(pools, run.data_set, core_count())
-        place = Place(Plan(1, core_count()), os.getpid(), board, code_version())
-        began = time.monotonic()
-        try:
-            _, failure = run_job(config, job, 0, place)
-            seconds = time.monotonic() - began
-        finally:
-            shutil.rmtree(paths.output_folder(config.name), ignore_errors=True)
+    clock = StepClock()
+    try:
+        job = next(iter(load_run(config).identities))
+        pools = {pool_of(run, job): EPOCHS}
+        make_room(pools, run.data_set)
+        with locks.shared(paths.pools_lock_file()):
+            make_pools(pools, run.data_set, core_count())
+            whole = _job_seconds(config, job, clock)
+    finally:
+        shutil.rmtree(paths.output_folder(config.name), ignore_errors=True)
+    return times_of(whole, np.array(clock.ends))
+
+
+def _job_seconds(config: Config, job: Job, clock: StepClock) -> float:
+    place = Place(Plan(1, core_count()), os.getpid(), clock, code_version())
+    began = time.monotonic()
+    _, failure = run_job(config, job, 0, place)
     if failure:
         raise UserError(f"{failure.job}: {failure.message}")
-    return seconds
+    return time.monotonic() - began
+
+
+def times_of(whole: float, ends: np.ndarray) -> JobTimes:
+    """Returns a job's times from the ends of the steps of its two epochs.
+
+    Args:
+        whole: seconds of the job.
+        ends: float64 `[steps]`. How long the first step of an epoch took is not seen, as it
+            begins unheard; it is taken to be as long as the others.
+    """
+    by_epoch = ends.reshape(EPOCHS, -1)
+    a_step = float(np.diff(by_epoch).mean())
+    between = float(by_epoch[1, 0] - by_epoch[0, -1]) - a_step
+    return JobTimes(whole, a_step * by_epoch.shape[1], between)
 
 
 def two_workers_speedup(config: Config, name: str) -> float:

@@ -14,19 +14,15 @@ def tables(found: dict[str, Any]) -> str:
 
 
 def _headline(found: dict[str, Any]) -> str:
-    peaks = ", ".join(
-        f"{_range(peak, '.0f', 1e9)} GFLOP/s in {precision}"
-        for precision, peak in found["matrix_peak"].items()
-    )
     return (
-        f"{found['machine']}, {found['threads']} threads; a product of 2048 x 2048 matrices "
-        f"reaches {peaks}. Medians, lowest and highest in brackets."
+        f"{found['machine']}, {found['threads']} threads. Medians, lowest and highest in brackets; "
+        "the peak is that of a product of 2048 x 2048 matrices in the same precision."
     )
 
 
 def _nets(nets: dict[str, Any]) -> str:
     header = ["net", "trained by", "precision", "images/s", "x stock float32"]
-    header += ["GFLOP/s", "of the matrix peak", "s waited when `fit` ends"]
+    header += ["GFLOP/s", "of the peak", "s waited when `fit` ends"]
     rows = [
         [net, name, *_contender_cells(contender)]
         for net, of_net in nets.items()
@@ -42,7 +38,7 @@ def _contender_cells(contender: dict[str, Any]) -> list[str]:
         _range(speed, ".0f"),
         _range(contender["over_stock_float32"], ".2f"),
         f"{speed['median'] * contender['training_flop_an_image'] / 1e9:.0f}",
-        f"{contender['share_of_matrix_peak']:.1%}",
+        _range(contender["share_of_matrix_peak"], ".1%"),
         _range(contender["pause_seconds"], ".1f"),
     ]
 
@@ -83,9 +79,7 @@ def _minutes(minutes: float | None) -> str:
     return "never" if minutes is None else f"{minutes:.1f}"
 
 
-def _range(spread: dict[str, Any], form: str, unit: float = 1) -> str:
+def _range(spread: dict[str, Any], form: str) -> str:
     """Returns for example `"3.1 (2.9 – 3.4)"`."""
-    middle, low, high = (
-        format(spread[name] / unit, form) for name in ("median", "lowest", "highest")
-    )
+    middle, low, high = (format(spread[name], form) for name in ("median", "lowest", "highest"))
     return f"{middle} ({low} – {high})"

@@ -2,8 +2,8 @@
 
 import math
 import time
-
-from competition.bench.spread import Spread
+from collections.abc import Callable
+from functools import partial
 
 # A training step costs three times the prediction: it adds the gradients of the features and of
 # the weights, each with as many multiply-adds (D. Amodei and D. Hernandez, "AI and compute", 2018).
@@ -37,15 +37,15 @@ def _multiply_adds(layer) -> int:
     return math.prod(places) * math.prod(layer.kernel.shape)
 
 
-def matrix_peak(precision: str, runs: int) -> Spread:
-    """Measures the machine's speed at the product of two square matrices.
+def matrix_product(precision: str) -> Callable[[], float]:
+    """Returns what measures the machine's speed at the product of two square matrices.
 
     Args:
         precision: `float32` or `bfloat16`.
-        runs: how often it is measured.
 
     Returns:
-        Floating-point operations a second, with the threads that TensorFlow has.
+        A function that returns floating-point operations a second, with the threads that
+        TensorFlow has.
     """
     import tensorflow
 
@@ -53,10 +53,10 @@ def matrix_peak(precision: str, runs: int) -> Spread:
     factors = tensorflow.cast(factors, precision)
     product = tensorflow.function(lambda: tensorflow.linalg.matmul(factors, factors))
     product().numpy()  # traced once
-    return Spread(tuple(_matrix_run(product) for _ in range(runs)))
+    return partial(_products_a_run, product)
 
 
-def _matrix_run(product) -> float:
+def _products_a_run(product) -> float:
     began = time.perf_counter()
     for _ in range(PRODUCTS_A_RUN):
         result = product()

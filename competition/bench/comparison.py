@@ -1,0 +1,82 @@
+"""One net, trained by the engine and by stock Keras in turns."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from competition.bench.nets import STOCK_FLOAT32, Contender, Net
+from competition.bench.pace import Pace, paced_fit
+from competition.bench.spread import Spread
+from competition.bench.work import training_flop
+from competition.digits import Digits
+from competition.training.one_fold import one_hot
+
+STEPS = 40
+
+Products = dict[str, Callable[[], float]]
+
+
+def compare(
+    net: Net, digits: Digits, products: Products, rounds: int, on_round: Callable[[], None]
+) -> dict[str, Any]:
+    """Measures a net's contenders by turns, and at the end of each round products of matrices.
+
+    Args:
+        net: what to train.
+        digits: to train it on.
+        products: by precision, what measures the machine's FLOP/s.
+        rounds: how often; one round before them, which traces and tunes, is not counted.
+        on_round: is called after each round, `rounds` + 1 times.
+
+    Returns:
+        JSON values: `batch_size`, `matrix_peak` by precision, and the `contenders` by name.
+    """
+    contenders = net.contenders()
+    turns = []
+    for _ in range(1 + rounds):
+        turns.append(_round(contenders, net.variant.batch_size, digits, products))
+        on_round()
+    all_paces, all_peaks = zip(*turns[1:], strict=True)
+    peaks = {kind: Spread(tuple(peak[kind] for peak in all_peaks)) for kind in products}
+    paces = {name: [of_round[name] for of_round in all_paces] for name in contenders}
+    speeds = {name: _images_a_second(net, of_contender) for name, of_contender in paces.items()}
+    return {
+        "batch_size": net.variant.batch_size,
+        "matrix_peak": {precision: peak.to_json() for precision, peak in peaks.items()},
+        "contenders": {
+            name: {
+                **_arithmetic(contender, speeds[name], peaks),
+                "images_a_second": speeds[name].to_json(),
+                "over_stock_float32": speeds[name].over(speeds[STOCK_FLOAT32]).to_json(),
+                "pause_seconds": Spread(tuple(pace.pause for pace in paces[name])).to_json(),
+            }
+            for name, contender in contenders.items()
+        },
+    }
+
+
+def _round(
+    contenders: dict[str, Contender], batch_size: int, digits: Digits, products: Products
+) -> tuple[dict[str, Pace], dict[str, float]]:
+    rows = np.resize(np.arange(len(digits)), STEPS * batch_size)
+    images, labels = digits.images[rows], one_hot(digits.labels[rows])
+    paces = {
+        name: paced_fit(contender.model, contender.feed(images, labels))
+        for name, contender in contenders.items()
+    }
+    return paces, {precision: product() for precision, product in products.items()}
+
+
+def _images_a_second(net: Net, paces: list[Pace]) -> Spread:
+    return Spread(tuple(net.variant.batch_size / pace.seconds_a_step() for pace in paces))
+
+
+def _arithmetic(contender: Contender, speed: Spread, peaks: dict[str, Spread]) -> dict[str, Any]:
+    flop = training_flop(contender.model)
+    return {
+        "precision": contender.precision,
+        "parameters": contender.model.count_params(),
+        "training_flop_an_image": flop,
+        "share_of_matrix_peak": speed.times(flop).over(peaks[contender.precision]).to_json(),
+    }
