@@ -8,6 +8,7 @@ ZIP ?=
 FILE ?=
 MESSAGE ?=
 FORCE ?=
+LONG ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -18,7 +19,7 @@ CONFIGURED = --config $(call quoted,$(CONFIG)) $(foreach change,$(SET),--set $(c
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download train-folds ensemble gallery report submit scores doctor test lint clean
+.PHONY: help setup demo download train-folds ensemble gallery report submit scores doctor bench test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -53,6 +54,9 @@ scores: setup ## Print every submission, its out-of-fold and its public score
 
 doctor: setup ## Say what is missing for a download and a submission
 	@$(COMPETITION) doctor
+
+bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
+	@$(COMPETITION) bench $(CONFIGURED) $(if $(LONG),--long)
 
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest

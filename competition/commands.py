@@ -147,6 +147,17 @@ def doctor() -> None:
         raise UserError(f"to be mended first: {', '.join(to_mend)}")
 
 
+def bench(config: Config, long: bool) -> None:
+    """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
+    from competition.bench.suite import measure, write_measures
+    from competition.bench.tables import tables
+    from competition.data.run import load_run
+
+    found = measure(load_run(config), with_race=long)
+    path = write_measures(config.name, found)
+    print(f"{tables(found)}\n\nall figures are in {path}")
+
+
 def clean() -> None:
     """Removes caches, augmented epochs and what killed commands left; results and data stay."""
     with locks.exclusive(paths.pools_lock_file()) as is_free:

@@ -99,6 +99,10 @@ def results_markdown(config_name: str) -> Path:
     return report_folder(config_name) / "results.md"
 
 
+def bench_json(config_name: str) -> Path:
+    return output_folder(config_name) / "bench.json"
+
+
 def submission_csv(config_name: str) -> Path:
     return SUBMISSIONS / f"{config_name}.csv"
 

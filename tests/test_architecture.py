@@ -13,7 +13,7 @@ from conftest import ROOT, environment
 from competition import catalogue
 
 PACKAGE = ROOT / "competition"
-WINGS = ("data", "ensemble", "inspection", "kaggle", "models", "training")
+WINGS = ("bench", "data", "ensemble", "inspection", "kaggle", "models", "training")
 GROUND = "ground floor"
 
 # Each wing, and the wings that it may import besides itself and the ground floor.
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "kaggle": {"data"},
     "training": {"data", "models"},
     "ensemble": {"data"},
+    "bench": {"data", "training"},
     "inspection": {"ensemble", "data"},
 }
 # The command line may import all, and nobody imports it.

@@ -5,13 +5,8 @@ from pathlib import Path
 from competition import paths
 from competition.atomic import atomic_file
 from competition.inspection.evaluation import JobRow, Summary
+from competition.markdown import table
 from competition.scores import Score
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Returns a Markdown table: the first column to the left, the others to the right."""
-    alignment = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, alignment, *rows))
 
 
 def score_cells(score: Score) -> list[str]:

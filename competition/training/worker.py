@@ -68,7 +68,7 @@ def estimate_job(config: Config, job: Job, place: Place) -> tuple[Job, Estimate 
         start_keras(place.plan.threads)
         run = load_run(config)
         variant = config.variants[job.variant]
-        return job, estimate(variant, _fold(run, job), len(run.data_set.test))
+        return job, estimate(variant, fold_of(run, job), len(run.data_set.test))
     except Exception as error:
         return job, Failure(job, explain(error, place.plan))
 
@@ -78,11 +78,18 @@ def pool_of(run: Run, job: Job) -> Pool:
     return Pool(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
 
 
+def fold_of(run: Run, job: Job) -> Fold:
+    """Returns the rows of a job, with the pool that it draws from."""
+    training, validation = run.folds.split(job.split)
+    number = fold_number(job.split)
+    return Fold(run.data_set.train, training, validation, pool_of(run, job), number)
+
+
 def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
     import keras
 
     keras.utils.clear_session()
-    variant, fold = run.config.variants[job.variant], _fold(run, job)
+    variant, fold = run.config.variants[job.variant], fold_of(run, job)
     wall, cpu = time.perf_counter(), time.process_time()
     on_step = _share_teller(number, place, variant.epochs * fold.steps(variant))
     model, history = train_one_fold(variant, fold, job.seed, on_step)
@@ -113,12 +120,6 @@ def _circumstances(model, place: Place) -> dict[str, Any]:
         "code_version": place.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _fold(run: Run, job: Job) -> Fold:
-    training, validation = run.folds.split(job.split)
-    number = fold_number(job.split)
-    return Fold(run.data_set.train, training, validation, pool_of(run, job), number)
 
 
 def _share_teller(number: int, place: Place, steps: int) -> Callable[[int], None]:

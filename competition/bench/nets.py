@@ -1,0 +1,122 @@
+"""The nets that are compared: each as the engine trains it, and as stock Keras does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from competition.bench.published import PUBLISHED_DROPOUT, published_feed, published_net
+from competition.config import Config, Variant
+from competition.training.batches import batches
+from competition.training.one_fold import compiled_model
+from competition.training.runtime import use_precision
+
+ENGINE, STOCK_FLOAT32, STOCK_BFLOAT16 = "engine", "stock float32", "stock bfloat16"
+
+# The learning rate's schedule needs a length; how long it is takes no time.
+STEPS_OF_SCHEDULE = 1000
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to train a net.
+
+    Attributes:
+        precision: what it computes in, `float32` or `bfloat16`.
+        model: the compiled Keras model.
+        feed: makes arguments of `fit` from images, uint8 `[n, 28, 28]`, and labels, float32
+            `[n, 10]`.
+    """
+
+    precision: str
+    model: Any
+    feed: Callable[[np.ndarray, np.ndarray], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Net:
+    """A net of the comparison.
+
+    Attributes:
+        name: what the table calls it.
+        variant: how the engine trains it.
+        is_published: whether the stock contenders are Deotte's net as its users run it, and not
+            the same net.
+    """
+
+    name: str
+    variant: Variant
+    is_published: bool = False
+
+    def contenders(self) -> dict[str, Contender]:
+        """Builds and compiles every way to train the net."""
+        return {
+            STOCK_FLOAT32: self._stock("float32"),
+            STOCK_BFLOAT16: self._stock("bfloat16"),
+            ENGINE: engine(self.variant),
+        }
+
+    def _stock(self, precision: str) -> Contender:
+        import keras
+
+        use_precision(precision)
+        batch_size = self.variant.batch_size
+        if self.is_published:
+            return Contender(precision, published_net(), partial(published_feed, batch_size))
+        model = stock_copy(self.variant.architecture.build())
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"])
+        return Contender(precision, model, partial(_array_feed, batch_size))
+
+
+def nets(config: Config) -> list[Net]:
+    """Returns Deotte's net without dropout and with its own, and each variant of the config."""
+
+    def deottes(dropout: float) -> Variant:
+        architecture = {"name": "plain", "dropout": dropout}
+        return Variant(**{**dict(config.defaults), "architecture": architecture})
+
+    return [
+        Net("Deotte's, no dropout", deottes(0.0)),
+        Net("Deotte's, dropout 0.4", deottes(PUBLISHED_DROPOUT), is_published=True),
+        *(Net(name, variant) for name, variant in config.variants.items()),
+    ]
+
+
+def engine(variant: Variant) -> Contender:
+    """Builds a variant as its jobs are trained."""
+    precision = use_precision(variant.precision)
+    model = compiled_model(variant, STEPS_OF_SCHEDULE)
+    return Contender(precision, model, partial(_engine_feed, variant.batch_size))
+
+
+def _engine_feed(batch_size: int, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    return {"x": batches(batch_size, images[..., None], labels), "shuffle": False}
+
+
+def _array_feed(batch_size: int, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    return {"x": images[..., None], "y": labels, "batch_size": batch_size}
+
+
+def stock_copy(model):
+    """Returns the same net of Keras's own layers: for each of ours, the one that it derives from.
+
+    Args:
+        model: a functional Keras model.
+
+    Returns:
+        A model with other weights of the same shapes, in the same order, not compiled.
+    """
+    import keras
+
+    return keras.models.clone_model(model, clone_function=_stock_layer)
+
+
+def _stock_layer(layer):
+    import keras
+
+    base = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
+    kind = type(layer) if base is keras.layers.Layer else base
+    return kind.from_config(layer.get_config())

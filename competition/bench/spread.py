@@ -1,0 +1,32 @@
+"""Repeated measurements: their median, and how far apart they lie."""
+
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The results of one measurement, repeated.
+
+    Attributes:
+        runs: in the order in which they were made, at least one.
+    """
+
+    runs: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.runs)
+
+    def over(self, other: "Spread") -> "Spread":
+        """Returns the quotients of runs made side by side, which a slow minute does not move."""
+        return Spread(tuple(a / b for a, b in zip(self.runs, other.runs, strict=True)))
+
+    def to_json(self) -> dict:
+        """Returns median, lowest, highest and all runs, as JSON values."""
+        return {
+            "median": self.median,
+            "lowest": min(self.runs),
+            "highest": max(self.runs),
+            "runs": list(self.runs),
+        }

@@ -1,0 +1,91 @@
+"""What the benchmark found, as text; computes nothing."""
+
+from typing import Any
+
+from competition.markdown import table
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Returns the tables and sentences for what `measure` returned."""
+    parts = [_headline(found), _nets(found["nets"]), _job(found["job"]), _workers(found)]
+    if found["race"]:
+        parts.append(_race(found["race"]))
+    return "\n\n".join(parts)
+
+
+def _headline(found: dict[str, Any]) -> str:
+    peaks = ", ".join(
+        f"{_range(peak, '.0f', 1e9)} GFLOP/s in {precision}"
+        for precision, peak in found["matrix_peak"].items()
+    )
+    return (
+        f"{found['machine']}, {found['threads']} threads; a product of 2048 x 2048 matrices "
+        f"reaches {peaks}. Medians, lowest and highest in brackets."
+    )
+
+
+def _nets(nets: dict[str, Any]) -> str:
+    header = ["net", "trained by", "precision", "images/s", "x stock float32"]
+    header += ["GFLOP/s", "of the matrix peak", "s waited when `fit` ends"]
+    rows = [
+        [net, name, *_contender_cells(contender)]
+        for net, of_net in nets.items()
+        for name, contender in of_net["contenders"].items()
+    ]
+    return table(header, rows)
+
+
+def _contender_cells(contender: dict[str, Any]) -> list[str]:
+    speed = contender["images_a_second"]
+    return [
+        contender["precision"],
+        _range(speed, ".0f"),
+        _range(contender["over_stock_float32"], ".2f"),
+        f"{speed['median'] * contender['training_flop_an_image'] / 1e9:.0f}",
+        f"{contender['share_of_matrix_peak']:.1%}",
+        _range(contender["pause_seconds"], ".1f"),
+    ]
+
+
+def _job(job: dict[str, Any]) -> str:
+    return (
+        f"Of a job of `{job['variant']}` with its {job['epochs']} epochs, "
+        f"{_range(job['share_outside_steps'], '.1%')} is not training steps; with two epochs, "
+        f"{_range(job['share_outside_steps_of_two_epochs'], '.1%')}."
+    )
+
+
+def _workers(found: dict[str, Any]) -> str:
+    two = found["two_workers"]
+    return (
+        f"Two workers train `{two['variant']}` {_range(two['speedup'], '.2f')} times as fast as "
+        "one with all the threads."
+    )
+
+
+def _race(race: dict[str, Any]) -> str:
+    header = [f"to a log-loss of {race['target_log_loss']} on fold 0", "median minutes"]
+    header += ["minutes of each seed", "epochs", "lowest log-loss"]
+    rows = [
+        [
+            f"{name} (`{race['variant']}`)" if name == "engine" else name,
+            _minutes(runner["median_minutes"]),
+            ", ".join(_minutes(run["minutes"]) for run in runner["runs"]),
+            ", ".join(f"{run['epochs']}" for run in runner["runs"]),
+            ", ".join(f"{run['best']:.4f}" for run in runner["runs"]),
+        ]
+        for name, runner in race["runners"].items()
+    ]
+    return table(header, rows)
+
+
+def _minutes(minutes: float | None) -> str:
+    return "never" if minutes is None else f"{minutes:.1f}"
+
+
+def _range(spread: dict[str, Any], form: str, unit: float = 1) -> str:
+    """Returns for example `"3.1 (2.9 – 3.4)"`."""
+    middle, low, high = (
+        format(spread[name] / unit, form) for name in ("median", "lowest", "highest")
+    )
+    return f"{middle} ({low} – {high})"
