@@ -61,6 +61,9 @@ class Training(Section):
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
     augmentation: Augmentation = Augmentation(name="affine")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    test_time_shift: int = Field(
+        1, ge=0, le=4, description="pixels; predictions average so shifted images"
+    )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
     seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
         [0], min_length=1, description="one member a seed"

@@ -9,7 +9,8 @@ from competition.config import Training, Variant
 from competition.data.pool import Pool
 from competition.errors import UserError
 from competition.training import estimate
-from competition.training.one_fold import Fold, compiled_model, predict, train_one_fold
+from competition.training.one_fold import Fold, compiled_model, train_one_fold
+from competition.training.prediction import predict
 from competition.training.runtime import use_precision
 from competition.training.schedule import learning_rate_schedule
 
