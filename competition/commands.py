@@ -122,9 +122,9 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
 
 def scores() -> None:
     """Prints every submission of the history, after asking for the scores that are missing."""
-    from competition.inspection.report import table
     from competition.kaggle.history import read_history
     from competition.kaggle.scoreboard import HEADER, refresh_scores, score_rows
+    from competition.markdown import table
 
     try:
         refresh_scores()
