@@ -5,7 +5,7 @@ import io
 from functools import partial
 
 from kaggle_server import REFERENCE, Answer, json_answer, listing, refusal
-from kaggle_troubles import shadowed_key, silent_at
+from kaggle_troubles import shadowed_key, silent_at, unreadable_token
 from kaggle_world import (
     GIVEN,
     INSTALLED,
@@ -235,7 +235,7 @@ ENQUIRIES = {
         all_of(shadowed_key, open_to_others),
         "to mend   server        Kaggle refused",
         "(401)",
-        "not used, as the first come before: ~/.kaggle/kaggle.json",
+        "not used, as those come first: ~/.kaggle/kaggle.json",
         "others can read ~/.kaggle/kaggle.json",
         "chmod 600",
         "the data set 'digit-recognizer' is not here",
@@ -261,6 +261,27 @@ ENQUIRIES = {
         ),
         "to mend   server",
         "in the environment variables KAGGLE_USERNAME and KAGGLE_KEY (401)",
+    ),
+    "doctor, a key without a network": diagnoses(
+        all_of(
+            World.install,
+            World.without_token,
+            setting(KAGGLE_USERNAME="me", KAGGLE_KEY=KEY),
+            no_network,
+        ),
+        "to mend   server        Kaggle cannot be reached",
+        "to be mended first: server\n",
+    ),
+    "doctor, a token that cannot be read": diagnoses(
+        all_of(World.install, unreadable_token),
+        "warning   credentials   used are those in ~/.kaggle/access_token. It cannot be read",
+        "to mend   server",
+    ),
+    "doctor, in no team yet": works(
+        all_of(World.install, answering("GetSubmissionLimits", json_answer({}))),
+        "does not tell how many are left today",
+        command=("doctor",),
+        input=INSTALLED,
     ),
     "doctor, no credentials": diagnoses(
         all_of(World.install, World.without_token),

@@ -119,7 +119,10 @@ def _inspect(api: Any, note: Note, folder: str) -> dict[str, Any]:
     except Exception as error:
         found["access"] = describe(error, ASKING)
     try:
-        found["left_today"] = api.competition_get_submission_limits(COMPETITION).num_allowed_now
+        limits = api.competition_get_submission_limits(COMPETITION)
+        # All are zero for those who are in no team yet, as before a first submission.
+        is_told = limits.num_allowed_now or limits.num_today or limits.num_total
+        found["left_today"] = limits.num_allowed_now if is_told else None
     except Exception:  # not every version of the API tells
         found["left_today"] = None
     return found
