@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.kaggle import COMPETITION
-from competition.kaggle.failures import describe
+from competition.kaggle.failures import describe, without_secrets
 from competition.kaggle.notes import (
     ASKING,
     CONFIRMING,
@@ -78,7 +78,7 @@ def _download(api: Any, note: Note, folder: str) -> dict[str, Any]:
 
 def _submit(api: Any, note: Note, file: str, message: str) -> dict[str, Any]:
     response = api.competition_submit(file, message, COMPETITION, quiet=True)
-    return {"reference": response.ref or None, "message": response.message}
+    return {"reference": response.ref or None, "message": without_secrets(response.message or "")}
 
 
 def _wait_for_score(api: Any, note: Note, reference: str, seconds: str) -> dict[str, Any]:
