@@ -25,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was finished is kept, run it again to go on", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        words = str(stopped) or "interrupted; what was finished is kept, run it again to go on"
+        print(f"\n{words}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
