@@ -7,8 +7,8 @@ SET ?=
 ZIP ?=
 FILE ?=
 MESSAGE ?=
-LONG ?=
 FORCE ?=
+LONG ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'

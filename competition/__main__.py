@@ -25,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was finished is kept, run it again to go on", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        words = str(stopped) or "interrupted; what was finished is kept, run it again to go on"
+        print(f"\n{words}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,65 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", required=True, dest="command", metavar="command"
     )
-
-    def command(name: str, help_line: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=help_line, description=help_line)
-
-    demo = command("demo", "everything once, on digits embedded in scikit-learn")
-    _add_jobs(demo)
-    download = command("download", "get the configuration's data set")
-    _add_path(download, "--zip", "an archive at hand, in place of Kaggle's", dest="archive")
-    _add_switch(download, "--force", "install it again whatever is there")
-    train = command("train-folds", "train every fold that is not trained yet")
-    _add_jobs(train)
-    ensemble = command("ensemble", "combine all folds, score them, write a submission")
-    gallery = command("gallery", "draw the misclassified digits")
-    report = command("report", "write the results tables as Markdown")
-    submit = command("submit", "check a submission and send it to Kaggle")
-    _add_submission(submit)
-    bench = command("bench", "training speed beside stock Keras, measured on this machine")
-    _add_switch(bench, "--long", "also race to a fixed log-loss: an hour or more on two cores")
-    for configured in (download, train, ensemble, gallery, report, submit, bench):
-        _add_config(configured)
-    command("scores", "every submission: its out-of-fold and its public score")
-    command("doctor", "what is missing for a download and a submission")
-    command("clean", "remove caches and augmented epochs, never results")
+    for name, (help_line, *options) in COMMANDS.items():
+        command = commands.add_parser(name, help=help_line, description=help_line)
+        for flag, settings in options:
+            command.add_argument(flag, **settings)
     return parser
 
 
-def _add_submission(submit: argparse.ArgumentParser) -> None:
-    _add_path(submit, "--file", "the CSV to send (default: submissions/<config>.csv)")
-    message_help = "the note beside it on Kaggle (default: what made it)"
-    submit.add_argument("--message", metavar="TEXT", help=message_help)
-    _add_switch(submit, "--force", "send it even if the same content was sent before")
-
-
-def _add_config(command: argparse.ArgumentParser) -> None:
-    default = Path("configs/default.yaml")
-    _add_path(command, "--config", f"the configuration (default: {default})", default=default)
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change one value of the configuration, as folds.count=3; may be given again",
-    )
-
-
-def _add_path(command: argparse.ArgumentParser, name: str, help_line: str, **more) -> None:
-    def path(text: str) -> Path:
-        return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
-
-    command.add_argument(name, type=path, metavar="PATH", help=help_line, **more)
-
-
-def _add_switch(command: argparse.ArgumentParser, name: str, help_line: str) -> None:
-    command.add_argument(name, action="store_true", help=help_line)
-
-
-def _add_jobs(command: argparse.ArgumentParser) -> None:
-    help_line = "folds trained side by side, which share the cores (default: auto, as it suits)"
-    command.add_argument("--jobs", type=_jobs, default="auto", metavar="N", help=help_line)
+def _path(text: str) -> Path:
+    return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
 
 
 def _jobs(text: str) -> int | None:
@@ -125,6 +76,74 @@ def _jobs(text: str) -> int | None:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number from 1 nor auto")
     return int(text)
+
+
+DEFAULT_CONFIG = Path("configs/default.yaml")
+
+
+def _option(flag: str, help_line: str, **settings) -> tuple[str, dict]:
+    return flag, {"help": help_line, **settings}
+
+
+def _path_option(flag: str, help_line: str, **settings) -> tuple[str, dict]:
+    return _option(flag, help_line, type=_path, metavar="PATH", **settings)
+
+
+def _switch(flag: str, help_line: str) -> tuple[str, dict]:
+    return _option(flag, help_line, action="store_true")
+
+
+CONFIGURED = (
+    _path_option(
+        "--config", f"the configuration (default: {DEFAULT_CONFIG})", default=DEFAULT_CONFIG
+    ),
+    _option(
+        "--set",
+        "change one value of the configuration, as folds.count=3; may be given again",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+    ),
+)
+JOBS = _option(
+    "--jobs",
+    "folds trained side by side, which share the cores (default: auto, as it suits)",
+    type=_jobs,
+    default="auto",
+    metavar="N",
+)
+
+# Each command by the name of its function in `commands.py`: a line of help, then its options.
+COMMANDS = {
+    "demo": ("everything once, on digits embedded in scikit-learn", JOBS),
+    "download": (
+        "get the configuration's data set",
+        *CONFIGURED,
+        _path_option("--zip", "an archive at hand, in place of Kaggle's", dest="archive"),
+        _switch("--force", "install it again whatever is there"),
+    ),
+    "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
+    "ensemble": ("combine all folds, score them, write a submission", *CONFIGURED),
+    "gallery": ("draw the misclassified digits", *CONFIGURED),
+    "report": ("write the results tables as Markdown", *CONFIGURED),
+    "submit": (
+        "check a submission and send it to Kaggle",
+        *CONFIGURED,
+        _path_option("--file", "the CSV to send (default: submissions/<config>.csv)"),
+        _option(
+            "--message", "the note beside it on Kaggle (default: what made it)", metavar="TEXT"
+        ),
+        _switch("--force", "send it even if the same content was sent before"),
+    ),
+    "scores": ("every submission: its out-of-fold and its public score",),
+    "doctor": ("what is missing for a download and a submission",),
+    "bench": (
+        "training speed beside stock Keras, measured on this machine",
+        *CONFIGURED,
+        _switch("--long", "also race to a fixed log-loss: an hour or more on two cores"),
+    ),
+    "clean": ("remove caches and augmented epochs, never results",),
+}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from competition.errors import UserError
 from competition.yaml_input import apply_override, nearest, read_yaml
 
 # Raised by hand when the meaning of a default changes: then every finished job is stale.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -59,8 +59,11 @@ class Training(Section):
     final_learning_rate: Share = Field(0.01, description="the last rate, as a share of the highest")
     weight_decay: float = Field(0.01, ge=0, description="decoupled, as AdamW has it")
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
-    augmentation: Augmentation = Augmentation(name="affine")
+    augmentation: Augmentation = Augmentation(name="warp")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    test_time_shift: int = Field(
+        1, ge=0, le=4, description="pixels; predictions average so shifted images"
+    )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
     seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
         [0], min_length=1, description="one member a seed"

@@ -20,9 +20,12 @@ from kaggle_troubles import (
     misplaced_key,
     misplaced_token,
     read_only_disk,
+    refused_key,
     shadowed_key,
     silent_at,
     slow_network,
+    tunnel,
+    unreadable_token,
     wait,
 )
 from kaggle_world import (
@@ -97,6 +100,11 @@ DOWNLOADS = {
         "in the environment variable KAGGLE_API_TOKEN (401)",
         "it comes before ~/.kaggle/kaggle.json, which was not tried",
     ),
+    "key refused": fails(
+        refused_key,
+        "in ~/.kaggle/kaggle.json (401)",
+        "Create a new token at https://www.kaggle.com/settings, and put it into ~/.kaggle/access",
+    ),
     "token is the name of no file": fails(
         all_of(
             setting(KAGGLE_API_TOKEN="~/tokens/kaggle"),  # noqa: S106
@@ -115,6 +123,7 @@ DOWNLOADS = {
     ),
     "token with a line end": fails(setting(KAGGLE_API_TOKEN=f"{TOKEN}\r"), "Copy the token again"),
     "token too long": fails(setting(KAGGLE_API_TOKEN=TOKEN * 20), "Copy the token again"),
+    "token file of another encoding": fails(unreadable_token, "Copy the token again"),
     "401": fails(
         answering("DownloadDataFiles", refusal(401, "")), "refused the credentials", "(401)"
     ),
@@ -174,6 +183,20 @@ DOWNLOADS = {
     ),
     "the proxy wants a password": fails(
         answering("IntrospectToken", Answer(407)), "name and a password (407)"
+    ),
+    "the proxy wants a password for a tunnel": fails(
+        tunnel("https_proxy"), "name and a password (407)"
+    ),
+    "the proxy makes no tunnel": fails(
+        all_of(tunnel("ALL_PROXY"), answering("api.kaggle.com:443", Answer(403))),
+        "The proxy that ALL_PROXY names does not let the Kaggle client through",
+    ),
+    "a SOCKS proxy": fails(
+        tunnel("ALL_PROXY", "socks5"), "ALL_PROXY names a SOCKS proxy", "pip install pysocks"
+    ),
+    "no such certificates": fails(
+        tunnel("https_proxy", REQUESTS_CA_BUNDLE="no-such.pem"),
+        "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file of certificates that is not there",
     ),
     "a sign-in page answers": fails(
         answering("IntrospectToken", Answer(200, PAGE)), "Something else answers in Kaggle's place"

@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(self._continued(answer))
 
-    do_GET = do_POST = do_PUT = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_CONNECT = _answer  # noqa: N815
 
     def _continued(self, answer: Answer) -> Answer:
         """Returns the rest of a stored file if only that was asked for."""

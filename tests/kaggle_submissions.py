@@ -1,17 +1,19 @@
 """What can happen to `make submit`, `scores` and `doctor`, with all that a user may see of it."""
 
 import csv
+import errno
 import io
 from functools import partial
 
 from kaggle_server import REFERENCE, Answer, json_answer, listing, refusal
-from kaggle_troubles import shadowed_key, silent_at
+from kaggle_troubles import shadowed_key, silent_at, unreadable_token
 from kaggle_world import (
     GIVEN,
     INSTALLED,
     KEY,
     KEY_FILE,
     SUBMISSION_HASH,
+    TOKEN,
     Arrange,
     World,
     all_of,
@@ -25,6 +27,7 @@ from kaggle_world import (
 )
 
 from competition import paths
+from competition.kaggle import submit
 from competition.kaggle.history import COLUMNS
 from competition.kaggle.limits import SCORE
 from competition.submission import HEADER
@@ -60,6 +63,19 @@ def remembered(status: str, score: str) -> Arrange:
     writer.writeheader()
     writer.writerow(values)
     return ready(lambda world: paths.submission_history_csv().write_text(text.getvalue()))
+
+
+def damaged_history(world: World) -> None:
+    ready()(world)
+    paths.submission_history_csv().write_text("nonsense\n")
+
+
+def disk_full_afterwards(world: World) -> None:
+    def refuse(entry: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ready()(world)
+    world.monkeypatch.setattr(submit, "append_entry", refuse)
 
 
 TAKEN = ((str(REFERENCE), "complete", "0.99000"),)
@@ -153,10 +169,16 @@ SUBMISSIONS = {
     ),
     "a limit that is none": is_refused(ready(setting(**{SCORE: "-1"})), f"{SCORE} is '-1'"),
     "a damaged history": is_refused(
-        ready(lambda world: paths.submission_history_csv().write_text("nonsense\n")),
-        "history.csv is damaged",
-        "move it away",
-        history=None,
+        damaged_history, "history.csv is damaged", "move it away", history=None
+    ),
+    "a damaged history, FORCE": is_refused(
+        damaged_history, "history.csv is damaged", command=("submit", "--force"), history=None
+    ),
+    "the disk is full when it was taken": fails_on_the_way(
+        disk_full_afterwards,
+        f"{KAGGLE_HAS_IT}, but the history could not be written (No space left on device)",
+        "Do not send it again",
+        "https://www.kaggle.com/competitions/digit-recognizer/submissions",
     ),
     "upload refused": fails_on_the_way(
         ready(answering("upload", Answer(400))),
@@ -166,7 +188,12 @@ SUBMISSIONS = {
     ),
     "no reference": fails_on_the_way(
         ready(answering("CreateSubmission", json_answer({"message": "Limit reached"}))),
-        "Kaggle did not take submissions/default.csv: Limit reached",
+        "Kaggle did not take submissions/default.csv: Limit reached. Nothing was submitted",
+        IN_THE_BROWSER,
+    ),
+    "no reference, but the token": fails_on_the_way(
+        ready(answering("CreateSubmission", json_answer({"message": f"not with {TOKEN}"}))),
+        "Kaggle did not take submissions/default.csv: not with …",
     ),
     "limit of the day": fails_on_the_way(
         ready(answering("CreateSubmission", refusal(400, DAILY_LIMIT))),
@@ -235,7 +262,7 @@ ENQUIRIES = {
         all_of(shadowed_key, open_to_others),
         "to mend   server        Kaggle refused",
         "(401)",
-        "not used, as the first come before: ~/.kaggle/kaggle.json",
+        "not used, as those come first: ~/.kaggle/kaggle.json",
         "others can read ~/.kaggle/kaggle.json",
         "chmod 600",
         "the data set 'digit-recognizer' is not here",
@@ -261,6 +288,27 @@ ENQUIRIES = {
         ),
         "to mend   server",
         "in the environment variables KAGGLE_USERNAME and KAGGLE_KEY (401)",
+    ),
+    "doctor, a key without a network": diagnoses(
+        all_of(
+            World.install,
+            World.without_token,
+            setting(KAGGLE_USERNAME="me", KAGGLE_KEY=KEY),
+            no_network,
+        ),
+        "to mend   server        Kaggle cannot be reached",
+        "to be mended first: server\n",
+    ),
+    "doctor, a token that cannot be read": diagnoses(
+        all_of(World.install, unreadable_token),
+        "warning   credentials   used are those in ~/.kaggle/access_token. It cannot be read",
+        "to mend   server",
+    ),
+    "doctor, in no team yet": works(
+        all_of(World.install, answering("GetSubmissionLimits", json_answer({}))),
+        "does not tell how many are left today",
+        command=("doctor",),
+        input=INSTALLED,
     ),
     "doctor, no credentials": diagnoses(
         all_of(World.install, World.without_token),

@@ -47,6 +47,18 @@ def expired_login(world: World) -> None:
     world.answer("GenerateAccessToken", refusal(401, ""))
 
 
+def unreadable_token(world: World) -> None:
+    """As some editors and shells of Windows write it."""
+    world.without_token()
+    world.keep(".kaggle/access_token", "").write_bytes(TOKEN.encode("utf-16"))
+
+
+def refused_key(world: World) -> None:
+    world.without_token()
+    world.keep(".kaggle/kaggle.json", KEY_FILE)
+    world.answer("DownloadDataFiles", refusal(401, ""))
+
+
 def misplaced_token(world: World) -> None:
     world.without_token()
     world.keep(".config/kaggle/access_token", TOKEN)
@@ -60,6 +72,19 @@ def broken_key(world: World) -> None:
 def shadowed_key(world: World) -> None:
     world.keep(".kaggle/kaggle.json", KEY_FILE)
     world.answer("IntrospectToken", refusal(401, f"no such token: {TOKEN}"))
+
+
+def tunnel(variable: str, scheme: str = "http", **variables: str) -> Arrange:
+    """The client calls the real, encrypted address, through the stand-in as the proxy."""
+
+    def arrange(world: World) -> None:
+        for name in ("KAGGLE_API_ENVIRONMENT", "http_proxy"):
+            world.monkeypatch.delenv(name)
+        address = world.server.address.replace("http", scheme)
+        world.set(**{variable: address}, **variables)
+        world.answer("api.kaggle.com:443", Answer(407))
+
+    return arrange
 
 
 def slow_network(world: World) -> None:

@@ -85,9 +85,9 @@ def test_identity_holds_only_what_differs_from_the_defaults(write):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("augmentation: affine", ""),
-        ("augmentation: {name: affine, rotation: 10.0}", ""),
-        ("augmentation: {name: affine, rotation: 11}", "augmentation: {rotation: 11.0}"),
+        ("augmentation: warp", ""),
+        ("augmentation: {name: warp, rotation: 10.0}", ""),
+        ("augmentation: {name: warp, rotation: 11}", "augmentation: {rotation: 11.0}"),
         ("architecture: {width: 32}", "architecture: plain"),
         ("learning_rate: 3e-3", "learning_rate: 0.003"),
     ],

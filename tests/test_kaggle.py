@@ -6,6 +6,7 @@ always does.
 
 import base64
 import csv
+import fcntl
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from math import sqrt
@@ -47,6 +49,7 @@ from competition.__main__ import main
 from competition.kaggle import COMPETITION, archive
 from competition.kaggle.history import read_history
 from competition.kaggle.scoreboard import PUBLIC_ROWS, standard_errors_apart
+from competition.kaggle.submit import send, wait_for_score
 from competition.submission import HEADER
 
 WAY_ROUND = "make download ZIP=path/to/digit-recognizer.zip"
@@ -285,19 +288,37 @@ def test_an_interrupted_confirmation_may_have_been_taken(world: World):
     stopped = interrupted("submit", lambda: world.server.count("CreateSubmission") > 0)
     assert stopped.returncode == 130
     assert "It may have been taken nevertheless" in stopped.stderr
+    assert "run it again" not in stopped.stderr
     assert read_history() == []
 
 
-def test_two_downloads_at_once_do_not_meet(world: World, capsys):
-    import fcntl
-
-    paths.INPUT.mkdir()
-    descriptor = os.open(paths.INPUT, os.O_RDONLY)
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Holds a folder as another process would."""
+    descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert main(["download"]) == 1
+    yield
     os.close(descriptor)
+
+
+def test_two_downloads_at_once_do_not_meet(world: World, capsys):
+    paths.INPUT.mkdir()
+    with held(paths.INPUT):
+        assert main(["download"]) == 1
     assert "another process is downloading; wait until it has ended" in capsys.readouterr().err
     assert world.server.requests == []
+
+
+def test_a_score_that_comes_while_another_process_submits_is_shown(world: World, capsys):
+    world.install()
+    world.make_submission()
+    sent = send(paths.submission_csv("default"), MESSAGE)
+    with held(paths.SUBMISSIONS):
+        assert wait_for_score(sent).public_score == "0.99000"
+    assert "the score is not in the history yet: another process" in capsys.readouterr().err
+    assert [entry.status for entry in read_history()] == ["pending"]
+    assert main(["scores"]) == 0
+    assert [entry.public_score for entry in read_history()] == ["0.99000"]
 
 
 def test_a_difference_is_measured_in_standard_errors_of_both_accuracies():

@@ -9,7 +9,8 @@ from competition.config import Training, Variant
 from competition.data.pool import Pool
 from competition.errors import UserError
 from competition.training import estimate
-from competition.training.one_fold import Fold, compiled_model, predict, train_one_fold
+from competition.training.one_fold import Fold, compiled_model, train_one_fold
+from competition.training.prediction import predict
 from competition.training.runtime import use_precision
 from competition.training.schedule import learning_rate_schedule
 
@@ -157,8 +158,8 @@ def test_the_estimate_adds_up_steps_and_predictions(fold, monkeypatch):
     monkeypatch.setattr(estimate, "predict", predict)
     seconds = estimate.estimate_seconds(variant(epochs=4, validate_every=2), fold, test_rows=1000)
     warm_up = 0.001 * 120  # the fold has 120 digits, fewer than a batch of predictions
-    # 4 epochs of 5 steps; 40 rows validated twice and predicted once, and the test rows.
-    assert seconds == pytest.approx(warm_up + 4 * 5 * 0.5 + 0.001 * (3 * 40 + 1000))
+    # 4 epochs of 5 steps; 40 rows validated twice; they and the test rows predicted in 5 views.
+    assert seconds == pytest.approx(warm_up + 4 * 5 * 0.5 + 0.001 * (2 * 40 + 5 * 40 + 5 * 1000))
 
 
 def test_the_time_of_a_step_is_measured(fold):

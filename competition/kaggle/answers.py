@@ -8,12 +8,17 @@ from typing import Any
 
 from competition.errors import UserError, disk_trouble
 from competition.kaggle import COMPETITION, PAGE, SETTINGS_PAGE
-from competition.kaggle.credentials import NEW_TOKEN, Source, overlooked
+from competition.kaggle.credentials import NEW_TOKEN, PLACES, Source, overlooked
 from competition.kaggle.notes import DOWNLOADING
 from competition.progress import duration
 
-PLACES = "put it into ~/.kaggle/access_token or the environment variable KAGGLE_API_TOKEN"
-PROXY_VARIABLES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy")
+PROXY_VARIABLES = (
+    "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",
+)  # fmt: skip
+PROXY_WANTS_A_NAME = (
+    "The proxy wants a name and a password (407): write them into https_proxy as "
+    "http://name:password@proxy:port."
+)
 LATER = "Nothing is wrong on this machine; try again in some minutes."
 
 
@@ -62,6 +67,15 @@ PARAGRAPHS = {
     "proxy": (
         "The proxy that {proxies} names does not let the Kaggle client through. Correct the "
         "variable, or unset it if this network needs no proxy."
+    ),
+    "proxy password": PROXY_WANTS_A_NAME,
+    "SOCKS proxy": (
+        "{proxies} names a SOCKS proxy, for which the Kaggle client needs one more package: "
+        "`.venv/bin/pip install pysocks`. Or name a proxy that begins with http://."
+    ),
+    "certificates": (
+        "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file of certificates that is not there. "
+        "Correct the variable, or unset it if no proxy reads along in this network."
     ),
     "encryption": (
         "The encrypted connection to Kaggle was not trusted. Check this machine's clock; if a "
@@ -138,10 +152,7 @@ STATUSES = {
         f"Kaggle does not know what was asked for (404{{words}}), the competition '{COMPETITION}' "
         "or its files. See {page}; `.venv/bin/pip install --upgrade kaggle` if it is there."
     ),
-    407: (
-        "The proxy wants a name and a password (407): write them into https_proxy as "
-        "http://name:password@proxy:port."
-    ),
+    407: PROXY_WANTS_A_NAME,
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.kaggle import COMPETITION
-from competition.kaggle.failures import describe
+from competition.kaggle.failures import describe, without_secrets
 from competition.kaggle.notes import (
     ASKING,
     CONFIRMING,
@@ -78,7 +78,7 @@ def _download(api: Any, note: Note, folder: str) -> dict[str, Any]:
 
 def _submit(api: Any, note: Note, file: str, message: str) -> dict[str, Any]:
     response = api.competition_submit(file, message, COMPETITION, quiet=True)
-    return {"reference": response.ref or None, "message": response.message}
+    return {"reference": response.ref or None, "message": without_secrets(response.message or "")}
 
 
 def _wait_for_score(api: Any, note: Note, reference: str, seconds: str) -> dict[str, Any]:
@@ -119,7 +119,10 @@ def _inspect(api: Any, note: Note, folder: str) -> dict[str, Any]:
     except Exception as error:
         found["access"] = describe(error, ASKING)
     try:
-        found["left_today"] = api.competition_get_submission_limits(COMPETITION).num_allowed_now
+        limits = api.competition_get_submission_limits(COMPETITION)
+        # All are zero for those who are in no team yet, as before a first submission.
+        is_told = limits.num_allowed_now or limits.num_today or limits.num_total
+        found["left_today"] = limits.num_allowed_now if is_told else None
     except Exception:  # not every version of the API tells
         found["left_today"] = None
     return found

@@ -15,6 +15,8 @@ from competition.kaggle import SETTINGS_PAGE
 
 TOKEN_VARIABLE = "KAGGLE_API_TOKEN"  # noqa: S105, a name
 NEW_TOKEN = f"Create a new token at {SETTINGS_PAGE}"
+PLACES = "put it into ~/.kaggle/access_token or the environment variable KAGGLE_API_TOKEN"
+UNREADABLE = " It cannot be read as a line of plain text (UTF-8), and the client fails on it."
 KEY_VARIABLES = ("KAGGLE_USERNAME", "KAGGLE_KEY")
 
 
@@ -50,7 +52,7 @@ def overlooked() -> list[str]:
     looked_at = _key_file()
     sentences = []
     named = os.environ.get(TOKEN_VARIABLE, "")
-    if named and _is_file(named) and not _text(Path(named)):
+    if named and _is_there(named) and Path(named) not in used:
         sentences.append(f"The file {_short(Path(named))}, which {TOKEN_VARIABLE} names, is empty")
     for file in dict.fromkeys([looked_at, *_misplaced()]):
         if not file.is_file() or file in used:
@@ -71,31 +73,44 @@ def _tokens() -> Iterator[Source]:
         yield Source("the token of this Kaggle notebook", notebook)
     value = os.environ.get(TOKEN_VARIABLE, "")
     variable = f"the environment variable {TOKEN_VARIABLE}"
-    if value and _is_file(value):
-        if _text(Path(value)):
-            name = f"the file {_short(Path(value))}, which {TOKEN_VARIABLE} names"
-            yield Source(name, Path(value))
+    if value and _is_there(value):
+        name = f"the file {_short(Path(value))}, which {TOKEN_VARIABLE} names"
+        yield from _in_token_file(Path(value), name)
         return  # even if it is empty, the client looks at no other token then
     if value:
         is_path = "/" in value or value.startswith("~")
         remark = " It looks like a path, but there is no such file." if is_path else ""
         yield Source(variable, remark=remark)
     for file in (_home("access_token"), _home("access_token.txt")):
-        if _text(file):
-            yield Source(_short(file), file)
+        yield from _in_token_file(file, _short(file))
+
+
+def _in_token_file(file: Path, name: str) -> Iterator[Source]:
+    """Yields a file that holds a token, or that the client would fail to read one from."""
+    try:
+        content = file.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        if _is_there(str(file)):
+            yield Source(name, file, UNREADABLE)
+        return
+    if content:
+        yield Source(name, file)
 
 
 def _keys() -> Iterator[Source]:
+    renewal = f"{NEW_TOKEN}, and {PLACES}."  # such tokens do not fit where a key was
     given = [name for name in KEY_VARIABLES if os.environ.get(name)]
     file = _key_file()
     kept = _json_object(file)
     if len(given) == len(KEY_VARIABLES):
-        yield Source(f"the environment variables {' and '.join(KEY_VARIABLES)}")
+        name = f"the environment variables {' and '.join(KEY_VARIABLES)}"
+        yield Source(name, renewal=renewal)
     needed = {"username", "key"}
     if needed <= kept:
-        yield Source(_short(file), file)
+        yield Source(_short(file), file, renewal=renewal)
     elif len(given) == 1 and needed <= kept | {given[0].removeprefix("KAGGLE_").lower()}:
-        yield Source(f"{_short(file)} with the environment variable {given[0]}", file)
+        name = f"{_short(file)} with the environment variable {given[0]}"
+        yield Source(name, file, renewal=renewal)
 
 
 def _logins() -> Iterator[Source]:
@@ -133,7 +148,7 @@ def _short(file: Path) -> str:
     return f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
 
 
-def _is_file(value: str) -> bool:
+def _is_there(value: str) -> bool:
     try:
         return Path(value).exists()
     except OSError:  # too long for a name

@@ -17,6 +17,9 @@ from competition.kaggle.download import NEEDED_BYTES
 
 OK, NOTE, WARNING, MEND = "ok", "note", "warning", "to mend"
 
+# Refusals of those whom Kaggle knows.
+ACCEPTED = (403, 404)
+
 
 class Finding(NamedTuple):
     """One thing that was looked at; `state` is one of the words above."""
@@ -52,7 +55,7 @@ def _credentials() -> Iterator[Finding]:
     state = WARNING if remark else OK
     yield Finding(state, "credentials", f"used are those in {found[0].name}.{remark}")
     for other in found[1:]:
-        yield Finding(NOTE, "credentials", f"not used, as the first come before: {other.name}")
+        yield Finding(NOTE, "credentials", f"not used, as those come first: {other.name}")
     for source in found:
         if source.is_open_to_others():
             text = f"others can read {source.name}; `chmod 600 {source.file}`"
@@ -70,7 +73,8 @@ def _server() -> Iterator[Finding]:
             return
     name = f", as those of '{found['username']}'" if found["username"] else ""
     access = found["access"] | {"credentials": found["credentials"]}
-    if access.get("status") == 401:  # a key, unlike a token, is not looked at while it signs in
+    # A key, unlike a token, is not looked at while it signs in.
+    if access["problem"] and access.get("status") not in ACCEPTED:
         yield Finding(MEND, "server", explain(access))
         return
     yield Finding(OK, "server", f"it accepts the credentials{name}")

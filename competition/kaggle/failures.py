@@ -19,6 +19,12 @@ LONGEST_MESSAGE = 300
 # those of proxies a password before the @.
 SECRET = re.compile(r"\?\S+|\S*(?:@|KGAT_|(?=[\w-]*\d)[\w-]{20,})\S*")
 
+# What only the words of an exception tell; requests gives these no class of their own.
+WORDS = {
+    "Tunnel connection failed: 407": "proxy password",
+    "TLS CA certificate bundle, invalid path": "certificates",
+}
+
 
 def describe(error: BaseException, stage: str) -> dict[str, Any]:
     """Returns the notes of an exception: `problem` and what belongs to it, never a secret."""
@@ -48,12 +54,15 @@ def without_secrets(text: str) -> str:
 def _name(error: BaseException, stage: str) -> str:
     from requests import exceptions
 
+    if told := [name for words, name in WORDS.items() if words in str(error)]:
+        return told[0]
     causes = {type(cause).__name__ for cause in _causes(error)}
     kinds = (
         (SystemExit, "credentials"),  # the client's way to say that it has none
         (ModuleNotFoundError, "not installed"),
         # All other addresses are the client's own, so one that is invalid is the proxy's.
         ((exceptions.ProxyError, exceptions.InvalidURL), "proxy"),
+        (exceptions.InvalidSchema, "SOCKS proxy"),
         (exceptions.SSLError, "encryption"),
         (JSONDecodeError, "not Kaggle"),
         (exceptions.ChunkedEncodingError, "cut"),

@@ -44,10 +44,11 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
     _check(file)
     with alone():
         entry = new_entry(file)
-        if not force:
-            _require_new(entry)
+        same = [before for before in read_history() if before.sha256 == entry.sha256]
+        if same and not force:
+            raise UserError(_sent_before(entry, same[-1]))
         entry = replace(entry, reference=_reference(file, message))
-        append_entry(entry)
+        _keep(entry)
     return entry
 
 
@@ -68,12 +69,15 @@ def wait_for_score(entry: Entry) -> Entry:
     except KaggleError as trouble:
         print(f"the score could not be asked for. {trouble}", file=sys.stderr)
         return entry
-    with alone():
-        update_entries({entry.reference: found})
+    try:
+        with alone():
+            update_entries({entry.reference: found})
+    except UserError as trouble:
+        print(f"the score is not in the history yet: {trouble}", file=sys.stderr)
     if found.get("status") == "error":
         raise UserError(
             f"Kaggle could not score submission {entry.reference}: "
-            f"{found['error_description'] or 'it gives no reason'}"
+            f"{found['error_description'] or 'it gives no reason'}; see {PAGE}/submissions"
         )
     return replace(entry, **found)
 
@@ -93,14 +97,24 @@ def _check(file: Path) -> None:
     check_submission(file, good_sample())
 
 
-def _require_new(entry: Entry) -> None:
-    same = [before for before in read_history() if before.sha256 == entry.sha256]
-    if same:
-        score = f", public score {same[-1].public_score}" if same[-1].public_score else ""
+def _sent_before(entry: Entry, before: Entry) -> str:
+    score = f", public score {before.public_score}" if before.public_score else ""
+    return (
+        f"{entry.file} was submitted already, with the same content: {before.file} at "
+        f"{before.time} (reference {before.reference}{score}); FORCE=1 sends it again"
+    )
+
+
+def _keep(entry: Entry) -> None:
+    """Writes an entry into the history; if the disk refuses, the user has to know what was sent."""
+    try:
+        append_entry(entry)
+    except OSError as error:
         raise UserError(
-            f"{entry.file} was submitted already, with the same content: {same[-1].file} at "
-            f"{same[-1].time} (reference {same[-1].reference}{score}); FORCE=1 sends it again"
-        )
+            f"Kaggle has {entry.file} as submission {entry.reference}, but the history could not "
+            f"be written ({error.strerror}), so `make scores` will not know of it. Do not send it "
+            f"again; its score comes up at {PAGE}/submissions."
+        ) from None
 
 
 def _reference(file: Path, message: str) -> str:
@@ -111,7 +125,7 @@ def _reference(file: Path, message: str) -> str:
         outcome = call("submit", str(file), message, watch=seen.update)
     except KeyboardInterrupt:
         if seen.get("stage") == CONFIRMING:
-            print(f"\n{MAYBE_TAKEN}", file=sys.stderr)
+            raise KeyboardInterrupt(f"interrupted. {MAYBE_TAKEN}") from None
         raise
     except KaggleError as trouble:
         raise UserError(f"{trouble}\n{_what_next(trouble.outcome)}") from None
@@ -133,7 +147,8 @@ def _not_taken(file: Path, outcome: dict[str, Any]) -> str:
             f"The upload of {file} to Kaggle's storage failed, so nothing was submitted; try "
             f"again.\n{WAY_ROUND}"
         )
-    return f"Kaggle did not take {file}: {outcome['message'] or 'it gives no reason'}"
+    words = outcome["message"].rstrip(".") or "it gives no reason"
+    return f"Kaggle did not take {file}: {words}. Nothing was submitted. {WAY_ROUND}"
 
 
 def _ask_for_score(reference: str) -> dict[str, str]:

@@ -8,8 +8,9 @@ from competition.models.layers import batch_normalization, classifier, standardi
 def residual(width: int = 32):
     """The net of github.com/ttdoucet/mnist, whose committee of ten reached 99.82 % on MNIST.
 
-    A 5x5 convolution and three stages of growing width and halved size, joined by pooling; each
-    stage adds ReLU(convolution(x)) to its normalised input x.
+    An unpadded 5x5 convolution and three stages of growing width and halved size, joined by
+    pooling; each stage adds ReLU(convolution(x)) to its normalised input x. The original pads the
+    first convolution; without, 24 pixels a side are left, for a quarter of the work less.
 
     Args:
         width: filters of the first stage (the original has 128); the second has twice, the
@@ -19,7 +20,7 @@ def residual(width: int = 32):
         A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
     """
     images, features = standardised_images()
-    features = layers.Conv2D(width, 5, padding="same", activation="relu")(features)
+    features = layers.Conv2D(width, 5, activation="relu")(features)
     features = _residual_block(features, width)
     features = _residual_block(layers.MaxPooling2D()(features), width)
     features = layers.MaxPooling2D()(_widen(features, 2 * width))

@@ -12,12 +12,11 @@ from competition.config import Variant
 from competition.data.pool import augment
 from competition.training.batches import batches
 from competition.training.one_fold import (
-    PREDICTION_BATCH_SIZE,
     Fold,
     compiled_model,
     one_hot,
-    predict,
 )
+from competition.training.prediction import PREDICTION_BATCH_SIZE, predict, shifts
 from competition.training.runtime import use_precision
 
 TIMED_STEPS = 12
@@ -87,8 +86,9 @@ def estimate_seconds(variant: Variant, fold: Fold, test_rows: int) -> float:
     began = time.perf_counter()
     predict(model, sample)
     a_row = (time.perf_counter() - began) / len(sample)
-    validations = 1 + variant.epochs // variant.validate_every
-    predicted_rows = validations * len(fold.validation_rows) + test_rows
+    views = len(shifts(variant.test_time_shift))
+    validations = views + variant.epochs // variant.validate_every
+    predicted_rows = validations * len(fold.validation_rows) + views * test_rows
     return start_up + variant.epochs * fold.steps(variant) * step + predicted_rows * a_row
 
 

@@ -12,10 +12,9 @@ from competition.data.pool import Pool
 from competition.digits import CLASSES, Digits
 from competition.errors import UserError
 from competition.training.batches import batches
+from competition.training.prediction import PREDICTION_BATCH_SIZE
 from competition.training.runtime import use_precision
 from competition.training.schedule import learning_rate_schedule
-
-PREDICTION_BATCH_SIZE = 500
 
 
 @dataclass(frozen=True)
@@ -93,14 +92,6 @@ def compiled_model(variant: Variant, steps: int):
         metrics=["accuracy"],
     )
     return model
-
-
-def predict(model, images: np.ndarray) -> np.ndarray:
-    """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`."""
-    from scipy.special import softmax
-
-    logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
-    return softmax(logits.astype(np.float32), axis=1)
 
 
 def _train_epoch(

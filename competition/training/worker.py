@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from competition.config import Config
+from competition.config import Config, Variant
 from competition.data.folds import fold_number
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
@@ -16,8 +16,9 @@ from competition.processes import end_with
 from competition.results import Job, write_result
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain
-from competition.training.one_fold import Fold, predict, train_one_fold
+from competition.training.one_fold import Fold, train_one_fold
 from competition.training.plan import Plan
+from competition.training.prediction import predict
 from competition.training.progress_board import ProgressBoard
 from competition.training.runtime import start_keras
 from competition.version import library_versions
@@ -93,12 +94,7 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     on_step = _share_teller(number, place, variant.epochs * fold.steps(variant))
     model, history = train_one_fold(variant, fold, job.seed, on_step)
-    train, test = run.data_set.train, run.data_set.test
-    held_out = fold.validation_rows
-    predictions = {
-        "out_of_fold": Probabilities(train.ids[held_out], predict(model, train.images[held_out])),
-        "test": Probabilities(test.ids, predict(model, test.images)),
-    }
+    predictions = _predictions(model, variant, run, fold)
     manifest = {
         "identity": run.identities[job],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
@@ -106,6 +102,18 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
         **_circumstances(model, place),
     }
     write_result(job, manifest, history, predictions, model.save)
+
+
+def _predictions(model, variant: Variant, run: Run, fold: Fold) -> dict[str, Probabilities]:
+    """Returns what a trained model says of the fold's held-out rows and of the test rows."""
+    train, test, held_out = run.data_set.train, run.data_set.test, fold.validation_rows
+    shift = variant.test_time_shift
+    return {
+        "out_of_fold": Probabilities(
+            train.ids[held_out], predict(model, train.images[held_out], shift)
+        ),
+        "test": Probabilities(test.ids, predict(model, test.images, shift)),
+    }
 
 
 def _circumstances(model, place: Place) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""Our own layers do what Keras's do, faster: same results, same weights, same files."""
+
+import keras
+import numpy as np
+import pytest
+
+from competition.models.dropout import FeatureMapDropout
+from competition.models.normalization import FusedBatchNormalization
+
+TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 3e-2}
+SHAPES = [(64, 6, 6, 8), (2, 3, 3, 4)]
+
+
+@pytest.fixture(params=TOLERANCES)
+def precision(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+def layer_and_gradients(layer, inputs: np.ndarray) -> list[np.ndarray]:
+    """Returns a training step's outputs, gradients and moving statistics."""
+    import tensorflow as tf
+
+    layer.build(inputs.shape)
+    layer.gamma.assign(np.linspace(0.5, 2, inputs.shape[-1]))
+    layer.beta.assign(np.linspace(-1, 1, inputs.shape[-1]))
+    features = tf.cast(inputs, layer.compute_dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        outputs = layer(features, training=True)
+        total = tf.reduce_sum(tf.cast(outputs, "float32") ** 3)
+    gradients = tape.gradient(total, [features, layer.gamma.value, layer.beta.value])
+    results = [outputs, *gradients, layer.moving_mean.value, layer.moving_variance.value]
+    return [as_numpy(result) for result in results]
+
+
+def as_numpy(tensor) -> np.ndarray:
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+
+
+def some_inputs(shape, seed=0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(1, 3, shape).astype("float32")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_training_step_is_that_of_keras(shape, precision):
+    fused, stock = (
+        FusedBatchNormalization(momentum=0.9),
+        keras.layers.BatchNormalization(momentum=0.9),
+    )
+    inputs = some_inputs(shape)
+    pairs = zip(layer_and_gradients(fused, inputs), layer_and_gradients(stock, inputs), strict=True)
+    for ours, theirs in pairs:
+        scale = np.abs(theirs).max()
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=TOLERANCES[precision])
+
+
+def test_the_fused_kernel_is_what_training_runs(precision):
+    import tensorflow as tf
+
+    layer = FusedBatchNormalization()
+    layer.build((None, 4, 4, 3))
+    step = tf.function(lambda features: layer(features, training=True))
+    graph = step.get_concrete_function(tf.TensorSpec((8, 4, 4, 3), layer.compute_dtype)).graph
+    assert "FusedBatchNormV3" in {operation.type for operation in graph.get_operations()}
+
+
+def test_inference_and_other_inputs_are_keras_own(precision):
+    for shape in [(5, 4, 4, 3), (16, 3)]:
+        fused, stock = FusedBatchNormalization(), keras.layers.BatchNormalization()
+        inputs = some_inputs(shape)
+        for layer in (fused, stock):
+            layer.build(shape)
+            layer(inputs, training=len(shape) == 2)
+        ours, theirs = (as_numpy(layer(inputs)) for layer in (fused, stock))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_with_our_layers_is_saved_loaded_and_exported(tmp_path, precision):
+    import tensorflow as tf
+
+    inputs = keras.Input((6, 6, 2))
+    features = FeatureMapDropout(0.3)(FusedBatchNormalization(momentum=0.9)(inputs))
+    model = keras.Model(inputs, keras.layers.Flatten(dtype="float32")(features))
+    model.compile("sgd", "mse")
+    images = some_inputs((8, 6, 6, 2))
+    model.fit(images, np.zeros((8, 72)), verbose=0)
+    expected = model.predict(images, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(exported.serve(images), expected, atol=TOLERANCES[precision])
+
+
+def test_weights_fit_keras_own_layer():
+    fused, stock = FusedBatchNormalization(), keras.layers.BatchNormalization()
+    for layer in (fused, stock):
+        layer.build((None, 4, 4, 3))
+    fused(some_inputs((8, 4, 4, 3)), training=True)
+    stock.set_weights(fused.get_weights())
+    np.testing.assert_array_equal(as_numpy(stock.moving_variance), as_numpy(fused.moving_variance))
+    assert fused.get_config() == stock.get_config() | {"name": fused.name}
+
+
+def test_dropout_takes_whole_feature_maps_and_keeps_the_mean(precision):
+    ones = np.ones((400, 3, 3, 16), "float32")
+    kept = as_numpy(FeatureMapDropout(0.25, seed=1)(ones, training=True))
+    assert (kept == kept[:, :1, :1, :]).all()
+    assert set(np.unique(kept)) == {0, np.float32(kept.max())}
+    np.testing.assert_allclose(kept.max(), 4 / 3, rtol=4e-3)
+    np.testing.assert_allclose((kept == 0).mean(), 0.25, atol=0.03)
+
+
+def test_dropout_does_nothing_at_inference_or_without_a_rate():
+    images = some_inputs((4, 3, 3, 2))
+    np.testing.assert_array_equal(as_numpy(FeatureMapDropout(0.5)(images)), images)
+    np.testing.assert_array_equal(as_numpy(FeatureMapDropout(0.0)(images, training=True)), images)
