@@ -54,19 +54,22 @@ def warp(
     zoom: float = 0.1,
     shear: float = 5.0,
     shift: float = 0.08,
-    displacement: float = 0.02,
+    displacement: float = 0.018,
     knots: int = 5,
+    probability: float = 0.7,
 ):
-    """`affine` and a smooth displacement in one interpolation (see `Warp`).
+    """A map like that of `affine` and a smooth displacement in one interpolation (see `Warp`).
 
     Args:
-        rotation, zoom, shear, shift: as in `affine`.
+        rotation, zoom, shear, shift: as in `affine`, but width and height change alike.
         displacement: standard deviation of the displacements, as a share of the image's side.
         knots: the displacements are drawn on a grid of `knots` x `knots` points.
+        probability: share of the images that are displaced, from 0 to 1.
     """
     from competition.data.warp import Warp
 
-    return albumentations.Compose([Warp(rotation, zoom, shear, shift, displacement, knots)])
+    drawn = Warp(rotation, zoom, shear, shift, displacement, knots, probability)
+    return albumentations.Compose([drawn])
 
 
 def _affine(rotation: float, zoom: float, shear: float, shift: float):

@@ -14,11 +14,15 @@ class Warp(albumentations.ImageOnlyTransform):
 
     Args:
         rotation: largest turn to either side, in degrees.
-        zoom: largest change of width and of height, each by itself, as a share of them.
+        zoom: largest change of the size, as a share of it.
         shear: largest slant to either side along each axis, in degrees.
         shift: largest shift in either direction, as a share of the image's side.
         displacement: standard deviation of the grid's vectors, as a share of the image's side.
         knots: the grid has `knots` x `knots` vectors.
+        probability: share of the images that are displaced, from 0 to 1; all are mapped.
+
+    Raises:
+        ValueError: when `probability` is no share, or the grid has no vector.
     """
 
     def __init__(
@@ -29,10 +33,16 @@ class Warp(albumentations.ImageOnlyTransform):
         shift: float,
         displacement: float,
         knots: int,
+        probability: float,
     ):
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability is {probability}, expected is 0 to 1")
+        if knots < 1:
+            raise ValueError(f"knots is {knots}, expected is 1 or more")
         super().__init__(p=1.0)
         self.rotation, self.zoom, self.shear = rotation, zoom, shear
         self.shift, self.displacement, self.knots = shift, displacement, knots
+        self.probability = probability
 
     def apply(self, img: np.ndarray, **params) -> np.ndarray:
         """Returns the warped image, of the same shape and dtype."""
@@ -51,11 +61,13 @@ class Warp(albumentations.ImageOnlyTransform):
         draw = self.random_generator.uniform
         angle = np.deg2rad(draw(-self.rotation, self.rotation))
         slants = np.tan(np.deg2rad(draw(-self.shear, self.shear, 2)))
-        scales = np.diag(1 / draw(1 - self.zoom, 1 + self.zoom, 2))
+        size = draw(1 - self.zoom, 1 + self.zoom)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        return scales @ np.array([[1, slants[0]], [slants[1], 1]]) @ turn
+        return np.array([[1, slants[0]], [slants[1], 1]]) @ turn / size
 
     def _displacements(self, side: int) -> np.ndarray:
+        if self.random_generator.random() >= self.probability:
+            return np.zeros((side, side, 2))
         grid = self.random_generator.normal(size=(self.knots, self.knots, 2))
         smooth = cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
         return self.displacement * side * smooth
