@@ -44,8 +44,12 @@ def _each_once(seeds: list[int]) -> list[int]:
 
 
 def _not_reserved(name: str) -> str:
-    if name == paths.pools_folder().name:
-        raise ValueError(f"'{name}' is where augmented images are kept; choose another name")
+    reserved = {
+        paths.pools_folder().name: "where augmented images are kept",
+        paths.submission_history_csv().stem: "where submissions are noted",
+    }
+    if name in reserved:
+        raise ValueError(f"'{name}' is {reserved[name]}; choose another name")
     return name
 
 

@@ -141,6 +141,7 @@ MISTAKES = {
         "variants.plain: input should be 'key: value' lines, not 3",
     ),
     "bad name": ("name: ../elsewhere", "name: string should match pattern"),
+    "name of the history": ("name: history", "name: 'history' is where submissions are noted"),
     "name of the pools": ("name: pools", "name: 'pools' is where augmented images are kept"),
     "endless name": (f"name: {'n' * 101}", "name: string should have at most 100 characters"),
     "a seed twice": ("defaults: {seeds: [1, 1]}", "defaults.seeds: each seed is expected once"),
