@@ -97,13 +97,13 @@ def test_the_report_shows_what_was_computed(tmp_path, monkeypatch):
         JobRow(Job("some", "plain", 0, f"fold{n}"), Score(500, 3 + n, 0.02), 2.0, 3.5, workers=2)
         for n in range(2)
     ]
-    summary = Summary(
-        "some", rows, {"plain seed0": Score(1000, 7, 0.02)}, Score(1000, 5, 0.0151), ["A, 2 cores"]
-    )
+    members, ensemble = {"plain seed0": Score(1000, 7, 0.02)}, Score(1000, 5, 0.0151)
+    summary = Summary("some", rows, members, ensemble, Score(500, 4, 0.03), ["A, 2 cores"])
     text = write_report("some", summary).read_text()
     low, high = wilson_interval(995, 1000)
     interval = f"{low:.5f} – {high:.5f}"
     # Two jobs of two minutes, side by side, take two minutes.
     assert f"| `some` | 2 | 5 | 0.99500 | {interval} | 0.01510 | 2.0 | 7.0 | A, 2 cores |" in text
     assert "| plain seed0 | 7 | 0.99300 |" in text
+    assert "| ensemble, without fold 0 | 4 | 0.99200 |" in text
     assert "| plain | 0 | 1 | 4 | 500 | 0.99200 | 2.0 | 3.5 |" in text

@@ -39,6 +39,8 @@ class Summary:
         jobs: every finished job.
         members: each member's out-of-fold score by its name.
         ensemble: the ensemble's out-of-fold score.
+        without_fold0: the same without the rows of fold 0, on which settings are tried out: what
+            is left has had no part in any choice.
         machines: what the jobs were trained on, each once.
     """
 
@@ -46,6 +48,7 @@ class Summary:
     jobs: list[JobRow]
     members: dict[str, Score]
     ensemble: Score
+    without_fold0: Score
     machines: list[str]
 
 
@@ -85,12 +88,14 @@ def _job_row(run: Run, job: Job) -> JobRow:
 def summarise(run: Run, made: Blend) -> Summary:
     """Returns the scores of a run's jobs, members and ensemble."""
     labels = run.data_set.train.labels
+    others, _ = run.folds.split("fold0")
     machines = {m["machine"] for member in made.members for m in member.manifests}
     return Summary(
         run.config.name,
         job_rows(run),
         {str(member): score(member.out_of_fold.values, labels) for member in made.members},
         made.score,
+        score(made.out_of_fold.values[others], labels[others]),
         sorted(machines),
     )
 

@@ -40,9 +40,16 @@ def jobs_table(rows: list[JobRow]) -> str:
 
 
 def scores_table(summary: Summary) -> str:
-    """Returns the out-of-fold scores of the members and, last, of their ensemble."""
+    """Returns the out-of-fold scores of the members and, last, of their ensemble.
+
+    Its last line leaves out fold 0, on which settings are tried out.
+    """
     header = ["out of fold", "errors", "accuracy", "95 % interval", "log-loss"]
-    scores = {**summary.members, "**ensemble**": summary.ensemble}
+    scores = {
+        **summary.members,
+        "**ensemble**": summary.ensemble,
+        "ensemble, without fold 0": summary.without_fold0,
+    }
     return table(header, [[name, *score_cells(score)] for name, score in scores.items()])
 
 
