@@ -149,12 +149,17 @@ def doctor() -> None:
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.suite import measure, write_measures
+    from competition.bench.suite import measure, measure_race, write_measures
     from competition.bench.tables import tables
     from competition.data.run import load_run
 
-    found = measure(load_run(config), with_race=long)
-    path = write_measures(config.name, found)
+    run = load_run(config)
+    with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
+        found = measure(run)
+        path = write_measures(config.name, found)
+        if long:  # an interrupted race leaves the other figures
+            found |= measure_race(run)
+            write_measures(config.name, found)
     print(f"{tables(found)}\n\nall figures are in {path}")
 
 

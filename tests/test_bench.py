@@ -170,7 +170,7 @@ def test_a_tiny_race_is_run_by_both(project, monkeypatch):
     monkeypatch.setattr(race, "SEEDS", (0,))
     monkeypatch.setattr(race, "TARGET_LOG_LOSS", 2.5)  # chance has 2.3: soon reached
     monkeypatch.setattr(published, "BATCH_SIZE", 16)
-    settings = ["variants.plain.epochs=4"]
+    settings = ["variants.plain.epochs=4", "variants.plain.augmentation=none"]
     run = load_run(load_config(project / "configs/tiny.yaml", settings))
     runners = run_race(run, "plain")["runners"]
     for runner in runners.values():
@@ -208,7 +208,7 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
     assert published_net["parameters"] == 327_242
     assert 0 < found["job"]["share_outside_steps"]["median"] < 1
     assert found["two_workers"]["speedup"]["lowest"] > 0
-    assert found["race"] is None
+    assert "race" not in found
     assert "| residual | engine | float32 |" in done.stdout
     assert "all figures are in output/tiny/bench.json" in done.stdout
     assert sorted(path.name for path in (project / "output").iterdir()) == [

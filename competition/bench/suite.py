@@ -29,17 +29,15 @@ ROUNDS_OF_JOBS = 3
 Tick = Callable[[], None]
 
 
-def measure(run: Run, with_race: bool) -> dict[str, Any]:
-    """Measures everything, with progress.
+def measure(run: Run) -> dict[str, Any]:
+    """Measures all but the race, with progress.
 
     Args:
         run: the digits to train on, and the variants to compare. Jobs are measured with the
             first variant.
-        with_race: whether to run the race as well, which takes an hour or more on two cores.
 
     Returns:
-        JSON values: the circumstances, `nets`, `job`, `two_workers`, and `race`, which is None
-        unless it was run.
+        JSON values: the circumstances, `nets`, `job` and `two_workers`.
     """
     start_keras(core_count())
     first = next(iter(run.config.variants))
@@ -48,7 +46,7 @@ def measure(run: Run, with_race: bool) -> dict[str, Any]:
     measures = len(compared) * (ROUNDS + 1) + 2 * ROUNDS_OF_JOBS
     with ProgressDisplay("measuring", measures) as display:
         tick = _ticker(display)
-        found = {
+        return {
             **_circumstances(run),
             "nets": {
                 net.name: compare(net, run.data_set.train, products, ROUNDS, tick)
@@ -57,7 +55,16 @@ def measure(run: Run, with_race: bool) -> dict[str, Any]:
             "job": _job(run, first, tick),
             "two_workers": _two_workers(run, first, tick),
         }
-    return {**found, "race": run_race(run, first) if with_race else None}
+
+
+def measure_race(run: Run) -> dict[str, Any]:
+    """Lets the first variant race to a fixed log-loss: an hour or more on two cores.
+
+    Returns:
+        JSON values: `race`.
+    """
+    start_keras(core_count())
+    return {"race": run_race(run, next(iter(run.config.variants)))}
 
 
 def write_measures(config_name: str, found: dict[str, Any]) -> Path:

@@ -6,9 +6,9 @@ from competition.markdown import table
 
 
 def tables(found: dict[str, Any]) -> str:
-    """Returns the tables and sentences for what `measure` returned."""
+    """Returns the tables and sentences for what was measured."""
     parts = [_headline(found), _nets(found["nets"]), _job(found["job"]), _workers(found)]
-    if found["race"]:
+    if "race" in found:
         parts.append(_race(found["race"]))
     return "\n\n".join(parts)
 
