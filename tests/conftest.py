@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from competition.digits import DataSet, Digits
 
@@ -51,11 +52,21 @@ def tiny_files(tiny, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def project(tmp_path, tiny_files, monkeypatch) -> Path:
-    """An empty working folder, entered, with the tiny data set and `configs/tiny.yaml`."""
+def workplace(tmp_path, monkeypatch) -> Path:
+    """An empty working folder, entered, whose worker processes are its own.
+
+    Workers stay where they were started; those of an earlier test would write into its folder.
+    """
     monkeypatch.chdir(tmp_path)
-    make_project(tmp_path, tiny_files)
+    get_reusable_executor().shutdown()
     return tmp_path
+
+
+@pytest.fixture
+def project(workplace, tiny_files) -> Path:
+    """A working folder with the tiny data set and `configs/tiny.yaml`."""
+    make_project(workplace, tiny_files)
+    return workplace
 
 
 def make_project(folder: Path, tiny_files: Path) -> None:
