@@ -67,15 +67,27 @@ def test_the_fused_kernel_is_what_training_runs(precision):
     assert "FusedBatchNormV3" in {operation.type for operation in graph.get_operations()}
 
 
-def test_inference_and_other_inputs_are_keras_own(precision):
-    for shape in [(5, 4, 4, 3), (16, 3)]:
-        fused, stock = FusedBatchNormalization(), keras.layers.BatchNormalization()
-        inputs = some_inputs(shape)
-        for layer in (fused, stock):
-            layer.build(shape)
-            layer(inputs, training=len(shape) == 2)
-        ours, theirs = (as_numpy(layer(inputs)) for layer in (fused, stock))
-        np.testing.assert_array_equal(ours, theirs)
+@pytest.mark.parametrize("shape", [(5, 4, 4, 3), (16, 3)], ids=["feature maps", "features"])
+def test_inference_is_that_of_keras(shape, precision):
+    fused, stock = FusedBatchNormalization(), keras.layers.BatchNormalization()
+    inputs = some_inputs(shape)
+    for layer in (fused, stock):
+        layer.build(shape)
+        layer(inputs, training=True)
+    ours, theirs = (as_numpy(layer(inputs, training=False)) for layer in (fused, stock))
+    assert np.abs(theirs).max() > 1
+    np.testing.assert_allclose(ours, theirs, atol=TOLERANCES[precision])
+
+
+def test_a_frozen_layer_keeps_its_statistics():
+    layer = FusedBatchNormalization()
+    layer.build((None, 4, 4, 3))
+    layer.trainable = False
+    inputs = some_inputs((8, 4, 4, 3))
+    layer(inputs, training=True)
+    np.testing.assert_array_equal(as_numpy(layer.moving_mean), 0)
+    stock = keras.layers.BatchNormalization()
+    np.testing.assert_allclose(as_numpy(layer(inputs)), as_numpy(stock(inputs)), atol=1e-5)
 
 
 def test_a_model_with_our_layers_is_saved_loaded_and_exported(tmp_path, precision):
