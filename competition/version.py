@@ -13,9 +13,9 @@ def code_version() -> str:
     return commit + ("+changes" if _git("status", "--porcelain", "--", "competition") else "")
 
 
-def library_versions(*names: str) -> dict[str, str]:
-    """Returns the installed versions of these distributions."""
-    return {name: version(name) for name in names}
+def library_versions() -> dict[str, str]:
+    """Returns the installed versions of the distributions that decide a result."""
+    return {name: version(name) for name in ("tensorflow", "keras", "numpy", "albumentations")}
 
 
 def _git(*arguments: str) -> str:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from joblib import delayed
 
-from competition import locks, paths
+from competition import paths
 from competition.bench.nets import engine
 from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
 from competition.config import Config
-from competition.data.pool import make_pools
-from competition.data.pool_space import make_room
+from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.machine import core_count
@@ -73,10 +72,7 @@ def job_times(run: Run, name: str) -> JobTimes:
     clock = StepClock()
     try:
         job = next(iter(load_run(config).identities))
-        pools = {pool_of(run, job): EPOCHS}
-        make_room(pools, run.data_set)
-        with locks.shared(paths.pools_lock_file()):
-            make_pools(pools, run.data_set, core_count())
+        with pools_at_hand({pool_of(run, job): EPOCHS}, run.data_set):
             whole = _job_seconds(config, job, clock)
     finally:
         shutil.rmtree(paths.output_folder(config.name), ignore_errors=True)

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from competition import locks, paths
 from competition.bench import published
 from competition.bench.nets import ENGINE
-from competition.data.pool import make_pools
-from competition.data.pool_space import make_room
+from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.machine import core_count
 from competition.progress import ProgressDisplay
@@ -56,9 +54,7 @@ def run_race(run: Run, name: str) -> dict[str, Any]:
         JSON values: the variant, the target, and of each runner its runs and their median.
     """
     needed = {_fold(run, name, seed).pool: run.config.variants[name].epochs for seed in SEEDS}
-    make_room(needed, run.data_set)
-    with locks.shared(paths.pools_lock_file()):
-        make_pools(needed, run.data_set, core_count())
+    with pools_at_hand(needed, run.data_set):
         finishes = _finishes(run, name)
     return {
         "variant": name,

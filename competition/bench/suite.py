@@ -81,7 +81,7 @@ def _circumstances(run: Run) -> dict[str, Any]:
         "data_fingerprint": run.fingerprint,
         "machine": machine_name(),
         "threads": core_count(),
-        "versions": library_versions("tensorflow", "keras", "numpy", "albumentations"),
+        "versions": library_versions(),
         "code_version": code_version(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -2,16 +2,36 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from competition import locks, paths
 from competition.atomic import remove_partials
-from competition.data.pool import Pool
+from competition.data.pool import Pool, make_pools
 from competition.digits import DataSet
 from competition.errors import UserError
+from competition.machine import core_count, free_bytes
 
 # What all pools together may take: 600 epochs of the competition's 42,000 training rows.
 LIMIT_BYTES = 20_000_000_000
+
+
+@contextmanager
+def pools_at_hand(epochs: dict[Pool, int], data_set: DataSet) -> Iterator[None]:
+    """Makes what is missing of some pools, on all cores, and keeps them from being removed.
+
+    Args:
+        epochs: how many epochs each pool is to have.
+        data_set: the images that they vary.
+
+    Raises:
+        UserError: when there is too little room; nothing was made.
+    """
+    make_room(epochs, data_set)
+    with locks.shared(paths.pools_lock_file()):
+        make_pools(epochs, data_set, core_count())
+        yield
 
 
 def make_room(epochs: dict[Pool, int], data_set: DataSet) -> None:
@@ -51,7 +71,7 @@ def _oldest_first(own: set[Path]) -> list[Path]:
 
 def _lacks(needed: int) -> bool:
     over_limit = needed > 0 and _taken() + needed > LIMIT_BYTES
-    return over_limit or needed > shutil.disk_usage(paths.OUTPUT).free
+    return over_limit or needed > free_bytes(paths.OUTPUT)
 
 
 def _taken() -> int:
@@ -59,7 +79,7 @@ def _taken() -> int:
 
 
 def _too_little(needed: int, is_free: bool) -> str:
-    free = shutil.disk_usage(paths.OUTPUT).free
+    free = free_bytes(paths.OUTPUT)
     others = "" if is_free else ", or wait for the other training, whose images cannot make way"
     return (
         f"the augmented images of this run need {_gigabytes(needed)} more, but "

@@ -52,6 +52,8 @@ def _signed_in(note: Note) -> Any:
     from kaggle.api.kaggle_api_extended import KaggleApi, ResumableUploadResult
 
     class NotedApi(KaggleApi):
+        """The client, which notes when a download, an upload and its confirmation begin."""
+
         def download_file(self, response, *arguments, **options):
             size = int(response.headers.get("Content-Length") or 0)
             note(stage=DOWNLOADING, total=size)

@@ -1,6 +1,5 @@
 """What stands between this machine and a submission: credentials, rules, data, disk, processor."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -111,6 +110,6 @@ def _data() -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     features = machine.processor_features()
     listed = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
-    yield Finding(NOTE, "processor", f"{len(os.sched_getaffinity(0))} cores; {listed}")
+    yield Finding(NOTE, "processor", f"{machine.core_count()} cores; {listed}")
     gpus = ", ".join(machine.gpu_names())
     yield Finding(NOTE, "GPU", gpus or "none found by nvidia-smi; the processor is enough")

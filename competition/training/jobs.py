@@ -11,8 +11,8 @@ from joblib import Parallel, delayed
 from competition import locks, paths
 from competition.atomic import atomic_file, remove_partials
 from competition.config import Config
-from competition.data.pool import Pool, make_pools
-from competition.data.pool_space import make_room
+from competition.data.pool import Pool
+from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.machine import core_count, this_machine
@@ -115,15 +115,13 @@ def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]
         parallel = side_by_side(plan.workers)
         estimates = _estimates(run.config, jobs, parallel, place)
         seconds = [estimates[job.variant].training for job in jobs]
-        make_room(needed, run.data_set)
         augmenting = _augmenting_seconds(run, needed, estimates)
         whole = time.monotonic() - began + augmenting + makespan(seconds, plan.workers)
         print(
             f"about {duration(whole)} for {len(jobs)} jobs on this machine ({plan}), "
             f"{duration(augmenting)} of it for augmented images"
         )
-        with locks.shared(paths.pools_lock_file()):
-            make_pools(needed, run.data_set, core_count())
+        with pools_at_hand(needed, run.data_set):
             return _run_jobs(run.config, jobs, seconds, parallel, place)
 
 

@@ -124,7 +124,7 @@ def _circumstances(model, place: Place) -> dict[str, Any]:
         "workers": place.plan.workers,
         "threads": place.plan.threads,
         "machine": machine_name(),
-        "versions": library_versions("tensorflow", "keras", "numpy", "albumentations"),
+        "versions": library_versions(),
         "code_version": place.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
