@@ -27,6 +27,9 @@ from competition.yaml_input import apply_override, nearest, read_yaml
 RECIPE_VERSION = 2
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# More would leave no room for the number that stands for all rows in random seeds.
+MOST_FOLDS = 50
+
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 
@@ -72,10 +75,13 @@ class Training(Section):
     seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
         [0], min_length=1, description="one member a seed"
     )
+    all_rows_seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
+        [], description="one more net a seed, trained on every row, for the test rows only"
+    )
 
 
 # Which members there are, and how often they are looked at, changes no trained weight.
-NOT_IDENTITY = {"seeds", "validate_every"}
+NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every"}
 
 
 class Variant(Training):
@@ -94,7 +100,7 @@ class Variant(Training):
 
 
 class Folds(Section):
-    count: int = Field(5, ge=2, le=50, description="stratified folds")
+    count: int = Field(5, ge=2, le=MOST_FOLDS, description="stratified folds")
     seed: Seed = 0
 
 

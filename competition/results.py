@@ -19,9 +19,13 @@ from competition.probabilities import Probabilities, read_probabilities, write_p
 FACTS = ("minutes", "cpu_minutes", "workers", "machine", "code_version")
 
 
+# The split that holds no row out: its net predicts the test rows only.
+ALL_ROWS = "all"
+
+
 @dataclass(frozen=True)
 class Job:
-    """One training: a variant, a seed, and the split whose rows are held out."""
+    """One training: a variant, a seed, and the split: `fold<k>` holds that fold's rows out."""
 
     config: str
     variant: str
@@ -57,16 +61,16 @@ def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str,
         variant: the variant's settings.
         job: which seed and split of it.
         data: the data set's fingerprint.
-        folds: the fold assignment's fingerprint.
+        folds: the fold assignment's fingerprint, which is no matter where no row is held out.
     """
-    return {
+    identity = {
         "recipe_version": RECIPE_VERSION,
         "variant": variant.identity(),
         "seed": job.seed,
         "split": job.split,
         "data": data,
-        "folds": folds,
     }
+    return identity if job.split == ALL_ROWS else {**identity, "folds": folds}
 
 
 def identity_hash(identity: Any) -> str:
@@ -130,7 +134,7 @@ def write_result(
         job: the job.
         manifest: JSON values, among them `identity` and `FACTS`; the identity's hash is added.
         history: one row an epoch, all with the same keys.
-        predictions: Probabilities by name (`out_of_fold`, `test`).
+        predictions: Probabilities by name: `test` and, if rows were held out, `out_of_fold`.
         save_model: writes the model to the path that it is given.
     """
     full = {"identity_hash": identity_hash(manifest["identity"]), **manifest}

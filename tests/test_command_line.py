@@ -147,6 +147,19 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
     assert "plain seed0 fold0 fold1: trained otherwise (variant.epochs: 1 → 2)" in stale.stderr
 
 
+def test_a_net_of_all_rows_is_trained_last_and_predicts_the_test_rows_only(trained):
+    before = manifests(trained)
+    done = train(trained, "--set", "variants.plain.all_rows_seeds=[7]")
+    assert "5 jobs, 4 done already" in done.stdout
+    assert "| plain | 7 | all |  |  |  |" in done.stdout
+    folder = "output/tiny/jobs/plain/seed7/all"
+    assert manifests(trained).keys() - before.keys() == {folder}
+    predictions = np.load(trained / folder / "probabilities.npz", allow_pickle=False)
+    assert sorted(predictions.files) == ["test", "test_ids"]
+    with (trained / folder / "history.csv").open() as file:
+        assert [row["validation_loss"] for row in csv.DictReader(file)] == ["", ""]
+
+
 def killed_after_its_first_job(project, jobs: str) -> dict[str, int]:
     """Starts a training, kills it, and returns the jobs that it had finished."""
     command = [sys.executable, "-m", "competition", "train-folds", "--config"]

@@ -160,6 +160,8 @@ def test_folds_are_stratified_partition_and_deterministic(tiny):
         counts = np.bincount(tiny.train.labels[held_out], minlength=10)
         share = np.bincount(tiny.train.labels, minlength=10) / 3
         assert np.abs(counts - share).max() < 1
+    training, held_out = folds.split("all")
+    assert (training.tolist(), held_out.tolist()) == (list(range(120)), [])
     assert assign_folds(tiny.train, 3, seed=0).fingerprint() == folds.fingerprint()
     assert assign_folds(tiny.train, 3, seed=1).fingerprint() != folds.fingerprint()
 

@@ -7,7 +7,7 @@ import pytest
 
 from competition import paths
 from competition.atomic import atomic_file, atomic_folder, remove_partials
-from competition.config import Config
+from competition.config import Config, Variant
 from competition.errors import UserError
 from competition.probabilities import (
     Probabilities,
@@ -84,7 +84,9 @@ def test_jobs_with_the_same_remark_share_a_line():
 def test_values_that_change_no_weight_make_nothing_stale():
     job, _ = identities()
     write(job, identities()[job])
-    assert survey(identities(validate_every=4, seeds=[0, 1], epochs=12)).done == [job]
+    assert survey(
+        identities(validate_every=4, seeds=[0, 1], all_rows_seeds=[2], epochs=12)
+    ).done == [job]
 
 
 def test_other_components_are_named_with_all_that_differs():
@@ -94,6 +96,12 @@ def test_other_components_are_named_with_all_that_differs():
     assert survey(changed).stale[job] == (
         "variant.augmentation: default → {'name': 'affine', 'rotation': 7.0}"
     )
+
+
+def test_what_is_trained_on_all_rows_depends_on_no_fold():
+    job = Job("mine", "plain", 0, "all")
+    variant = Variant(architecture="plain")
+    assert "folds" not in job_identity(variant, job, "data", "folds")
 
 
 @pytest.mark.parametrize("argument", ["data", "folds"])

@@ -8,9 +8,10 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_file
-from competition.config import Config
+from competition.config import MOST_FOLDS, Config
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
+from competition.results import ALL_ROWS
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,11 @@ class FoldAssignment:
     folds: np.ndarray
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the positions of the training and of the held-out rows of `"fold<k>"`."""
-        held_out = self.folds == fold_number(name)
+        """Returns the positions of the training and of the held-out rows of `"fold<k>"`.
+
+        The split `"all"` holds no row out.
+        """
+        held_out = self.folds == split_number(name)
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def fingerprint(self) -> str:
@@ -37,9 +41,9 @@ class FoldAssignment:
         return digest.hexdigest()
 
 
-def fold_number(split: str) -> int:
-    """Returns the k of `"fold<k>"`."""
-    return int(split.removeprefix("fold"))
+def split_number(split: str) -> int:
+    """Returns the k of `"fold<k>"`; of `"all"`, a number that no fold has."""
+    return MOST_FOLDS if split == ALL_ROWS else int(split.removeprefix("fold"))
 
 
 def split_names(count: int) -> list[str]:

@@ -8,7 +8,7 @@ from competition.config import Config
 from competition.data.folds import FoldAssignment, load_folds, split_names
 from competition.data.sources import load_data_set
 from competition.digits import DataSet
-from competition.results import Job, job_identity
+from competition.results import ALL_ROWS, Job, job_identity
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,14 @@ class Run:
     def identities(self) -> dict[Job, dict[str, Any]]:
         """Every job of the configuration with what identifies its result, in training order.
 
-        The order goes fold by fold, so that an interrupted run has comparable variants.
+        The order goes fold by fold, so that an interrupted run has comparable variants; what is
+        trained on all rows comes last.
         """
         jobs = (
             Job(self.config.name, name, seed, split)
-            for split in split_names(self.config.folds.count)
+            for split in [*split_names(self.config.folds.count), ALL_ROWS]
             for name, variant in self.config.variants.items()
-            for seed in variant.seeds
+            for seed in (variant.all_rows_seeds if split == ALL_ROWS else variant.seeds)
         )
         return {job: self._identity(job) for job in jobs}
 

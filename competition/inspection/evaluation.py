@@ -8,7 +8,7 @@ from competition.data.run import Run
 from competition.digits import Digits
 from competition.ensemble.blend import Blend
 from competition.probabilities import Probabilities
-from competition.results import Job, read_manifest, read_predictions, survey
+from competition.results import ALL_ROWS, Job, read_manifest, read_predictions, survey
 from competition.scores import Score, score
 
 
@@ -17,14 +17,15 @@ class JobRow:
     """One finished job: its score on the rows that it held out, and what it took.
 
     Attributes:
-        job, score: which one, and how good.
+        job: which one.
+        score: how good; None where no rows were held out.
         minutes: of wall-clock time, while `workers` jobs ran side by side.
         cpu_minutes: of processor time.
         workers: how many jobs shared the machine.
     """
 
     job: Job
-    score: Score
+    score: Score | None
     minutes: float
     cpu_minutes: float
     workers: int
@@ -80,9 +81,14 @@ def job_rows(run: Run) -> list[JobRow]:
 
 
 def _job_row(run: Run, job: Job) -> JobRow:
-    out_of_fold, manifest = read_predictions(job, "out_of_fold"), read_manifest(job)
-    reached = score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
+    manifest = read_manifest(job)
+    reached = None if job.split == ALL_ROWS else _held_out_score(run, job)
     return JobRow(job, reached, manifest["minutes"], manifest["cpu_minutes"], manifest["workers"])
+
+
+def _held_out_score(run: Run, job: Job) -> Score:
+    out_of_fold = read_predictions(job, "out_of_fold")
+    return score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
 
 
 def summarise(run: Run, made: Blend) -> Summary:

@@ -28,15 +28,20 @@ def jobs_table(rows: list[JobRow]) -> str:
             row.job.variant,
             f"{row.job.seed}",
             row.job.split.removeprefix("fold"),
-            f"{row.score.errors}",
-            f"{row.score.rows:,}",
-            f"{row.score.accuracy:.5f}",
+            *_held_out_cells(row.score),
             f"{row.minutes:.1f}",
             f"{row.cpu_minutes:.1f}",
         ]
         for row in rows
     ]
     return table(header, cells)
+
+
+def _held_out_cells(score: Score | None) -> list[str]:
+    """Returns errors, rows and accuracy; nothing where no rows were held out."""
+    if score is None:
+        return ["", "", ""]
+    return [f"{score.errors}", f"{score.rows:,}", f"{score.accuracy:.5f}"]
 
 
 def scores_table(summary: Summary) -> str:

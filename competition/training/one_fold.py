@@ -24,9 +24,9 @@ class Fold:
     Attributes:
         digits: all labelled digits.
         training_rows: int `[n]`, positions to learn from.
-        validation_rows: int `[m]`, positions held out.
+        validation_rows: int `[m]`, positions held out; none where all rows are learnt from.
         pool: the augmented epochs of these digits.
-        number: of the fold, from 0; part of the random seed.
+        number: of the split; part of the random seed.
     """
 
     digits: Digits
@@ -54,7 +54,7 @@ def train_one_fold(
     Returns:
         The Keras model, and its history: one dict an epoch with `epoch`, `loss`, `accuracy`,
         `learning_rate`, `validation_loss` and `validation_accuracy` (the last two are empty
-        in epochs that were not validated).
+        in epochs that were not validated, and where no rows are held out).
 
     Raises:
         UserError: when the loss is no longer a number.
@@ -123,8 +123,8 @@ def _train_epoch(
 
 def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, float | str]:
     """Returns a point of the validation curve, which nothing is chosen by."""
-    is_last = epoch + 1 == variant.epochs
-    if (epoch + 1) % variant.validate_every and not is_last:
+    is_due = (epoch + 1) % variant.validate_every == 0 or epoch + 1 == variant.epochs
+    if not is_due or not len(fold.validation_rows):
         return {"validation_loss": "", "validation_accuracy": ""}
     images = fold.digits.images[fold.validation_rows][..., None]
     labels = one_hot(fold.digits.labels[fold.validation_rows])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from competition.config import Config, Variant
-from competition.data.folds import fold_number
+from competition.data.folds import split_number
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
 from competition.machine import machine_name
@@ -82,7 +82,7 @@ def pool_of(run: Run, job: Job) -> Pool:
 def fold_of(run: Run, job: Job) -> Fold:
     """Returns the rows of a job, with the pool that it draws from."""
     training, validation = run.folds.split(job.split)
-    number = fold_number(job.split)
+    number = split_number(job.split)
     return Fold(run.data_set.train, training, validation, pool_of(run, job), number)
 
 
@@ -105,14 +105,14 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
 
 
 def _predictions(model, variant: Variant, run: Run, fold: Fold) -> dict[str, Probabilities]:
-    """Returns what a trained model says of the fold's held-out rows and of the test rows."""
+    """Returns what a trained model says of the held-out rows, if any, and of the test rows."""
     train, test, held_out = run.data_set.train, run.data_set.test, fold.validation_rows
-    shift = variant.test_time_shift
+    parts = {"test": (test.ids, test.images)}
+    if len(held_out):
+        parts["out_of_fold"] = (train.ids[held_out], train.images[held_out])
     return {
-        "out_of_fold": Probabilities(
-            train.ids[held_out], predict(model, train.images[held_out], shift)
-        ),
-        "test": Probabilities(test.ids, predict(model, test.images, shift)),
+        name: Probabilities(ids, predict(model, images, variant.test_time_shift))
+        for name, (ids, images) in parts.items()
     }
 
 
