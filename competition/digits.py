@@ -55,11 +55,20 @@ class Digits:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The labelled and the unlabelled digits of one competition, by the name of their folder."""
+    """The labelled and the unlabelled digits of one competition, by the name of their folder.
+
+    Attributes:
+        name: of the folder.
+        train: every labelled digit.
+        test: the digits to predict.
+        held_out: int32, the ids of labelled digits that the data itself holds out for judging;
+            None where it has no such split of its own.
+    """
 
     name: str
     train: Digits
     test: Digits
+    held_out: np.ndarray | None = None
 
     def fingerprint(self) -> str:
         """Returns a SHA-256 over everything in the data set, as 64 hexadecimal digits."""
@@ -67,6 +76,8 @@ class DataSet:
         for digits in (self.train, self.test):
             for array in (digits.ids, digits.images, digits.labels):
                 digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        if self.held_out is not None:
+            digest.update(np.ascontiguousarray(self.held_out).data)
         return digest.hexdigest()
 
 

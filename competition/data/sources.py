@@ -8,6 +8,7 @@ import numpy as np
 from competition import paths
 from competition.arrays import read_arrays
 from competition.atomic import atomic_file
+from competition.data.other_formats import read_other
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
 from competition.submission import check_rows
@@ -20,9 +21,9 @@ READER_VERSION = 1
 
 
 def load_data_set(name: str) -> DataSet:
-    """Reads `input/<name>/train.csv` and `test.csv`, from their caches where those are current.
+    """Reads `input/<name>/`: the competition's files, or digits in one of the other formats.
 
-    The sample submission, which later stages check against, has to have the rows of `test.csv`.
+    `train.csv` and `test.csv` come from their caches where those are current. The sample submission, which later stages check against, has to have the rows of `test.csv`.
 
     Raises:
         UserError: when a file is missing or breaks the competition's format.
@@ -30,6 +31,9 @@ def load_data_set(name: str) -> DataSet:
     train, test = paths.train_csv(name), paths.test_csv(name)
     files = (train, test, paths.sample_submission_csv(name))
     missing = [file.name for file in files if not file.exists()]
+    other = read_other(name, train.parent) if len(missing) == len(files) else None
+    if other is not None:
+        return other
     if missing:
         raise UserError(
             f"the data set '{name}' is not here: {train.parent}/ has no {', '.join(missing)}; "

@@ -1,0 +1,274 @@
+"""Digits in other formats than the competition's, whole and broken."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from competition.data.sources import load_data_set
+from competition.errors import UserError
+
+NAMES = {("train", "images"): "x_train", ("train", "labels"): "y_train"}
+NAMES |= {("test", "images"): "x_test", ("test", "labels"): "y_test"}
+
+
+@pytest.fixture
+def arrays(tiny) -> dict:
+    """The tiny digits by part and kind; the test part is labelled, too."""
+    train = tiny.train
+    return {
+        ("train", "images"): train.images[:90],
+        ("train", "labels"): train.labels[:90],
+        ("test", "images"): train.images[90:],
+        ("test", "labels"): train.labels[90:],
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "input" / "own"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def idx_bytes(values: np.ndarray) -> bytes:
+    header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+    return header + values.tobytes()
+
+
+def write_idx(folder: Path, arrays: dict, pack=lambda content: content, ending: str = "") -> None:
+    for (part, kind), values in arrays.items():
+        start = {"train": "train", "test": "t10k"}[part]
+        name = f"{start}-{kind}-idx{values.ndim}-ubyte{ending}"
+        (folder / name).write_bytes(pack(idx_bytes(values)))
+
+
+def write_gzip(folder: Path, arrays: dict) -> None:
+    write_idx(folder, arrays, gzip.compress, ".gz")
+
+
+def write_npz(folder: Path, arrays: dict) -> None:
+    np.savez(folder / "mnist.npz", **{NAMES[key]: values for key, values in arrays.items()})
+
+
+def write_flat_hdf5(folder: Path, arrays: dict) -> None:
+    with h5py.File(folder / "mnist.hdf5", "w") as file:
+        for key, values in arrays.items():
+            file[NAMES[key]] = values
+
+
+def write_grouped_hdf5(folder: Path, arrays: dict) -> None:
+    with h5py.File(folder / "mnist.hdf5", "w") as file:
+        for (part, kind), values in arrays.items():
+            file[f"{kind.removesuffix('s')}/{part}"] = values
+
+
+def write_images(folder: Path, arrays: dict, ending: str = ".png") -> None:
+    for part in ("train", "test"):
+        for number, image in enumerate(arrays[part, "images"]):
+            labels = arrays.get((part, "labels"))
+            inside = folder / part / ("" if labels is None else str(labels[number]))
+            inside.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(inside / f"{number:05d}{ending}"), image)
+
+
+WRITERS = [write_idx, write_gzip, write_npz, write_flat_hdf5, write_grouped_hdf5]
+
+
+def as_set(images: np.ndarray, labels: np.ndarray) -> set:
+    return {(image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_digits_are_the_same_in_every_format(write, folder, arrays):
+    write(folder, arrays)
+    found = load_data_set("own")
+    images = np.concatenate([arrays["train", "images"], arrays["test", "images"]])
+    np.testing.assert_array_equal(found.train.images, images)
+    labels = np.concatenate([arrays["train", "labels"], arrays["test", "labels"]])
+    np.testing.assert_array_equal(found.train.labels, labels)
+    np.testing.assert_array_equal(found.test.images, arrays["test", "images"])
+    assert found.held_out.tolist() == list(range(91, 121))
+
+
+def test_image_files_are_read_with_the_class_of_their_folder(folder, arrays):
+    write_images(folder, arrays)
+    found = load_data_set("own")
+    held_out = np.isin(found.train.ids, found.held_out)
+    for rows, part in ((~held_out, "train"), (held_out, "test")):
+        expected = as_set(arrays[part, "images"], arrays[part, "labels"])
+        assert as_set(found.train.images[rows], found.train.labels[rows]) == expected
+
+
+@pytest.mark.parametrize("write", [*WRITERS, write_images])
+def test_test_labels_may_be_unknown(write, folder, arrays):
+    del arrays["test", "labels"]
+    write(folder, arrays)
+    found = load_data_set("own")
+    assert (len(found.train), len(found.test), found.held_out) == (90, 30, None)
+
+
+ALIKE = {
+    "flat rows": ("images", lambda values: values.reshape(-1, 784)),
+    "a channel": ("images", lambda values: values[..., None]),
+    "floats from 0 to 1": ("images", lambda values: (values / 255).astype(np.float32)),
+    "floats from 0 to 255": ("images", lambda values: values.astype(np.float64)),
+    "whole numbers": ("images", lambda values: values.astype(np.int64)),
+    "one-hot labels": ("labels", lambda values: np.eye(10, dtype=np.float32)[values]),
+    "float labels": ("labels", lambda values: values.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize(("kind", "change"), ALIKE.values(), ids=ALIKE.keys())
+def test_what_means_the_same_is_read_the_same(kind, change, folder, arrays):
+    write_npz(folder, {k: change(v) if k[1] == kind else v for k, v in arrays.items()})
+    found = load_data_set("own").train
+    np.testing.assert_array_equal(found.images[:90], arrays["train", "images"])
+    np.testing.assert_array_equal(found.labels[90:], arrays["test", "labels"])
+
+
+def changed(key: tuple[str, str], change):
+    """Returns a writer of `.npz` files in which one array is changed."""
+    return lambda folder, arrays: write_npz(folder, {**arrays, key: change(arrays[key])})
+
+
+def with_value(position, value):
+    def change(values):
+        values = values.astype(type(value))
+        values[position] = value
+        return values
+
+    return change
+
+
+def truncated(write, keep: float):
+    def broken(folder: Path, arrays: dict) -> None:
+        write(folder, arrays)
+        file = max(folder.iterdir(), key=lambda file: file.stat().st_size)
+        content = file.read_bytes()
+        file.write_bytes(content[: int(len(content) * keep)])
+
+    return broken
+
+
+def lying_header(folder: Path, arrays: dict) -> None:
+    write_idx(folder, arrays)
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(struct.pack(">BBBBIII", 0, 0, 8, 3, 91, 28, 28) + file.read_bytes()[16:])
+
+
+def giant_header(folder: Path, arrays: dict) -> None:
+    write_idx(folder, arrays)
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, *[2**32 - 1] * 3) + file.read_bytes()[16:])
+
+
+def other_groups(folder: Path, arrays: dict) -> None:
+    with h5py.File(folder / "mnist.hdf5", "w") as file:
+        file["some/data"] = arrays["train", "images"]
+
+
+def linked_outside(folder: Path, arrays: dict) -> None:
+    write_flat_hdf5(folder, arrays)
+    (folder / "mnist.hdf5").rename(folder.parent / "elsewhere.hdf5")
+    with h5py.File(folder / "mnist.hdf5", "w") as file:
+        for name in NAMES.values():
+            file[name] = h5py.ExternalLink(str(folder.parent / "elsewhere.hdf5"), name)
+
+
+def pickled(folder: Path, arrays: dict) -> None:
+    images = np.array([{"a": 1}], dtype=object)
+    np.savez(folder / "mnist.npz", x_train=images, y_train=images, x_test=images)
+
+
+def twice(folder: Path, arrays: dict) -> None:
+    write_npz(folder, arrays)
+    write_flat_hdf5(folder, arrays)
+
+
+def plain_and_gzip(folder: Path, arrays: dict) -> None:
+    write_idx(folder, arrays)
+    write_gzip(folder, arrays)
+
+
+def mixed_sizes(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    cv2.imwrite(str(folder / "train/3/big.png"), np.full((32, 32), 9, np.uint8))
+
+
+def colourful(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    cv2.imwrite(str(folder / "train/3/red.png"), np.full((28, 28, 3), [9, 9, 99], np.uint8))
+
+
+def cut_image(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    (folder / "train/3/cut.png").write_bytes(b"\x89PNG\r\n")
+
+
+def empty_image(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    (folder / "train/3/empty.png").touch()
+
+
+def eleventh_class(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    (folder / "train/3").rename(folder / "train/ten")
+
+
+def no_test_folder(folder: Path, arrays: dict) -> None:
+    del arrays["test", "labels"]
+    write_images(folder, arrays)
+    (folder / "test").rename(folder / "others")
+
+
+IMAGES, LABELS = ("train", "images"), ("train", "labels")
+BROKEN = {
+    "cut gzip": (truncated(write_gzip, 0.7), "is cut or damaged"),
+    "cut idx": (truncated(write_idx, 0.9), "its header promises 90 × 28 × 28 values, 70,560"),
+    "idx without its header": (truncated(write_idx, 0.0001), "ends within its header"),
+    "lying idx": (lying_header, "its header promises 91 × 28 × 28 values, 71,344 bytes, but 70,560"),
+    "giant idx": (giant_header, "but 70,560 follow"),
+    "cut npz": (truncated(write_npz, 0.7), "cannot be read as arrays"),
+    "cut hdf5": (truncated(write_flat_hdf5, 0.7), "is cut or damaged"),
+    "hdf5 without the groups": (other_groups, "has no images of test, images of train, labels of"),
+    "hdf5 that links outside": (linked_outside, "it holds nothing"),
+    "npz with objects": (pickled, "cannot be read as arrays"),
+    "two files": (twice, "holds digits in 2 ways"),
+    "plain and gzip": (plain_and_gzip, "twice, once as"),
+    "mixed sizes": (mixed_sizes, r"big.png has the shape \(32, 32\)"),
+    "colours": (colourful, r"red.png has the shape \(28, 28, 3\)"),
+    "cut image": (cut_image, "cut.png cannot be read as an image"),
+    "empty image": (empty_image, "empty.png cannot be read as an image"),
+    "folder of another name": (eleventh_class, "which is no class from 0 to 9"),
+    "no test folder": (no_test_folder, "has no folder test/"),
+    "other side": (changed(IMAGES, lambda v: v[:, 1:]), r"have the shape \(90, 27, 28\)"),
+    "no images": (changed(IMAGES, lambda v: v[:0]), r"have the shape \(0, 28, 28\)"),
+    "no ink": (changed(IMAGES, with_value(4, np.uint8(0))), "image 5 has no ink at all"),
+    "dark on white": (changed(IMAGES, lambda v: 255 - v), "dark on white"),
+    "standardised": (changed(IMAGES, lambda v: (v - 33.4) / 78.7), "they go from -0.4"),
+    "not finite": (changed(IMAGES, with_value((4, 4), np.float32("nan"))), "the pixels are float32"),
+    "beyond 255": (changed(IMAGES, with_value((4, 4), np.int32(256))), "they go from 0 to 256"),
+    "text": (changed(LABELS, lambda v: v.astype(str)), "the labels are <U"),
+    "label 10": (changed(LABELS, with_value(6, np.int32(10))), "image 7 has a label that is no"),
+    "label -1": (changed(LABELS, with_value(6, np.int32(-1))), "image 7 has a label that is no"),
+    "half a label": (changed(LABELS, with_value(6, np.float32(2.5))), "image 7 has a label"),
+    "too few labels": (changed(LABELS, lambda v: v[1:]), "one for each of the 90 images"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("write", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_broken_data_gets_one_clear_error(write, message, folder, arrays):
+    write(folder, arrays)
+    with pytest.raises(UserError, match=message):
+        load_data_set("own")
+
+
+def test_an_empty_folder_says_what_is_expected(folder):
+    with pytest.raises(UserError, match="'own' is not here"):
+        load_data_set("own")
