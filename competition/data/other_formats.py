@@ -68,7 +68,7 @@ def _starts_with(file: Path, start: bytes) -> bool:
 
 
 def _read_idx_files(folder: Path, files: list[Path]) -> Arrays:
-    """Reads `train-images…`, `train-labels…`, `t10k-images…` and, if it is there, `t10k-labels…`."""
+    """Reads `train-images…`, `train-labels…`, `t10k-images…` and perhaps `t10k-labels…`."""
     chosen_files = chosen(folder, [(_idx_name(file), file) for file in files])
     return {key: idx.read_idx(file) for key, file in chosen_files.items()}
 
@@ -119,7 +119,7 @@ def _images(where: str, values: np.ndarray) -> np.ndarray:
 
 
 def _as_bytes(where: str, values: np.ndarray) -> np.ndarray:
-    """Returns pixels from 0 to 255; they may also be floats from 0 to 1, as Keras users keep them."""
+    """Returns pixels from 0 to 255; they may also be divided by 255, as Keras users keep them."""
     if values.dtype == np.uint8:
         return values
     problem = (

@@ -23,7 +23,8 @@ READER_VERSION = 1
 def load_data_set(name: str) -> DataSet:
     """Reads `input/<name>/`: the competition's files, or digits in one of the other formats.
 
-    `train.csv` and `test.csv` come from their caches where those are current. The sample submission, which later stages check against, has to have the rows of `test.csv`.
+    `train.csv` and `test.csv` come from their caches where those are current. The sample
+    submission, which later stages check against, has to have the rows of `test.csv`.
 
     Raises:
         UserError: when a file is missing or breaks the competition's format.
