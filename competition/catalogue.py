@@ -13,6 +13,12 @@ ARCHITECTURES = {
     "plain": "competition.models.plain:plain",
     "residual": "competition.models.residual:residual",
     "large_kernel": "competition.models.large_kernel:large_kernel",
+    "two_convolutions": "competition.models.classic:two_convolutions",
+    "four_convolutions": "competition.models.classic:four_convolutions",
+    "lenet5": "competition.models.classic:lenet5",
+    "perceptron": "competition.models.classic:perceptron",
+    "resnet": "competition.models.resnet:resnet",
+    "capsules": "competition.models.capsules:capsules",
 }
 
 AUGMENTATIONS = {
