@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import one_sure
 
 from competition import paths
 from competition.config import load_config
@@ -25,12 +26,6 @@ from competition.submission import check_submission, read_message
 CONFIDENCE = {"plain": 0.4, "residual": 0.8}
 
 
-def one_sure(label: int, confidence: float) -> np.ndarray:
-    row = np.full(10, (1 - confidence) / 9)
-    row[label] = confidence
-    return row
-
-
 def load(name: str = "tiny", *overrides: str) -> Run:
     """Returns the run of the tiny configuration under a name, with some values changed."""
     return load_run(load_config(Path("configs/tiny.yaml"), [f"name={name}", *overrides]))
@@ -42,7 +37,7 @@ def write(job: Job, identity: dict, **predictions: Probabilities) -> None:
 
 
 def of_test(run: Run, confidence: float) -> Probabilities:
-    ids = run.data_set.test.ids
+    ids = np.random.default_rng(1).permutation(run.data_set.test.ids)
     return Probabilities(ids, np.array([one_sure(id % 10, confidence) for id in ids]))
 
 
@@ -132,7 +127,7 @@ def test_the_files_of_an_ensemble_hold_what_was_computed(trained):
 
 def test_the_least_certain_test_rows_come_first(project):
     run = train(load())
-    unsure = of_test(run, 0.5).values.copy()
+    unsure = np.array([one_sure(id % 10, 0.5) for id in run.data_set.test.ids])
     unsure[6], unsure[2] = one_sure(9, 0.2), one_sure(8, 0.15)
     for job in (job for job in run.identities if job.variant == "plain"):
         out_of_fold = read_probabilities(job.folder() / paths.PROBABILITIES, "out_of_fold")
@@ -239,6 +234,7 @@ def test_nets_trained_on_all_rows_come_with_their_variant_whatever_their_seed(pr
     run = train(load("tiny", *overrides))
     run = with_nets_on_all_rows(run, "plain", 7, confidence=0.9)
     run = with_nets_on_all_rows(run, "residual", 7, confidence=0.1)
+    (Job("tiny", "residual", 7, ALL_ROWS).folder() / paths.MANIFEST).unlink()  # it is not asked for
     made = blend([run])
     assert [str(member) for member in made.panel.members] == ["plain seed0", "plain seed1"]
     np.testing.assert_allclose(made.panel.test.max(axis=2), (0.3 + 0.5 + 0.9) / 3, atol=1e-3)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import one_sure
 from scipy.stats import binomtest
 
 from competition.catalogue import ENSEMBLE_METHODS, resolve
@@ -25,13 +26,6 @@ from competition.scores import score
 
 METHODS = {name: resolve(location) for name, location in ENSEMBLE_METHODS.items()}
 FITTED = ["weighted_mean", "hill_climbing", "temperature", "stacking"]
-
-
-def one_sure(label: int, confidence: float) -> np.ndarray:
-    """Returns a row that gives `confidence` to one class and shares the rest."""
-    row = np.full(10, (1 - confidence) / 9)
-    row[label] = confidence
-    return row
 
 
 def made_up(rows: int = 400, members: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -2,18 +2,12 @@
 
 import numpy as np
 import pytest
+from conftest import one_sure
 from scipy.stats import binomtest
 
 from competition.errors import UserError
 from competition.scores import score, wilson_interval
 from competition.submission import check_submission, write_rows, write_submission
-
-
-def one_sure(label: int, confidence: float) -> np.ndarray:
-    """Returns a row that gives `confidence` to one class and shares the rest."""
-    row = np.full(10, (1 - confidence) / 9)
-    row[label] = confidence
-    return row
 
 
 def test_score_counts_and_averages_exactly():
