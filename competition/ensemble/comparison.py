@@ -130,26 +130,22 @@ def compare(panel: Panel, named: Method) -> Comparison:
     """
     methods = [named if named.name == name else Method(name=name) for name in ENSEMBLE_METHODS]
     fitted = {each: each.function()(panel.out_of_fold, panel.labels) for each in methods}
-    is_one_fold = len(np.unique(panel.folds)) == 1
-    left_out = [each.name for each in methods if is_one_fold and fitted[each].settings]
+    left_out = [each.name for each in methods if fitted[each].settings and not panel.can_nest]
     if named.name in left_out:
         raise UserError(
             f"'{named.name}' is fitted to some folds and judged on another, so ensemble.folds "
             "needs at least two; name another method or more folds"
         )
-    judged = {
-        each: _out_of_fold(panel, each, is_one_fold)
-        for each in methods
-        if each.name not in left_out
-    }
+    judged = {each: _out_of_fold(panel, each) for each in methods if each.name not in left_out}
     return Comparison(_compared(panel, fitted, judged), left_out, named.name)
 
 
-def _out_of_fold(panel: Panel, method: Method, is_one_fold: bool) -> np.ndarray:
+def _out_of_fold(panel: Panel, method: Method) -> np.ndarray:
     """Combines the labelled rows, nested even where nothing is said to be fitted: it is safer."""
-    if is_one_fold:
-        return method.function()(panel.out_of_fold, panel.labels).combine(panel.out_of_fold)
-    return nested(method.function(), panel.out_of_fold, panel.labels, panel.folds)
+    function = method.function()
+    if panel.can_nest:
+        return nested(function, panel.out_of_fold, panel.labels, panel.folds)
+    return function(panel.out_of_fold, panel.labels).combine(panel.out_of_fold)
 
 
 def _compared(

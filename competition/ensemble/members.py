@@ -66,6 +66,11 @@ class Panel:
         return np.stack([member.test.values for member in self.members], dtype=float)
 
     @property
+    def can_nest(self) -> bool:
+        """Whether there are folds to fit to besides the one that is scored."""
+        return len(np.unique(self.folds)) > 1
+
+    @property
     def ids(self) -> np.ndarray:
         """int32 `[n]`, of the labelled rows."""
         return self.members[0].out_of_fold.ids

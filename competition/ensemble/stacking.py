@@ -67,7 +67,8 @@ def _scale(features: np.ndarray, start: np.ndarray, penalty: float) -> np.ndarra
     """
     at_start = softmax((start.T @ features).T)
     uncertainty = (at_start * (1 - at_start)).mean(axis=1)
-    curvature = (features * uncertainty) @ features.T + penalty * np.eye(len(features))
+    weighted = features * np.sqrt(uncertainty)
+    curvature = weighted @ weighted.T + penalty * np.eye(len(features))
     values, vectors = np.linalg.eigh(curvature / features.shape[1])
     return vectors / np.sqrt(values)
 

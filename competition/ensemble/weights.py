@@ -12,8 +12,8 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """The weighted mean of least log-loss; weights are at least 0 and sum to 1.
 
     The log-loss is convex in the weights, so the one minimum is found, by sequential least
-    squares (SLSQP, D. Kraft 1988) from equal weights on. Ensembles of the Kaggle team ≋ Deep Sea ≋
-    (plankton, 2015) were weighted like this.
+    squares (SLSQP, D. Kraft, 1988) from equal weights on. The winners of the National Data Science
+    Bowl (S. Dieleman et al., 2015) weighted their nets like this.
     """
     of_truth = truth_probabilities(members, labels)
     count = len(members)
