@@ -15,7 +15,9 @@ quoted = '$(subst ','\'',$(1))'
 
 BIN := .venv/bin
 COMPETITION := $(BIN)/python -m competition
-CONFIGURED = --config $(call quoted,$(CONFIG)) $(foreach change,$(SET),--set $(call quoted,$(change)))
+CHANGES = $(foreach change,$(SET),--set $(call quoted,$(change)))
+CONFIGURED = --config $(call quoted,$(CONFIG)) $(CHANGES)
+BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGES)
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
@@ -37,8 +39,8 @@ download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=pat
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
 
-ensemble: setup ## Combine the folds, score them, write submissions/<config>.csv
-	@$(COMPETITION) ensemble $(CONFIGURED)
+ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
+	@$(COMPETITION) ensemble $(BLENDED)
 
 gallery: setup ## Draw the misclassified digits into output/<config>/gallery/
 	@$(COMPETITION) gallery $(CONFIGURED)

@@ -42,11 +42,21 @@ def _run(command: str, options: dict) -> None:
     """Calls the function of `competition.commands` that bears the command's name."""
     from competition import commands
 
-    if "config" in options:
-        from competition.config import load_config
-
-        options["config"] = load_config(options["config"], options.pop("set"))
+    if "set" in options:
+        _load_configs(options)
     getattr(commands, command.replace("-", "_"))(**options)
+
+
+def _load_configs(options: dict) -> None:
+    """Puts configurations in place of their paths; `--set` changes the first one."""
+    from competition.config import load_config
+
+    changes = options.pop("set")
+    if "config" in options:
+        options["config"] = load_config(options["config"], changes)
+    else:
+        first, *others = options["configs"] or [DEFAULT_CONFIG]
+        options["configs"] = [load_config(first, changes), *map(load_config, others)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,17 +103,27 @@ def _switch(flag: str, help_line: str) -> tuple[str, dict]:
     return _option(flag, help_line, action="store_true")
 
 
+CHANGES = _option(
+    "--set",
+    "change one value of the (first) configuration, as folds.count=3; may be given again",
+    action="append",
+    default=[],
+    metavar="KEY=VALUE",
+)
 CONFIGURED = (
     _path_option(
         "--config", f"the configuration (default: {DEFAULT_CONFIG})", default=DEFAULT_CONFIG
     ),
-    _option(
-        "--set",
-        "change one value of the configuration, as folds.count=3; may be given again",
+    CHANGES,
+)
+BLENDED = (
+    _path_option(
+        "--config",
+        f"the configuration (default: {DEFAULT_CONFIG}); given again, all of them are blended",
         action="append",
-        default=[],
-        metavar="KEY=VALUE",
+        dest="configs",
     ),
+    CHANGES,
 )
 JOBS = _option(
     "--jobs",
@@ -123,7 +143,7 @@ COMMANDS = {
         _switch("--force", "install it again whatever is there"),
     ),
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
-    "ensemble": ("combine all folds, score them, write a submission", *CONFIGURED),
+    "ensemble": ("combine the members, compare methods, write submissions", *BLENDED),
     "gallery": ("draw the misclassified digits", *CONFIGURED),
     "report": ("write the results tables as Markdown", *CONFIGURED),
     "submit": (

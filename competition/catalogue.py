@@ -1,6 +1,6 @@
 """Names of YAML files and the functions behind them. Nothing is imported until it is resolved.
 
-Adding an architecture or a policy is a function in its file and a line here.
+Adding an architecture, a policy or an ensemble method is a function in its file and a line here.
 """
 
 import ast
@@ -28,9 +28,21 @@ AUGMENTATIONS = {
     "warp": "competition.data.augmentation:warp",
 }
 
+# The simplest first, by what each fits to m members: nothing three times, m - 1 weights, as many
+# by a search, m + 1 temperatures, 10 (10 m + 1) weights. Of methods that are level, the program
+# recommends the first.
 ENSEMBLE_METHODS = {
     "mean": "competition.ensemble.averages:mean",
+    "geometric_mean": "competition.ensemble.averages:geometric_mean",
+    "majority_vote": "competition.ensemble.averages:majority_vote",
+    "weighted_mean": "competition.ensemble.weights:weighted_mean",
+    "hill_climbing": "competition.ensemble.weights:hill_climbing",
+    "temperature": "competition.ensemble.calibration:temperature",
+    "stacking": "competition.ensemble.stacking:stacking",
 }
+
+# Stands in a configuration in place of a method, and leaves the choice to their comparison.
+RECOMMENDED = "recommended"
 
 
 def resolve(location: str):

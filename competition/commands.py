@@ -23,7 +23,7 @@ def demo(jobs: int | None) -> None:
     config = load_config(DEMO_CONFIG)
     download(config, archive=None, force=False)
     train_folds(config, jobs)
-    ensemble(config)
+    ensemble([config])
     gallery(config)
     report(config)
     print(_demo_summary(config))
@@ -61,21 +61,29 @@ def train_folds(config: Config, jobs: int | None) -> None:
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
-def ensemble(config: Config) -> None:
-    """Combines the members, scores them out of fold, and writes a checked submission."""
+def ensemble(configs: list[Config]) -> None:
+    """Combines the members by every method, compares them, and writes checked submissions."""
     from competition.data.run import load_run
-    from competition.ensemble.blend import blend, write_blend
-    from competition.inspection.evaluation import summarise
-    from competition.inspection.report import scores_table
+    from competition.ensemble.blend import blend
+    from competition.ensemble.contributions import contributions
+    from competition.ensemble.outputs import write_blend
+    from competition.inspection.ensemble_tables import (
+        contributions_text,
+        methods_text,
+        scores_table,
+    )
+    from competition.inspection.evaluation import ensemble_scores
 
-    run = load_run(config)
-    made = blend(run)
-    path = write_blend(run, made)
-    print(f"{scores_table(summarise(run, made))}\n\n{path} is written and checked")
-    if config.data == COMPETITION:
+    made = blend([load_run(config) for config in configs])
+    found = contributions(made.panel)
+    path = write_blend(made, found)
+    texts = [scores_table(ensemble_scores(made)), methods_text(made.comparison)]
+    print("\n\n".join([*texts, contributions_text(found)]).rstrip() + "\n")
+    print(_where_ensemble_is(made.name, path))
+    if configs[0].data == COMPETITION:
         print(f"submit it with:\n  {command_line(path, read_message(path))}")
     else:
-        print(f"it is no submission for Kaggle, as it was made from '{config.data}'")
+        print(f"it is no submission for Kaggle, as it was made from '{configs[0].data}'")
 
 
 def gallery(config: Config) -> None:
@@ -86,8 +94,9 @@ def gallery(config: Config) -> None:
     from competition.inspection.gallery import write_gallery
 
     run = load_run(config)
-    found = mistakes(blend(run).out_of_fold, run.data_set.train)
-    files = write_gallery(config.name, found, len(run.data_set.train))
+    out_of_fold = blend([run]).out_of_fold
+    found = mistakes(out_of_fold, run.data_set.train)
+    files = write_gallery(config.name, found, len(out_of_fold.ids))
     print(f"{len(found)} mistakes on {len(files)} sheets, the first is {files[0]}")
 
 
@@ -99,7 +108,7 @@ def report(config: Config) -> None:
     from competition.inspection.report import preset_table, write_report
 
     run = load_run(config)
-    summary = summarise(run, blend(run))
+    summary = summarise(run, blend([run]))
     path = write_report(config.name, summary)
     print(f"{preset_table(summary)}\n\nall tables are in {path}")
 
@@ -191,6 +200,15 @@ def _no_source(data_set: str, archive: Path | None) -> str:
         f"test.csv and sample_submission.csv in the competition's format into {folder}/, or set "
         f"data: to {COMPETITION}"
     )
+
+
+def _where_ensemble_is(name: str, submission: Path) -> str:
+    mean = paths.submission_csv(paths.mean_name(name))
+    return f"""\
+{paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
+test_confidence.csv there begins with the test rows that are least certain
+{mean} is the plain mean, to compare
+{submission} is written and checked"""
 
 
 def _demo_summary(config: Config) -> str:

@@ -107,4 +107,7 @@ class Augmentation(Component):
 
 class Method(Component):
     kind = "ensemble method"
-    choices = catalogue.ENSEMBLE_METHODS
+    choices: ClassVar = {
+        **catalogue.ENSEMBLE_METHODS,
+        catalogue.RECOMMENDED: "competition.ensemble.comparison:recommended",
+    }

@@ -5,7 +5,7 @@ valid name.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -16,9 +16,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from competition import paths
+from competition.catalogue import RECOMMENDED
 from competition.components import Architecture, Augmentation, Component, Method
 from competition.errors import UserError
 from competition.yaml_input import apply_override, nearest, read_yaml
@@ -40,10 +43,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _each_once(seeds: list[int]) -> list[int]:
-    if len(set(seeds)) != len(seeds):
-        raise ValueError(f"each seed is expected once, not {seeds}")
-    return seeds
+def _each_once(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError(f"each is expected once, not {values}")
+    return values
+
+
+SOME_EACH_ONCE = Field(min_length=1), AfterValidator(_each_once)
 
 
 def _not_reserved(name: str) -> str:
@@ -51,6 +57,8 @@ def _not_reserved(name: str) -> str:
         paths.pools_folder().name: "where augmented images are kept",
         paths.submission_history_csv().stem: "where submissions are noted",
     }
+    if name.endswith(suffix := paths.mean_name("")):
+        reserved[name] = f"where the plain mean of '{name.removesuffix(suffix)}' goes"
     if name in reserved:
         raise ValueError(f"'{name}' is {reserved[name]}; choose another name")
     return name
@@ -72,9 +80,7 @@ class Training(Section):
         1, ge=0, le=4, description="pixels; predictions average so shifted images"
     )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
-    seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
-        [0], min_length=1, description="one member a seed"
-    )
+    seeds: Annotated[list[Seed], *SOME_EACH_ONCE] = Field([0], description="one member a seed")
     all_rows_seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
         [], description="one more net a seed, trained on every row, for the test rows only"
     )
@@ -105,7 +111,32 @@ class Folds(Section):
 
 
 class Ensemble(Section):
-    method: Method = Method(name="mean")
+    """How the members are combined, and which they are; without a list, all that there are.
+
+    It is no part of any result's identity, so it may change freely.
+    """
+
+    method: Method = Field(
+        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
+    )
+    variants: Annotated[list[Name], *SOME_EACH_ONCE] | None = None
+    seeds: Annotated[list[Seed], *SOME_EACH_ONCE] | None = None
+    folds: Annotated[list[int], *SOME_EACH_ONCE] | None = None
+
+    def problems(self, variants: dict[str, Variant], fold_count: int) -> Iterator[str]:
+        """Yields what the lists name and the configuration does not have."""
+        yield from _unknown("variant", self.variants, variants)
+        chosen = [v for name, v in variants.items() if name in (self.variants or variants)]
+        seeds = dict.fromkeys(seed for variant in chosen for seed in variant.seeds)
+        if chosen:
+            yield from _unknown("seed", self.seeds, seeds)
+        yield from _unknown("fold", self.folds, range(fold_count))
+
+
+def _unknown(what: str, named: list | None, known: Iterable) -> Iterator[str]:
+    for value in named or []:
+        if value not in known:
+            yield f"{what}s: there is no {what} '{value}'{nearest(str(value), map(str, known))}"
 
 
 class Config(Section):
@@ -117,6 +148,15 @@ class Config(Section):
     defaults: Training = Training()
     variants: dict[Name, Variant] = Field(min_length=1)
     ensemble: Ensemble = Ensemble()
+
+    @field_validator("ensemble")
+    @classmethod
+    def _names_what_there_is(cls, ensemble: Ensemble, info: ValidationInfo) -> Ensemble:
+        if {"variants", "folds"} <= info.data.keys():  # else they have mistakes of their own
+            problems = list(ensemble.problems(info.data["variants"], info.data["folds"].count))
+            if problems:
+                raise ValueError("; ".join(problems))
+        return ensemble
 
     def to_yaml(self) -> str:
         """Returns the whole configuration, every default written out."""

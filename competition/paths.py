@@ -83,8 +83,18 @@ def job_folder(config_name: str, variant: str, seed: int, split: str) -> Path:
     return jobs_folder(config_name) / variant / f"seed{seed}" / split
 
 
-def ensemble_folder(config_name: str) -> Path:
-    return output_folder(config_name) / "ensemble"
+def blend_name(config_names: list[str]) -> str:
+    """Returns the name of an ensemble; no configuration has a plus sign in its own."""
+    return "+".join(config_names)
+
+
+def mean_name(name: str) -> str:
+    """Returns what the plain mean's submission is called, beside the one of `name`."""
+    return f"{name}-mean"
+
+
+def ensemble_folder(name: str) -> Path:
+    return output_folder(name) / "ensemble"
 
 
 def gallery_folder(config_name: str) -> Path:
@@ -103,8 +113,8 @@ def bench_json(config_name: str) -> Path:
     return output_folder(config_name) / "bench.json"
 
 
-def submission_csv(config_name: str) -> Path:
-    return SUBMISSIONS / f"{config_name}.csv"
+def submission_csv(name: str) -> Path:
+    return SUBMISSIONS / f"{name}.csv"
 
 
 def provenance_json(submission: Path) -> Path:

@@ -99,17 +99,20 @@ def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
     problems = dict.fromkeys(found.missing, "not trained yet")
     problems |= {job: f"trained otherwise ({change})" for job, change in found.stale.items()}
     if problems:
+        are_several = len({job.config for job in identities}) > 1
         raise UserError(
             f"{len(problems)} of {len(identities)} jobs have no result that fits the "
-            "configuration; `make train-folds` trains them:\n" + "\n".join(by_variant(problems))
+            "configuration; `make train-folds` trains them:\n"
+            + "\n".join(by_variant(problems, with_config=are_several))
         )
 
 
-def by_variant(remarks: dict[Job, str]) -> list[str]:
+def by_variant(remarks: dict[Job, str], with_config: bool = False) -> list[str]:
     """Returns a line for each variant and remark, which names all of the jobs that share it."""
     groups: dict[tuple[str, str], dict[int, list[str]]] = {}
     for job, remark in remarks.items():
-        groups.setdefault((job.variant, remark), {}).setdefault(job.seed, []).append(job.split)
+        variant = f"{job.config}/{job.variant}" if with_config else job.variant
+        groups.setdefault((variant, remark), {}).setdefault(job.seed, []).append(job.split)
     return [
         f"  {variant} {_seeds_and_splits(splits)}: {remark}"
         for (variant, remark), splits in groups.items()

@@ -29,10 +29,27 @@ class Score:
 
 def score(values: np.ndarray, labels: np.ndarray) -> Score:
     """Scores probabilities `[n, 10]` against labels `[n]`."""
-    of_truth = values[np.arange(len(labels)), labels].astype(np.float64)
-    log_loss = -np.log(of_truth.clip(SMALLEST_PROBABILITY)).mean()
     errors = np.count_nonzero(values.argmax(axis=1) != labels)
-    return Score(len(labels), int(errors), float(log_loss))
+    return Score(len(labels), int(errors), float(log_losses(values, labels).mean()))
+
+
+def log_losses(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns each row's log-loss in nats, float64 `[n]`."""
+    return -np.log(truth_probabilities(values, labels))
+
+
+def truth_probabilities(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of the labels, float64 `[..., n]`, out of `[..., n, 10]`.
+
+    None is below SMALLEST_PROBABILITY.
+    """
+    of_truth = values[..., np.arange(len(labels)), labels]
+    return of_truth.astype(np.float64).clip(SMALLEST_PROBABILITY)
+
+
+def log_probabilities(values: np.ndarray) -> np.ndarray:
+    """Returns logarithms that are finite: of probabilities from SMALLEST_PROBABILITY on."""
+    return np.log(values.astype(np.float64).clip(SMALLEST_PROBABILITY))
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:

@@ -75,6 +75,13 @@ def make_project(folder: Path, tiny_files: Path) -> None:
     (folder / "configs" / "tiny.yaml").write_text(TINY_CONFIG)
 
 
+def one_sure(label: int, confidence: float) -> np.ndarray:
+    """Returns a row that gives `confidence` to one class and shares the rest."""
+    row = np.full(10, (1 - confidence) / 9)
+    row[label] = confidence
+    return row
+
+
 def environment() -> dict[str, str]:
     """Returns the environment in which `python -m competition` works from any folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}

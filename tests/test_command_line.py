@@ -105,6 +105,10 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
         rows = list(csv.DictReader(file))
     assert [int(row["ImageId"]) for row in rows] == list(range(1, 41))
     provenance = json.loads((trained / "submissions/tiny.json").read_text())
+    assert "| `stacking` |" in combined.stdout
+    assert f"Recommended is `{provenance['method']['name']}`" in combined.stdout
+    assert "test_confidence.csv there begins with the test rows" in combined.stdout
+    assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
     assert "no submission for Kaggle, as it was made from 'tiny'" in combined.stdout
     assert f"| **ensemble** | {errors} |" in combined.stdout
@@ -115,6 +119,20 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert list((trained / "output/tiny/gallery").glob("mistakes*.png"))
     reported = run_command("report", *config, folder=trained)
     assert f"| `tiny` | 4 | {errors} |" in reported.stdout
+
+
+def test_several_configurations_are_blended(trained):
+    """The same results under another name: what identifies a result is not its configuration."""
+    shutil.copytree(trained / "output/tiny", trained / "output/other")
+    shutil.copy(trained / "configs/tiny.yaml", trained / "configs/other.yaml")
+    both = ("--config", "configs/tiny.yaml", "--config", "configs/other.yaml")
+    combined = run_command("ensemble", *both, "--set", "ensemble.method=mean", folder=trained)
+    assert combined.returncode == 0, combined.stderr
+    assert "| other/residual seed0 |" in combined.stdout
+    assert "`mean` makes the submission, as the configuration names it." in combined.stdout
+    assert "submissions/tiny+other.csv is written and checked" in combined.stdout
+    refused = run_command("ensemble", *both, "--set", "folds.count=3", folder=trained)
+    assert_refused(refused, "  other: 2 folds of seed 0, not 3 of seed 0")
 
 
 def test_results_need_no_models_no_pool_and_no_cache(trained):
@@ -510,6 +528,10 @@ MISTAKES = {
     "too many folds": (
         ["train-folds", "--config", "configs/tiny.yaml", "--set", "folds.count=30"],
         "the rarest class has only",
+    ),
+    "no such fold to combine": (
+        ["ensemble", "--config", "configs/tiny.yaml", "--set", "ensemble.folds=[2]"],
+        "ensemble: folds: there is no fold '2'; there are: 0, 1",
     ),
     "nothing trained": (["ensemble", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "gallery too early": (["gallery", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),

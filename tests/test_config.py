@@ -134,6 +134,41 @@ MISTAKES = {
         "defaults.augmentation: there is no augmentation 'afine'; did you mean 'affine'?",
     ),
     "unknown method": ("ensemble: {method: maen}", "there is no ensemble method 'maen'; did you"),
+    "nearly recommended": (
+        "ensemble: {method: recomended}",
+        "ensemble.method: there is no ensemble method 'recomended'; did you mean 'recommended'?",
+    ),
+    "unknown parameter of a method": (
+        "ensemble: {method: {name: hill_climbing, round: 3}}",
+        "'hill_climbing' has no parameter 'round'; did you mean 'rounds'?",
+    ),
+    "unknown variant in the ensemble": (
+        "ensemble: {variants: [plian]}\nvariants: {plain: }",
+        "ensemble: variants: there is no variant 'plian'; did you mean 'plain'?",
+    ),
+    "unknown seed in the ensemble": (
+        "ensemble: {seeds: [0, 3]}",
+        "ensemble: seeds: there is no seed '3'; there are: 0",
+    ),
+    "unknown fold in the ensemble": (
+        "ensemble: {folds: [-1, 5]}",
+        "ensemble: folds: there is no fold '-1'; did you mean '1'?; folds: there is no fold '5'; "
+        "there are: 0, 1, 2, 3, 4",
+    ),
+    "an ensemble of nothing": (
+        "ensemble: {seeds: [], folds: []}",
+        "ensemble.seeds: list should have at least 1 item",
+    ),
+    "seeds of other variants": (
+        "ensemble: {variants: [plain], seeds: [7]}\nvariants: {plain: , residual: {seeds: [7]}}",
+        "ensemble: seeds: there is no seed '7'; there are: 0",
+    ),
+    "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each is expected once"),
+    "a single variant": (
+        "ensemble: {variants: plain}",
+        "ensemble.variants: input should be a valid list, not 'plain'",
+    ),
+    "name of a mean": ("name: fast-mean", "name: 'fast-mean' is where the plain mean of 'fast'"),
     "unknown precision": ("defaults: {precision: half}", "defaults.precision: input should be"),
     "no variants": ("variants: {}", "variants: dictionary should have at least 1 item"),
     "variant is a number": (
@@ -144,7 +179,7 @@ MISTAKES = {
     "name of the history": ("name: history", "name: 'history' is where submissions are noted"),
     "name of the pools": ("name: pools", "name: 'pools' is where augmented images are kept"),
     "endless name": (f"name: {'n' * 101}", "name: string should have at most 100 characters"),
-    "a seed twice": ("defaults: {seeds: [1, 1]}", "defaults.seeds: each seed is expected once"),
+    "a seed twice": ("defaults: {seeds: [1, 1]}", "defaults.seeds: each is expected once"),
     "infinite rate": ("defaults: {learning_rate: .inf}", "defaults.learning_rate: input should be"),
     "no number": (
         "defaults: {augmentation: {name: affine, zoom: .nan}}",
@@ -169,6 +204,24 @@ def test_a_mistake_is_named_with_its_path(write, text, message):
     with pytest.raises(UserError) as caught:
         load_config(write(whole))
     assert message in str(caught.value)
+
+
+def test_the_ensemble_is_no_part_of_any_identity(write):
+    path = write("variants: {plain: , residual: {seeds: [1, 2]}}")
+    plain = load_config(path)
+    assert plain.ensemble.method.name == "recommended"
+    section = "{method: {name: hill_climbing, rounds: 9}, variants: [residual], seeds: [2], folds: "
+    chosen = load_config(path, [f"ensemble={section}[0, 4]}}"])
+    assert chosen.ensemble.method.parameters == {"rounds": 9}
+    assert chosen.ensemble != plain.ensemble
+    assert {name: variant.identity() for name, variant in chosen.variants.items()} == {
+        name: variant.identity() for name, variant in plain.variants.items()
+    }
+    assert load_config(write(chosen.to_yaml())) == chosen
+
+
+def test_shipped_presets_choose_nothing_on_the_rows_that_they_report():
+    assert {load_config(path).ensemble.method.name for path in SHIPPED} == {"mean"}
 
 
 def test_all_mistakes_are_named_at_once_and_each_once(write):

@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 
 from competition import paths
+from competition.components import Method
 from competition.digits import Digits
+from competition.ensemble.comparison import Compared, Comparison
+from competition.ensemble.contributions import Contribution, Contributions
+from competition.ensemble.fitted import Fitted
+from competition.ensemble.significance import Discordance
 from competition.inspection.evaluation import (
     JobRow,
     Mistake,
+    Scores,
     Summary,
     confused_pairs,
     mistakes,
@@ -97,8 +103,19 @@ def test_the_report_shows_what_was_computed(tmp_path, monkeypatch):
         JobRow(Job("some", "plain", 0, f"fold{n}"), Score(500, 3 + n, 0.02), 2.0, 3.5, workers=2)
         for n in range(2)
     ]
-    members, ensemble = {"plain seed0": Score(1000, 7, 0.02)}, Score(1000, 5, 0.0151)
-    summary = Summary("some", rows, members, ensemble, Score(500, 4, 0.03), ["A, 2 cores"])
+    score = Score(1000, 5, 0.0151)
+    scores = Scores({"plain seed0": Score(1000, 7, 0.02)}, score, Score(500, 4, 0.03))
+    values, beside_mean, above_lowest = np.zeros((1000, 10)), Discordance(12, 3), (0.001, 0, 0.002)
+    mean = Compared(Method(name="mean"), Fitted(np.sum), values, score, 0.0123, beside_mean,
+                    above_lowest)  # fmt: skip
+    comparison = Comparison([mean], ["stacking"], "mean")
+    variants = [
+        Contribution("plain", Score(1000, 7, 0.02), Score(1000, 8, 0.03), None),
+        Contribution("residual", Score(1000, 9, 0.04), Score(1000, 7, 0.02), score),
+    ]
+    pairs = np.array([[7, 6], [6, 9]]), np.array([[0, 2], [2, 0]])
+    found = Contributions(variants, score, variants[0], *pairs)
+    summary = Summary("some", rows, scores, comparison, found, 2, ["A, 2 cores"])
     text = write_report("some", summary).read_text()
     low, high = wilson_interval(995, 1000)
     interval = f"{low:.5f} – {high:.5f}"
@@ -107,3 +124,12 @@ def test_the_report_shows_what_was_computed(tmp_path, monkeypatch):
     assert "| plain seed0 | 7 | 0.99300 |" in text
     assert "| ensemble, without fold 0 | 4 | 0.99200 |" in text
     assert "| plain | 0 | 1 | 4 | 500 | 0.99200 | 2.0 | 3.5 |" in text
+    above = "+0.00100 (+0.00000 … +0.00200)"
+    method = f"| `mean` | 5 | 0.99500 | {interval} | 0.01510 | {above} | 0.01230 | 12 | 3 | 0.035 |"
+    assert method in text
+    assert "on two folds or more: `stacking`." in text
+    assert "| variant | alone | all without it | plain with it |" in text
+    assert "| plain | 7, 0.02000 | 8, 0.03000 | – |" in text
+    assert "| residual | 9, 0.04000 | 7, 0.02000 | 5, 0.01510 |" in text
+    assert "| residual | 6 | 9 |" in text
+    assert "| residual | 2 | 0 |" in text

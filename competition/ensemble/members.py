@@ -1,12 +1,22 @@
-"""The members of an ensemble: one variant with one seed, all its folds put together."""
+"""The members of an ensemble: one variant with one seed, all its nets put together."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from competition.data.folds import split_number
 from competition.data.run import Run
+from competition.ensemble.selection import chosen_folds, chosen_jobs, require_agreement
+from competition.errors import UserError
 from competition.probabilities import Probabilities, concatenate
-from competition.results import Job, read_manifest, read_predictions, require_complete
+from competition.results import (
+    ALL_ROWS,
+    Job,
+    read_manifest,
+    read_predictions,
+    require_complete,
+)
 
 
 @dataclass(frozen=True)
@@ -14,15 +24,17 @@ class Member:
     """What one variant with one seed says of every row.
 
     Attributes:
-        variant, seed: which one.
-        manifests: of its folds' results.
-        out_of_fold: every training row, each predicted by the fold that did not see it.
-        test: every test row, the mean over the folds.
+        variant: its name; where several configurations are blended, `<config>/<variant>`.
+        seed: of its folds' nets.
+        manifests: of its nets' results, by job.
+        out_of_fold: the labelled rows of the folds that count, each predicted by the net that did
+            not see it.
+        test: every test row, the mean over the nets.
     """
 
     variant: str
     seed: int
-    manifests: list[dict]
+    manifests: dict[Job, dict]
     out_of_fold: Probabilities
     test: Probabilities
 
@@ -30,27 +42,118 @@ class Member:
         return f"{self.variant} seed{self.seed}"
 
 
-def load_members(run: Run) -> list[Member]:
-    """Reads every member of a run, in the configuration's order.
+@dataclass(frozen=True)
+class Panel:
+    """The members of an ensemble side by side, on the same rows.
+
+    Attributes:
+        members: in the configuration's order.
+        labels: uint8 `[n]`, of the members' out-of-fold rows.
+        folds: int8 `[n]`, in which each of these rows is held out.
+    """
+
+    members: list[Member]
+    labels: np.ndarray
+    folds: np.ndarray
+
+    @cached_property
+    def out_of_fold(self) -> np.ndarray:
+        """Probabilities of the labelled rows, float64 `[m, n, 10]`."""
+        return np.stack([member.out_of_fold.values for member in self.members], dtype=float)
+
+    @cached_property
+    def test(self) -> np.ndarray:
+        """Probabilities of the test rows, float64 `[m, k, 10]`."""
+        return np.stack([member.test.values for member in self.members], dtype=float)
+
+    @property
+    def can_nest(self) -> bool:
+        """Whether there are folds to fit to besides the one that is scored."""
+        return len(np.unique(self.folds)) > 1
+
+    @property
+    def ids(self) -> np.ndarray:
+        """int32 `[n]`, of the labelled rows."""
+        return self.members[0].out_of_fold.ids
+
+    @property
+    def test_ids(self) -> np.ndarray:
+        """int32 `[k]`."""
+        return self.members[0].test.ids
+
+    def manifests(self) -> dict[Job, dict]:
+        """Returns the manifest of every net, each once."""
+        return {job: found for member in self.members for job, found in member.manifests.items()}
+
+
+def load_panel(runs: list[Run]) -> Panel:
+    """Reads the members of one run, or of several that are blended, in the configurations' order.
 
     Raises:
-        UserError: naming every job that is missing or stale.
+        UserError: when the runs do not agree; naming every job that is missing or stale; when a
+            result holds other rows than its own.
     """
-    require_complete(run.identities)
-    jobs: dict[tuple[str, int], list[Job]] = {}
-    for job in run.identities:
-        jobs.setdefault((job.variant, job.seed), []).append(job)
-    return [_load_member(run, of_member) for of_member in jobs.values()]
+    require_agreement(runs)
+    folds = chosen_folds(runs)
+    chosen = {run.config.name: chosen_jobs(run, folds) for run in runs}
+    require_complete({job: identity for jobs in chosen.values() for job, identity in jobs.items()})
+    train, assigned = runs[0].data_set.train, runs[0].folds.folds
+    counts = np.isin(assigned, [split_number(fold) for fold in folds])
+    members = [
+        _load_member(run, jobs, train.ids[counts], f"{run.config.name}/" if len(runs) > 1 else "")
+        for run in runs
+        for jobs in _by_member(list(chosen[run.config.name]))
+    ]
+    return Panel(members, train.labels[counts], assigned[counts])
 
 
-def _load_member(run: Run, jobs: list[Job]) -> Member:
-    out_of_fold = concatenate([read_predictions(job, "out_of_fold") for job in jobs])
-    test_ids = run.data_set.test.ids
-    tests = [read_predictions(job, "test").aligned_to(test_ids).values for job in jobs]
-    return Member(
-        jobs[0].variant,
-        jobs[0].seed,
-        [read_manifest(job) for job in jobs],
-        out_of_fold.aligned_to(run.data_set.train.ids),
-        Probabilities(test_ids, np.mean(tests, axis=0)),
+def _by_member(jobs: list[Job]) -> list[list[Job]]:
+    """Groups jobs by variant and seed; nets trained on all rows go to each seed of their variant.
+
+    They have no probabilities out of fold, so they join the test rows with the weight that the
+    folds of their variant earned.
+    """
+    members: dict[tuple[str, int], list[Job]] = {}
+    for job in jobs:
+        if job.split != ALL_ROWS:
+            members.setdefault((job.variant, job.seed), []).append(job)
+    of_all_rows = [job for job in jobs if job.split == ALL_ROWS]
+    return [
+        own + [job for job in of_all_rows if job.variant == variant]
+        for (variant, _), own in members.items()
+    ]
+
+
+def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, prefix: str) -> Member:
+    """Reads a member; every net has one vote on the test rows."""
+    data = run.data_set
+    out_of_fold = concatenate(
+        [
+            _read(job, "out_of_fold", data.train.ids[run.folds.split(job.split)[1]])
+            for job in jobs
+            if job.split != ALL_ROWS
+        ]
     )
+    tests = [_read(job, "test", data.test.ids).values for job in jobs]
+    return Member(
+        f"{prefix}{jobs[0].variant}",
+        jobs[0].seed,
+        {job: read_manifest(job) for job in jobs},
+        out_of_fold.aligned_to(ids),
+        Probabilities(data.test.ids, np.mean(tests, axis=0)),
+    )
+
+
+def _read(job: Job, name: str, ids: np.ndarray) -> Probabilities:
+    """Reads probabilities of exactly these rows, whatever their order.
+
+    Raises:
+        UserError: when there are others: out of fold they would be of rows that were learned from.
+    """
+    found = read_predictions(job, name)
+    if not np.array_equal(np.sort(found.ids), np.sort(ids)):
+        raise UserError(
+            f"{job.folder()} holds '{name}' probabilities of {len(found.ids):,} rows that are not "
+            f"the {len(ids):,} of {job}; remove the folder, and `make train-folds` makes it again"
+        )
+    return found.aligned_to(ids)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.data.run import Run
-from competition.digits import Digits
+from competition.digits import Digits, positions
 from competition.ensemble.blend import Blend
+from competition.ensemble.comparison import Comparison
+from competition.ensemble.contributions import Contributions, contributions
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job, read_manifest, read_predictions, survey
 from competition.scores import Score, score
@@ -32,24 +34,41 @@ class JobRow:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """The out-of-fold scores of an ensemble.
+
+    Attributes:
+        members: each member's score by its name.
+        ensemble: the ensemble's.
+        without_fold0: the same without the rows of fold 0, on which settings are tried out: what
+            is left has had no part in any choice. None if no other fold counts.
+    """
+
+    members: dict[str, Score]
+    ensemble: Score
+    without_fold0: Score | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """The results of a run.
 
     Attributes:
         name: of the configuration.
         jobs: every finished job.
-        members: each member's out-of-fold score by its name.
-        ensemble: the ensemble's out-of-fold score.
-        without_fold0: the same without the rows of fold 0, on which settings are tried out: what
-            is left has had no part in any choice.
+        scores: of the members and the ensemble.
+        comparison: of the ensemble methods.
+        contributions: of the variants.
+        nets: how many there are in the ensemble.
         machines: what the jobs were trained on, each once.
     """
 
     name: str
     jobs: list[JobRow]
-    members: dict[str, Score]
-    ensemble: Score
-    without_fold0: Score
+    scores: Scores
+    comparison: Comparison
+    contributions: Contributions
+    nets: int
     machines: list[str]
 
 
@@ -92,30 +111,39 @@ def _held_out_score(run: Run, job: Job) -> Score:
 
 
 def summarise(run: Run, made: Blend) -> Summary:
-    """Returns the scores of a run's jobs, members and ensemble."""
-    labels = run.data_set.train.labels
-    others, _ = run.folds.split("fold0")
-    machines = {m["machine"] for member in made.members for m in member.manifests}
+    """Returns what there is to tell of a run: its jobs, and what came of their ensemble."""
+    manifests = made.panel.manifests()
     return Summary(
         run.config.name,
         job_rows(run),
-        {str(member): score(member.out_of_fold.values, labels) for member in made.members},
-        made.score,
-        score(made.out_of_fold.values[others], labels[others]),
-        sorted(machines),
+        ensemble_scores(made),
+        made.comparison,
+        contributions(made.panel),
+        len(manifests),
+        sorted({manifest["machine"] for manifest in manifests.values()}),
     )
+
+
+def ensemble_scores(made: Blend) -> Scores:
+    """Returns the scores of an ensemble and its members, all on the same rows."""
+    panel, labels = made.panel, made.panel.labels
+    others = panel.folds != 0
+    members = {str(each): score(each.out_of_fold.values, labels) for each in panel.members}
+    without_fold0 = score(made.out_of_fold.values[others], labels[others]) if others.any() else None
+    return Scores(members, made.chosen.score, without_fold0)
 
 
 def mistakes(out_of_fold: Probabilities, digits: Digits) -> list[Mistake]:
     """Returns the rows that were predicted wrongly, the most confident ones first."""
-    values, labels = out_of_fold.aligned_to(digits.ids).values, digits.labels
+    values, labels = out_of_fold.values, digits.labels_of(out_of_fold.ids)
     predictions = values.argmax(axis=1)
     wrong = np.flatnonzero(predictions != labels)
     order = wrong[np.argsort(-values[wrong, predictions[wrong]], kind="stable")]
+    images = digits.images[positions(digits.ids, out_of_fold.ids)]
     return [
         Mistake(
-            int(digits.ids[row]),
-            digits.images[row],
+            int(out_of_fold.ids[row]),
+            images[row],
             int(labels[row]),
             int(predictions[row]),
             float(values[row, predictions[row]]),

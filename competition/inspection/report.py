@@ -4,20 +4,15 @@ from pathlib import Path
 
 from competition import paths
 from competition.atomic import atomic_file
+from competition.inspection.ensemble_tables import (
+    contributions_text,
+    methods_text,
+    score_cells,
+    scores_table,
+)
 from competition.inspection.evaluation import JobRow, Summary
 from competition.markdown import table
 from competition.scores import Score
-
-
-def score_cells(score: Score) -> list[str]:
-    """Returns errors, accuracy, its 95 % interval and log-loss as text."""
-    low, high = score.interval()
-    return [
-        f"{score.errors}",
-        f"{score.accuracy:.5f}",
-        f"{low:.5f} – {high:.5f}",
-        f"{score.log_loss:.5f}",
-    ]
 
 
 def jobs_table(rows: list[JobRow]) -> str:
@@ -44,20 +39,6 @@ def _held_out_cells(score: Score | None) -> list[str]:
     return [f"{score.errors}", f"{score.rows:,}", f"{score.accuracy:.5f}"]
 
 
-def scores_table(summary: Summary) -> str:
-    """Returns the out-of-fold scores of the members and, last, of their ensemble.
-
-    Its last line leaves out fold 0, on which settings are tried out.
-    """
-    header = ["out of fold", "errors", "accuracy", "95 % interval", "log-loss"]
-    scores = {
-        **summary.members,
-        "**ensemble**": summary.ensemble,
-        "ensemble, without fold 0": summary.without_fold0,
-    }
-    return table(header, [[name, *score_cells(score)] for name, score in scores.items()])
-
-
 def preset_table(summary: Summary) -> str:
     """Returns the one line that the README's results table has of a preset."""
     header = ["preset", "nets", "errors", "out-of-fold", "95 % interval", "log-loss"]
@@ -65,7 +46,7 @@ def preset_table(summary: Summary) -> str:
     # Jobs that ran side by side spent the same minutes.
     minutes = f"{sum(row.minutes / row.workers for row in summary.jobs):.1f}"
     cpu_minutes = f"{sum(row.cpu_minutes for row in summary.jobs):.1f}"
-    cells = [f"`{summary.name}`", f"{len(summary.jobs)}", *score_cells(summary.ensemble)]
+    cells = [f"`{summary.name}`", f"{summary.nets}", *score_cells(summary.scores.ensemble)]
     return table(header, [[*cells, minutes, cpu_minutes, "; ".join(summary.machines)]])
 
 
@@ -73,11 +54,13 @@ def write_report(config_name: str, summary: Summary) -> Path:
     """Writes `output/<config>/report/results.md` and returns it."""
     sections = {
         "At a glance": preset_table(summary),
-        "Members and ensemble": scores_table(summary),
+        "Members and ensemble": scores_table(summary.scores),
+        "Ensemble methods": methods_text(summary.comparison),
+        "What each variant contributes": contributions_text(summary.contributions),
         "Jobs": jobs_table(summary.jobs),
     }
     parts = [f"# Results of `{config_name}`"]
-    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items()]
+    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]
     path = paths.results_markdown(config_name)
     with atomic_file(path) as partial:
         partial.write_text("\n\n".join(parts) + "\n")

@@ -1,28 +1,13 @@
-"""Scores and ensembles, with exact arithmetic; submissions that are what Kaggle expects."""
-
-import json
-from pathlib import Path
+"""Scores, with exact arithmetic; submissions that are what Kaggle expects."""
 
 import numpy as np
 import pytest
+from conftest import one_sure
 from scipy.stats import binomtest
 
-from competition.config import load_config
-from competition.data.run import Run, load_run
-from competition.ensemble.averages import mean
-from competition.ensemble.blend import blend, write_blend
 from competition.errors import UserError
-from competition.probabilities import Probabilities
-from competition.results import FACTS, write_result
 from competition.scores import score, wilson_interval
-from competition.submission import check_submission, read_message, write_rows, write_submission
-
-
-def one_sure(label: int, confidence: float) -> np.ndarray:
-    """Returns a row that gives `confidence` to one class and shares the rest."""
-    row = np.full(10, (1 - confidence) / 9)
-    row[label] = confidence
-    return row
+from competition.submission import check_submission, write_rows, write_submission
 
 
 def test_score_counts_and_averages_exactly():
@@ -42,57 +27,6 @@ def test_a_probability_of_zero_costs_much_and_not_infinitely():
 def test_wilson_intervals_are_those_of_scipy(successes, trials):
     expected = binomtest(successes, trials).proportion_ci(method="wilson")
     assert wilson_interval(successes, trials) == pytest.approx(tuple(expected), abs=1e-7)
-
-
-def test_the_mean_is_the_mean_and_ignores_order():
-    members = np.random.default_rng(0).dirichlet(np.ones(10), (3, 5))
-    np.testing.assert_allclose(mean(members), (members[0] + members[1] + members[2]) / 3)
-    np.testing.assert_allclose(mean(members[::-1]), mean(members))
-
-
-@pytest.fixture
-def trained(project) -> Run:
-    """A run whose results are made up: known probabilities, rows in another order."""
-    run = load_run(load_config(Path("configs/tiny.yaml")))
-    labels, test = run.data_set.train.labels, run.data_set.test.ids
-    for job in run.identities:
-        confidence = {"plain": 0.4, "residual": 0.8}[job.variant]
-        _, held_out = run.folds.split(job.split)
-        held_out = np.random.default_rng(0).permutation(held_out)
-        out_of_fold = np.array([one_sure(labels[row], confidence) for row in held_out])
-        fold = int(job.split[-1])
-        rows = np.array([one_sure(id % 10, 0.3 + 0.2 * fold) for id in test])
-        predictions = {
-            "out_of_fold": Probabilities(run.data_set.train.ids[held_out], out_of_fold),
-            "test": Probabilities(test, rows),
-        }
-        manifest = {"identity": run.identities[job], **dict.fromkeys(FACTS, 1)}
-        write_result(job, manifest, [{"epoch": 1}], predictions, lambda path: path.touch())
-    return run
-
-
-def test_a_blend_aligns_by_id_and_averages_folds_then_members(trained):
-    made = blend(trained)
-    train, test = trained.data_set.train, trained.data_set.test
-    assert made.score.errors == 0
-    of_truth = made.out_of_fold.values[np.arange(120), train.labels]
-    np.testing.assert_allclose(of_truth, (0.4 + 0.8) / 2, atol=1e-3)
-    np.testing.assert_array_equal(made.test.predictions(), test.ids % 10)
-    np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.5) / 2, atol=1e-3)
-    assert [str(member) for member in made.members] == ["plain seed0", "residual seed0"]
-
-
-def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
-    path = write_blend(trained, blend(trained))
-    first = path.read_bytes(), path.with_suffix(".json").read_bytes()
-    assert first[0].decode().splitlines()[:3] == ["ImageId,Label", "1,1", "2,2"]
-    provenance = json.loads(first[1])
-    assert provenance["data_fingerprint"] == trained.fingerprint
-    assert provenance["out_of_fold"]["errors"] == 0
-    assert [member["variant"] for member in provenance["members"]] == ["plain", "residual"]
-    assert read_message(path) == "tiny: 4 nets, out-of-fold 1.00000"
-    write_blend(trained, blend(trained))
-    assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == first
 
 
 @pytest.fixture

@@ -1,0 +1,170 @@
+"""The methods of the catalogue side by side on the same members, and which one to take."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from competition.catalogue import ENSEMBLE_METHODS, RECOMMENDED
+from competition.components import Method
+from competition.ensemble.calibration import expected_calibration_error
+from competition.ensemble.fitted import Fitted
+from competition.ensemble.members import Panel
+from competition.ensemble.nested import nested
+from competition.ensemble.significance import Discordance, bootstrap_intervals, discordance
+from competition.errors import UserError
+from competition.scores import Score, log_losses, score
+
+# In nats: the same mean computed in two ways differs by less, in all rows and so significantly.
+NEGLIGIBLE = 1e-9
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method on a panel.
+
+    Attributes:
+        method: its name and parameters.
+        fitted: to all rows, for the test rows.
+        out_of_fold: float64 `[n, 10]`, nested.
+        score: of the out-of-fold probabilities.
+        calibration_error: of the same, expected, from 0 to 1.
+        beside_mean: against the plain mean.
+        above_lowest: by how many nats its log-loss is above the lowest of all methods, and the
+            95 % interval of that.
+    """
+
+    method: Method
+    fitted: Fitted
+    out_of_fold: np.ndarray
+    score: Score
+    calibration_error: float
+    beside_mean: Discordance
+    above_lowest: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All methods on a panel.
+
+    Attributes:
+        methods: the simplest first.
+        left_out: names of methods that cannot be judged on this panel.
+        named: the method that the configuration names, or "recommended".
+    """
+
+    methods: list[Compared]
+    left_out: list[str]
+    named: str
+
+    @property
+    def mean(self) -> Compared:
+        """The plain mean, which every method is measured by."""
+        return self._of("mean")
+
+    @property
+    def chosen(self) -> Compared:
+        """The method that makes the submission."""
+        return self.recommended if self.named == RECOMMENDED else self._of(self.named)
+
+    def _of(self, name: str) -> Compared:
+        return next(each for each in self.methods if each.method.name == name)
+
+    @cached_property
+    def lowest(self) -> Compared:
+        """The method of least log-loss, the simplest of them if they are level."""
+        return min(self.methods, key=lambda each: each.score.log_loss)
+
+    @cached_property
+    def recommended(self) -> Compared:
+        return recommended(self.methods)
+
+    def recommendation(self) -> str:
+        """Returns in a sentence which method is recommended, and why."""
+        best, lowest = self.recommended.method.name, self.lowest.method.name
+        count = len(self.methods)
+        if best == lowest:
+            others = ", and those of all simpler ones are significantly above it"
+            return (
+                f"Recommended is `{best}`: its log-loss is the lowest of {count} methods"
+                f"{'' if self.recommended is self.methods[0] else others}."
+            )
+        above, low, high = self.recommended.above_lowest
+        return (
+            f"Recommended is `{best}`, the simplest of {count} methods whose log-loss is not "
+            f"significantly above the lowest, that of `{lowest}` ({above:+.5f}, 95 % interval "
+            f"{low:+.5f} to {high:+.5f}, paired bootstrap over rows)."
+        )
+
+    def choice_of(self, method: Compared) -> str:
+        """Returns in a sentence how a method came to make a submission, and what that means."""
+        name = method.method.name
+        if self.named == name:
+            return f"`{name}` makes the submission, as the configuration names it."
+        if method is self.chosen:
+            return (
+                f"`{name}` makes the submission; it was chosen on the same rows among "
+                f"{len(self.methods)} methods, so its figures are slightly optimistic."
+            )
+        return f"`{name}` is kept beside `{self.chosen.method.name}`, to compare."
+
+
+def recommended(methods: list[Compared]) -> Compared:
+    """Returns the simplest method whose log-loss is not significantly above the lowest.
+
+    That is the first in the catalogue's order whose 95 % interval does not lie above 0.
+    """
+    return next(each for each in methods if each.above_lowest[1] < NEGLIGIBLE)
+
+
+def compare(panel: Panel, named: Method) -> Comparison:
+    """Fits every method of the catalogue, and scores it nested.
+
+    Args:
+        panel: the members, side by side.
+        named: the method that the configuration names, which is compared with its parameters; all
+            others are with their defaults.
+
+    Raises:
+        UserError: when the method that is named fits something, but there is only one fold.
+    """
+    methods = [named if named.name == name else Method(name=name) for name in ENSEMBLE_METHODS]
+    fitted = {each: each.function()(panel.out_of_fold, panel.labels) for each in methods}
+    left_out = [each.name for each in methods if fitted[each].settings and not panel.can_nest]
+    if named.name in left_out:
+        raise UserError(
+            f"'{named.name}' is fitted to some folds and judged on another, so ensemble.folds "
+            "needs at least two; name another method or more folds"
+        )
+    judged = {each: _out_of_fold(panel, each) for each in methods if each.name not in left_out}
+    return Comparison(_compared(panel, fitted, judged), left_out, named.name)
+
+
+def _out_of_fold(panel: Panel, method: Method) -> np.ndarray:
+    """Combines the labelled rows, nested even where nothing is said to be fitted: it is safer."""
+    function = method.function()
+    if panel.can_nest:
+        return nested(function, panel.out_of_fold, panel.labels, panel.folds)
+    return function(panel.out_of_fold, panel.labels).combine(panel.out_of_fold)
+
+
+def _compared(
+    panel: Panel, fitted: dict[Method, Fitted], judged: dict[Method, np.ndarray]
+) -> list[Compared]:
+    labels = panel.labels
+    of_mean = next(values for method, values in judged.items() if method.name == "mean")
+    losses = np.array([log_losses(values, labels) for values in judged.values()])
+    above = losses - losses[losses.mean(axis=1).argmin()]
+    ends = bootstrap_intervals(above)
+    return [
+        Compared(
+            method,
+            fitted[method],
+            values,
+            score(values, labels),
+            expected_calibration_error(values, labels),
+            discordance(values, of_mean, labels),
+            (float(rows.mean()), float(low), float(high)),
+        )
+        for (method, values), rows, (low, high) in zip(judged.items(), above, ends, strict=True)
+    ]

@@ -1,0 +1,84 @@
+"""What each variant contributes to the plain mean, and how alike the variants err."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from competition.ensemble.members import Panel
+from competition.scores import Score, score
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One variant, with all its seeds, in the plain mean, for which nothing is fitted.
+
+    Attributes:
+        variant: its name.
+        alone: the mean of its own members.
+        without: the mean of all other members; None if there are none.
+        beside_best: the mean of its members and those of the best variant, the one of least
+            log-loss alone; None for that one itself.
+    """
+
+    variant: str
+    alone: Score
+    without: Score | None
+    beside_best: Score | None
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """How the variants of a panel work together.
+
+    Attributes:
+        variants: each one's contribution, in the configuration's order.
+        together: the mean of all members.
+        best: the variant with the least log-loss alone.
+        error_overlap: int `[v, v]`, how many rows two variants both get wrong; on the diagonal, how
+            many each does.
+        disagreement: int `[v, v]`, for how many rows two variants predict different classes.
+    """
+
+    variants: list[Contribution]
+    together: Score
+    best: Contribution
+    error_overlap: np.ndarray
+    disagreement: np.ndarray
+
+
+def contributions(panel: Panel) -> Contributions:
+    """Scores the panel's variants out of fold: alone, left out, and added to the best one."""
+    names = np.array([member.variant for member in panel.members])
+    variants = list(dict.fromkeys(names.tolist()))
+    alone = {each: _score_of(panel, names == each) for each in variants}
+    best = min(variants, key=lambda each: alone[each].log_loss)
+    parts = {
+        each: Contribution(
+            each,
+            alone[each],
+            _score_of(panel, names != each) if len(variants) > 1 else None,
+            _score_of(panel, np.isin(names, [best, each])) if each != best else None,
+        )
+        for each in variants
+    }
+    predictions = np.array([_mean(panel, names == each).argmax(axis=1) for each in variants])
+    return Contributions(
+        list(parts.values()),
+        _score_of(panel, np.full(len(names), True)),
+        parts[best],
+        _pairs(predictions != panel.labels, np.logical_and),
+        _pairs(predictions, np.not_equal),
+    )
+
+
+def _mean(panel: Panel, chosen: np.ndarray) -> np.ndarray:
+    return panel.out_of_fold[chosen].mean(axis=0)
+
+
+def _score_of(panel: Panel, chosen: np.ndarray) -> Score:
+    return score(_mean(panel, chosen), panel.labels)
+
+
+def _pairs(rows: np.ndarray, relation: np.ufunc) -> np.ndarray:
+    """Returns for each pair of `[v, n]` in how many columns they stand in the relation."""
+    return np.array([[np.count_nonzero(relation(one, other)) for other in rows] for one in rows])

@@ -1,0 +1,139 @@
+"""The files of an ensemble: submissions with their provenance, probabilities, settings, tables."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from competition import paths
+from competition.atomic import atomic_folder
+from competition.ensemble.blend import Blend
+from competition.ensemble.comparison import Compared
+from competition.ensemble.contributions import Contribution, Contributions
+from competition.ensemble.provenance import figures, provenance
+from competition.probabilities import write_probabilities
+from competition.scores import Score
+from competition.submission import write_submission
+
+
+def write_blend(made: Blend, found: Contributions) -> Path:
+    """Writes `output/<name>/ensemble/` and the checked submissions, of the blend and of the mean.
+
+    Returns:
+        The submission of the method that was chosen.
+
+    Raises:
+        UserError: when a submission does not fit the data set's sample.
+    """
+    with atomic_folder(paths.ensemble_folder(made.name)) as folder:
+        write_probabilities(
+            folder / paths.PROBABILITIES, out_of_fold=made.out_of_fold, test=made.test
+        )
+        _write_methods(folder, made)
+        _write_contributions(folder, found)
+        _write_table(folder / "test_confidence.csv", confidence_rows(made))
+    _write_submission(paths.mean_name(made.name), made, made.comparison.mean)
+    return _write_submission(made.name, made, made.chosen)
+
+
+def _write_submission(name: str, made: Blend, method: Compared) -> Path:
+    test, path = made.test_by(method), paths.submission_csv(name)
+    sample = paths.sample_submission_csv(made.runs[0].data_set.name)
+    write_submission(path, test.ids, test.predictions(), provenance(name, made, method), sample)
+    return path
+
+
+def _write_methods(folder: Path, made: Blend) -> None:
+    comparison = made.comparison
+    rows = [_method_row(each) for each in comparison.methods]
+    _write_table(folder / "methods.csv", rows)
+    told = {
+        "methods": rows,
+        "left_out": comparison.left_out,
+        "recommended": comparison.recommended.method.name,
+        "recommendation": comparison.recommendation(),
+        "chosen": comparison.chosen.method.name,
+        "choice": comparison.choice_of(comparison.chosen),
+    }
+    _write_json(folder / "methods.json", told)
+    members = [str(member) for member in made.panel.members]
+    fitted = {each.method.name: each.fitted.settings for each in comparison.methods}
+    _write_json(folder / "settings.json", {"members": members, "methods": fitted})
+
+
+def _method_row(compared: Compared) -> dict[str, Any]:
+    scored = figures(compared)
+    low, high = scored.pop("interval_95")
+    above, above_low, above_high = (round(value, 7) for value in compared.above_lowest)
+    return {
+        "method": compared.method.name,
+        **scored,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "log_loss_above_lowest": above,
+        "log_loss_above_lowest_low": above_low,
+        "log_loss_above_lowest_high": above_high,
+        "gained_on_mean": compared.beside_mean.gained,
+        "lost_to_mean": compared.beside_mean.lost,
+        "mcnemar_p": round(compared.beside_mean.p_value, 6),
+    }
+
+
+def _write_contributions(folder: Path, found: Contributions) -> None:
+    names = [each.variant for each in found.variants]
+    _write_table(folder / "contributions.csv", [_contribution_row(e) for e in found.variants])
+    for name in ("error_overlap", "disagreement"):
+        matrix = getattr(found, name).tolist()
+        rows = [{"variant": n, **dict(zip(names, counts, strict=True))}
+                for n, counts in zip(names, matrix, strict=True)]  # fmt: skip
+        _write_table(folder / f"{name}.csv", rows)
+
+
+def _contribution_row(part: Contribution) -> dict[str, Any]:
+    scores = {"alone": part.alone, "without": part.without, "beside_best": part.beside_best}
+    row = {"variant": part.variant}
+    for name, reached in scores.items():
+        row |= {f"{name}_{key}": value for key, value in _errors_and_loss(reached).items()}
+    return row
+
+
+def _errors_and_loss(reached: Score | None) -> dict[str, Any]:
+    errors, loss = (reached.errors, round(reached.log_loss, 6)) if reached else ("", "")
+    return {"errors": errors, "log_loss": loss}
+
+
+def confidence_rows(made: Blend) -> list[dict[str, Any]]:
+    """Returns how sure the ensemble is of each test row, the least certain one first.
+
+    The margin is the prediction's probability less that of the runner-up; the entropy is in nats,
+    from 0 to log 10; `members_against` counts the members that predict something else.
+    """
+    values, predictions = made.test.values.astype(float), made.test.predictions()
+    runner_up, likeliest = np.sort(values, axis=1)[:, -2:].T
+    entropy = -(values * np.log(values, where=values > 0, out=np.zeros_like(values))).sum(axis=1)
+    against = (made.panel.test.argmax(axis=2) != predictions).sum(axis=0)
+    margin = likeliest - runner_up
+    order = np.lexsort((made.test.ids, margin, likeliest))
+    columns = {
+        "ImageId": made.test.ids,
+        "prediction": predictions,
+        "probability": likeliest.round(6),
+        "margin": margin.round(6),
+        "entropy": entropy.round(6),
+        "members_against": against,
+    }
+    lines = zip(*(column[order].tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, line, strict=True)) for line in lines]
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,66 @@
+"""Where a submission comes from, and how good it is out of fold."""
+
+from typing import Any
+
+from competition.ensemble.blend import Blend
+from competition.ensemble.comparison import Compared
+from competition.ensemble.members import Member, Panel
+from competition.scores import score
+
+
+def provenance(name: str, made: Blend, method: Compared) -> dict[str, Any]:
+    """Returns the provenance of a blend by one method, as JSON values; it is always the same.
+
+    Args:
+        name: of the submission.
+        made: the blend.
+        method: the one that made the submission, the chosen one or the mean.
+    """
+    first = made.runs[0]
+    manifests = made.panel.manifests()
+    accuracy = f"out-of-fold {method.score.accuracy:.5f}"
+    return {
+        "message": f"{name}: {len(manifests)} nets, {method.method.name}, {accuracy}",
+        "config": _config(made),
+        "data_set": first.data_set.name,
+        "data_fingerprint": first.fingerprint,
+        "folds_fingerprint": first.folds.fingerprint(),
+        "code_versions": sorted({manifest["code_version"] for manifest in manifests.values()}),
+        "method": {
+            **method.method.identity(),
+            "settings": method.fitted.settings,
+            "choice": made.comparison.choice_of(method),
+        },
+        "members": [_member(made.panel, member) for member in made.panel.members],
+        "out_of_fold": figures(method),
+    }
+
+
+def figures(method: Compared) -> dict[str, Any]:
+    """Returns how good a method is out of fold, nested if it fits anything."""
+    low, high = method.score.interval()
+    return {
+        "rows": method.score.rows,
+        "errors": method.score.errors,
+        "accuracy": round(method.score.accuracy, 6),
+        "interval_95": [round(low, 6), round(high, 6)],
+        "log_loss": round(method.score.log_loss, 6),
+        "calibration_error": round(method.calibration_error, 6),
+    }
+
+
+def _config(made: Blend) -> dict[str, Any]:
+    """Returns the configuration; of several, their common name and each one."""
+    dumps = [run.config.model_dump(mode="json") for run in made.runs]
+    return dumps[0] if len(dumps) == 1 else {"name": made.name, "blend_of": dumps}
+
+
+def _member(panel: Panel, member: Member) -> dict[str, Any]:
+    reached = score(member.out_of_fold.values, panel.labels)
+    return {
+        "variant": member.variant,
+        "seed": member.seed,
+        "errors": reached.errors,
+        "accuracy": round(reached.accuracy, 6),
+        "results": [manifest["identity_hash"] for manifest in member.manifests.values()],
+    }

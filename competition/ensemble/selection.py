@@ -1,0 +1,64 @@
+"""Which jobs go into an ensemble, as `ensemble:` of the configurations says."""
+
+from typing import Any
+
+from competition.data.folds import split_names
+from competition.data.run import Run
+from competition.errors import UserError
+from competition.results import ALL_ROWS, Job
+
+
+def chosen_folds(runs: list[Run]) -> list[str]:
+    """Returns the names of the folds that count, which are those of the first configuration."""
+    first = runs[0].config
+    names = split_names(first.folds.count)
+    return names if first.ensemble.folds is None else [names[k] for k in first.ensemble.folds]
+
+
+def chosen_jobs(run: Run, folds: list[str]) -> dict[Job, dict[str, Any]]:
+    """Returns the jobs that a configuration lets in, each with what identifies its result.
+
+    A net that was trained on all rows comes with its variant, whatever its seed.
+    """
+    section = run.config.ensemble
+    held_out = {
+        job: identity
+        for job, identity in run.identities.items()
+        if job.split in folds
+        and (section.variants is None or job.variant in section.variants)
+        and (section.seeds is None or job.seed in section.seeds)
+    }
+    variants = {job.variant for job in held_out}
+    of_all_rows = {
+        job: identity
+        for job, identity in run.identities.items()
+        if job.split == ALL_ROWS and job.variant in variants
+    }
+    return held_out | of_all_rows
+
+
+def require_agreement(runs: list[Run]) -> None:
+    """Raises UserError naming every configuration whose data or folds are not the first one's."""
+    names = [run.config.name for run in runs]
+    if len(set(names)) != len(names):
+        raise UserError(f"configurations of different names can be blended, not {', '.join(names)}")
+    differences = {run.config.name: _difference(run, runs[0]) for run in runs[1:]}
+    lines = [f"  {name}: {difference}\n" for name, difference in differences.items() if difference]
+    if lines:
+        raise UserError(
+            f"these configurations cannot be blended with {names[0]}, as their out-of-fold rows "
+            f"would not be out of fold for all members:\n{''.join(lines)}"
+            "Train them on the same data with the same folds.count and folds.seed."
+        )
+
+
+def _difference(run: Run, first: Run) -> str:
+    """Returns how the rows or folds of a run differ from those of another, or nothing."""
+    own, other = run.config.folds, first.config.folds
+    if run.fingerprint != first.fingerprint:
+        return f"other data ('{run.config.data}', not '{first.config.data}')"
+    if own != other:
+        return f"{own.count} folds of seed {own.seed}, not {other.count} of seed {other.seed}"
+    if run.folds.fingerprint() != first.folds.fingerprint():
+        return "its file of folds holds another assignment"
+    return ""

@@ -1,0 +1,353 @@
+"""Ensembles of runs whose results are made up: what goes in, what comes out, what is refused."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import one_sure
+
+from competition import paths
+from competition.config import load_config
+from competition.data.run import Run, load_run
+from competition.ensemble.blend import Blend, blend
+from competition.ensemble.contributions import contributions
+from competition.ensemble.outputs import write_blend
+from competition.errors import UserError
+from competition.inspection.evaluation import ensemble_scores, mistakes, summarise
+from competition.inspection.report import preset_table, write_report
+from competition.probabilities import Probabilities, read_probabilities
+from competition.results import ALL_ROWS, FACTS, Job, job_identity, write_result
+from competition.submission import check_submission, read_message
+
+CONFIDENCE = {"plain": 0.4, "residual": 0.8}
+
+
+def load(name: str = "tiny", *overrides: str) -> Run:
+    """Returns the run of the tiny configuration under a name, with some values changed."""
+    return load_run(load_config(Path("configs/tiny.yaml"), [f"name={name}", *overrides]))
+
+
+def write(job: Job, identity: dict, **predictions: Probabilities) -> None:
+    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1), "machine": "A, 2 cores"}
+    write_result(job, manifest, [{"epoch": 1}], predictions, lambda path: path.touch())
+
+
+def of_test(run: Run, confidence: float) -> Probabilities:
+    ids = np.random.default_rng(1).permutation(run.data_set.test.ids)
+    return Probabilities(ids, np.array([one_sure(id % 10, confidence) for id in ids]))
+
+
+def train(run: Run) -> Run:
+    """Makes results up: known probabilities, rows in another order. All labels are hit."""
+    train = run.data_set.train
+    for job, identity in run.identities.items():
+        confidence, fold = CONFIDENCE[job.variant], int(job.split[-1])
+        rows = np.random.default_rng(0).permutation(run.folds.split(job.split)[1])
+        values = np.array([one_sure(train.labels[row], confidence) for row in rows])
+        out_of_fold = Probabilities(train.ids[rows], values)
+        write(job, identity, out_of_fold=out_of_fold, test=of_test(run, 0.3 + 0.2 * fold))
+    return run
+
+
+@pytest.fixture
+def trained(project) -> Run:
+    return train(load("tiny", "ensemble.method=mean"))
+
+
+def of_truth(made: Blend) -> np.ndarray:
+    labels = made.panel.labels
+    return made.out_of_fold.values[np.arange(len(labels)), labels]
+
+
+def written(made: Blend) -> Path:
+    return write_blend(made, contributions(made.panel))
+
+
+def table(name: str, file: str) -> list[dict[str, str]]:
+    with (paths.ensemble_folder(name) / file).open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_blend_aligns_by_id_and_averages_folds_then_members(trained):
+    made = blend([trained])
+    test = trained.data_set.test
+    assert made.chosen.score.errors == 0
+    np.testing.assert_array_equal(made.out_of_fold.ids, trained.data_set.train.ids)
+    np.testing.assert_allclose(of_truth(made), (0.4 + 0.8) / 2, atol=1e-3)
+    np.testing.assert_array_equal(made.test.predictions(), test.ids % 10)
+    np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.5) / 2, atol=1e-3)
+    assert [str(member) for member in made.panel.members] == ["plain seed0", "residual seed0"]
+
+
+def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
+    path = written(blend([trained]))
+    first = path.read_bytes(), path.with_suffix(".json").read_bytes()
+    assert first[0].decode().splitlines()[:3] == ["ImageId,Label", "1,1", "2,2"]
+    provenance = json.loads(first[1])
+    assert provenance["data_fingerprint"] == trained.fingerprint
+    assert provenance["out_of_fold"]["errors"] == 0
+    assert provenance["method"] == {
+        "name": "mean",
+        "settings": {},
+        "choice": "`mean` makes the submission, as the configuration names it.",
+    }
+    assert [member["variant"] for member in provenance["members"]] == ["plain", "residual"]
+    assert read_message(path) == "tiny: 4 nets, mean, out-of-fold 1.00000"
+    written(blend([trained]))
+    assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == first
+
+
+def test_the_files_of_an_ensemble_hold_what_was_computed(trained):
+    made = blend([trained])
+    written(made)
+    folder = paths.ensemble_folder("tiny")
+    assert {file.name for file in folder.iterdir()} == {
+        "probabilities.npz", "methods.json", "methods.csv", "settings.json", "contributions.csv",
+        "error_overlap.csv", "disagreement.csv", "test_confidence.csv",
+    }  # fmt: skip
+    methods = json.loads((folder / "methods.json").read_text())
+    assert methods["chosen"] == "mean"
+    assert methods["recommended"] == made.comparison.recommended.method.name
+    by_name = {row["method"]: row for row in table("tiny", "methods.csv")}
+    assert float(by_name["mean"]["log_loss"]) == pytest.approx(-np.log(0.6), abs=1e-3)
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["members"] == ["plain seed0", "residual seed0"]
+    assert settings["methods"]["weighted_mean"] == {"weights": [0.0, 1.0]}
+    kept = read_probabilities(folder / "probabilities.npz", "test")
+    np.testing.assert_allclose(kept.values, made.test.values, rtol=2e-3)
+    assert [row["alone_errors"] for row in table("tiny", "contributions.csv")] == ["0", "0"]
+    assert table("tiny", "error_overlap.csv")[1] == {
+        "variant": "residual", "plain": "0", "residual": "0"
+    }  # fmt: skip
+
+
+def test_the_least_certain_test_rows_come_first(project):
+    run = train(load())
+    unsure = np.array([one_sure(id % 10, 0.5) for id in run.data_set.test.ids])
+    unsure[6], unsure[2] = one_sure(9, 0.2), one_sure(8, 0.15)
+    for job in (job for job in run.identities if job.variant == "plain"):
+        out_of_fold = read_probabilities(job.folder() / paths.PROBABILITIES, "out_of_fold")
+        test = Probabilities(run.data_set.test.ids, unsure)
+        write(job, run.identities[job], out_of_fold=out_of_fold, test=test)
+    made = blend([load("tiny", "ensemble.method=mean")])
+    written(made)
+    first, second, third, *_ = table("tiny", "test_confidence.csv")
+    assert [first["ImageId"], second["ImageId"], third["ImageId"]] == ["7", "3", "1"]
+    likeliest, runner_up = made.test.values[6, 7], made.test.values[6, 9]
+    assert float(first["probability"]) == pytest.approx(likeliest, abs=1e-6)
+    assert float(first["margin"]) == pytest.approx(likeliest - runner_up, abs=1e-6)
+    row = made.test.values[6].astype(float)
+    assert float(first["entropy"]) == pytest.approx(-(row * np.log(row)).sum(), abs=1e-5)
+    assert (first["prediction"], first["members_against"]) == ("7", "1")
+    assert third["members_against"] == "0"
+
+
+def test_another_method_stands_beside_the_plain_mean(project):
+    train(load())
+    made = blend([load("tiny", "ensemble.method=weighted_mean")])
+    assert of_truth(made) == pytest.approx(0.8, abs=1e-3)  # all the weight on the surer member
+    path = written(made)
+    told, mean = (json.loads(file.with_suffix(".json").read_text()) for file in
+                  (path, paths.submission_csv("tiny-mean")))  # fmt: skip
+    assert told["method"]["settings"] == {"weights": [0.0, 1.0]}
+    assert told["out_of_fold"]["log_loss"] == pytest.approx(-np.log(0.8), abs=1e-3)
+    assert mean["method"]["choice"] == "`mean` is kept beside `weighted_mean`, to compare."
+    assert mean["out_of_fold"]["log_loss"] == pytest.approx(-np.log(0.6), abs=1e-3)
+    assert mean["message"] == "tiny-mean: 4 nets, mean, out-of-fold 1.00000"
+
+
+def test_what_the_program_chose_is_said_to_be_optimistic(project):
+    train(load())
+    provenance = json.loads(written(blend([load()])).with_suffix(".json").read_text())
+    assert (
+        "among 7 methods, so its figures are slightly optimistic" in provenance["method"]["choice"]
+    )
+    assert provenance["config"]["ensemble"]["method"] == {"name": "recommended"}
+
+
+def test_only_what_the_configuration_names_goes_in(project):
+    overrides = ["defaults.seeds=[0, 1]", "folds.count=3"]
+    everything = load("tiny", *overrides)
+    train(everything)
+    chosen = ["ensemble.variants=[residual]", "ensemble.seeds=[1]", "ensemble.folds=[2, 0]"]
+    run = load("tiny", *overrides, *chosen, "ensemble.method=mean")
+    assert run.identities == everything.identities  # it makes no result stale
+    made = blend([run])
+    assert [str(member) for member in made.panel.members] == ["residual seed1"]
+    assert set(made.panel.folds) == {0, 2}
+    np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[run.folds.folds != 1])
+    np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.7) / 2, atol=1e-3)
+    assert read_message(written(made)).startswith("tiny: 2 nets")
+    assert mistakes(made.out_of_fold, run.data_set.train) == []
+    summary = summarise(run, made)
+    assert "| `tiny` | 2 | 0 |" in preset_table(summary)
+    assert "## What each variant contributes" not in write_report("tiny", summary).read_text()
+
+
+def test_jobs_that_do_not_go_in_may_be_missing(project):
+    run = train(load("tiny", "folds.count=3"))
+    for job in run.identities:
+        if job.split == "fold1":
+            (job.folder() / paths.MANIFEST).unlink()
+    with pytest.raises(UserError, match="2 of 6 jobs have no result"):
+        blend([run])
+    made = blend([load("tiny", "folds.count=3", "ensemble={method: mean, folds: [0, 2]}")])
+    assert len(made.panel.manifests()) == 4
+
+
+def test_one_fold_has_no_figure_without_fold_0(trained):
+    made = blend([load("tiny", "ensemble={method: mean, folds: [0]}")])
+    assert ensemble_scores(made).without_fold0 is None
+    assert len(made.comparison.methods) == 3
+    with pytest.raises(UserError, match=r"ensemble\.folds needs at least two"):
+        blend([load("tiny", "ensemble={method: stacking, folds: [0]}")])
+
+
+def with_nets_on_all_rows(run: Run, variant: str, *seeds: int, confidence: float) -> Run:
+    """Adds nets that were trained on every labelled row, with their results, to a run."""
+    for seed in seeds:
+        job = Job(run.config.name, variant, seed, ALL_ROWS)
+        identity = job_identity(
+            run.config.variants[variant], job, run.fingerprint, run.folds.fingerprint()
+        )
+        run.identities[job] = identity
+        write(job, identity, test=of_test(run, confidence))
+    return run
+
+
+def test_nets_trained_on_all_rows_join_the_test_rows_of_their_variant(trained):
+    before = blend([trained])
+    made = blend([with_nets_on_all_rows(trained, "plain", 7, 8, 9, confidence=0.9)])
+    np.testing.assert_array_equal(made.out_of_fold.values, before.out_of_fold.values)
+    plain, residual = made.panel.test.max(axis=2)
+    np.testing.assert_allclose(plain, (0.3 + 0.5 + 3 * 0.9) / 5, atol=1e-3)
+    np.testing.assert_allclose(residual, (0.3 + 0.5) / 2, atol=1e-3)
+    assert read_message(written(made)) == "tiny: 7 nets, mean, out-of-fold 1.00000"
+
+
+def test_nets_trained_on_all_rows_come_with_their_variant_whatever_their_seed(project):
+    overrides = ["defaults.seeds=[0, 1]", "ensemble={method: mean, variants: [plain]}"]
+    run = train(load("tiny", *overrides))
+    run = with_nets_on_all_rows(run, "plain", 7, confidence=0.9)
+    run = with_nets_on_all_rows(run, "residual", 7, confidence=0.1)
+    (Job("tiny", "residual", 7, ALL_ROWS).folder() / paths.MANIFEST).unlink()  # it is not asked for
+    made = blend([run])
+    assert [str(member) for member in made.panel.members] == ["plain seed0", "plain seed1"]
+    np.testing.assert_allclose(made.panel.test.max(axis=2), (0.3 + 0.5 + 0.9) / 3, atol=1e-3)
+    assert len(made.panel.manifests()) == 5  # the net that both seeds share counts once
+
+
+def test_a_missing_net_on_all_rows_is_named(trained):
+    run = with_nets_on_all_rows(trained, "plain", 7, confidence=0.9)
+    (Job("tiny", "plain", 7, ALL_ROWS).folder() / paths.MANIFEST).unlink()
+    with pytest.raises(UserError, match="plain seed7 all: not trained yet"):
+        blend([run])
+
+
+@pytest.fixture
+def other(trained) -> Run:
+    """Another configuration on the same folds, whose first variant bears the same name."""
+    return train(load("other", "variants={plain: {epochs: 3}}", "ensemble.method=stacking"))
+
+
+def test_several_configurations_are_blended_under_both_names(trained, other):
+    made = blend([trained, other])
+    names = [str(member) for member in made.panel.members]
+    assert names == ["tiny/plain seed0", "tiny/residual seed0", "other/plain seed0"]
+    np.testing.assert_allclose(of_truth(made), (0.4 + 0.8 + 0.4) / 3, atol=1e-3)
+    path = written(made)
+    assert path == Path("submissions/tiny+other.csv")
+    check_submission(path, paths.sample_submission_csv("tiny"))
+    assert read_message(path) == "tiny+other: 6 nets, mean, out-of-fold 1.00000"
+    provenance = json.loads(path.with_suffix(".json").read_text())
+    assert provenance["config"]["name"] == "tiny+other"
+    assert [each["name"] for each in provenance["config"]["blend_of"]] == ["tiny", "other"]
+    assert Path("submissions/tiny+other-mean.csv").exists()
+    assert Path("output/tiny+other/ensemble/settings.json").exists()
+
+
+def test_each_configuration_chooses_its_members_and_the_first_one_the_rest(trained, other):
+    first = load("tiny", "ensemble={method: geometric_mean, variants: [residual]}")
+    made = blend([first, other])
+    assert [member.variant for member in made.panel.members] == ["tiny/residual", "other/plain"]
+    assert made.chosen.method.name == "geometric_mean"
+
+
+def test_configurations_with_other_folds_are_all_named(trained):
+    third, seeded = (train(load(name, change)) for name, change in
+                     [("third", "folds.count=3"), ("seeded", "folds.seed=1")])  # fmt: skip
+    with pytest.raises(UserError) as caught:
+        blend([trained, third, seeded, train(load("same"))])
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("these configurations cannot be blended with tiny")
+    assert lines[1:-1] == [
+        "  third: 3 folds of seed 0, not 2 of seed 0",
+        "  seeded: 2 folds of seed 1, not 2 of seed 0",
+    ]
+
+
+def test_configurations_on_other_data_are_named(trained):
+    shutil.copytree("input/tiny", "input/changed", ignore=shutil.ignore_patterns("cache"))
+    labelled = Path("input/changed/train.csv")
+    labelled.write_text(labelled.read_text().replace("\n2,", "\n3,", 1))
+    with pytest.raises(UserError, match=r"  moved: other data \('changed', not 'tiny'\)"):
+        blend([trained, load("moved", "data=changed")])
+
+
+def test_folds_that_were_changed_by_hand_are_named(trained):
+    run = load("other")
+    file = next(Path("output/other").glob("folds*.csv"))
+    header, *lines = file.read_text().splitlines()
+    lines = [f"{line[:-1]}{1 - int(line[-1])}" for line in lines]
+    file.write_text("\n".join([header, *lines]))
+    assert run.folds.folds[0] != load("other").folds.folds[0]
+    with pytest.raises(UserError, match="  other: its file of folds holds another assignment"):
+        blend([trained, load("other")])
+
+
+def test_a_configuration_cannot_be_blended_with_itself(trained):
+    with pytest.raises(UserError, match="of different names can be blended, not tiny, tiny"):
+        blend([trained, trained])
+
+
+def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trained):
+    stale = load("tiny", "variants.plain.epochs=5")
+    with pytest.raises(UserError) as caught:
+        blend([stale, load("other")])
+    assert str(caught.value).splitlines() == [
+        "6 of 8 jobs have no result that fits the configuration; `make train-folds` trains them:",
+        "  other/plain seed0 fold0 fold1: not trained yet",
+        "  other/residual seed0 fold0 fold1: not trained yet",
+        "  tiny/plain seed0 fold0 fold1: trained otherwise (variant.epochs: 2 → 5)",
+    ]
+
+
+@pytest.mark.parametrize("name", ["out_of_fold", "test"])
+def test_a_result_of_other_rows_is_refused(trained, name):
+    """Rows that a net has learned from are none that it may be scored on."""
+    job, _, other, _ = trained.identities
+    assert (job.variant, other.variant, other.split) == ("plain", "plain", "fold1")
+    predictions = {
+        each: read_probabilities(job.folder() / paths.PROBABILITIES, each)
+        for each in ("out_of_fold", "test")
+    }
+    wrong = read_probabilities(other.folder() / paths.PROBABILITIES, "out_of_fold")
+    write(job, trained.identities[job], **{**predictions, name: wrong})
+    with pytest.raises(UserError) as caught:
+        blend([trained])
+    assert f"output/tiny/jobs/plain/seed0/fold0 holds '{name}' probabilities of" in str(
+        caught.value
+    )
+    assert "make train-folds" in str(caught.value)
+    assert not Path("submissions").exists()
+
+
+def test_the_report_has_the_tables_of_the_ensemble(trained):
+    text = write_report("tiny", summarise(trained, blend([trained]))).read_text()
+    assert "| `hill_climbing` | 0 | 1.00000 |" in text
+    assert "`mean` makes the submission, as the configuration names it." in text
+    assert "| all together | 0, 0.51" in text
+    assert "| wrong in both | plain | residual |" in text
