@@ -1,13 +1,9 @@
-"""The numbers behind every table and picture; draws nothing."""
+"""The scores of a run: its jobs, members and ensemble; draws nothing."""
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from competition.data.run import Run
-from competition.digits import Digits
 from competition.ensemble.blend import Blend
-from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job, read_manifest, read_predictions, survey
 from competition.scores import Score, score
 
@@ -53,27 +49,6 @@ class Summary:
     machines: list[str]
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A labelled row that was predicted wrongly.
-
-    Attributes:
-        id: of the row.
-        image: uint8 `[28, 28]`.
-        label: the class it is said to be.
-        prediction: the class it was taken for.
-        confidence: the probability given to the prediction.
-        truth: the probability given to the label.
-    """
-
-    id: int
-    image: np.ndarray
-    label: int
-    prediction: int
-    confidence: float
-    truth: float
-
-
 def job_rows(run: Run) -> list[JobRow]:
     """Returns the finished jobs of a run that fit its configuration, in training order."""
     done = set(survey(run.identities).done)
@@ -104,31 +79,3 @@ def summarise(run: Run, made: Blend) -> Summary:
         score(made.out_of_fold.values[others], labels[others]),
         sorted(machines),
     )
-
-
-def mistakes(out_of_fold: Probabilities, digits: Digits) -> list[Mistake]:
-    """Returns the rows that were predicted wrongly, the most confident ones first."""
-    values, labels = out_of_fold.aligned_to(digits.ids).values, digits.labels
-    predictions = values.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != labels)
-    order = wrong[np.argsort(-values[wrong, predictions[wrong]], kind="stable")]
-    return [
-        Mistake(
-            int(digits.ids[row]),
-            digits.images[row],
-            int(labels[row]),
-            int(predictions[row]),
-            float(values[row, predictions[row]]),
-            float(values[row, labels[row]]),
-        )
-        for row in order
-    ]
-
-
-def confused_pairs(found: list[Mistake]) -> dict[tuple[int, int], list[Mistake]]:
-    """Groups mistakes by the two classes that were confused, either way; most frequent first."""
-    pairs: dict[tuple[int, int], list[Mistake]] = {}
-    for mistake in found:
-        pair = tuple(sorted((mistake.label, mistake.prediction)))
-        pairs.setdefault(pair, []).append(mistake)
-    return dict(sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0])))
