@@ -250,22 +250,21 @@ def test_an_address_that_makes_no_sense_is_a_usual_one(browse, findings):
 
 def test_many_rows_come_in_pages(browse, findings):
     page = browse("view=all&sort=id")
-    assert shown(page) == list(range(1, 121))
-    page.locator("#next-page").click()
-    assert shown(page) == list(range(121, 241))
+    assert shown(page) == list(range(1, 201))
     page.locator("#next-page").click()
     tests = sorted(findings.test.digits.ids[findings.uncertain_test].tolist())
-    assert shown(page) == [*range(241, 301), *tests[:60]]
-    assert page.locator("#page").inner_text() == "page 3 of 4"
+    assert shown(page) == [*range(201, 301), *tests]
+    assert page.locator("#page").inner_text() == "page 2 of 2"
+    page.keyboard.press("ArrowRight")
+    assert focused_id(page) == 201
     page.go_back()
-    assert shown(page)[0] == 121
-    page.evaluate("document.activeElement.blur()")
+    assert shown(page)[0] == 1
     page.keyboard.press("ArrowRight")
-    assert focused_id(page) == 121
+    assert focused_id(page) == 1
     page.keyboard.press("End")
-    assert focused_id(page) == 240
+    assert focused_id(page) == 200
     page.keyboard.press("ArrowRight")
-    assert focused_id(page) == shown(page)[0] == 241
+    assert focused_id(page) == shown(page)[0] == 201
 
 
 def focused_id(page) -> int:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from competition.atomic import atomic_file
 from competition.data import marks
 from competition.digits import SIDE
 from competition.inspection.cases import Cases
@@ -82,20 +81,17 @@ def write_page(path: Path, findings: Findings, all_rows: bool) -> None:
     """
     rows = _labelled_rows(findings, all_rows)
     labelled, test = findings.labelled.take(rows), findings.test.take(findings.uncertain_test)
-    data = _data(findings, rows, labelled, test)
     confusion = findings.labelled.confusion()
-    shades = _shades(confusion)
     text = render(
         "gallery.html",
         findings=findings,
         views=VIEWS,
         marks=marks.MARKS,
         confusion=confusion,
-        shades=shades,
-        data=data,
+        shades=_shades(confusion),
+        data=_data(findings, rows, labelled, test),
     )
-    with atomic_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 def _labelled_rows(findings: Findings, all_rows: bool) -> np.ndarray:

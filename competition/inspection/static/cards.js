@@ -1,5 +1,5 @@
 // The grid: one card a digit.
-const PAGE_SIZE = 120;
+const PAGE_SIZE = 200;
 const BADGES = Object.fromEntries(data.marks.map((mark) => [mark, mark[0].toUpperCase()]));
 const grid = document.getElementById("grid");
 const cardTemplate = document.getElementById("card").content;
