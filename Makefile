@@ -9,6 +9,7 @@ FILE ?=
 MESSAGE ?=
 FORCE ?=
 LONG ?=
+ALL ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -42,8 +43,8 @@ train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
 	@$(COMPETITION) ensemble $(BLENDED)
 
-gallery: setup ## Draw the misclassified digits into output/<config>/gallery/
-	@$(COMPETITION) gallery $(CONFIGURED)
+gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
+	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(ALL)),--all)
 
 report: setup ## Write the results tables into output/<config>/report/
 	@$(COMPETITION) report $(CONFIGURED)

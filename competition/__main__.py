@@ -144,7 +144,16 @@ COMMANDS = {
     ),
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
     "ensemble": ("combine the members, compare methods, write submissions", *BLENDED),
-    "gallery": ("draw the misclassified digits", *CONFIGURED),
+    "gallery": (
+        "show mistakes, likely label errors and uncertain digits on a page and sheets",
+        *CONFIGURED,
+        _option(
+            "--all",
+            "put every labelled digit into the page, not just those worth a look",
+            action="store_true",
+            dest="all_rows",
+        ),
+    ),
     "report": ("write the results tables as Markdown", *CONFIGURED),
     "submit": (
         "check a submission and send it to Kaggle",

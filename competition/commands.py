@@ -86,18 +86,20 @@ def ensemble(configs: list[Config]) -> None:
         print(f"it is no submission for Kaggle, as it was made from '{configs[0].data}'")
 
 
-def gallery(config: Config) -> None:
-    """Draws the out-of-fold mistakes of the ensemble."""
+def gallery(config: Config, all_rows: bool = False) -> None:
+    """Shows the rows worth a look, or with `all_rows` every labelled one, on a page and sheets."""
     from competition.data.run import load_run
     from competition.ensemble.blend import blend
-    from competition.inspection.evaluation import mistakes
+    from competition.inspection.findings import find
     from competition.inspection.gallery import write_gallery
 
     run = load_run(config)
-    out_of_fold = blend([run]).out_of_fold
-    found = mistakes(out_of_fold, run.data_set.train)
-    files = write_gallery(config.name, found, len(out_of_fold.ids))
-    print(f"{len(found)} mistakes on {len(files)} sheets, the first is {files[0]}")
+    findings = find(run, blend([run]))
+    folder = write_gallery(findings, all_rows)
+    print(
+        f"{len(findings.mistakes)} mistakes and {len(findings.label_errors)} likely label errors; "
+        f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it"
+    )
 
 
 def report(config: Config) -> None:
@@ -216,8 +218,8 @@ def _demo_summary(config: Config) -> str:
 What you have now, all of it made from scikit-learn's small digits:
   {paths.jobs_folder(config.name)}/
       a folder a trained net: manifest, history, probabilities, model
-  {paths.gallery_folder(config.name)}/
-      the mistakes, on contact sheets, all and per confused pair
+  {paths.gallery_folder(config.name) / paths.PAGE}
+      mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
   {paths.results_markdown(config.name)}
       the results tables
   {paths.submission_csv(config.name)}

@@ -44,6 +44,11 @@ class Digits:
     def __len__(self):
         return len(self.ids)
 
+    def take(self, rows: np.ndarray) -> "Digits":
+        """Returns the digits at these positions, in their order."""
+        labels = None if self.labels is None else self.labels[rows]
+        return Digits(self.ids[rows], self.images[rows], labels)
+
     def labels_of(self, ids: np.ndarray) -> np.ndarray:
         """Returns the labels of these ids, uint8, in their order.
 

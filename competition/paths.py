@@ -15,6 +15,11 @@ HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
 
+# Members of a gallery's folder.
+PAGE = "index.html"
+LABEL_ERRORS = "label-errors.csv"
+MARKS_PATTERN = "marks*.csv"  # exported from the page, and perhaps saved beside it
+
 
 def data_folder(data_set: str) -> Path:
     return INPUT / data_set

@@ -11,6 +11,8 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from competition.digits import DataSet, Digits
+from competition.inspection.cases import Cases
+from competition.inspection.findings import Findings, look_through
 
 ROOT = Path(__file__).parent.parent
 
@@ -80,6 +82,47 @@ def one_sure(label: int, confidence: float) -> np.ndarray:
     row = np.full(10, (1 - confidence) / 9)
     row[label] = confidence
     return row
+
+
+def made_up_findings(
+    name: str = "some", members: tuple[str, ...] = ("plain seed0", "residual seed0", "wide seed1")
+) -> Findings:
+    """Returns findings in 300 labelled and 130 test rows of noise, a quarter of them wrong."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 10, 300).astype(np.uint8)
+    evidence = 3.2 * np.eye(10)[labels]
+    labelled = made_up_cases(random, evidence, len(members), labels)
+    test = made_up_cases(random, random.normal(0, 2, (130, 10)), len(members), None)
+    return look_through(name, "0123456789abcdef" * 4, list(members), labelled, test)
+
+
+def made_up_cases(random, evidence: np.ndarray, members: int, labels: np.ndarray | None) -> Cases:
+    count = len(evidence)
+    shared = evidence + random.normal(0, 1.2, evidence.shape)
+    powers = np.exp(shared + random.normal(0, 1, (members, *evidence.shape)))
+    values = (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
+    images = random.integers(0, 256, (count, 28, 28)).astype(np.uint8)
+    folds = None if labels is None else (np.arange(count) % 3).astype(np.int8)
+    ids = np.arange(1, count + 1, dtype=np.int32)
+    return Cases(Digits(ids, images, labels), folds, values.mean(axis=0), values)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Headless Chromium. Without it such tests are skipped; in continuous integration they fail."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        message = f"the pages are tested in Chromium, and there is none of {', '.join(names)}"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    quiet = ("no-first-run", "disable-background-networking", "disable-component-update")
+    flags = [f"--{name}" for name in ("no-sandbox", "disable-gpu", "disable-sync", *quiet)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
 
 
 def environment() -> dict[str, str]:

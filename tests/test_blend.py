@@ -16,7 +16,8 @@ from competition.ensemble.blend import Blend, blend
 from competition.ensemble.contributions import contributions
 from competition.ensemble.outputs import write_blend
 from competition.errors import UserError
-from competition.inspection.evaluation import ensemble_scores, mistakes, summarise
+from competition.inspection.evaluation import ensemble_scores, summarise
+from competition.inspection.findings import find
 from competition.inspection.report import preset_table, write_report
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import ALL_ROWS, FACTS, Job, job_identity, write_result
@@ -181,7 +182,9 @@ def test_only_what_the_configuration_names_goes_in(project):
     np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[run.folds.folds != 1])
     np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.7) / 2, atol=1e-3)
     assert read_message(written(made)).startswith("tiny: 2 nets")
-    assert mistakes(made.out_of_fold, run.data_set.train) == []
+    findings = find(run, made)
+    assert len(findings.mistakes) == 0
+    np.testing.assert_array_equal(findings.labelled.digits.ids, made.out_of_fold.ids)
     summary = summarise(run, made)
     assert "| `tiny` | 2 | 0 |" in preset_table(summary)
     assert "## What each variant contributes" not in write_report("tiny", summary).read_text()

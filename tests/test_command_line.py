@@ -115,8 +115,13 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert f"| ensemble, without fold 0 | {errors_beyond_fold0(trained)} |" in combined.stdout
 
     shown = run_command("gallery", *config, folder=trained)
-    assert f"{errors} mistakes on" in shown.stdout
-    assert list((trained / "output/tiny/gallery").glob("mistakes*.png"))
+    assert f"{errors} mistakes and" in shown.stdout
+    assert "open output/tiny/gallery/index.html" in shown.stdout
+    gallery = trained / "output/tiny/gallery"
+    assert list(gallery.glob("mistakes*.png"))
+    assert run_command("gallery", *config, "--all", folder=trained).returncode == 0
+    page = (gallery / "index.html").read_text()
+    assert json.loads(re.search(r'id="data">(.*?)</script>', page)[1])["labelled"] == 120
     reported = run_command("report", *config, folder=trained)
     assert f"| `tiny` | 4 | {errors} |" in reported.stdout
 

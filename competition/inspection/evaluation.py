@@ -1,15 +1,11 @@
-"""The numbers behind every table and picture; draws nothing."""
+"""The scores of a run: its jobs, members and ensemble; draws nothing."""
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from competition.data.run import Run
-from competition.digits import Digits, positions
 from competition.ensemble.blend import Blend
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.contributions import Contributions, contributions
-from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job, read_manifest, read_predictions, survey
 from competition.scores import Score, score
 
@@ -72,27 +68,6 @@ class Summary:
     machines: list[str]
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A labelled row that was predicted wrongly.
-
-    Attributes:
-        id: of the row.
-        image: uint8 `[28, 28]`.
-        label: the class it is said to be.
-        prediction: the class it was taken for.
-        confidence: the probability given to the prediction.
-        truth: the probability given to the label.
-    """
-
-    id: int
-    image: np.ndarray
-    label: int
-    prediction: int
-    confidence: float
-    truth: float
-
-
 def job_rows(run: Run) -> list[JobRow]:
     """Returns the finished jobs of a run that fit its configuration, in training order."""
     done = set(survey(run.identities).done)
@@ -131,32 +106,3 @@ def ensemble_scores(made: Blend) -> Scores:
     members = {str(each): score(each.out_of_fold.values, labels) for each in panel.members}
     without_fold0 = score(made.out_of_fold.values[others], labels[others]) if others.any() else None
     return Scores(members, made.chosen.score, without_fold0)
-
-
-def mistakes(out_of_fold: Probabilities, digits: Digits) -> list[Mistake]:
-    """Returns the rows that were predicted wrongly, the most confident ones first."""
-    values, labels = out_of_fold.values, digits.labels_of(out_of_fold.ids)
-    predictions = values.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != labels)
-    order = wrong[np.argsort(-values[wrong, predictions[wrong]], kind="stable")]
-    images = digits.images[positions(digits.ids, out_of_fold.ids)]
-    return [
-        Mistake(
-            int(out_of_fold.ids[row]),
-            images[row],
-            int(labels[row]),
-            int(predictions[row]),
-            float(values[row, predictions[row]]),
-            float(values[row, labels[row]]),
-        )
-        for row in order
-    ]
-
-
-def confused_pairs(found: list[Mistake]) -> dict[tuple[int, int], list[Mistake]]:
-    """Groups mistakes by the two classes that were confused, either way; most frequent first."""
-    pairs: dict[tuple[int, int], list[Mistake]] = {}
-    for mistake in found:
-        pair = tuple(sorted((mistake.label, mistake.prediction)))
-        pairs.setdefault(pair, []).append(mistake)
-    return dict(sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0])))

@@ -1,0 +1,126 @@
+"""Rows of a run with all that is said of them, and the figures of each; draws nothing."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from competition.data.run import Run
+from competition.digits import CLASSES, Digits, positions
+from competition.ensemble.blend import Blend
+from competition.scores import SMALLEST_PROBABILITY
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Digits with what each member and the ensemble say of them, in one order.
+
+    Attributes:
+        digits: n of them, labelled or not.
+        folds: int8 `[n]`, the fold that each row was held out in; None for test rows.
+        ensemble: float32 `[n, 10]`, the ensemble's probabilities.
+        members: float32 `[m, n, 10]`, each member's.
+    """
+
+    digits: Digits
+    folds: np.ndarray | None
+    ensemble: np.ndarray
+    members: np.ndarray
+
+    def __len__(self):
+        return len(self.digits)
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """The ensemble's likeliest class, int `[n]`."""
+        return self.ensemble.argmax(axis=1)
+
+    @cached_property
+    def runners_up(self) -> np.ndarray:
+        """The ensemble's likeliest class but one, int `[n]`."""
+        return _without(self.ensemble, self.predictions).argmax(axis=1)
+
+    @cached_property
+    def margins(self) -> np.ndarray:
+        """How far the likeliest class is ahead of the next one, float `[n]` from 0 to 1."""
+        return self.of_class(self.predictions) - self.of_class(self.runners_up)
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """Log-loss of each row in nats, float64 `[n]`; the run's log-loss is their mean."""
+        of_truth = self.of_class(self.digits.labels).astype(np.float64)
+        return -np.log(of_truth.clip(SMALLEST_PROBABILITY))
+
+    @cached_property
+    def votes(self) -> np.ndarray:
+        """Each member's likeliest class, int `[m, n]`."""
+        return self.members.argmax(axis=2)
+
+    @cached_property
+    def disagreements(self) -> np.ndarray:
+        """Jensen-Shannon divergence of the members in nats, float64 `[n]`; 0 if all say the same.
+
+        It is the entropy of their mean less the mean of their entropies (J. Lin, IEEE Transactions
+        on Information Theory 37, 1991).
+        """
+        members = self.members.astype(np.float64)
+        return (_entropies(members.mean(axis=0)) - _entropies(members).mean(axis=0)).clip(0)
+
+    @cached_property
+    def wrong(self) -> np.ndarray:
+        """Whether the ensemble predicts another class than the label, bool `[n]`."""
+        return self.predictions != self.digits.labels
+
+    @cached_property
+    def unanimous_against_label(self) -> np.ndarray:
+        """Whether all members vote for one class, and it is not the label, bool `[n]`."""
+        return (self.votes == self.votes[0]).all(axis=0) & (self.votes[0] != self.digits.labels)
+
+    def of_class(self, classes: np.ndarray) -> np.ndarray:
+        """Returns the ensemble's probability of one class a row, float32 `[n]`."""
+        return self.ensemble[np.arange(len(self)), classes]
+
+    def best_other_than(self, classes: np.ndarray) -> np.ndarray:
+        """Returns the likeliest class besides the given one of each row, int `[n]`."""
+        return _without(self.ensemble, classes).argmax(axis=1)
+
+    def confusion(self) -> np.ndarray:
+        """Counts the mistakes, int `[10, 10]`, by label (first) and prediction."""
+        counts = np.zeros((CLASSES, CLASSES), int)
+        pairs = self.digits.labels[self.wrong], self.predictions[self.wrong]
+        np.add.at(counts, pairs, 1)
+        return counts
+
+    def take(self, rows: np.ndarray) -> "Cases":
+        """Returns the cases at these positions, in their order."""
+        return Cases(
+            self.digits.take(rows),
+            None if self.folds is None else self.folds[rows],
+            self.ensemble[rows],
+            self.members[:, rows],
+        )
+
+
+def out_of_fold_cases(run: Run, made: Blend) -> Cases:
+    """Returns the labelled rows of the folds that count, as nets see them that never saw them."""
+    train, panel = run.data_set.train, made.panel
+    members = np.stack([member.out_of_fold.values for member in panel.members])
+    digits = train.take(positions(train.ids, panel.ids))
+    return Cases(digits, panel.folds, made.out_of_fold.values, members)
+
+
+def test_cases(run: Run, made: Blend) -> Cases:
+    """Returns every test row."""
+    members = np.stack([member.test.values for member in made.panel.members])
+    return Cases(run.data_set.test, None, made.test.values, members)
+
+
+def _without(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Returns a copy in which no row's given class can be the likeliest."""
+    others = values.copy()
+    others[np.arange(len(values)), classes] = -1
+    return others
+
+
+def _entropies(values: np.ndarray) -> np.ndarray:
+    return -(values * np.log(values.clip(SMALLEST_PROBABILITY))).sum(axis=-1)

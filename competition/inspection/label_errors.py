@@ -1,0 +1,86 @@
+"""Labels that are likely wrong, ranked from out-of-fold probabilities; draws nothing."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from competition.digits import CLASSES
+from competition.inspection.cases import Cases
+
+HEADER = ("rank", "id", "label", "suggested", "label_probability", "suggested_probability")
+HEADER += ("margin", "confident")
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """Likely label errors, the likeliest first.
+
+    Attributes:
+        rows: int `[k]`, positions among the labelled rows.
+        suggested: int `[k]`, the likeliest class besides the label.
+        margins: float `[k]`, probability of the label less that of the suggested class.
+        confident: bool `[k]`, whether confident learning counts the row as an error too.
+    """
+
+    rows: np.ndarray
+    suggested: np.ndarray
+    margins: np.ndarray
+    confident: np.ndarray
+
+    def __len__(self):
+        return len(self.rows)
+
+
+def likely_label_errors(cases: Cases) -> LabelErrors:
+    """Ranks the labels against which all members vote for one other class.
+
+    The order is that of the normalised margin; `confident` are the rows off the diagonal of the
+    confident joint (C. Northcutt, L. Jiang, I. Chuang, "Confident Learning", JAIR 70, 2021). That
+    rule alone names too few where nets are nearly always sure: its thresholds are then about 0.99.
+
+    Args:
+        cases: labelled rows with out-of-fold probabilities.
+    """
+    labels = cases.digits.labels
+    suggested = cases.best_other_than(labels)
+    margins = cases.of_class(labels) - cases.of_class(suggested)
+    confident = _off_diagonal(cases.ensemble, labels)
+    candidates = np.flatnonzero(cases.unanimous_against_label)
+    rows = candidates[np.argsort(margins[candidates], kind="stable")]
+    return LabelErrors(rows, suggested[rows], margins[rows], confident[rows])
+
+
+def _off_diagonal(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns which rows reach another class's threshold, and that class is their likeliest.
+
+    A class's threshold is its mean probability over the rows that are labelled so.
+    """
+    reached = np.where(values >= _thresholds(values, labels), values, 0)
+    return (reached.max(axis=1) > 0) & (reached.argmax(axis=1) != labels)
+
+
+def _thresholds(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns float `[10]`; a class that no row is labelled as cannot be reached."""
+    own = [values[labels == one, one] for one in range(CLASSES)]
+    return np.array([each.mean() if len(each) else np.inf for each in own])
+
+
+def write_label_errors(path: Path, found: LabelErrors, cases: Cases) -> None:
+    """Writes a line for each, the likeliest first; `confident` is yes or no."""
+    of_rows = cases.take(found.rows)
+    columns = [
+        range(1, len(found) + 1),
+        of_rows.digits.ids,
+        of_rows.digits.labels,
+        found.suggested,
+        [f"{value:.4f}" for value in of_rows.of_class(of_rows.digits.labels)],
+        [f"{value:.4f}" for value in of_rows.of_class(found.suggested)],
+        [f"{value:.4f}" for value in found.margins],
+        ["yes" if each else "no" for each in found.confident],
+    ]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows(zip(*columns, strict=True))

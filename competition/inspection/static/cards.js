@@ -1,0 +1,84 @@
+// The grid: one card a digit.
+const PAGE_SIZE = 200;
+const BADGES = Object.fromEntries(data.marks.map((mark) => [mark, mark[0].toUpperCase()]));
+const grid = document.getElementById("grid");
+const cardTemplate = document.getElementById("card").content;
+
+function showCards(rows) {
+  grid.replaceChildren(...rows.map(makeCard));
+}
+
+function makeCard(row) {
+  const item = cardTemplate.cloneNode(true).firstElementChild;
+  const card = item.firstElementChild;
+  const part = (name) => card.querySelector(name);
+  card.dataset.row = row;
+  showDigit(part(".digit"), row);
+  part(".pair").append(...pairParts(row));
+  part(".confidence").textContent = percent(confidenceOf(row));
+  part(".id").textContent = `#${data.id[row]}${data.confident[row] ? " ★" : ""}`;
+  part(".card-votes").append(...voteParts(row));
+  drawBars(card, row);
+  showMark(card);
+  return item;
+}
+
+function pairParts(row) {
+  const predicted = element("span", "predicted", data.prediction[row]);
+  const arrow = element("span", "arrow", "→");
+  return isTest(row) ? [arrow, predicted] : [element("span", "true", labelOf(row)), arrow, predicted];
+}
+
+function voteParts(row) {
+  return data.members.map((_, member) => {
+    const vote = voteOf(row, member);
+    return element("span", isTest(row) ? "" : vote === labelOf(row) ? "true" : "predicted", vote);
+  });
+}
+
+function drawBars(card, row) {
+  const paths = { rest: "", predicted: "", true: "" };
+  for (let label = 0; label < CLASSES; label++) {
+    const height = ensembleOf(row, label) / 50;
+    if (height) paths[roleOf(row, label)] += `M${label * 10 + 1} 20v-${height}h8v${height}z`;
+  }
+  // A dash below the line shows where the label stands, however unlikely it is.
+  if (!isTest(row)) paths.true += `M${labelOf(row) * 10 + 1} 21h8v2h-8z`;
+  for (const [role, path] of Object.entries(paths)) {
+    card.querySelector(`.bars .${role}`).setAttribute("d", path);
+  }
+}
+
+function roleOf(row, label) {
+  if (label === labelOf(row)) return "true";
+  return label === data.prediction[row] ? "predicted" : "rest";
+}
+
+function showMark(card) {
+  const row = Number(card.dataset.row);
+  const mark = markOf(row);
+  const badge = card.querySelector(".badge");
+  badge.hidden = !mark;
+  badge.textContent = mark ? BADGES[mark.mark] + (mark.label ?? "") : "";
+  card.setAttribute("aria-label", describe(row, mark));
+}
+
+function describe(row, mark) {
+  const label = isTest(row) ? "test row" : `row ${data.id[row]}, label ${labelOf(row)}`;
+  const id = isTest(row) ? ` ${data.id[row]}` : "";
+  const marked = mark ? `, marked ${mark.mark}${mark.label === null ? "" : `: ${mark.label}`}` : "";
+  return `${label}${id}, predicted ${data.prediction[row]} with ${percent(confidenceOf(row))}${marked}`;
+}
+
+const cards = () => [...grid.querySelectorAll(".card")];
+const cardOf = (row) => grid.querySelector(`.card[data-row="${row}"]`);
+
+// One card is in the order of the Tab key; the arrows go from it to the others.
+function makeReachable(card) {
+  grid.querySelector('.card[tabindex="0"]')?.setAttribute("tabindex", "-1");
+  card?.setAttribute("tabindex", "0");
+}
+
+function columnCount() {
+  return getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+}

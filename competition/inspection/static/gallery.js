@@ -1,0 +1,271 @@
+// The page as a whole: the address says what is shown; controls and keys change the address.
+const byId = (id) => document.getElementById(id);
+let state = readState(location.hash);
+let rows = [];
+let shownAs = "";
+
+function go(changes, { replace = false } = {}) {
+  const next = { ...state, page: 1, ...changes };
+  const address = writeState(next);
+  if (address !== location.hash) {
+    if (replace) history.replaceState(null, "", address);
+    else history.pushState(null, "", address);
+  }
+  state = next;
+  show();
+}
+
+const chosenRow = () => rowsByName.get(state.row);
+const pageCount = () => Math.max(1, Math.ceil(rows.length / PAGE_SIZE));
+const pageRows = (page) => rows.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE);
+
+function show() {
+  const { row, page, ...choice } = state;
+  const wanted = JSON.stringify(choice);
+  const isNew = !shownAs.startsWith(wanted);
+  if (isNew) rows = selectedRows(state, markOf);
+  state.page = Math.min(page, pageCount());
+  if (`${wanted}${state.page}` !== shownAs) {
+    shownAs = `${wanted}${state.page}`;
+    showCards(pageRows(state.page));
+    makeReachable(grid.querySelector(".card"));
+  }
+  showControls();
+  showSummary();
+  showChosen();
+}
+
+function showChosen() {
+  const row = chosenRow();
+  showDetail(row);
+  grid.querySelector(".chosen")?.classList.remove("chosen");
+  const card = row === undefined ? null : cardOf(row);
+  card?.classList.add("chosen");
+  if (card) makeReachable(card);
+}
+
+function showControls() {
+  const press = (button, isPressed) => button.setAttribute("aria-pressed", isPressed);
+  document.querySelectorAll("[data-view]").forEach((one) => press(one, one.dataset.view === state.view));
+  document.querySelectorAll("[data-note]").forEach((one) => (one.hidden = one.dataset.note !== state.view));
+  byId("matrix").querySelectorAll("button").forEach((one) => press(one, isPressedCell(one.dataset)));
+  document.querySelectorAll("[data-member]").forEach((one) => {
+    const name = one.dataset.member;
+    one.value = state.right.includes(name) ? "right" : state.wrong.includes(name) ? "wrong" : "";
+  });
+  byId("agree").checked = state.agree;
+  for (const id of ["from", "to", "mark", "sort"]) byId(id).value = state[id];
+  showExport();
+}
+
+function showExport() {
+  const count = Object.keys(marks).length;
+  byId("export").disabled = !count;
+  byId("export").textContent = count ? `Export ${count} mark${count === 1 ? "" : "s"}` : "Export marks";
+  byId("storage-notice").hidden = storageWorks;
+}
+
+// A cell stands for both classes, a heading for one.
+function isPressedCell({ label, predicted }) {
+  return (label === undefined || label === state.label) && (predicted === undefined || predicted === state.predicted);
+}
+
+function showSummary() {
+  const total = data.views[state.view].length;
+  const amount = rows.length === total ? "" : ` of ${total.toLocaleString("en")}`;
+  byId("summary").textContent = `${rows.length.toLocaleString("en")}${amount} digit${total === 1 ? "" : "s"}`;
+  byId("empty").hidden = rows.length > 0;
+  byId("clear").hidden = !isFiltered(state);
+  byId("pager").hidden = pageCount() === 1;
+  byId("page").textContent = `page ${state.page} of ${pageCount()}`;
+  byId("previous-page").disabled = state.page === 1;
+  byId("next-page").disabled = state.page === pageCount();
+  byId("chips").replaceChildren(...chips().map(makeChip));
+}
+
+function chips() {
+  const without = (key, name) => ({ [key]: state[key].filter((one) => one !== name) });
+  const found = [
+    [state.label !== "", `label ${state.label}`, { label: "" }],
+    [state.predicted !== "", `predicted ${state.predicted}`, { predicted: "" }],
+    ...state.right.map((name) => [true, `${name} right`, without("right", name)]),
+    ...state.wrong.map((name) => [true, `${name} wrong`, without("wrong", name)]),
+    [state.agree, "all against the label", { agree: false }],
+    [state.from > 0 || state.to < 100, `confidence ${state.from} to ${state.to} %`, { from: 0, to: 100 }],
+    [state.mark !== "", `marked: ${state.mark}`, { mark: "" }],
+  ];
+  return found.filter(([isActive]) => isActive);
+}
+
+function makeChip([, text, changes]) {
+  const chip = element("button", "", `${text} ✕`);
+  chip.type = "button";
+  chip.setAttribute("aria-label", `remove the filter ${text}`);
+  chip.addEventListener("click", () => go(changes));
+  return chip;
+}
+
+function mark(row, kind, label = null) {
+  if (row === undefined || isTest(row)) return;
+  setMark(row, kind, label);
+  showMarks();
+}
+
+function showMarks() {
+  cards().forEach(showMark);
+  if (chosenRow() !== undefined) showMarking(chosenRow());
+  showExport();
+}
+
+// From the focused digit, or else the chosen one, by as many steps; on to the next page if needed.
+function move(steps) {
+  if (!rows.length) return;
+  const here = rows.indexOf(currentRow());
+  const wanted = here < 0 ? (state.page - 1) * PAGE_SIZE : here + steps;
+  const there = Math.max(0, Math.min(rows.length - 1, wanted));
+  const row = rows[there];
+  const page = Math.floor(there / PAGE_SIZE) + 1;
+  if (page !== state.page || state.row) go({ page, row: state.row && nameOf(row) }, { replace: true });
+  focusCard(row);
+}
+
+// Whoever goes on with the buttons beside the digit keeps the focus there.
+function focusCard(row) {
+  const card = cardOf(row);
+  if (!card) return;
+  makeReachable(card);
+  if (!detail.contains(document.activeElement)) card.focus({ preventScroll: true });
+  card.scrollIntoView({ block: "nearest" });
+}
+
+function currentRow() {
+  const focused = document.activeElement.closest?.(".card");
+  return focused ? Number(focused.dataset.row) : chosenRow();
+}
+
+function closeDetail() {
+  const row = chosenRow();
+  go({ row: "", page: state.page });
+  focusCard(row);
+}
+
+const MOVES = {
+  ArrowLeft: () => -1,
+  ArrowRight: () => 1,
+  ArrowUp: () => -columnCount(),
+  ArrowDown: () => columnCount(),
+  Home: () => (state.page - 1) * PAGE_SIZE - rows.indexOf(currentRow()),
+  End: () => Math.min(rows.length, state.page * PAGE_SIZE) - 1 - rows.indexOf(currentRow()),
+};
+
+function onKey(event) {
+  const target = event.target;
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+  if (event.key === "Escape" && state.row) return closeDetail();
+  if (target.matches("input, select")) return;
+  if (event.key === "?") return byId("help").showModal();
+  if (onDigitKey(event)) return event.preventDefault();
+  const isAmongDigits = target === document.body || target.closest(".results .grid, .detail");
+  if (isAmongDigits && event.key in MOVES) {
+    event.preventDefault();
+    move(MOVES[event.key]());
+  }
+}
+
+// The key's place on the keyboard tells a shifted digit, whatever sign the layout has there.
+function onDigitKey(event) {
+  const shifted = event.shiftKey && /^Digit([0-9])$/.exec(event.code);
+  const row = currentRow();
+  if (shifted) {
+    if (Number(shifted[1]) !== labelOf(row)) mark(row, data.marks[0], Number(shifted[1]));
+    return true;
+  }
+  if (!/^[0-3]$/.test(event.key)) return false;
+  mark(row, event.key === "0" ? null : data.marks[event.key - 1]);
+  return true;
+}
+
+function onMatrixClick(event) {
+  const cell = event.target.closest("button")?.dataset;
+  if (!cell) return;
+  const isPressed = isPressedCell(cell);
+  const changes = {};
+  if (cell.label !== undefined) changes.label = isPressed ? "" : cell.label;
+  if (cell.predicted !== undefined) changes.predicted = isPressed ? "" : cell.predicted;
+  go(changes);
+}
+
+function onMember(event) {
+  const { member } = event.target.dataset;
+  const changes = {};
+  for (const side of ["right", "wrong"]) {
+    const others = state[side].filter((name) => name !== member);
+    changes[side] = event.target.value === side ? [...others, member] : others;
+  }
+  go(changes);
+}
+
+function onMarkButton({ target }) {
+  const button = target.closest("button");
+  const row = chosenRow();
+  if (button?.dataset.mark) {
+    mark(row, button.dataset.mark === markOf(row)?.mark ? null : button.dataset.mark);
+  } else if (button?.dataset.believed) {
+    const label = Number(button.dataset.believed);
+    mark(row, data.marks[0], label === markOf(row).label ? null : label);
+  }
+}
+
+function turnPage(step) {
+  go({ page: state.page + step });
+  byId("digits").scrollIntoView();
+}
+
+function onCard(event) {
+  const card = event.target.closest(".card");
+  if (card) go({ row: nameOf(Number(card.dataset.row)), page: state.page });
+}
+
+function listen() {
+  const on = (id, type, action) => byId(id).addEventListener(type, action);
+  document.querySelectorAll("[data-view]").forEach((button) => {
+    const { view } = button.dataset;
+    button.addEventListener("click", () => go({ view, sort: data.sorts[view], row: "" }));
+  });
+  document.querySelectorAll("[data-member]").forEach((one) => one.addEventListener("change", onMember));
+  on("matrix", "click", onMatrixClick);
+  on("agree", "change", (event) => go({ agree: event.target.checked }));
+  on("from", "change", (event) => go({ from: readPercent(event.target.value, 0) }));
+  on("to", "change", (event) => go({ to: readPercent(event.target.value, 100) }));
+  on("mark", "change", (event) => go({ mark: event.target.value }));
+  on("sort", "change", (event) => go({ sort: event.target.value }));
+  on("clear", "click", () => go(NO_FILTERS));
+  on("previous-page", "click", () => turnPage(-1));
+  on("next-page", "click", () => turnPage(1));
+  on("grid", "click", onCard);
+  on("marking", "click", onMarkButton);
+  on("previous", "click", () => move(-1));
+  on("next", "click", () => move(1));
+  on("close", "click", closeDetail);
+  on("export", "click", exportMarks);
+  on("keys", "click", () => byId("help").showModal());
+  on("filters-button", "click", toggleFilters);
+  on("skip", "click", skipToDigits);
+  document.addEventListener("keydown", onKey);
+  addEventListener("popstate", () => { state = readState(location.hash); show(); });
+  addEventListener("storage", () => { marks = readMarks(); applyTheme(); showMarks(); });
+}
+
+function toggleFilters() {
+  const isShown = byId("filters").classList.toggle("shown");
+  byId("filters-button").setAttribute("aria-expanded", isShown);
+}
+
+// The address is taken by the state, so the link cannot go there by itself.
+function skipToDigits(event) {
+  event.preventDefault();
+  if (rows.length) focusCard(pageRows(state.page)[0]);
+}
+
+listen();
+show();

@@ -1,0 +1,491 @@
+"""The gallery's page in headless Chromium: what it shows, and what it does when it is used."""
+
+import dataclasses
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from conftest import made_up_findings
+from playwright.sync_api import expect
+
+from competition.data.marks import Mark, read_marks
+from competition.inspection.page import write_page
+
+NAMES = ("plain seed0", "residual seed0", "wide seed1")
+
+
+@pytest.fixture(scope="module")
+def findings():
+    return made_up_findings()
+
+
+@pytest.fixture(scope="module")
+def page_file(findings, tmp_path_factory):
+    path = tmp_path_factory.mktemp("gallery") / "index.html"
+    write_page(path, findings, all_rows=True)
+    return path
+
+
+@pytest.fixture
+def browse(chromium, page_file):
+    """Opens the page, with an address after the #; ends with an error if the page had one."""
+    contexts, trouble = [], []
+
+    def watched(request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            trouble.append(f"it asked for {request.url}")
+
+    def opened(address: str = "", file=page_file, script: str | None = None, **settings):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("request", watched)
+        if script:
+            page.add_init_script(script)
+        page.goto(f"{file.as_uri()}#{address}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def shown(page) -> list[int]:
+    """Returns the ids on the cards, in their order."""
+    return [int(text.strip("# ★")) for text in page.locator(".card .id").all_inner_texts()]
+
+
+def ids(findings, rows) -> list[int]:
+    return findings.labelled.digits.ids[rows].tolist()
+
+
+def sorted_rows(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns the rows by key, equal ones by falling loss and then in the order of the ids."""
+    return rows[np.argsort(keys[rows], kind="stable")]
+
+
+def by_loss(findings, rows=None) -> np.ndarray:
+    rows = np.arange(len(findings.labelled)) if rows is None else np.sort(rows)
+    return sorted_rows(-findings.labelled.losses, rows)
+
+
+def test_the_cards_show_what_was_computed(browse, findings):
+    page = browse()
+    rows = by_loss(findings, findings.mistakes)
+    cases = findings.labelled.take(rows)
+    assert shown(page) == ids(findings, rows)
+    pairs = [f"{label}→{predicted}" for label, predicted in
+             zip(cases.digits.labels, cases.predictions, strict=True)]  # fmt: skip
+    assert page.locator(".pair").all_inner_texts() == pairs
+    confidences = [f"{value:.1f} %" for value in
+                   np.rint(cases.of_class(cases.predictions) * 1000) / 10]  # fmt: skip
+    assert page.locator(".confidence").all_inner_texts() == confidences
+    votes = ["".join(map(str, each)) for each in cases.votes.T]
+    assert page.locator(".card-votes").all_inner_texts() == votes
+    assert page.locator("#summary").inner_text() == f"{len(rows)} digits"
+    assert f"{findings.score.accuracy:.5f}" in page.locator(".lead").inner_text()
+
+
+def test_the_opened_digit_shows_all_of_it(browse, findings):
+    row = int(by_loss(findings, findings.mistakes)[2])
+    page = browse(f"row=train-{row + 1}")
+    case = findings.labelled.take(np.array([row]))
+    values = [f"{value:.1f} %" for value in np.rint(case.ensemble[0] * 1000) / 10]
+    assert page.locator("#classes .value").all_inner_texts() == values
+    widths = page.locator("#classes .fill").evaluate_all("all => all.map(one => one.style.width)")
+    assert [f"{float(width.strip('%')):.1f} %" for width in widths] == values
+    lines = page.locator("#votes tr").all_inner_texts()
+    for line, name, vote, of_member in zip(
+        lines, NAMES, case.votes[:, 0], case.members[:, 0], strict=True
+    ):
+        right = "✓ right" if vote == case.digits.labels[0] else "✗ wrong"
+        percent = f"{np.rint(of_member.max() * 1000) / 10:.1f} %"
+        assert line.split("\t") == [name, str(vote), percent, right]
+    rank = np.flatnonzero(findings.label_errors.rows == row)
+    figures = dict(zip(page.locator("#figures dt").all_inner_texts(),
+                       page.locator("#figures dd").all_inner_texts(), strict=True))  # fmt: skip
+    assert figures.pop("Likely label error").startswith(
+        f"rank {rank[0] + 1}" if len(rank) else "no"
+    )
+    assert figures == {
+        "Fold": str(case.folds[0]),
+        "Loss": f"{case.losses[0]:.4f}",
+        "Margin": f"{case.margins[0]:.4f}",
+        "Disagreement": f"{case.disagreements[0]:.4f}",
+    }
+
+
+def test_a_test_row_has_no_label_to_show_or_mark(browse, findings):
+    page = browse("view=test")
+    assert shown(page) == findings.test.digits.ids[findings.uncertain_test].tolist()
+    page.locator(".card").first.click()
+    first = findings.uncertain_test[0]
+    assert page.locator("#detail-title").inner_text() == f"Test row {first + 1}"
+    assert (
+        page.locator("#verdict")
+        .inner_text()
+        .startswith(f"predicted {findings.test.predictions[first]} with")
+    )
+    assert page.locator("#marking").is_hidden()
+    page.keyboard.press("1")
+    assert page.locator("#export").is_disabled()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_digits_are_drawn_pixel_by_pixel(browse, findings, theme):
+    row = by_loss(findings, findings.mistakes)[1]
+    image = findings.labelled.digits.images[row]
+    page = browse(color_scheme=theme)
+    png = page.locator(".card .digit").nth(1).screenshot()
+    drawn = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    # A card may begin between two pixels of the screen, so edges are not compared.
+    centres = drawn[1::3, 1::3][:28, :28]
+    np.testing.assert_array_equal(centres, 255 - image if theme == "light" else image)
+
+
+def test_a_cell_of_the_confusion_matrix_filters_and_the_back_button_undoes_it(browse, findings):
+    page = browse()
+    labelled = findings.labelled
+    confusion = labelled.confusion()
+    label, predicted = map(int, np.unravel_index(confusion.argmax(), confusion.shape))
+    cell = page.locator(f'#matrix td [data-label="{label}"][data-predicted="{predicted}"]')
+    assert cell.inner_text() == str(confusion[label, predicted])
+    assert page.locator("#matrix td button").count() == np.count_nonzero(confusion)
+    cell.click()
+    fit = (labelled.digits.labels == label) & (labelled.predictions == predicted)
+    expected = ids(findings, by_loss(findings, np.flatnonzero(fit)))
+    assert shown(page) == expected
+    assert page.url.endswith(f"#label={label}&predicted={predicted}")
+    assert cell.get_attribute("aria-pressed") == "true"
+    page.go_back()
+    assert len(shown(page)) == len(findings.mistakes)
+    assert cell.get_attribute("aria-pressed") == "false"
+    page.go_forward()
+    assert shown(page) == expected
+    cell.click()
+    assert len(shown(page)) == len(findings.mistakes)
+
+
+def test_filters_can_be_combined_and_taken_off(browse, findings):
+    page = browse("view=mistakes")
+    labelled = findings.labelled
+    is_right = labelled.votes == labelled.digits.labels
+    page.locator('[data-member="plain seed0"]').select_option("right")
+    page.locator('[data-member="wide seed1"]').select_option("wrong")
+    fit = labelled.wrong & is_right[0] & ~is_right[2]
+    assert shown(page) == ids(findings, by_loss(findings, np.flatnonzero(fit)))
+    page.locator("#to").fill("60")
+    page.locator("#to").press("Enter")
+    fit &= np.rint(labelled.of_class(labelled.predictions) * 1000) <= 600
+    assert fit.any()
+    assert shown(page) == ids(findings, by_loss(findings, np.flatnonzero(fit)))
+    page.get_by_role("button", name="remove the filter plain seed0 right").click()
+    fit = labelled.wrong & ~is_right[2]
+    fit &= np.rint(labelled.of_class(labelled.predictions) * 1000) <= 600
+    assert shown(page) == ids(findings, by_loss(findings, np.flatnonzero(fit)))
+    page.locator('#matrix th [data-label="3"]').click()
+    page.locator("#from").fill("99.9")
+    page.locator("#from").press("Enter")
+    assert shown(page) == []
+    page.locator("#clear").click()
+    assert len(shown(page)) == len(findings.mistakes)
+
+
+def test_rows_that_all_members_contradict(browse, findings):
+    page = browse("view=all")
+    page.locator("#agree").check()
+    fit = np.flatnonzero(findings.labelled.unanimous_against_label)
+    assert shown(page) == ids(findings, by_loss(findings, fit))
+    page.locator('[data-view="label-errors"]').click()
+    assert shown(page) == ids(findings, findings.label_errors.rows)
+    starred = [text.endswith("★") for text in page.locator(".card .id").all_inner_texts()]
+    assert starred == findings.label_errors.confident.tolist()
+
+
+@pytest.mark.parametrize("order", ["loss", "margin", "disagreement", "id"])
+def test_rows_are_sorted(browse, findings, order):
+    page = browse("view=mistakes")
+    page.locator("#sort").select_option(order)
+    labelled = findings.labelled
+    keys = {
+        "loss": -labelled.losses.round(4),
+        "margin": labelled.margins.astype(float).round(4),
+        "disagreement": -labelled.disagreements.round(4),
+        "id": labelled.digits.ids,
+    }
+    rows = by_loss(findings, findings.mistakes)
+    assert shown(page) == ids(findings, sorted_rows(keys[order], rows))
+    assert page.url.endswith("#" if order == "loss" else f"#sort={order}")
+
+
+def test_the_address_alone_brings_a_view_back(browse, findings):
+    first = browse()
+    first.locator('[data-view="all"]').click()
+    first.locator("#sort").select_option("id")
+    first.locator('#matrix th [data-predicted="7"]').click()
+    first.locator('[data-member="residual seed0"]').select_option("wrong")
+    first.locator(".card").nth(1).click()
+    address = first.url.split("#")[1]
+    second = browse(address)
+    assert shown(second) == shown(first)
+    assert (
+        second.locator("#detail-title").inner_text() == first.locator("#detail-title").inner_text()
+    )
+    assert second.locator("#sort").input_value() == "id"
+    assert second.locator('[data-member="residual seed0"]').input_value() == "wrong"
+
+
+def test_an_address_that_makes_no_sense_is_a_usual_one(browse, findings):
+    page = browse(
+        "view=none&label=x&sort=%3Cb%3E&from=-3&to=many&page=0&row=train-9999&right=nobody"
+    )
+    assert len(shown(page)) == len(findings.mistakes)
+    assert page.locator("#detail").is_hidden()
+
+
+def test_many_rows_come_in_pages(browse, findings):
+    page = browse("view=all&sort=id")
+    assert shown(page) == list(range(1, 201))
+    page.locator("#next-page").click()
+    tests = sorted(findings.test.digits.ids[findings.uncertain_test].tolist())
+    assert shown(page) == [*range(201, 301), *tests]
+    assert page.locator("#page").inner_text() == "page 2 of 2"
+    page.keyboard.press("ArrowRight")
+    assert focused_id(page) == 201
+    page.go_back()
+    assert shown(page)[0] == 1
+    page.keyboard.press("ArrowRight")
+    assert focused_id(page) == 1
+    page.keyboard.press("End")
+    assert focused_id(page) == 200
+    page.keyboard.press("ArrowRight")
+    assert focused_id(page) == shown(page)[0] == 201
+
+
+def focused_id(page) -> int:
+    return int(page.locator(".card:focus .id").inner_text().strip("# ★"))
+
+
+def test_the_keyboard_is_enough(browse, findings):
+    page = browse()
+    expected = ids(findings, by_loss(findings, findings.mistakes))
+    columns = page.evaluate("columnCount()")
+    page.keyboard.press("ArrowRight")
+    assert focused_id(page) == expected[0]
+    for key, place in (("ArrowRight", 1), ("ArrowDown", 1 + columns), ("ArrowUp", 1),
+                       ("ArrowLeft", 0), ("ArrowLeft", 0), ("End", -1), ("Home", 0)):  # fmt: skip
+        page.keyboard.press(key)
+        assert focused_id(page) == expected[place]
+    page.keyboard.press("Enter")
+    assert page.locator("#detail-title").inner_text() == f"Row {expected[0]}"
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#detail-title").inner_text() == f"Row {expected[1]}"
+    assert page.url.endswith(f"#row=train-{expected[1]}")
+    page.keyboard.press("Escape")
+    assert page.locator("#detail").is_hidden()
+    assert focused_id(page) == expected[1]
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#help").is_hidden()
+
+
+def test_a_field_keeps_its_keys(browse):
+    page = browse()
+    page.locator("#from").focus()
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#export").is_disabled()
+    assert page.locator(".card:focus").count() == 0
+
+
+def test_marks_survive_a_reload_and_are_exported_as_they_are_read(browse, findings, tmp_path):
+    page = browse("view=mistakes&sort=id")
+    rows = np.sort(findings.mistakes)
+    labels = findings.labelled.digits.labels[rows]
+    other = (int(labels[1]) + 1) % 10
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("2")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(f"Shift+Digit{other}")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("3")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("3")
+    page.keyboard.press("0")
+    page.reload()
+    badges = page.locator(".badge").all_inner_texts()
+    assert badges[:5] == ["A", f"L{other}", "L", "R", ""]
+    assert page.locator("#export").inner_text() == "Export 4 marks"
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    assert download.value.suggested_filename == "marks-some.csv"
+    download.value.save_as(tmp_path / "marks.csv")
+    marked = findings.labelled.digits.ids[rows].tolist()
+    assert read_marks(tmp_path / "marks.csv", findings.labelled.digits) == [
+        Mark(marked[0], "ambiguous", None),
+        Mark(marked[1], "label error", other),
+        Mark(marked[2], "label error", None),
+        Mark(marked[3], "real mistake", None),
+    ]
+    page.locator("#mark").select_option("label error")
+    assert shown(page) == marked[1:3]
+    page.locator("#mark").select_option("none")
+    assert shown(page) == marked[4:]
+
+
+def test_marks_are_given_with_the_mouse(browse, findings):
+    page = browse("sort=id")
+    row = findings.mistakes.min()
+    label = int(findings.labelled.digits.labels[row])
+    page.locator(".card").first.click()
+    assert page.locator("#believed").is_hidden()
+    page.locator('[data-mark="label error"]').click()
+    assert page.locator(f'[data-believed="{label}"]').is_disabled()
+    page.locator(f'[data-believed="{(label + 3) % 10}"]').click()
+    assert page.locator(".badge").first.inner_text() == f"L{(label + 3) % 10}"
+    page.locator('[data-mark="ambiguous"]').click()
+    assert page.locator(".badge").first.inner_text() == "A"
+    page.locator('[data-mark="ambiguous"]').click()
+    assert page.locator(".badge").first.is_hidden()
+
+
+def test_two_galleries_of_the_same_data_share_their_marks(browse):
+    page = browse("sort=id")
+    other = page.context.new_page()
+    other.goto(page.url)
+    page.locator(".card").first.focus()
+    page.keyboard.press("2")
+    other.locator(".card").nth(1).focus()
+    other.keyboard.press("3")
+    expect(page.locator("#export")).to_have_text("Export 2 marks")
+    assert page.locator(".badge:visible").all_inner_texts() == ["A", "R"]
+
+
+def test_without_storage_marks_last_as_long_as_the_page(browse, findings):
+    broken = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('no'); }})"
+    page = browse("sort=id", script=broken)
+    assert page.locator("#storage-notice").is_visible()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("2")
+    assert page.locator(".badge").first.inner_text() == "A"
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    row = findings.mistakes.min()
+    line = f"{row + 1},{findings.labelled.digits.labels[row]},ambiguous,"
+    assert download.value.path().read_text().splitlines()[1:] == [line]
+
+
+def test_html_in_a_name_stays_text(browse, tmp_path):
+    evil = "</script><script>alert(1)</script><b>"
+    member = '<img src=x onerror="alert(2)">'
+    findings = made_up_findings(evil, (member, "plain seed0"))
+    write_page(tmp_path / "index.html", findings, all_rows=False)
+    page = browse(file=tmp_path / "index.html")
+    assert page.locator("h1").inner_text() == f"{evil} gallery of digits"
+    assert page.title() == f"{evil} · gallery of digits"
+    page.locator(".card").first.click()
+    assert page.locator("#votes td").first.inner_text() == member
+    page.locator("[data-member]").first.select_option("wrong")
+    assert page.locator("#chips").inner_text() == f"{member} wrong ✕"
+    assert page.locator("img, h1 b, #chips img").count() == 0
+    page.reload()
+    assert page.locator("[data-member]").first.input_value() == "wrong"
+
+
+def test_without_all_rows_the_page_has_those_worth_a_look(findings, tmp_path):
+    write_page(tmp_path / "index.html", findings, all_rows=False)
+    text = (tmp_path / "index.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    wanted = {*findings.mistakes, *findings.uncertain, *findings.label_errors.rows}
+    assert sorted(data["id"][: data["labelled"]]) == sorted(ids(findings, [*wanted]))
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "https://" not in text
+
+
+def test_a_page_without_mistakes_says_so(browse, findings, tmp_path):
+    none = np.array([], int)
+    quiet = dataclasses.replace(findings, mistakes=none)
+    write_page(tmp_path / "index.html", quiet, all_rows=False)
+    page = browse(file=tmp_path / "index.html")
+    assert page.locator("#empty").is_visible()
+    assert page.locator("#clear").is_hidden()
+
+
+def test_a_narrow_window_has_room_for_everything(browse):
+    page = browse(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert page.locator("#filters").is_hidden()
+    page.locator("#filters-button").tap()
+    assert page.locator("#matrix").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.locator("#filters-button").tap()
+    page.locator(".card").nth(4).tap()
+    box = page.locator("#detail").bounding_box()
+    assert (box["x"], box["width"]) == (0, 360)
+    assert page.locator("#detail").evaluate("it => it.scrollWidth <= it.clientWidth")
+    page.locator("#close").tap()
+    assert page.locator("#detail").is_hidden()
+
+
+def test_nothing_moves_when_a_digit_is_enlarged(browse):
+    page = browse()
+    boxes = "all => all.map(one => JSON.stringify(one.getBoundingClientRect()))"
+    before = page.locator(".card").evaluate_all(boxes)
+    page.locator(".card").nth(9).hover()
+    page.keyboard.press("ArrowRight")
+    digit = page.locator(".card:focus .digit")
+    digit.evaluate("one => Promise.all(one.getAnimations().map(each => each.finished))")
+    assert digit.bounding_box()["width"] == pytest.approx(168)
+    assert page.locator(".card").evaluate_all(boxes) == before
+
+
+def luminance(colour: str) -> float:
+    """Returns the relative luminance of `rgb(r, g, b)`, as WCAG 2 defines it."""
+    channels = np.array([int(each) for each in re.findall(r"\d+", colour)[:3]]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+# Every element that has text of its own, with its colour and that of what lies behind it.
+TEXT_COLOURS = """() => [...document.querySelectorAll("body *")].filter(one =>
+    one.offsetParent && !one.disabled &&
+    [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim())
+).map(one => {
+    let behind = one;
+    const colour = () => getComputedStyle(behind).backgroundColor;
+    while (colour() === "rgba(0, 0, 0, 0)" && behind.parentElement) behind = behind.parentElement;
+    return [`${one.tagName}.${one.className} ${one.textContent.trim()}`.slice(0, 60),
+            getComputedStyle(one).color, colour()];
+})"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_contrast(browse, findings, theme):
+    row = findings.mistakes[0] + 1
+    page = browse(f"row=train-{row}&agree=yes", color_scheme=theme)
+    page.keyboard.press("1")
+    found = page.evaluate(TEXT_COLOURS)
+    assert len(found) > 200
+    for what, colour, behind in found:
+        lower, higher = sorted((luminance(colour), luminance(behind)))
+        assert (higher + 0.05) / (lower + 0.05) >= 4.5, f"{what}: {colour} on {behind}"
+
+
+def test_a_theme_is_the_systems_until_one_is_chosen(browse):
+    page = browse(color_scheme="dark")
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-theme", "dark")
+    page.emulate_media(color_scheme="light")
+    expect(root).to_have_attribute("data-theme", "light")
+    page.locator("#theme").click()
+    expect(root).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(root).to_have_attribute("data-theme", "dark")

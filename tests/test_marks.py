@@ -1,0 +1,75 @@
+"""Marks of labelled rows: read from a CSV, or refused with the line that is wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from competition.data.marks import AMBIGUOUS, LABEL_ERROR, REAL_MISTAKE, Mark, read_marks
+from competition.digits import Digits
+from competition.errors import UserError
+
+HEADER = "id,given_label,mark,label\n"
+
+
+@pytest.fixture
+def digits() -> Digits:
+    ids, labels = np.array([5, 7, 9, 11], np.int32), np.array([4, 7, 0, 3], np.uint8)
+    return Digits(ids, np.zeros((4, 28, 28), np.uint8), labels)
+
+
+def marks_file(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "marks.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_marks_are_read_in_their_order(tmp_path, digits):
+    text = f"{HEADER}9,0,real mistake,\n5,4,label error,9\n7,7,ambiguous,\n11,3,label error,\n"
+    assert read_marks(marks_file(tmp_path, text), digits) == [
+        Mark(9, REAL_MISTAKE, None),
+        Mark(5, LABEL_ERROR, 9),
+        Mark(7, AMBIGUOUS, None),
+        Mark(11, LABEL_ERROR, None),
+    ]
+
+
+def test_a_spreadsheet_may_have_saved_them(tmp_path, digits):
+    text = f"{HEADER}5,4,label error,9\n\n".replace("\n", "\r\n")
+    path = marks_file(tmp_path, text, "utf-8-sig")
+    assert read_marks(path, digits) == [Mark(5, LABEL_ERROR, 9)]
+
+
+def test_no_marks_are_fine(tmp_path, digits):
+    assert read_marks(marks_file(tmp_path, HEADER), digits) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the first line is expected to be id,given_label,mark,label"),
+        ("id,label\n5,4\n", "the first line is expected to be id,given_label,mark,label"),
+        (f"{HEADER}5,4,label error\n", "line 2: 4 values are expected, not 3"),
+        (f"{HEADER}six,4,ambiguous,\n", "line 2: no labelled row has the id 'six'"),
+        (f"{HEADER}6,4,ambiguous,\n", "line 2: no labelled row has the id '6'"),
+        (f"{HEADER}5,4,ambiguous,\n7,1,ambiguous,\n", "line 3: the label of row 7 is 7, not '1'"),
+        (f"{HEADER}5,4,Ambiguous,\n", "one of label error, ambiguous, real mistake"),
+        (f"{HEADER}5,4,ambiguous,9\n", "only a 'label error' may have a label of its own"),
+        (f"{HEADER}5,4,label error,10\n", "a label from 0 to 9 is expected, not '10'"),
+        (f"{HEADER}5,4,label error,4\n", "the label 4 is the one that the row has already"),
+        (f"{HEADER}5,4,ambiguous,\n5,4,ambiguous,\n", "line 3: the id 5 stands on an earlier"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, digits, text, message):
+    with pytest.raises(UserError, match=r"marks\.csv") as refused:
+        read_marks(marks_file(tmp_path, text), digits)
+    assert message in str(refused.value)
+
+
+def test_a_missing_and_a_binary_file_are_told_apart(tmp_path, digits):
+    with pytest.raises(UserError, match=r"there is no .*elsewhere\.csv"):
+        read_marks(tmp_path / "elsewhere.csv", digits)
+    path = tmp_path / "marks.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is no CSV file"):
+        read_marks(path, digits)
