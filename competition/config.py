@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from competition import paths
@@ -106,8 +107,33 @@ class Variant(Training):
 
 
 class Folds(Section):
-    count: int = Field(5, ge=2, le=MOST_FOLDS, description="stratified folds")
+    """Which labelled rows are held out, always with equal shares of each class.
+
+    `kfold` holds out each row once, in one of `count` folds; `holdout` a random `share` of the
+    rows, `count` times; `given` those that the data itself has for it.
+    """
+
+    scheme: Literal["kfold", "holdout", "given"] = "kfold"
+    count: int = Field(5, ge=1, le=MOST_FOLDS, description="splits; by default 1, or 5 folds")
+    share: float = Field(0.2, gt=0, lt=1, description="held out by each split of `holdout`")
     seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _once(cls, given: Any) -> Any:
+        """Whoever holds out a share does so once, unless he says how often."""
+        is_other = isinstance(given, dict) and given.get("scheme", "kfold") != "kfold"
+        return {"count": 1, **given} if is_other else given
+
+    @field_validator("count")
+    @classmethod
+    def _fits_the_scheme(cls, count: int, info: ValidationInfo) -> int:
+        match info.data.get("scheme"), count:
+            case "kfold", 1:
+                raise ValueError("there are at least 2 folds, not 1; with one split, use holdout")
+            case "given", several if several > 1:
+                raise ValueError(f"the data itself has one split, not {several}")
+        return count
 
 
 class Ensemble(Section):

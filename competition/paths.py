@@ -71,8 +71,7 @@ def resolved_config_file(config_name: str) -> Path:
     return output_folder(config_name) / "config.yaml"
 
 
-def folds_file(config_name: str, count: int, seed: int, data_fingerprint: str) -> Path:
-    name = f"folds{count}-seed{seed}-{data_fingerprint[:8]}.csv"
+def folds_file(config_name: str, name: str) -> Path:
     return output_folder(config_name) / name
 
 

@@ -48,10 +48,14 @@ class Probabilities:
         return Probabilities(np.asarray(ids), self.values[positions(self.ids, ids)])
 
 
-def concatenate(parts: list[Probabilities]) -> Probabilities:
-    """Joins parts with different ids, as the folds of one member are."""
-    ids = np.concatenate([part.ids for part in parts])
-    return Probabilities(ids, np.concatenate([part.values for part in parts]))
+def mean_of(parts: list[Probabilities]) -> Probabilities:
+    """Joins the splits of one member: of a row that several of them predict, the mean counts."""
+    ids, rows, counts = np.unique(
+        np.concatenate([part.ids for part in parts]), return_inverse=True, return_counts=True
+    )
+    sums = np.zeros((len(ids), CLASSES), np.float32)
+    np.add.at(sums, rows, np.concatenate([part.values for part in parts]))
+    return Probabilities(ids, sums / counts[:, None].astype(np.float32))
 
 
 def write_probabilities(path: Path, **named: Probabilities) -> None:

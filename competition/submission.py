@@ -24,7 +24,7 @@ def write_rows(path: Path, ids: np.ndarray, labels: np.ndarray) -> None:
 
 
 def write_submission(
-    path: Path, ids: np.ndarray, labels: np.ndarray, provenance: dict, sample: Path
+    path: Path, ids: np.ndarray, labels: np.ndarray, provenance: dict, sample: Path | None
 ) -> None:
     """Writes a submission that is known to be what Kaggle expects, and its provenance beside it.
 
@@ -33,7 +33,8 @@ def write_submission(
         ids: int `[n]`, the test rows.
         labels: uint8 `[n]`, the predicted classes.
         provenance: where the predictions come from, as JSON values.
-        sample: the data set's `sample_submission.csv`.
+        sample: the data set's `sample_submission.csv`; None where it is no competition's, so that
+            the file has to hold the test rows and no more.
 
     Raises:
         UserError: when the file as written does not fit the sample; nothing is left of it.
@@ -41,7 +42,10 @@ def write_submission(
     with atomic_file(path) as partial:
         write_rows(partial, ids, labels)
         try:
-            check_submission(partial, sample)
+            if sample is None:
+                check_rows(partial, ids, "the data set")
+            else:
+                check_submission(partial, sample)
         except UserError as error:
             raise UserError(str(error).replace(str(partial), str(path))) from None
         with atomic_file(paths.provenance_json(path)) as beside:

@@ -201,6 +201,33 @@ def test_jobs_that_do_not_go_in_may_be_missing(project):
     assert len(made.panel.manifests()) == 4
 
 
+def test_rows_that_several_hold_outs_share_are_averaged_and_others_left_out(project):
+    settings = ["folds={scheme: holdout, count: 3, share: 0.25}", "ensemble.method=mean"]
+    run = train(load("tiny", *settings))
+    made = blend([run])
+    held_out = np.stack(list(run.folds.held_out.values())).any(axis=0)
+    assert 30 < held_out.sum() < 90
+    np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[held_out])
+    np.testing.assert_allclose(of_truth(made), (0.4 + 0.8) / 2, atol=1e-3)
+    assert made.chosen.score.rows == held_out.sum()
+
+
+def test_a_single_hold_out_leaves_out_what_is_fitted(project):
+    made = blend([train(load("tiny", "folds={scheme: holdout}"))])
+    assert made.chosen.score.rows == 24
+    assert "stacking" in made.comparison.left_out
+
+
+def test_digits_of_another_format_keep_their_own_split(project, tiny):
+    (project / "input/own").mkdir()
+    arrays = {"x_train": tiny.train.images[:90], "y_train": tiny.train.labels[:90]}
+    arrays |= {"x_test": tiny.train.images[90:], "y_test": tiny.train.labels[90:]}
+    np.savez(project / "input/own/mnist.npz", **arrays)
+    made = blend([train(load("tiny", "data=own", "folds={scheme: given}"))])
+    np.testing.assert_array_equal(made.panel.labels, arrays["y_test"])
+    assert len(written(made).read_text().splitlines()) == 1 + 30
+
+
 def test_one_fold_has_no_figure_without_fold_0(trained):
     made = blend([load("tiny", "ensemble={method: mean, folds: [0]}")])
     assert ensemble_scores(made).without_fold0 is None
@@ -287,8 +314,8 @@ def test_configurations_with_other_folds_are_all_named(trained):
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("these configurations cannot be blended with tiny")
     assert lines[1:-1] == [
-        "  third: 3 folds of seed 0, not 2 of seed 0",
-        "  seeded: 2 folds of seed 1, not 2 of seed 0",
+        "  third: folds of scheme kfold, count 3, seed 0, not of scheme kfold, count 2, seed 0",
+        "  seeded: folds of scheme kfold, count 2, seed 1, not of scheme kfold, count 2, seed 0",
     ]
 
 

@@ -137,7 +137,10 @@ def test_several_configurations_are_blended(trained):
     assert "`mean` makes the submission, as the configuration names it." in combined.stdout
     assert "submissions/tiny+other.csv is written and checked" in combined.stdout
     refused = run_command("ensemble", *both, "--set", "folds.count=3", folder=trained)
-    assert_refused(refused, "  other: 2 folds of seed 0, not 3 of seed 0")
+    assert_refused(
+        refused,
+        "  other: folds of scheme kfold, count 2, seed 0, not of scheme kfold, count 3, seed 0",
+    )
 
 
 def test_results_need_no_models_no_pool_and_no_cache(trained):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from competition import paths
-from competition.config import Config
+from competition.config import Config, Folds
 from competition.data import embedded
 from competition.data.folds import assign_folds, load_folds
 from competition.data.sources import PIXELS, load_data_set, read_cached, read_csv
-from competition.digits import Digits, positions
+from competition.digits import DataSet, Digits, positions
 from competition.errors import UserError
 
 INKED = ["7", *["0"] * 782, "9"]
@@ -152,7 +152,7 @@ def test_positions_follow_ids_and_not_rows():
 
 
 def test_folds_are_stratified_partition_and_deterministic(tiny):
-    folds = assign_folds(tiny.train, 3, seed=0)
+    folds = assign_folds(tiny.train, Folds(count=3))
     assert set(folds.folds) == {0, 1, 2}
     for fold in range(3):
         training, held_out = folds.split(f"fold{fold}")
@@ -162,13 +162,13 @@ def test_folds_are_stratified_partition_and_deterministic(tiny):
         assert np.abs(counts - share).max() < 1
     training, held_out = folds.split("all")
     assert (training.tolist(), held_out.tolist()) == (list(range(120)), [])
-    assert assign_folds(tiny.train, 3, seed=0).fingerprint() == folds.fingerprint()
-    assert assign_folds(tiny.train, 3, seed=1).fingerprint() != folds.fingerprint()
+    assert assign_folds(tiny.train, Folds(count=3)).fingerprint() == folds.fingerprint()
+    assert assign_folds(tiny.train, Folds(count=3, seed=1)).fingerprint() != folds.fingerprint()
 
 
 def test_more_folds_than_rows_of_a_class_are_refused(tiny):
     with pytest.raises(UserError, match="the rarest class has only"):
-        assign_folds(tiny.train, 50, seed=0)
+        assign_folds(tiny.train, Folds(count=50))
 
 
 def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
@@ -177,7 +177,7 @@ def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
         name="a", folds={"count": 3}, variants={"p": {"architecture": {"name": "plain"}}}
     )
     made = load_folds(config, tiny, "f" * 64)
-    file = paths.folds_file("a", 3, 0, "f" * 64)
+    file = paths.folds_file("a", "folds3-seed0-ffffffff.csv")
     kept = file.read_text()
     swapped = kept.replace("\n1,", "\n001,", 1)  # reads the same: proves that the file is used
     file.write_text(swapped)
@@ -228,3 +228,47 @@ def test_the_real_archive_is_read_as_published(tmp_path, monkeypatch):
     assert np.bincount(data_set.train.labels).tolist() == [
         4132, 4684, 4177, 4351, 4072, 3795, 4137, 4401, 4063, 4188
     ]  # fmt: skip
+
+
+def test_a_share_is_held_out_stratified_as_often_as_asked(tiny):
+    splits = assign_folds(tiny.train, Folds(scheme="holdout", count=3, share=0.25))
+    assert list(splits.held_out) == ["holdout0", "holdout1", "holdout2"]
+    for name in splits.held_out:
+        training, held_out = splits.split(name)
+        assert (len(training), len(held_out)) == (90, 30)
+        counts = np.bincount(tiny.train.labels[held_out], minlength=10)
+        assert set(counts) <= {2, 3, 4}
+    first, second = (splits.split(name)[1] for name in ("holdout0", "holdout1"))
+    assert set(first) != set(second)
+    covered = np.unique(np.concatenate([splits.split(name)[1] for name in splits.held_out]))
+    assert np.flatnonzero(splits.folds >= 0).tolist() == covered.tolist()
+    assert (splits.folds[first] == 0).all()
+
+
+def test_hold_outs_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variants = {"p": {"architecture": {"name": "plain"}}}
+    config = Config(name="a", folds={"scheme": "holdout", "share": 0.1}, variants=variants)
+    made = load_folds(config, tiny, "f" * 64)
+    (file,) = (tmp_path / "output" / "a").iterdir()
+    assert file.read_text().startswith("id,holdout0\n1,")
+    assert load_folds(config, tiny, "f" * 64).fingerprint() == made.fingerprint()
+    file.write_text(file.read_text().replace("\n1,", "\n500,", 1))
+    with pytest.raises(UserError, match="remove it, and it is made again"):
+        load_folds(config, tiny, "f" * 64)
+
+
+def test_the_datas_own_split_is_used_where_there_is_one(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variants = {"p": {"architecture": {"name": "plain"}}}
+    config = Config(name="a", folds={"scheme": "given"}, variants=variants)
+    split = DataSet("own", tiny.train, tiny.test, tiny.train.ids[100:])
+    training, held_out = load_folds(config, split, "f" * 64).split("holdout0")
+    assert (training.tolist(), held_out.tolist()) == (list(range(100)), list(range(100, 120)))
+    with pytest.raises(UserError, match="'tiny' has no labelled test rows of its own"):
+        load_folds(config, tiny, "f" * 64)
+
+
+def test_a_share_too_small_for_the_classes_is_refused(tiny):
+    with pytest.raises(UserError, match=r"a share of 0\.01 of 120 rows cannot be held out"):
+        assign_folds(tiny.train, Folds(scheme="holdout", share=0.01))

@@ -11,7 +11,7 @@ from competition.config import Config, Variant
 from competition.errors import UserError
 from competition.probabilities import (
     Probabilities,
-    concatenate,
+    mean_of,
     read_probabilities,
     write_probabilities,
 )
@@ -204,11 +204,12 @@ def test_probabilities_follow_ids_and_not_rows():
         one.aligned_to(np.array([1, 4]))
 
 
-def test_folds_put_together_hold_every_id_once():
-    joined = concatenate([probabilities([4, 2]), probabilities([1, 3], seed=1)])
-    assert joined.ids.tolist() == [4, 2, 1, 3]
-    with pytest.raises(UserError, match="come again: 2"):
-        concatenate([probabilities([1, 2]), probabilities([2, 3])])
+def test_of_a_row_that_several_splits_hold_out_the_mean_counts():
+    one, other = probabilities([4, 2]), probabilities([1, 2], seed=1)
+    joined = mean_of([one, other])
+    assert joined.ids.tolist() == [1, 2, 4]
+    np.testing.assert_array_equal(joined.values[[0, 2]], [other.values[0], one.values[0]])
+    np.testing.assert_allclose(joined.values[1], (one.values[1] + other.values[1]) / 2)
 
 
 @pytest.mark.parametrize(

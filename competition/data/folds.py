@@ -1,4 +1,4 @@
-"""Stratified folds, computed once and kept on disk, so that every member sees the same ones."""
+"""Which labelled rows are held out: computed once and kept on disk, the same for every member."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_file
-from competition.config import MOST_FOLDS, Config
+from competition.config import MOST_FOLDS, Config, Folds
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
 from competition.results import ALL_ROWS
@@ -16,87 +16,155 @@ from competition.results import ALL_ROWS
 
 @dataclass(frozen=True)
 class FoldAssignment:
-    """Which fold each labelled row is held out in.
+    """Which labelled rows each split holds out.
 
     Attributes:
-        ids: int32 `[n]`, the training rows' ids.
-        folds: int8 `[n]`, from 0.
+        ids: int32 `[n]`, the labelled rows' ids.
+        held_out: bool `[n]` by the split's name, `fold<k>` or `holdout<k>`.
     """
 
     ids: np.ndarray
-    folds: np.ndarray
+    held_out: dict[str, np.ndarray]
+
+    @property
+    def folds(self) -> np.ndarray:
+        """The number of the first split that holds a row out, int8 `[n]`; -1 if none does."""
+        matrix = np.stack(list(self.held_out.values()))
+        return np.where(matrix.any(axis=0), matrix.argmax(axis=0), -1).astype(np.int8)
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the positions of the training and of the held-out rows of `"fold<k>"`.
+        """Returns the positions of the training and of the held-out rows of a split.
 
         The split `"all"` holds no row out.
         """
-        held_out = self.folds == split_number(name)
+        held_out = np.zeros(len(self.ids), bool) if name == ALL_ROWS else self.held_out[name]
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def fingerprint(self) -> str:
         """Returns a SHA-256 of the assignment, as 64 hexadecimal digits."""
+        matrix = np.stack(list(self.held_out.values()))
+        is_partition = (matrix.sum(axis=0) == 1).all()
         digest = hashlib.sha256(np.ascontiguousarray(self.ids).data)
-        digest.update(np.ascontiguousarray(self.folds).data)
+        digest.update(self.folds.data if is_partition else matrix.data)
         return digest.hexdigest()
 
 
 def split_number(split: str) -> int:
-    """Returns the k of `"fold<k>"`; of `"all"`, a number that no fold has."""
-    return MOST_FOLDS if split == ALL_ROWS else int(split.removeprefix("fold"))
+    """Returns the k of `"fold<k>"` or `"holdout<k>"`; of `"all"`, a number that no other has."""
+    return MOST_FOLDS if split == ALL_ROWS else int(split.strip("abcdefghijklmnopqrstuvwxyz"))
 
 
-def split_names(count: int) -> list[str]:
-    """Returns `["fold0", "fold1", …]`."""
-    return [f"fold{number}" for number in range(count)]
-
-
-def assign_folds(digits: Digits, count: int, seed: int) -> FoldAssignment:
-    """Deals the labelled digits into folds of equal size and equal shares of each class.
-
-    Raises:
-        UserError: when a class has fewer rows than there are folds.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    smallest = np.bincount(digits.labels)[np.unique(digits.labels)].min()
-    if smallest < count:
-        raise UserError(
-            f"folds.count is {count}, but the rarest class has only {smallest} rows; "
-            f"choose at most {smallest}"
-        )
-    folds = np.empty(len(digits), np.int8)
-    splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
-    for number, (_, held_out) in enumerate(splitter.split(digits.images, digits.labels)):
-        folds[held_out] = number
-    return FoldAssignment(digits.ids, folds)
+def split_names(settings: Folds) -> list[str]:
+    """Returns `["fold0", "fold1", …]`, or `["holdout0", …]` where a share is held out."""
+    name = "fold" if settings.scheme == "kfold" else "holdout"
+    return [f"{name}{number}" for number in range(settings.count)]
 
 
 def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> FoldAssignment:
-    """Reads the config's folds, or computes and keeps them when there are none for this data.
+    """Reads the config's splits, or computes and keeps them when there are none for this data.
 
     Raises:
-        UserError: when the kept file was changed so that it no longer fits the data.
+        UserError: when the data cannot be split so, or the kept file was changed so that it no
+            longer fits the data.
     """
     settings = config.folds
-    path = paths.folds_file(config.name, settings.count, settings.seed, data_fingerprint)
+    if settings.scheme == "given":
+        return _given(data_set)
+    path = paths.folds_file(config.name, _file_name(settings, data_fingerprint))
     if not path.exists():
-        assignment = assign_folds(data_set.train, settings.count, settings.seed)
-        table = np.column_stack([assignment.ids, assignment.folds])
+        header, table = _table(data_set.train, settings)
+        table = np.column_stack([data_set.train.ids, table])
         with atomic_file(path) as partial:
-            np.savetxt(partial, table, "%d", ",", header="id,fold", comments="")
-    return _read_folds(path, data_set.train.ids, settings.count)
+            np.savetxt(partial, table, "%d", ",", header=header, comments="")
+    return _read_folds(path, data_set.train.ids, settings)
 
 
-def _read_folds(path: Path, ids: np.ndarray, count: int) -> FoldAssignment:
+def assign_folds(digits: Digits, settings: Folds) -> FoldAssignment:
+    """Splits labelled digits at random, with equal shares of each class.
+
+    Raises:
+        UserError: when a class has too few rows.
+    """
+    return _assignment(digits.ids, _table(digits, settings)[1], settings)
+
+
+def _given(data_set: DataSet) -> FoldAssignment:
+    if data_set.held_out is None:
+        raise UserError(
+            f"folds.scheme is 'given', but the data set '{data_set.name}' has no labelled test "
+            "rows of its own; choose kfold or holdout"
+        )
+    ids = data_set.train.ids
+    return FoldAssignment(ids, {"holdout0": np.isin(ids, data_set.held_out)})
+
+
+def _file_name(settings: Folds, data_fingerprint: str) -> str:
+    """Returns a name of its own for all that the assignment depends on."""
+    how = "folds" if settings.scheme == "kfold" else f"holdouts-of-{settings.share:g}-times-"
+    return f"{how}{settings.count}-seed{settings.seed}-{data_fingerprint[:8]}.csv"
+
+
+def _table(digits: Digits, settings: Folds) -> tuple[str, np.ndarray]:
+    """Returns the header, and a column of fold numbers, or one of 0 and 1 a hold-out."""
+    if settings.scheme == "kfold":
+        return "id,fold", _dealt(digits, settings)
+    names = ",".join(["id", *split_names(settings)])
+    return names, _drawn(digits, settings)
+
+
+def _dealt(digits: Digits, settings: Folds) -> np.ndarray:
+    from sklearn.model_selection import StratifiedKFold
+
+    smallest = np.bincount(digits.labels)[np.unique(digits.labels)].min()
+    if smallest < settings.count:
+        raise UserError(
+            f"folds.count is {settings.count}, but the rarest class has only {smallest} rows; "
+            f"choose at most {smallest}"
+        )
+    folds = np.empty((len(digits), 1), np.int8)
+    splitter = StratifiedKFold(settings.count, shuffle=True, random_state=settings.seed)
+    for number, (_, held_out) in enumerate(splitter.split(digits.images, digits.labels)):
+        folds[held_out] = number
+    return folds
+
+
+def _drawn(digits: Digits, settings: Folds) -> np.ndarray:
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    splitter = StratifiedShuffleSplit(
+        settings.count, test_size=settings.share, random_state=settings.seed
+    )
+    held_out = np.zeros((len(digits), settings.count), np.int8)
+    try:
+        for number, (_, rows) in enumerate(splitter.split(digits.images, digits.labels)):
+            held_out[rows, number] = 1
+    except ValueError as error:
+        raise UserError(
+            f"a share of {settings.share:g} of {len(digits):,} rows cannot be held out: {error}"
+        ) from None
+    return held_out
+
+
+def _assignment(ids: np.ndarray, table: np.ndarray, settings: Folds) -> FoldAssignment:
+    names = split_names(settings)
+    if settings.scheme == "kfold":
+        table = table == np.arange(settings.count)
+    return FoldAssignment(ids, dict(zip(names, table.T.astype(bool), strict=True)))
+
+
+def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> FoldAssignment:
+    is_kfold = settings.scheme == "kfold"
+    known = set(range(settings.count)) if is_kfold else {0, 1}
+    columns = 1 if is_kfold else settings.count
     try:
         table = np.loadtxt(path, np.int32, delimiter=",", skiprows=1, ndmin=2)
-        fits = np.array_equal(table[:, 0], ids) and set(table[:, 1]) == set(range(count))
+        fits = np.array_equal(table[:, 0], ids) and table.shape[1] == 1 + columns
+        fits = fits and all(set(column) == known for column in table[:, 1:].T)
     except (ValueError, IndexError):
         fits = False
     if not fits:
         raise UserError(
-            f"{path} no longer holds one of {count} folds for each training row; "
-            "remove it, and it is made again"
+            f"{path} no longer holds one of {settings.count} folds for each training row, or "
+            "whether each hold-out has it; remove it, and it is made again"
         )
-    return FoldAssignment(ids, table[:, 1].astype(np.int8))
+    return _assignment(ids, table[:, 1:], settings)

@@ -29,7 +29,7 @@ class Run:
         """
         jobs = (
             Job(self.config.name, name, seed, split)
-            for split in [*split_names(self.config.folds.count), ALL_ROWS]
+            for split in [*split_names(self.config.folds), ALL_ROWS]
             for name, variant in self.config.variants.items()
             for seed in (variant.all_rows_seeds if split == ALL_ROWS else variant.seeds)
         )

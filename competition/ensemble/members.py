@@ -5,11 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from competition.data.folds import split_number
 from competition.data.run import Run
 from competition.ensemble.selection import chosen_folds, chosen_jobs, require_agreement
 from competition.errors import UserError
-from competition.probabilities import Probabilities, concatenate
+from competition.probabilities import Probabilities, mean_of
 from competition.results import (
     ALL_ROWS,
     Job,
@@ -49,7 +48,7 @@ class Panel:
     Attributes:
         members: in the configuration's order.
         labels: uint8 `[n]`, of the members' out-of-fold rows.
-        folds: int8 `[n]`, in which each of these rows is held out.
+        folds: int8 `[n]`, in which each of these rows is held out, the first if there are several.
     """
 
     members: list[Member]
@@ -97,14 +96,14 @@ def load_panel(runs: list[Run]) -> Panel:
     folds = chosen_folds(runs)
     chosen = {run.config.name: chosen_jobs(run, folds) for run in runs}
     require_complete({job: identity for jobs in chosen.values() for job, identity in jobs.items()})
-    train, assigned = runs[0].data_set.train, runs[0].folds.folds
-    counts = np.isin(assigned, [split_number(fold) for fold in folds])
+    train, assigned = runs[0].data_set.train, runs[0].folds
+    counts = np.any([assigned.held_out[fold] for fold in folds], axis=0)
     members = [
         _load_member(run, jobs, train.ids[counts], f"{run.config.name}/" if len(runs) > 1 else "")
         for run in runs
         for jobs in _by_member(list(chosen[run.config.name]))
     ]
-    return Panel(members, train.labels[counts], assigned[counts])
+    return Panel(members, train.labels[counts], assigned.folds[counts])
 
 
 def _by_member(jobs: list[Job]) -> list[list[Job]]:
@@ -127,7 +126,7 @@ def _by_member(jobs: list[Job]) -> list[list[Job]]:
 def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, prefix: str) -> Member:
     """Reads a member; every net has one vote on the test rows."""
     data = run.data_set
-    out_of_fold = concatenate(
+    out_of_fold = mean_of(
         [
             _read(job, "out_of_fold", data.train.ids[run.folds.split(job.split)[1]])
             for job in jobs

@@ -41,7 +41,9 @@ def write_blend(made: Blend, found: Contributions) -> Path:
 def _write_submission(name: str, made: Blend, method: Compared) -> Path:
     test, path = made.test_by(method), paths.submission_csv(name)
     sample = paths.sample_submission_csv(made.runs[0].data_set.name)
-    write_submission(path, test.ids, test.predictions(), provenance(name, made, method), sample)
+    origin = provenance(name, made, method)
+    expected = sample if sample.exists() else None
+    write_submission(path, test.ids, test.predictions(), origin, expected)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from competition.config import Folds
 from competition.data.folds import split_names
 from competition.data.run import Run
 from competition.errors import UserError
@@ -11,7 +12,7 @@ from competition.results import ALL_ROWS, Job
 def chosen_folds(runs: list[Run]) -> list[str]:
     """Returns the names of the folds that count, which are those of the first configuration."""
     first = runs[0].config
-    names = split_names(first.folds.count)
+    names = split_names(first.folds)
     return names if first.ensemble.folds is None else [names[k] for k in first.ensemble.folds]
 
 
@@ -58,7 +59,12 @@ def _difference(run: Run, first: Run) -> str:
     if run.fingerprint != first.fingerprint:
         return f"other data ('{run.config.data}', not '{first.config.data}')"
     if own != other:
-        return f"{own.count} folds of seed {own.seed}, not {other.count} of seed {other.seed}"
+        return f"folds of {_told(own)}, not of {_told(other)}"
     if run.folds.fingerprint() != first.folds.fingerprint():
         return "its file of folds holds another assignment"
     return ""
+
+
+def _told(settings: Folds) -> str:
+    share = f", share {settings.share:g}" if settings.scheme == "holdout" else ""
+    return f"scheme {settings.scheme}, count {settings.count}{share}, seed {settings.seed}"

@@ -63,7 +63,7 @@ def lenet5(activation: str = "tanh"):
     images, features = standardised_images()
     for filters, padding in ((6, "same"), (16, "valid")):
         features = layers.Conv2D(filters, 5, padding=padding, activation=activation)(features)
-        features = layers.AveragePooling2D()(features)
+        features = layers.AveragePooling2D(2)(features)
     features = layers.Flatten()(features)
     for units in (120, 84):
         features = layers.Dense(units, activation=activation)(features)
