@@ -171,6 +171,9 @@ class Config(Section):
     name: Annotated[Name, AfterValidator(_not_reserved)]
     data: Name = "digit-recognizer"
     folds: Folds = Folds()
+    marks: str | None = Field(
+        None, description="a gallery's marks; training leaves out or relabels its label errors"
+    )
     defaults: Training = Training()
     variants: dict[Name, Variant] = Field(min_length=1)
     ensemble: Ensemble = Ensemble()

@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from competition.data.marks import AMBIGUOUS, LABEL_ERROR, REAL_MISTAKE, Mark, read_marks
+from competition.config import load_config
+from competition.data.marks import (
+    AMBIGUOUS,
+    LABEL_ERROR,
+    REAL_MISTAKE,
+    Mark,
+    read_marks,
+    without_label_errors,
+)
+from competition.data.run import load_run
 from competition.digits import Digits
 from competition.errors import UserError
 
@@ -73,3 +82,32 @@ def test_a_missing_and_a_binary_file_are_told_apart(tmp_path, digits):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="is no CSV file"):
         read_marks(path, digits)
+
+
+def test_only_training_rows_are_mended(digits):
+    mended, rows = without_label_errors(digits, np.array([0, 1, 3]), {5: 9, 9: 6, 11: None})
+    assert rows.tolist() == [0, 1]
+    assert mended.labels.tolist() == [9, 7, 0, 3]  # row 2 is held out: its label stays
+    assert digits.labels.tolist() == [4, 7, 0, 3]
+
+
+def test_without_marks_nothing_changes(digits):
+    mended, rows = without_label_errors(digits, np.array([0, 1]), {})
+    assert mended is digits
+    assert rows.tolist() == [0, 1]
+
+
+def test_a_configuration_takes_label_errors_into_its_jobs_identities(project):
+    label = load_run(load_config(Path("configs/tiny.yaml"))).data_set.train.labels[4]
+    other = (label + 1) % 10
+    Path("marks.csv").write_text(f"{HEADER}5,{label},label error,{other}\n")
+    plain, marked = (
+        load_run(load_config(Path("configs/tiny.yaml"), changes))
+        for changes in ([], ["marks=marks.csv"])
+    )
+    assert marked.label_errors == {5: other}
+    for job, identity in marked.identities.items():
+        assert identity == plain.identities[job] | {"label_errors": {"5": int(other)}}
+    Path("marks.csv").write_text(f"{HEADER}5,{other},label error,{label}\n")
+    with pytest.raises(UserError, match="were the marks made on other data"):
+        load_run(load_config(Path("configs/tiny.yaml"), ["marks=marks.csv"]))

@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from competition.digits import Digits
 from competition.errors import UserError
 
@@ -35,6 +37,37 @@ class Mark:
     id: int
     mark: str
     label: int | None
+
+
+def without_label_errors(
+    digits: Digits, training_rows: np.ndarray, label_errors: dict[int, int | None]
+) -> tuple[Digits, np.ndarray]:
+    """Returns the digits and rows that a training learns from, with wrong labels mended.
+
+    Only the training rows' labels are mended: those of all others, which judge, stay as they are.
+
+    Args:
+        digits: all labelled digits.
+        training_rows: int `[n]`, positions among them.
+        label_errors: the right label by the row's id, or None for a row that is left out.
+    """
+    if not label_errors:
+        return digits, training_rows
+    known = {id: label for id, label in label_errors.items() if label is not None}
+    unknown = [id for id, label in label_errors.items() if label is None]
+    ids, labels = digits.ids[training_rows], digits.labels.copy()
+    for row in training_rows[np.isin(ids, list(known))]:
+        labels[row] = known[int(digits.ids[row])]
+    return Digits(digits.ids, digits.images, labels), training_rows[~np.isin(ids, unknown)]
+
+
+def read_label_errors(path: Path, digits: Digits) -> dict[int, int | None]:
+    """Returns the right label of each marked label error by its row's id, None if nobody knows it.
+
+    Raises:
+        UserError: as `read_marks` does.
+    """
+    return {each.id: each.label for each in read_marks(path, digits) if each.mark == LABEL_ERROR}
 
 
 def read_marks(path: Path, digits: Digits) -> list[Mark]:

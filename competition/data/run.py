@@ -1,11 +1,13 @@
 """A configuration with its data set and folds: what every stage after the download uses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from competition.config import Config
 from competition.data.folds import FoldAssignment, load_folds, split_names
+from competition.data.marks import read_label_errors
 from competition.data.sources import load_data_set
 from competition.digits import DataSet
 from competition.results import ALL_ROWS, Job, job_identity
@@ -13,12 +15,20 @@ from competition.results import ALL_ROWS, Job, job_identity
 
 @dataclass(frozen=True)
 class Run:
-    """One configuration on its data, with the folds that belong to both."""
+    """One configuration on its data, with the folds that belong to both.
+
+    Attributes:
+        config, data_set: what is trained on what.
+        fingerprint: of the data set.
+        folds: which rows each split holds out.
+        label_errors: what training learns in place of a row's label, None to leave the row out.
+    """
 
     config: Config
     data_set: DataSet
     fingerprint: str
     folds: FoldAssignment
+    label_errors: dict[int, int | None] = field(default_factory=dict)
 
     @cached_property
     def identities(self) -> dict[Job, dict[str, Any]]:
@@ -37,15 +47,20 @@ class Run:
 
     def _identity(self, job: Job) -> dict[str, Any]:
         variant = self.config.variants[job.variant]
-        return job_identity(variant, job, self.fingerprint, self.folds.fingerprint())
+        identity = job_identity(variant, job, self.fingerprint, self.folds.fingerprint())
+        mended = {str(row): label for row, label in self.label_errors.items()}
+        return identity | ({"label_errors": mended} if mended else {})
 
 
 def load_run(config: Config) -> Run:
     """Loads the data set that the configuration names, and its folds.
 
     Raises:
-        UserError: when the data set is missing or broken, or cannot be split as configured.
+        UserError: when the data set is missing or broken, cannot be split as configured, or the
+            marks do not fit it.
     """
     data_set = load_data_set(config.data)
     fingerprint = data_set.fingerprint()
-    return Run(config, data_set, fingerprint, load_folds(config, data_set, fingerprint))
+    folds = load_folds(config, data_set, fingerprint)
+    errors = read_label_errors(Path(config.marks), data_set.train) if config.marks else {}
+    return Run(config, data_set, fingerprint, folds, errors)

@@ -8,6 +8,7 @@ from typing import Any
 
 from competition.config import Config, Variant
 from competition.data.folds import split_number
+from competition.data.marks import without_label_errors
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
 from competition.machine import machine_name
@@ -82,8 +83,8 @@ def pool_of(run: Run, job: Job) -> Pool:
 def fold_of(run: Run, job: Job) -> Fold:
     """Returns the rows of a job, with the pool that it draws from."""
     training, validation = run.folds.split(job.split)
-    number = split_number(job.split)
-    return Fold(run.data_set.train, training, validation, pool_of(run, job), number)
+    digits, training = without_label_errors(run.data_set.train, training, run.label_errors)
+    return Fold(digits, training, validation, pool_of(run, job), split_number(job.split))
 
 
 def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
