@@ -5,19 +5,7 @@ from pathlib import Path
 from competition import paths
 from competition.atomic import atomic_file
 from competition.inspection.evaluation import JobRow, Summary
-from competition.markdown import table
-from competition.scores import Score
-
-
-def score_cells(score: Score) -> list[str]:
-    """Returns errors, accuracy, its 95 % interval and log-loss as text."""
-    low, high = score.interval()
-    return [
-        f"{score.errors}",
-        f"{score.accuracy:.5f}",
-        f"{low:.5f} – {high:.5f}",
-        f"{score.log_loss:.5f}",
-    ]
+from competition.markdown import score_cells, table
 
 
 def jobs_table(rows: list[JobRow]) -> str:
