@@ -110,7 +110,7 @@ CONFIGURED = (
 )
 JOBS = _option(
     "--jobs",
-    "folds trained side by side, which share the cores (default: auto, as it suits)",
+    "trainings side by side, which share the cores (default: auto, as it suits)",
     type=_jobs,
     default="auto",
     metavar="N",

@@ -136,6 +136,11 @@ def tuning_summary(config_name: str, variant: str) -> Path:
     return tuning_folder(config_name, variant) / "summary.md"
 
 
+def tuning_summaries(config_name: str) -> list[Path]:
+    """Returns the summaries of all variants that were tuned."""
+    return sorted(output_folder(config_name).glob("tuning/*/summary.md"))
+
+
 def submission_csv(config_name: str) -> Path:
     return SUBMISSIONS / f"{config_name}.csv"
 

@@ -144,7 +144,7 @@ def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
 
 
 def _kind(annotation: Any) -> str:
-    return annotation.__name__ if annotation in (int, float, bool) else "choice"
+    return annotation.__name__ if annotation in (int, float) else "choice"
 
 
 def checked_space(

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "models": set(),
     "kaggle": {"data"},
     "training": {"data", "models"},
-    "tuning": {"data", "models", "training"},
+    "tuning": {"data", "training"},
     "ensemble": {"data"},
     "bench": {"data", "training"},
     "inspection": {"ensemble", "data"},

@@ -58,9 +58,13 @@ def write_report(config_name: str, summary: Summary) -> Path:
         "At a glance": preset_table(summary),
         "Members and ensemble": scores_table(summary),
         "Jobs": jobs_table(summary.jobs),
+        "Tuning": "\n".join(
+            f"- [{tuned.parent.name}](../{tuned.relative_to(paths.output_folder(config_name))})"
+            for tuned in paths.tuning_summaries(config_name)
+        ),
     }
     parts = [f"# Results of `{config_name}`"]
-    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items()]
+    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]
     path = paths.results_markdown(config_name)
     with atomic_file(path) as partial:
         partial.write_text("\n\n".join(parts) + "\n")

@@ -15,6 +15,7 @@ from competition.errors import UserError
 from competition.scores import Score, score
 from competition.training.one_fold import Fold, train_one_fold
 from competition.training.prediction import predict
+from competition.training.runtime import forget_models
 from competition.training.worker import fold_of
 from competition.tuning.search import Search
 
@@ -73,9 +74,7 @@ class _Training:
 
     def predictions(self) -> np.ndarray:
         """Trains, and returns the probabilities of the held-out rows, float32 `[n, 10]`."""
-        import keras
-
-        keras.utils.clear_session()
+        forget_models()
         fold = self.folds[self.position]
         by_epochs = self.search.settings.pruned_by == "epochs" and self.position == 0
         model, _ = train_one_fold(

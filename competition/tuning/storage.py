@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -65,12 +65,12 @@ def database_trouble(url: str | None) -> Iterator[None]:
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
         if url is None:
             raise
-        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        cause = error.__cause__ or error  # Optuna wraps what the driver said
         first_lines = " ".join(str(cause).split("\n")[:2])
         raise UserError(
             f"the storage {without_password(url, url)} cannot be used: "
             f"{without_password(first_lines, url)}; expected is the URL of a database that can "
-            "be reached, and its driver must be installed (psycopg2-binary for PostgreSQL)"
+            "be reached, and its driver must be installed (psycopg[binary] for PostgreSQL)"
         ) from None
 
 
@@ -79,7 +79,7 @@ def without_password(text: str, url: str) -> str:
     parts = urlsplit(url)
     secrets = [parts.password or "", *parse_qs(parts.query).get("password", [])]
     for secret in filter(None, secrets):
-        for written in {secret, unquote(secret)}:
+        for written in {secret, quote(secret, safe=""), unquote(secret)}:
             text = text.replace(written, "***")
     return text
 

@@ -58,6 +58,7 @@ def run_trial(search: Search, number: int, place: Place, limits: Limits) -> Froz
     done: list[FrozenTrial] = []
     with database_trouble(search.settings.storage):
         study = open_study(search)
+        optuna.storages.fail_stale_trials(study)  # of other machines; a journal knows of none
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if time.time() < limits.deadline and len(ended(study)) + len(running) < limits.trials:
             start_keras(place.plan.threads)
