@@ -12,7 +12,7 @@ from competition.atomic import atomic_folder
 from competition.tuning.search import Search
 
 DOTS_PER_INCH = 120
-INCHES_A_SLICE = 3.6
+INCHES_A_SLICE, INCHES_AN_AXIS = 3.6, 1.8
 
 # Fewer completed trials show nothing, and of equal values no parameter can be important.
 FEWEST_VALUES = 2
@@ -46,8 +46,22 @@ def _draw(path: Path, draw: Callable, study: Study, search: Search) -> None:
         warnings.simplefilter("ignore")
         draw(study, search)
         figure = pyplot.gcf()
+        _tidy(figure)
         figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
         pyplot.close(figure)
+
+
+def _tidy(figure) -> None:
+    """Keeps labels of logarithms, and the grids of several axes, from covering one another."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for axes in figure.axes:
+        axes.grid(len(figure.axes) == 1)
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_locator(LogLocator(subs=(1, 3)))
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
 
 
 def _history(study: Study, search: Search) -> None:
@@ -57,9 +71,11 @@ def _history(study: Study, search: Search) -> None:
 
 
 def _parallel_coordinates(study: Study, search: Search) -> None:
+    from matplotlib import pyplot
     from optuna.visualization.matplotlib import plot_parallel_coordinate
 
     plot_parallel_coordinate(study, target_name=search.settings.objective)
+    pyplot.gcf().set_size_inches(INCHES_AN_AXIS * (2 + len(search.space)), 6)
 
 
 def _importances(study: Study, search: Search) -> None:

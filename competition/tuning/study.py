@@ -27,14 +27,16 @@ def open_study(search: Search) -> Study:
         UserError: when the storage cannot be used, or the sampler needs a package.
     """
     journal = paths.journal_file(search.config.name, search.name)
-    return optuna.create_study(
-        storage=open_storage(search.settings.storage, journal),
-        sampler=sampler_of(search),
-        pruner=search.settings.pruner.build(search.longest_epochs),
-        study_name=str(search),
-        direction="minimize",
-        load_if_exists=True,
-    )
+    known = {
+        "study_name": str(search),
+        "storage": open_storage(search.settings.storage, journal),
+        "sampler": sampler_of(search),
+        "pruner": search.settings.pruner.build(search.longest_epochs),
+    }
+    try:
+        return optuna.load_study(**known)
+    except KeyError:  # another process may make it at this moment
+        return optuna.create_study(**known, direction="minimize", load_if_exists=True)
 
 
 def sampler_of(search: Search) -> BaseSampler:

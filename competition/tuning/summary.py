@@ -35,7 +35,8 @@ def verdict_in_words(search: Search, verdict: Verdict) -> str:
     return (
         f"The first line is optimistic: the trial was chosen by it. The other two are of rows "
         f"that no trial was judged on, and they count: the tuned settings make {abs(fewer)} "
-        f"{'fewer' if fewer >= 0 else 'more'} errors in {verdict.best.rows:,}, and their log-loss "
+        f"{'fewer' if fewer >= 0 else 'more'} error{'' if abs(fewer) == 1 else 's'} in "
+        f"{verdict.best.rows:,}, and their log-loss "
         f"is {abs(lower):.5f} {'lower' if lower >= 0 else 'higher'} than `{search.name}` as it is."
     )
 
