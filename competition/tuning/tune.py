@@ -87,7 +87,7 @@ def _prepared(search: Search, run: Run, lock: Path) -> Study:
         study = open_study(search)
         require_comparable(study, search, run)
         if is_alone and is_here(search.settings.storage) and (count := take_up(study)):
-            print(f"{search}: {count} trials were interrupted and are taken up again")
+            print(f"{search}: taken up again, as they were interrupted: {count} of the trials")
     return study
 
 
@@ -127,6 +127,8 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
             display = ProgressDisplay("tuning", left)
             with display, board.shown_on(display, [1.0] * left):
                 _tell(study, search, parallel(calls), display)
+        if time.time() >= limits.deadline:
+            print(f"the time is up with {len(ended(study))} of {limits.trials} trials")
 
 
 def _deadline(search: Search) -> float:
