@@ -7,6 +7,8 @@ SET ?=
 ZIP ?=
 FILE ?=
 MESSAGE ?=
+VARIANT ?=
+TRIALS ?=
 FORCE ?=
 LONG ?=
 ALL ?=
@@ -22,7 +24,7 @@ BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGE
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download train-folds ensemble gallery report submit scores doctor bench test lint clean
+.PHONY: help setup demo download train-folds tune ensemble gallery report submit scores doctor bench test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -39,6 +41,9 @@ download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=pat
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
+
+tune: setup ## Search the best settings of VARIANT, TRIALS=n in all, JOBS=auto side by side
+	@$(COMPETITION) tune $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT))) $(if $(TRIALS),--trials $(call quoted,$(TRIALS))) --jobs $(JOBS)
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
 	@$(COMPETITION) ensemble $(BLENDED)

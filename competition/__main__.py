@@ -81,10 +81,13 @@ def _path(text: str) -> Path:
 
 def _jobs(text: str) -> int | None:
     """Returns a number of jobs, or None for `auto`, which leaves it to the machine."""
-    if text == "auto":
-        return None
+    return None if text == "auto" else _count(text, " nor auto")
+
+
+def _count(text: str, otherwise: str = "") -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number from 1 nor auto")
+        what = "neither" if otherwise else "not"
+        raise argparse.ArgumentTypeError(f"'{text}' is {what} a whole number from 1{otherwise}")
     return int(text)
 
 
@@ -127,7 +130,7 @@ BLENDED = (
 )
 JOBS = _option(
     "--jobs",
-    "folds trained side by side, which share the cores (default: auto, as it suits)",
+    "trainings side by side, which share the cores (default: auto, as it suits)",
     type=_jobs,
     default="auto",
     metavar="N",
@@ -143,6 +146,18 @@ COMMANDS = {
         _switch("--force", "install it again whatever is there"),
     ),
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
+    "tune": (
+        "search the best settings of a variant that has a search_space",
+        *CONFIGURED,
+        _option("--variant", "which one (default: the only one with a search_space)"),
+        _option(
+            "--trials",
+            "how many the study is to have in all (default: as tuning.trials says)",
+            type=_count,
+            metavar="N",
+        ),
+        JOBS,
+    ),
     "ensemble": ("combine the members, compare methods, write submissions", *BLENDED),
     "gallery": (
         "show mistakes, likely label errors and uncertain digits on a page and sheets",

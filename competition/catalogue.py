@@ -44,6 +44,25 @@ ENSEMBLE_METHODS = {
 # Stands in a configuration in place of a method, and leaves the choice to their comparison.
 RECOMMENDED = "recommended"
 
+SAMPLERS = {
+    "tpe": "competition.tuning.samplers:tpe",
+    "random": "competition.tuning.samplers:random",
+    "grid": "competition.tuning.samplers:grid",
+    "brute_force": "competition.tuning.samplers:brute_force",
+    "qmc": "competition.tuning.samplers:qmc",
+    "gp": "competition.tuning.samplers:gp",
+    "cma_es": "competition.tuning.samplers:cma_es",
+    "nsga2": "competition.tuning.samplers:nsga2",
+    "nsga3": "competition.tuning.samplers:nsga3",
+}
+
+PRUNERS = {
+    "none": "competition.tuning.pruners:none",
+    "median": "competition.tuning.pruners:median",
+    "hyperband": "competition.tuning.pruners:hyperband",
+    "wilcoxon": "competition.tuning.pruners:wilcoxon",
+}
+
 
 def resolve(location: str):
     """Returns the function at `"module:function"`, importing its module."""

@@ -61,6 +61,31 @@ def train_folds(config: Config, jobs: int | None) -> None:
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
+def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
+    """Searches the best settings of a variant, and judges them on folds that had no part in it."""
+    from competition.data.run import load_run
+    from competition.tuning.best import best_trial, write_best
+    from competition.tuning.pictures import draw_pictures
+    from competition.tuning.search import find_search
+    from competition.tuning.summary import verdict_in_words, verdict_table, write_summary
+    from competition.tuning.tune import run_study
+    from competition.tuning.verdict import final_verdict
+    from competition.tuning.words import write_trials
+
+    search = find_search(config if trials is None else config.with_trials(trials), variant)
+    run = load_run(search.config)
+    study = run_study(search, run, jobs)
+    print(f"every trial is in {write_trials(study, search)}")
+    best = best_trial(study, search)
+    best_config, pictures = write_best(best, search), draw_pictures(study, search)
+    print(f"trial {best.number} is the best; it is judged now on folds that had no part in that")
+    verdict = final_verdict(search, run, best_config, jobs)
+    path = write_summary(study, best, search, verdict, pictures)
+    print(f"\n{verdict_table(best, search, verdict)}\n\n{verdict_in_words(search, verdict)}\n")
+    print(f"all of it, with pictures, is in {path}")
+    print(f"next: `make train-folds CONFIG={best_config}`")
+
+
 def ensemble(configs: list[Config]) -> None:
     """Combines the members by every method, compares them, and writes checked submissions."""
     from competition.data.run import load_run

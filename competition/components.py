@@ -67,14 +67,17 @@ class Component(BaseModel):
         """Imports the function and returns it with its parameters filled in."""
         return partial(catalogue.resolve(self.choices[self.name]), **self.parameters)
 
-    def build(self) -> Any:
+    def build(self, *arguments: Any) -> Any:
         """Imports the function and returns what it makes.
+
+        Args:
+            arguments: what the function takes besides its parameters.
 
         Raises:
             UserError: when the function refuses its parameters.
         """
         try:
-            return self.function()()
+            return self.function()(*arguments)
         except ValueError as error:
             raise UserError(
                 f"the {self.kind} '{self.name}' cannot be built with {self.parameters}: {error}"
@@ -111,3 +114,13 @@ class Method(Component):
         **catalogue.ENSEMBLE_METHODS,
         catalogue.RECOMMENDED: "competition.ensemble.comparison:recommended",
     }
+
+
+class Sampler(Component):
+    kind = "sampler"
+    choices = catalogue.SAMPLERS
+
+
+class Pruner(Component):
+    kind = "pruner"
+    choices = catalogue.PRUNERS

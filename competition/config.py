@@ -4,8 +4,7 @@
 valid name.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -13,44 +12,36 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 
 from competition import paths
-from competition.catalogue import RECOMMENDED
-from competition.components import Architecture, Augmentation, Component, Method
+from competition.components import Architecture, Augmentation, Component
+from competition.ensemble_settings import Ensemble
 from competition.errors import UserError
+from competition.search_space import Parameter, checked_space, with_values
+from competition.section import (
+    Name,
+    Section,
+    Seed,
+    Share,
+    each_once,
+    explanation,
+    refuse,
+)
+from competition.tuning_settings import Tuning, misfits
 from competition.yaml_input import apply_override, nearest, read_yaml
 
 # Raised by hand when the meaning of a default changes: then every finished job is stale.
 RECIPE_VERSION = 2
 
-Share = Annotated[float, Field(ge=0, le=1)]
 # More would leave no room for the number that stands for all rows in random seeds.
 MOST_FOLDS = 50
-
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
-
-
-class Section(BaseModel):
-    """A section of the configuration: unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-def _each_once(values: list) -> list:
-    if len(set(values)) != len(values):
-        raise ValueError(f"each is expected once, not {values}")
-    return values
-
-
-SOME_EACH_ONCE = Field(min_length=1), AfterValidator(_each_once)
 
 
 def _not_reserved(name: str) -> str:
@@ -81,20 +72,32 @@ class Training(Section):
         1, ge=0, le=4, description="pixels; predictions average so shifted images"
     )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
-    seeds: Annotated[list[Seed], *SOME_EACH_ONCE] = Field([0], description="one member a seed")
-    all_rows_seeds: Annotated[list[Seed], AfterValidator(_each_once)] = Field(
+    seeds: Annotated[list[Seed], each_once("seed")] = Field(
+        [0], min_length=1, description="one member a seed"
+    )
+    all_rows_seeds: Annotated[list[Seed], each_once("seed")] = Field(
         [], description="one more net a seed, trained on every row, for the test rows only"
     )
 
 
-# Which members there are, and how often they are looked at, changes no trained weight.
-NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every"}
+# Which members there are, how often they are looked at, and what else might be tried with them
+# changes no trained weight.
+NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space"}
 
 
 class Variant(Training):
     """An architecture and its training. Without `architecture`, the variant's name is taken."""
 
     architecture: Architecture
+    search_space: dict[str, Parameter] = Field({}, description="what `tune` searches")
+
+    @field_validator("search_space", mode="wrap")
+    @classmethod
+    def _can_be_configured(
+        cls, space: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> dict[str, Parameter]:
+        given = {name: value for name, value in info.data.items() if name not in NOT_IDENTITY}
+        return checked_space(space, handler, cls, given)
 
     def identity(self) -> dict[str, Any]:
         """Returns the values that differ from the defaults of this module."""
@@ -104,6 +107,11 @@ class Variant(Training):
             for key, field in fields.items()
             if (value := getattr(self, key)) != field.default
         }
+
+    def with_values(self, values: dict[str, Any]) -> "Variant":
+        """Returns this variant with other values of its search space, and without the space."""
+        settings = self.model_dump(exclude={"search_space"})
+        return Variant.model_validate(with_values(settings, values))
 
 
 class Folds(Section):
@@ -136,35 +144,6 @@ class Folds(Section):
         return count
 
 
-class Ensemble(Section):
-    """How the members are combined, and which they are; without a list, all that there are.
-
-    It is no part of any result's identity, so it may change freely.
-    """
-
-    method: Method = Field(
-        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
-    )
-    variants: Annotated[list[Name], *SOME_EACH_ONCE] | None = None
-    seeds: Annotated[list[Seed], *SOME_EACH_ONCE] | None = None
-    folds: Annotated[list[int], *SOME_EACH_ONCE] | None = None
-
-    def problems(self, variants: dict[str, Variant], fold_count: int) -> Iterator[str]:
-        """Yields what the lists name and the configuration does not have."""
-        yield from _unknown("variant", self.variants, variants)
-        chosen = [v for name, v in variants.items() if name in (self.variants or variants)]
-        seeds = dict.fromkeys(seed for variant in chosen for seed in variant.seeds)
-        if chosen:
-            yield from _unknown("seed", self.seeds, seeds)
-        yield from _unknown("fold", self.folds, range(fold_count))
-
-
-def _unknown(what: str, named: list | None, known: Iterable) -> Iterator[str]:
-    for value in named or []:
-        if value not in known:
-            yield f"{what}s: there is no {what} '{value}'{nearest(str(value), map(str, known))}"
-
-
 class Config(Section):
     """A whole run. `name` names its folders and submissions: by default, the file's stem."""
 
@@ -177,6 +156,21 @@ class Config(Section):
     defaults: Training = Training()
     variants: dict[Name, Variant] = Field(min_length=1)
     ensemble: Ensemble = Ensemble()
+    tuning: Tuning = Field(Tuning(), validate_default=True)
+
+    @field_validator("tuning")
+    @classmethod
+    def _fits_the_rest(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
+        if {"folds", "variants"} <= info.data.keys() and (
+            found := misfits(tuning, info.data["folds"].count, info.data["variants"])
+        ):
+            refuse(found)
+        return tuning
+
+    def with_trials(self, trials: int) -> "Config":
+        """Returns this configuration with another number of trials in a study."""
+        tuning = self.tuning.model_copy(update={"trials": trials})
+        return self.model_copy(update={"tuning": tuning})
 
     @field_validator("ensemble")
     @classmethod
@@ -205,7 +199,8 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        lines = [_explain(e) for e in error.errors() if not _repeats_defaults(e["loc"], raw)]
+        own = [one for one in error.errors() if not _repeats_defaults(one["loc"], raw)]
+        lines = [_explain(one) for one in own]
         raise UserError(f"{path} cannot be used:\n" + "\n".join(lines)) from None
 
 
@@ -263,10 +258,7 @@ def _explain(error: dict) -> str:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"  {path}: unknown key{nearest(str(last), _fields_at(parents))}"
-    message = error["msg"].removeprefix("Value error, ")
-    message = re.sub(r"a valid dictionary.*", "'key: value' lines", message)
-    given = "" if error["type"] in ("value_error", "missing") else f", not {error['input']!r}"
-    return f"  {path}: {message[0].lower()}{message[1:]}{given}"
+    return f"  {path}: {explanation(error)}"
 
 
 def _fields_at(location: list) -> list[str]:

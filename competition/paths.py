@@ -59,8 +59,13 @@ def pools_lock_file() -> Path:
     return OUTPUT / ".pools.lock"
 
 
-def pool_folder(identity: str) -> Path:
-    return pools_folder() / identity
+def pool_folder(identity: str, owner: str = "") -> Path:
+    """Returns where a pool is kept: one that all share, or one that is its owner's alone."""
+    return pools_folder() / (f"{identity}.{owner}" if owner else identity)
+
+
+def owned_pool_folders(owner_pattern: str) -> list[Path]:
+    return sorted(pools_folder().glob(f"*.{owner_pattern}"))
 
 
 def output_folder(config_name: str) -> Path:
@@ -115,6 +120,39 @@ def results_markdown(config_name: str) -> Path:
 
 def bench_json(config_name: str) -> Path:
     return output_folder(config_name) / "bench.json"
+
+
+def tuning_folder(config_name: str, variant: str) -> Path:
+    return output_folder(config_name) / "tuning" / variant
+
+
+def tuning_lock_file(config_name: str, variant: str) -> Path:
+    return tuning_folder(config_name, variant) / ".tuning.lock"
+
+
+def journal_file(config_name: str, variant: str) -> Path:
+    return tuning_folder(config_name, variant) / "journal.log"
+
+
+def best_config_file(config_name: str, variant: str) -> Path:
+    return tuning_folder(config_name, variant) / "best.yaml"
+
+
+def trials_csv(config_name: str, variant: str) -> Path:
+    return tuning_folder(config_name, variant) / "trials.csv"
+
+
+def tuning_pictures_folder(config_name: str, variant: str) -> Path:
+    return tuning_folder(config_name, variant) / "pictures"
+
+
+def tuning_summary(config_name: str, variant: str) -> Path:
+    return tuning_folder(config_name, variant) / "summary.md"
+
+
+def tuning_summaries(config_name: str) -> list[Path]:
+    """Returns the summaries of all variants that were tuned."""
+    return sorted(output_folder(config_name).glob("tuning/*/summary.md"))
 
 
 def submission_csv(name: str) -> Path:

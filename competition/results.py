@@ -89,7 +89,7 @@ def survey(identities: dict[Job, dict[str, Any]]) -> Survey:
         if manifest["identity_hash"] == identity_hash(identity):
             found.done.append(job)
         else:
-            found.stale[job] = "; ".join(_differences(manifest["identity"], identity))
+            found.stale[job] = "; ".join(differences(manifest["identity"], identity))
     return found
 
 
@@ -175,13 +175,13 @@ def read_predictions(job: Job, name: str) -> Probabilities:
     return read_probabilities(job.folder() / paths.PROBABILITIES, name)
 
 
-def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
     """Names the values that differ; one that is absent had the default."""
     lines = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key, "default"), new.get(key, "default")
         if isinstance(before, dict) and isinstance(after, dict):
-            lines += _differences(before, after, f"{prefix}{key}.")
+            lines += differences(before, after, f"{prefix}{key}.")
         elif before != after:
             lines.append(f"{prefix}{key}: {_short(before)} → {_short(after)}")
     return lines

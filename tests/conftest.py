@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,15 @@ def run_command(*arguments: str, folder: Path, seconds: float = 300):
     return subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=seconds
     )
+
+
+def wait_for_orphans(session: int) -> None:
+    """Waits until no process of a killed command's session is left; they must end by themselves."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("worker processes outlive their killed command")

@@ -13,7 +13,9 @@ from conftest import ROOT, environment
 from competition import catalogue
 
 PACKAGE = ROOT / "competition"
-WINGS = ("bench", "data", "ensemble", "inspection", "kaggle", "models", "training")
+WINGS = (
+    "bench", "data", "ensemble", "inspection", "kaggle", "models", "training", "tuning"
+)  # fmt: skip
 GROUND = "ground floor"
 
 # Each wing, and the wings that it may import besides itself and the ground floor.
@@ -23,6 +25,7 @@ MAY_IMPORT = {
     "models": set(),
     "kaggle": {"data"},
     "training": {"data", "models"},
+    "tuning": {"data", "training"},
     "ensemble": {"data"},
     "bench": {"data", "training"},
     "inspection": {"ensemble", "data"},
@@ -104,6 +107,7 @@ def test_the_readme_has_a_line_for_every_file():
 @pytest.mark.parametrize("module", ["competition.__main__", "competition.commands"])
 def test_nothing_heavy_is_imported_early(module):
     heavy = ("tensorflow", "keras", "albumentations", "matplotlib", "pandas", "kaggle", "sklearn")
+    heavy += ("optuna",)
     code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
@@ -113,7 +117,8 @@ def test_nothing_heavy_is_imported_early(module):
 @pytest.mark.parametrize(
     "location",
     [*catalogue.ARCHITECTURES.values(), *catalogue.AUGMENTATIONS.values(),
-     *catalogue.ENSEMBLE_METHODS.values()],
+     *catalogue.ENSEMBLE_METHODS.values(), *catalogue.SAMPLERS.values(),
+     *catalogue.PRUNERS.values()],
 )  # fmt: skip
 def test_every_name_of_the_catalogue_resolves(location):
     module, function = location.split(":")

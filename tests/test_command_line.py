@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, environment, make_project, run_command
+from conftest import ROOT, environment, make_project, run_command, wait_for_orphans
 
 from competition.probabilities import read_probabilities
 
@@ -222,18 +222,6 @@ def test_a_single_job_left_is_trained_as_if_it_were_one_of_many(trained):
     shutil.rmtree(trained / "output/tiny/jobs/residual/seed0/fold1")
     assert train(trained, "--jobs", "2").returncode == 0
     assert results(trained) == expected
-
-
-def wait_for_orphans(session: int) -> None:
-    """Waits until no process of a killed command's session is left; they must end by themselves."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(session, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail("worker processes outlive their killed command")
 
 
 def answer_interrupts() -> None:

@@ -166,7 +166,7 @@ MISTAKES = {
         "ensemble: {variants: [plain], seeds: [7]}\nvariants: {plain: , residual: {seeds: [7]}}",
         "ensemble: seeds: there is no seed '7'; there are: 0",
     ),
-    "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each is expected once"),
+    "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each fold is expected once"),
     "a single variant": (
         "ensemble: {variants: plain}",
         "ensemble.variants: input should be a valid list, not 'plain'",
@@ -182,7 +182,7 @@ MISTAKES = {
     "name of the history": ("name: history", "name: 'history' is where submissions are noted"),
     "name of the pools": ("name: pools", "name: 'pools' is where augmented images are kept"),
     "endless name": (f"name: {'n' * 101}", "name: string should have at most 100 characters"),
-    "a seed twice": ("defaults: {seeds: [1, 1]}", "defaults.seeds: each is expected once"),
+    "a seed twice": ("defaults: {seeds: [1, 1]}", "defaults.seeds: each seed is expected once"),
     "infinite rate": ("defaults: {learning_rate: .inf}", "defaults.learning_rate: input should be"),
     "no number": (
         "defaults: {augmentation: {name: affine, zoom: .nan}}",

@@ -137,7 +137,12 @@ def test_validation_rows_are_never_trained_on(fold):
 
 
 def test_history_has_a_row_an_epoch_and_validates_as_often_as_asked(fold):
-    _, history = train_one_fold(variant(epochs=5, validate_every=2), fold, seed=0)
+    told = []
+    settings = variant(epochs=5, validate_every=2)
+    _, history = train_one_fold(
+        settings, fold, seed=0, on_epoch=lambda epoch, model: told.append((epoch, model.name))
+    )
+    assert told == [(2, "plain"), (4, "plain"), (5, "plain")]
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
     validated = [row["epoch"] for row in history if row["validation_loss"] != ""]
     assert validated == [2, 4, 5]

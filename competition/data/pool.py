@@ -44,12 +44,14 @@ class Pool:
         seed: different seeds draw different images.
         data: fingerprint of the data set that the digits come from.
         part: its labelled rows, `train`, or its unlabelled ones, `test`.
+        owner: who alone uses it and removes it; the images are the same as those that all share.
     """
 
     augmentation: Augmentation
     seed: int
     data: str
     part: Part = "train"
+    owner: str = ""
 
     def epoch(self, number: int, digits: Digits) -> np.ndarray:
         """Returns the images of an epoch that was made, uint8 `[n, 28, 28]`, memory-mapped.
@@ -84,7 +86,7 @@ class Pool:
     def folder(self) -> Path:
         """Returns where the epochs are kept."""
         identity = [POOL_VERSION, self.augmentation.identity(), self.seed, self.data, self.part]
-        return paths.pool_folder(identity_hash(identity)[:16])
+        return paths.pool_folder(identity_hash(identity)[:16], self.owner)
 
     def file(self, number: int) -> Path:
         """Returns where an epoch is kept."""
@@ -106,6 +108,12 @@ def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int) -> None
     with ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display:
         for done, _ in enumerate(_in_parallel(tasks, data_set, workers), start=1):
             display.update(done)
+
+
+def make_pool(pool: Pool, epochs: int, data_set: DataSet) -> None:
+    """Makes the epochs that a pool lacks in this process alone, and shows no progress."""
+    for number in pool.missing(epochs):
+        _make_epoch(pool, number, pool.originals(data_set), os.getpid())
 
 
 def _remove_damaged(epochs: dict[Pool, int]) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from competition.ensemble.comparison import Compared, Comparison
 from competition.ensemble.contributions import Contribution, Contributions
 from competition.inspection.evaluation import Scores
-from competition.markdown import table
+from competition.markdown import score_cells, table
 from competition.scores import Score
 
 METHODS_LEGEND = """\
@@ -17,17 +17,6 @@ the p of McNemar's exact test."""
 VARIANTS_LEGEND = """\
 Errors and log-loss of plain means: of the variant's own members, of all others, and of the
 variant together with the one that is best alone. The other two tables count rows."""
-
-
-def score_cells(score: Score) -> list[str]:
-    """Returns errors, accuracy, its 95 % interval and log-loss as text."""
-    low, high = score.interval()
-    return [
-        f"{score.errors}",
-        f"{score.accuracy:.5f}",
-        f"{low:.5f} – {high:.5f}",
-        f"{score.log_loss:.5f}",
-    ]
 
 
 def scores_table(scores: Scores) -> str:

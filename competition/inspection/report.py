@@ -7,11 +7,10 @@ from competition.atomic import atomic_file
 from competition.inspection.ensemble_tables import (
     contributions_text,
     methods_text,
-    score_cells,
     scores_table,
 )
 from competition.inspection.evaluation import JobRow, Summary
-from competition.markdown import table
+from competition.markdown import score_cells, table
 from competition.scores import Score
 
 
@@ -58,6 +57,10 @@ def write_report(config_name: str, summary: Summary) -> Path:
         "Ensemble methods": methods_text(summary.comparison),
         "What each variant contributes": contributions_text(summary.contributions),
         "Jobs": jobs_table(summary.jobs),
+        "Tuning": "\n".join(
+            f"- [{tuned.parent.name}](../{tuned.relative_to(paths.output_folder(config_name))})"
+            for tuned in paths.tuning_summaries(config_name)
+        ),
     }
     parts = [f"# Results of `{config_name}`"]
     parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]

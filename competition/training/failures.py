@@ -1,6 +1,9 @@
 """Why a job failed, in a sentence where the user can mend it, with its traceback where we must."""
 
 import traceback
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from competition.errors import UserError, disk_trouble
@@ -25,6 +28,23 @@ def explain(error: Exception, plan: Plan) -> str:
     if isinstance(error, OSError) and (trouble := disk_trouble(error)):
         return str(trouble)
     return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
+
+
+@contextmanager
+def workers_may_end(plan: Plan, what: str) -> Iterator[None]:
+    """Tells in a sentence what a worker's sudden end means.
+
+    Args:
+        plan: by which the workers run.
+        what: of which those that are finished are kept.
+    """
+    try:
+        yield
+    except BrokenProcessPool:
+        raise UserError(
+            "the system ended a worker process, most likely for want of memory; finished "
+            f"{what} are kept: {less_memory(plan)}"
+        ) from None
 
 
 def less_memory(plan: Plan) -> str:

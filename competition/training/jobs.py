@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from joblib import Parallel, delayed
@@ -15,24 +14,27 @@ from competition.data.pool import Pool
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.machine import core_count, this_machine
+from competition.machine import core_count
 from competition.processes import side_by_side
 from competition.progress import ProgressDisplay, duration
 from competition.results import Job, by_variant, survey
 from competition.training.estimate import Estimate, makespan
-from competition.training.failures import Failure, less_memory
-from competition.training.plan import Plan, automatic_plan, given_plan
+from competition.training.failures import Failure, workers_may_end
+from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.worker import Place, estimate_job, pool_of, run_job
 from competition.version import code_version
 
 
-def train_folds(run: Run, workers: int | None) -> list[Failure]:
+def train_folds(
+    run: Run, workers: int | None, wanted: Collection[Job] | None = None
+) -> list[Failure]:
     """Trains every job of the run that has no result that fits, and says what it does.
 
     Args:
         run: configuration, data and folds.
         workers: how many jobs run side by side; None leaves it to the machine.
+        wanted: the only ones of its jobs that are to be trained; None means all.
 
     Returns:
         The jobs that failed; the others are done.
@@ -46,19 +48,12 @@ def train_folds(run: Run, workers: int | None) -> list[Failure]:
     with _only_one(run.config.name):
         remove_partials(paths.jobs_folder(run.config.name))
         _write_resolved(run.config)
-        jobs = _announce(run)
+        jobs = _announce(run, run.identities if wanted is None else wanted)
         if not jobs:
             return []
-        plan = _plan(run, jobs, workers)
-        with _workers_may_end(plan):
+        plan = chosen_plan(len(run.identities), len(jobs), workers)
+        with workers_may_end(plan, "jobs"):
             return _train(run, jobs, plan, began)
-
-
-def _plan(run: Run, jobs: list[Job], workers: int | None) -> Plan:
-    machine = this_machine()
-    if workers is not None:
-        return given_plan(machine, workers)
-    return automatic_plan(machine, len(run.identities), len(jobs))
 
 
 @contextmanager
@@ -72,27 +67,15 @@ def _only_one(config_name: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _workers_may_end(plan: Plan) -> Iterator[None]:
-    """Tells in a sentence what a worker's sudden end means."""
-    try:
-        yield
-    except BrokenProcessPool:
-        raise UserError(
-            "the system ended a worker process, most likely for want of memory; finished jobs "
-            f"are kept: {less_memory(plan)}"
-        ) from None
-
-
 def _write_resolved(config: Config) -> None:
     with atomic_file(paths.resolved_config_file(config.name)) as partial:
         partial.write_text(config.to_yaml())
 
 
-def _announce(run: Run) -> list[Job]:
+def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     """Says what is done, stale and missing, and returns what is to do in training order."""
-    found = survey(run.identities)
-    print(f"{run.config.name}: {len(run.identities)} jobs, {len(found.done)} done already")
+    found = survey({job: run.identities[job] for job in wanted})
+    print(f"{run.config.name}: {len(wanted)} jobs, {len(found.done)} done already")
     remark = "was trained otherwise and is trained again"
     for line in by_variant({job: f"{remark} ({why})" for job, why in found.stale.items()}):
         print(line)
@@ -113,7 +96,7 @@ def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]
     with ProgressBoard.on_disk(len(jobs)) as board:
         place = Place(plan, os.getpid(), board, code_version())
         parallel = side_by_side(plan.workers)
-        estimates = _estimates(run.config, jobs, parallel, place)
+        estimates = estimated(run.config, jobs, parallel, place)
         seconds = [estimates[job.variant].training for job in jobs]
         augmenting = _augmenting_seconds(run, needed, estimates)
         whole = time.monotonic() - began + augmenting + makespan(seconds, plan.workers)
@@ -134,10 +117,14 @@ def _run_jobs(
         return list(_failures(parallel(calls), display))
 
 
-def _estimates(
+def estimated(
     config: Config, jobs: list[Job], parallel: Parallel, place: Place
 ) -> dict[str, Estimate]:
-    """Times the first steps of each variant, in the processes that will train."""
+    """Times the first steps of each job's variant, in the processes that will train.
+
+    Raises:
+        UserError: naming every variant that cannot be trained.
+    """
     first = {job.variant: job for job in reversed(jobs)}
     outcomes = dict(parallel(delayed(estimate_job)(config, job, place) for job in first.values()))
     failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]

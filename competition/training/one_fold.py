@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,11 @@ class Fold:
 
 
 def train_one_fold(
-    variant: Variant, fold: Fold, seed: int, on_step: Callable[[int], None] = lambda step: None
+    variant: Variant,
+    fold: Fold,
+    seed: int,
+    on_step: Callable[[int], None] = lambda step: None,
+    on_epoch: Callable[[int, Any], None] = lambda epoch, model: None,
 ):
     """Trains a variant from scratch; the last epoch is the one that counts.
 
@@ -50,6 +55,8 @@ def train_one_fold(
         fold: the rows.
         seed: the member's seed; with the fold's number it fixes weights, order and dropout.
         on_step: is called after each optimiser step with the number of steps done.
+        on_epoch: is called after each epoch that is validated, with the number of epochs done
+            and the model, which it must leave as it is; whatever it raises ends the training.
 
     Returns:
         The Keras model, and its history: one dict an epoch with `epoch`, `loss`, `accuracy`,
@@ -70,6 +77,8 @@ def train_one_fold(
         rows = _shuffled_rows(fold, variant, seed, epoch)
         trained = _train_epoch(model, variant, fold, rows, epoch, watcher)
         history.append(trained | _validate(model, variant, fold, epoch))
+        if is_validated(variant, epoch):
+            on_epoch(epoch + 1, model)
     return model, history
 
 
@@ -123,13 +132,17 @@ def _train_epoch(
 
 def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, float | str]:
     """Returns a point of the validation curve, which nothing is chosen by."""
-    is_due = (epoch + 1) % variant.validate_every == 0 or epoch + 1 == variant.epochs
-    if not is_due or not len(fold.validation_rows):
+    if not is_validated(variant, epoch) or not len(fold.validation_rows):
         return {"validation_loss": "", "validation_accuracy": ""}
     images = fold.digits.images[fold.validation_rows][..., None]
     labels = one_hot(fold.digits.labels[fold.validation_rows])
     loss, accuracy = model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
     return {"validation_loss": loss, "validation_accuracy": accuracy}
+
+
+def is_validated(variant: Variant, epoch: int) -> bool:
+    """Says whether an epoch, counted from 0, gets a point of the validation curve."""
+    return epoch + 1 == variant.epochs or (epoch + 1) % variant.validate_every == 0
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from competition.machine import Machine
+from competition.machine import Machine, this_machine
 
 # Measured: a process that trains and predicts peaks at 0.9 to 1.5 GB, nets of width 16 to 64.
 WORKER_BYTES = 1_500_000_000
@@ -23,6 +23,20 @@ class Plan:
     def __str__(self) -> str:
         jobs = f"{self.workers} jobs side by side" if self.workers > 1 else "one job at a time"
         return f"{jobs}, {self.threads} thread{'s' if self.threads > 1 else ''} each"
+
+
+def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
+    """Returns the plan for this machine; the user's number of workers, or None for its own.
+
+    Args:
+        jobs: of the whole run.
+        jobs_left: those that are still to do.
+        workers: how many run side by side.
+    """
+    machine = this_machine()
+    if workers is not None:
+        return given_plan(machine, workers)
+    return automatic_plan(machine, jobs, jobs_left)
 
 
 def given_plan(machine: Machine, workers: int) -> Plan:

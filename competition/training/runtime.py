@@ -44,6 +44,13 @@ def _silent_standard_error() -> Iterator[None]:
         os.close(nowhere)
 
 
+def forget_models() -> None:
+    """Frees what Keras keeps of the models that this process made before."""
+    import keras
+
+    keras.utils.clear_session()
+
+
 def use_precision(setting: str) -> str:
     """Sets the precision of all layers that are made from now on.
 

@@ -21,7 +21,7 @@ from competition.training.one_fold import Fold, train_one_fold
 from competition.training.plan import Plan
 from competition.training.prediction import predict
 from competition.training.progress_board import ProgressBoard
-from competition.training.runtime import start_keras
+from competition.training.runtime import forget_models, start_keras
 from competition.version import library_versions
 
 
@@ -88,9 +88,7 @@ def fold_of(run: Run, job: Job) -> Fold:
 
 
 def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
-    import keras
-
-    keras.utils.clear_session()
+    forget_models()
     variant, fold = run.config.variants[job.variant], fold_of(run, job)
     wall, cpu = time.perf_counter(), time.process_time()
     on_step = _share_teller(number, place, variant.epochs * fold.steps(variant))

@@ -1,0 +1,45 @@
+"""How an ensemble is made, and whether the members that it names exist."""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from competition.catalogue import RECOMMENDED
+from competition.components import Method
+from competition.section import Name, Section, Seed, each_once
+from competition.yaml_input import nearest
+
+
+class Ensemble(Section):
+    """How the members are combined, and which they are; without a list, all that there are.
+
+    It is no part of any result's identity, so it may change freely.
+    """
+
+    method: Method = Field(
+        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
+    )
+    variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
+    seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
+    folds: Annotated[list[int], Field(min_length=1), each_once("fold")] | None = None
+
+    def problems(self, variants: dict[str, Any], fold_count: int) -> Iterator[str]:
+        """Yields what the lists name and the configuration does not have.
+
+        Args:
+            variants: each `Variant` by name.
+            fold_count: how many folds there are.
+        """
+        yield from _unknown("variant", self.variants, variants)
+        chosen = [v for name, v in variants.items() if name in (self.variants or variants)]
+        seeds = dict.fromkeys(seed for variant in chosen for seed in variant.seeds)
+        if chosen:
+            yield from _unknown("seed", self.seeds, seeds)
+        yield from _unknown("fold", self.folds, range(fold_count))
+
+
+def _unknown(what: str, named: list | None, known: Iterable) -> Iterator[str]:
+    for value in named or []:
+        if value not in known:
+            yield f"{what}s: there is no {what} '{value}'{nearest(str(value), map(str, known))}"

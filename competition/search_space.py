@@ -1,0 +1,236 @@
+"""The values among which tuning searches, each of which could stand in the variant itself."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from competition import catalogue
+from competition.components import Component
+from competition.section import Section, explanation, refuse
+from competition.yaml_input import nearest
+
+Number = int | float
+Value = bool | int | float | str
+
+# How far a range may miss a whole number of steps, in steps: what rounding in binary leaves.
+ROUNDING = 1e-6
+
+
+class Parameter(Section):
+    """The values of one setting: numbers from `low` to `high`, or `choices`.
+
+    Attributes:
+        low, high: both belong to the range; of a setting that is a whole number, whole numbers.
+        log: whether the logarithm is drawn evenly, as suits a learning rate.
+        step: the distance between the values; without one, any between low and high.
+        choices: a list of values, in place of all the others.
+    """
+
+    low: Number | None = None
+    high: Number | None = None
+    log: bool = False
+    step: Number | None = Field(None, gt=0)
+    choices: list[Value] | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self):
+        problem = self._problem_of_choices() if self.choices is not None else self._problem()
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def _problem_of_choices(self) -> str | None:
+        others = self.model_dump(exclude_defaults=True).keys() - {"choices"}
+        if others:
+            return "choices stand alone, without low, high, log and step"
+        if len(set(self.choices)) != len(self.choices) or len(self.choices) < 2:
+            return f"choices must be two or more different values, not {self.choices}"
+        return None
+
+    def _problem(self) -> str | None:
+        if self.low is None or self.high is None:
+            return "expected are low and high, or choices"
+        if not self.low < self.high:
+            return f"low must be less than high, not {self.low} and {self.high}"
+        if self.log and self.low <= 0:
+            return f"low must be greater than 0 where log is true, not {self.low}"
+        if self.log and self.step is not None:
+            return "log and step exclude each other"
+        if self.step is not None and not _is_whole((self.high - self.low) / self.step):
+            return f"steps of {self.step} lead from {self.low} past {self.high}"
+        return None
+
+    def edges(self) -> dict[str, Value]:
+        """Returns each choice, or the ends of the range, by the place where it is written."""
+        if self.choices is not None:
+            return {f"choices.{place}": choice for place, choice in enumerate(self.choices)}
+        return {"low": self.low, "high": self.high}
+
+    def lowest(self) -> Value:
+        """Returns the low end, or the first choice."""
+        return next(iter(self.edges().values()))
+
+    def values(self) -> list[Value] | None:
+        """Returns every value that can be drawn, or None where there is no end of them."""
+        if self.choices is not None:
+            return self.choices
+        whole = isinstance(self.low, int)
+        if self.step is None and not whole:
+            return None
+        low, step = Decimal(str(self.low)), Decimal(str(self.step or 1))
+        count = round((self.high - self.low) / float(step)) + 1
+        return [type(self.low)(low + number * step) for number in range(count)]
+
+    def as_floats(self) -> "Parameter":
+        """Returns the same range of a setting that is no whole number, however it is written."""
+        if self.choices is not None:
+            return self
+        bounds = {"low": float(self.low), "high": float(self.high)}
+        return self.model_copy(update=bounds)
+
+
+def flattened(space: Any) -> Any:
+    """Returns a space by full names: `architecture: {dropout: …}` is `architecture.dropout: …`.
+
+    Both may be written, as only the nested form can be reached by an override.
+    """
+    if not isinstance(space, dict):
+        return space
+    flat: dict[str, Any] = {}
+    for name, given in space.items():
+        for path, parameter in _unfolded(name, given):
+            before = flat.get(path)
+            is_change = isinstance(before, dict) and isinstance(parameter, dict)
+            flat[path] = {**before, **parameter} if is_change else parameter
+    return flat
+
+
+def _unfolded(name: str, given: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(given, dict) and given and all(isinstance(v, dict) for v in given.values()):
+        yield from ((f"{name}.{inner}", parameter) for inner, parameter in given.items())
+    else:
+        yield name, given
+
+
+def with_values(settings: dict[str, Any], values: dict[str, Value]) -> dict[str, Any]:
+    """Returns a variant's settings with some of them changed.
+
+    Args:
+        settings: as YAML has them, components as mappings.
+        values: the new ones by full name, such as `epochs` or `augmentation.rotation`.
+    """
+    changed = dict(settings)
+    for path, value in values.items():
+        section, _, name = path.partition(".")
+        changed[section] = {**changed[section], name: value} if name else value
+    return changed
+
+
+def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
+    """Returns what can be searched: full names, each with its type or `choice`.
+
+    Args:
+        model: of a variant.
+        given: its fields, among them its components.
+    """
+    kinds = {name: _kind(model.model_fields[name].annotation) for name in given}
+    for name, component in given.items():
+        if isinstance(component, Component):
+            known = catalogue.parameters(component.choices[component.name])
+            kinds |= {f"{name}.{inner}": kind for inner, (kind, _) in known.items()}
+    return kinds
+
+
+def _kind(annotation: Any) -> str:
+    return annotation.__name__ if annotation in (int, float) else "choice"
+
+
+def checked_space(
+    raw: Any,
+    validate: Callable[[Any], dict[str, Parameter]],
+    model: type[BaseModel],
+    given: dict[str, Any],
+) -> dict[str, Parameter]:
+    """Returns the search space of a variant, inside pydantic's validation of it.
+
+    Args:
+        raw: the space as YAML has it.
+        validate: turns a space by full names into parameters.
+        model: of the variant.
+        given: those of its fields that can be searched and are valid.
+
+    Raises:
+        ValidationError: naming all at once that is no parameter or could not be configured.
+    """
+    space, misshapen = flattened({} if raw is None else raw), None
+    try:
+        parameters = validate(space)
+    except ValidationError as error:
+        misshapen = error
+        bad = {location[0] for one in error.errors() if (location := one["loc"])}
+        parameters = validate({k: v for k, v in space.items() if k not in bad} if bad else {})
+    has_components = {"architecture", "augmentation"} <= given.keys()  # else their errors do
+    found = problems(parameters, model, given) if has_components else {}
+    if found or misshapen:
+        refuse(found, misshapen)
+    kinds = searchable(model, given)
+    return {k: p.as_floats() if kinds.get(k) == "float" else p for k, p in parameters.items()}
+
+
+def problems(
+    space: dict[str, Parameter], model: type[BaseModel], given: dict[str, Any]
+) -> dict[str, str]:
+    """Returns what is wrong with a space, by path; nothing, if every value could be configured.
+
+    Args:
+        space: parameters by full name.
+        model: of a variant.
+        given: its fields that can be searched, valid as they are.
+    """
+    kinds = searchable(model, given)
+    settings = {
+        name: value.identity() if isinstance(value, Component) else value
+        for name, value in given.items()
+    }
+    found: dict[str, str] = {}
+    for path, parameter in space.items():
+        if path not in kinds:
+            found[path] = "this is nothing that can be searched" + nearest(path, kinds)
+        elif wrong_type := _wrong_type(parameter, kinds[path]):
+            found[path] = wrong_type
+        elif any(other.startswith(f"{path}.") for other in space):
+            found[path] = f"{path} is chosen as a whole, so nothing of it can be searched besides"
+        else:
+            found |= _refused(path, parameter, model, settings)
+    return found
+
+
+def _wrong_type(parameter: Parameter, kind: str) -> str | None:
+    if parameter.choices is not None:
+        return None
+    if kind not in ("int", "float"):
+        return "this is no number: expected are choices"
+    numbers = {"low": parameter.low, "high": parameter.high, "step": parameter.step}
+    broken = [name for name, number in numbers.items() if isinstance(number, float)]
+    if kind == "int" and broken:
+        return f"{broken[0]} must be a whole number, not {numbers[broken[0]]}"
+    return None
+
+
+def _refused(
+    path: str, parameter: Parameter, model: type[BaseModel], settings: dict[str, Any]
+) -> dict[str, str]:
+    """Returns the ends of a range, or the choices, that the variant itself would not take."""
+    found = {}
+    for place, value in parameter.edges().items():
+        try:
+            model.model_validate(with_values(settings, {path: value}))
+        except ValidationError as error:
+            found[f"{path}.{place}"] = explanation(error.errors()[0])
+    return found
+
+
+def _is_whole(quotient: float) -> bool:
+    return abs(quotient - round(quotient)) < ROUNDING

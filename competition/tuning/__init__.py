@@ -1,0 +1,1 @@
+"""Which settings of a variant do best: Optuna around the training that everything else uses."""

@@ -1,0 +1,46 @@
+"""Trials whose process was killed: recorded as failed, and taken up again with their values."""
+
+import warnings
+
+import optuna
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+# A trial that ended its process so often, perhaps for want of memory, is not tried again.
+MOST_RETRIES = 2
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    RETRY = RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
+
+
+def take_up(study: Study) -> int:
+    """Records every trial that is said to run as failed, and queues its values again.
+
+    To be called only while no process works on the study.
+
+    Returns:
+        How many there were.
+    """
+    running = study.get_trials(states=(TrialState.RUNNING,))
+    for trial in running:
+        study.tell(trial.number, state=TrialState.FAIL)
+        RETRY(study, trial)
+    return len(running)
+
+
+def successors(study: Study) -> dict[int, int]:
+    """Returns, of each trial that was taken up again, the number of the latest that did."""
+    return {
+        earlier: trial.number
+        for trial in study.get_trials(deepcopy=False)
+        for earlier in trial.system_attrs.get("retry_history", [])
+    }
+
+
+def ended(study: Study) -> list[FrozenTrial]:
+    """Returns the trials that ended by themselves: completed, pruned or failed."""
+    again = successors(study)
+    trials = study.get_trials(deepcopy=False)
+    return [t for t in trials if t.state.is_finished() and t.number not in again]

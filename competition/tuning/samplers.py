@@ -1,0 +1,129 @@
+"""Optuna's samplers by the names of the catalogue.
+
+Each function takes the search space and the study's seed, then what YAML may give. As every trial
+asks a sampler of its own, in whichever process it runs, the samplers that draw at random draw from
+the seed and the trial's number: with the same trials before it, a trial is the same one again.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    GPSampler,
+    GridSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from competition.search_space import Parameter
+
+Space = dict[str, Parameter]
+
+
+def tpe(space: Space, seed: int, startup_trials: int = 10) -> BaseSampler:
+    """Tree-structured Parzen estimator (J. Bergstra et al., NeurIPS 2011): Optuna's own choice.
+
+    Args:
+        startup_trials: are drawn at random first.
+    """
+    return SeededByNumber(lambda own: TPESampler(n_startup_trials=startup_trials, seed=own), seed)
+
+
+def random(space: Space, seed: int) -> BaseSampler:
+    """Independent draws (J. Bergstra and Y. Bengio, JMLR 13, 2012)."""
+    return SeededByNumber(lambda own: RandomSampler(seed=own), seed)
+
+
+def grid(space: Space, seed: int) -> BaseSampler:
+    """Every combination once, in an order drawn from the seed; the study ends with them."""
+    return GridSampler({name: parameter.values() for name, parameter in space.items()}, seed)
+
+
+def brute_force(space: Space, seed: int) -> BaseSampler:
+    """Every combination once, drawn anew for each trial."""
+    return SeededByNumber(lambda own: BruteForceSampler(seed=own), seed)
+
+
+def qmc(space: Space, seed: int) -> BaseSampler:
+    """A scrambled Sobol sequence over the numbers; choices are drawn at random."""
+    return QMCSampler(scramble=True, seed=seed, independent_sampler=random(space, seed))
+
+
+def gp(space: Space, seed: int, startup_trials: int = 10) -> BaseSampler:
+    """Bayesian optimisation with a Gaussian process; needs the package `torch`.
+
+    Args:
+        startup_trials: are drawn at random first.
+    """
+    return SeededByNumber(lambda own: GPSampler(n_startup_trials=startup_trials, seed=own), seed)
+
+
+def cma_es(space: Space, seed: int) -> BaseSampler:
+    """CMA-ES (N. Hansen, arXiv:1604.00772) over the numbers, choices at random; needs `cmaes`."""
+    return SeededByNumber(
+        lambda own: CmaEsSampler(seed=own, independent_sampler=RandomSampler(seed=own)), seed
+    )
+
+
+def nsga2(space: Space, seed: int, population: int = 10) -> BaseSampler:
+    """The genetic algorithm NSGA-II (K. Deb et al., 2002).
+
+    Args:
+        population: trials a generation.
+    """
+    return SeededByNumber(lambda own: NSGAIISampler(population_size=population, seed=own), seed)
+
+
+def nsga3(space: Space, seed: int, population: int = 10) -> BaseSampler:
+    """The genetic algorithm NSGA-III (K. Deb and H. Jain, 2014).
+
+    Args:
+        population: trials a generation.
+    """
+    return SeededByNumber(lambda own: NSGAIIISampler(population_size=population, seed=own), seed)
+
+
+class SeededByNumber(BaseSampler):
+    """A sampler that is made anew for each trial, with a seed of the trial's own.
+
+    Args:
+        make: returns a sampler that draws with the seed that it is given.
+        seed: of the study.
+    """
+
+    def __init__(self, make: Callable[[int], BaseSampler], seed: int):
+        self._make, self._seed = make, seed
+        self._sampler = make(seed)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        stream = np.random.SeedSequence([self._seed, trial.number])
+        self._sampler = self._make(int(stream.generate_state(1)[0]))
+        self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
+    ) -> Any:
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        self._sampler.after_trial(study, trial, state, values)

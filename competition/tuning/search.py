@@ -1,0 +1,140 @@
+"""What is searched: one variant of a configuration, with all that decides a trial's value."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from competition import catalogue
+from competition.components import Component
+from competition.config import RECIPE_VERSION, Config, Variant
+from competition.data.folds import split_names
+from competition.data.pool import Pool
+from competition.data.run import Run
+from competition.errors import UserError
+from competition.results import Job
+from competition.search_space import Parameter
+from competition.section import LONGEST_NAME
+from competition.tuning_settings import EXHAUSTIVE, Tuning, longest_epochs
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search for the best settings of one variant; it travels to worker processes.
+
+    Attributes:
+        config: the configuration.
+        name: of its variant.
+    """
+
+    config: Config
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.config.name}/{self.name}"  # no name of a configuration has a slash
+
+    @property
+    def best_name(self) -> str:
+        """The name of the configuration that the best trial becomes."""
+        return f"{self.config.name}-{self.name}-best"
+
+    @property
+    def variant(self) -> Variant:
+        """The variant as it is."""
+        return self.config.variants[self.name]
+
+    @property
+    def space(self) -> dict[str, Parameter]:
+        return self.variant.search_space
+
+    @property
+    def settings(self) -> Tuning:
+        return self.config.tuning
+
+    @property
+    def seed(self) -> int:
+        """The seed of the nets that are trained: of several, the first."""
+        return self.variant.seeds[0]
+
+    @property
+    def longest_epochs(self) -> int:
+        return longest_epochs(self.variant)
+
+    @property
+    def splits(self) -> list[str]:
+        """The folds on which trials are judged."""
+        return [split_names(self.config.folds)[fold] for fold in self.settings.folds]
+
+    def value_as_it_is(self, path: str) -> Any:
+        """Returns the value that the variant itself has of a setting of the search space."""
+        section, _, name = path.partition(".")
+        value = getattr(self.variant, section)
+        if not isinstance(value, Component):
+            return value
+        known = catalogue.parameters(value.choices[value.name])
+        return value.parameters.get(name, known[name][1]) if name else value.name
+
+    def most_trials(self) -> int:
+        """Returns how many trials the study is to have: as configured, or the whole grid."""
+        if self.settings.sampler.name not in EXHAUSTIVE:
+            return self.settings.trials
+        combinations = prod(len(parameter.values()) for parameter in self.space.values())
+        return min(self.settings.trials, combinations)
+
+    def job(self, split: str) -> Job:
+        """Returns the job that trains the variant with the same seed on a fold."""
+        return Job(self.config.name, self.name, self.seed, split)
+
+    def augments_alike(self) -> bool:
+        """Says whether all trials have the augmentation of the variant as it is."""
+        return not any(path.partition(".")[0] == "augmentation" for path in self.space)
+
+    def owner(self, trial: int | str) -> str:
+        """Returns who a trial's own augmented images belong to; no name has a point."""
+        return f"{self.config.name}.{self.name}.trial{trial}"
+
+    def shared_pool(self, data: str) -> Pool:
+        """Returns the pool of the variant as it is, of the data set with this fingerprint."""
+        return Pool(self.variant.augmentation, self.seed, data)
+
+    def identity(self, run: Run) -> dict[str, Any]:
+        """Returns what makes the values of two trials comparable, as JSON values."""
+        fixed = {path: parameter.lowest() for path, parameter in self.space.items()}
+        return {
+            "recipe_version": RECIPE_VERSION,
+            "search_space": {
+                path: parameter.model_dump(exclude_defaults=True)
+                for path, parameter in self.space.items()
+            },
+            "variant": self.variant.with_values(fixed).identity(),
+            "objective": self.settings.objective,
+            "tuning_folds": self.settings.folds,
+            "seed": self.seed,
+            "data": run.fingerprint,
+            "folds": run.folds.fingerprint(),
+        }
+
+
+def find_search(config: Config, name: str | None) -> Search:
+    """Returns the search of a variant; without a name, of the only one with a search space.
+
+    Raises:
+        UserError: when it cannot be told which one is meant, or the variant has no search space.
+    """
+    searched = [one for one, variant in config.variants.items() if variant.search_space]
+    if name is None and len(searched) == 1:
+        name = searched[0]
+    if name in searched:
+        return _with_a_usable_name(Search(config, name))
+    known = ", ".join(searched) or "none of this configuration"
+    if name is None:
+        raise UserError(f"name the variant to tune, VARIANT=…; those with a search_space: {known}")
+    raise UserError(
+        f"the variant '{name}' has no search_space to tune; those with one: {known} "
+        "(configs/tune.yaml is an example)"
+    )
+
+
+def _with_a_usable_name(search: Search) -> Search:
+    if len(search.best_name) > LONGEST_NAME:
+        raise UserError(f"'{search.best_name}' is too long a name; choose a shorter SET=\"name=…\"")
+    return search

@@ -1,0 +1,112 @@
+"""Where a study is kept: a journal of JSON lines on this machine, or a database for several."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from competition.errors import UserError
+from competition.tuning.abandoned import RETRY
+
+# A process that gave no sign of life for so long has ended, as far as a database can know.
+HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120
+
+
+def is_sqlite(url: str | None) -> bool:
+    """Says whether the storage is a file that only one process at a time should write."""
+    return url is not None and url.startswith("sqlite")
+
+
+def is_here(url: str | None) -> bool:
+    """Says whether the storage is a file of this machine, and not the database of several."""
+    return url is None or is_sqlite(url)
+
+
+def quiet_optuna() -> None:
+    """Turns Optuna's own messages off: what happens is told by this package."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"optuna\b")
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def open_storage(url: str | None, journal: Path) -> BaseStorage:
+    """Opens a database, or without a URL the journal, which is made if it is not there.
+
+    Raises:
+        UserError: when the database cannot be used; a password is not shown.
+    """
+    if url is None:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        # Optuna's lock is a link to this very path; a relative one would lead nowhere, and a
+        # lock that a killed process left would be waited for for ever.
+        return JournalStorage(JournalFileBackend(str(journal.absolute())))
+    with database_trouble(url):
+        return RDBStorage(
+            url,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=SILENT_SECONDS,
+            heartbeat_stale_trial_callback=RETRY,
+        )
+
+
+@contextmanager
+def database_trouble(url: str | None) -> Iterator[None]:
+    """Tells in a sentence what is wrong with a database, without its password."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
+        if url is None:
+            raise
+        cause = error.__cause__ or error  # Optuna wraps what the driver said
+        first_lines = " ".join(str(cause).split("\n")[:2])
+        raise UserError(
+            f"the storage {without_password(url, url)} cannot be used: "
+            f"{without_password(first_lines, url)}; expected is the URL of a database that can "
+            "be reached, and its driver must be installed (psycopg[binary] for PostgreSQL)"
+        ) from None
+
+
+def without_password(text: str, url: str) -> str:
+    """Returns a text in which the passwords of a URL are hidden."""
+    parts = urlsplit(url)
+    secrets = [parts.password or "", *parse_qs(parts.query).get("password", [])]
+    for secret in filter(None, secrets):
+        for written in {secret, quote(secret, safe=""), unquote(secret)}:
+            text = text.replace(written, "***")
+    return text
+
+
+def mend_journal(journal: Path) -> None:
+    """Cuts off a last line that a killed process left unfinished; nobody may be writing.
+
+    Raises:
+        UserError: when another line is damaged.
+    """
+    if not journal.exists():
+        return
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # of a killed process
+    lines = journal.read_bytes().splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        unfinished = lines.pop()
+        with journal.open("r+b") as file:
+            file.truncate(journal.stat().st_size - len(unfinished))
+    for number, line in enumerate(lines, start=1):
+        _require_json(journal, number, line)
+
+
+def _require_json(journal: Path, number: int, line: bytes) -> None:
+    try:
+        json.loads(line)
+    except ValueError as error:
+        raise UserError(
+            f"{journal} is damaged in line {number} ({error}); bring back a copy of it, or remove "
+            "it to begin the study anew"
+        ) from None

@@ -1,0 +1,129 @@
+"""What happens in a worker process: one trial, asked of the study and told to it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from competition.data.run import load_run
+from competition.errors import UserError
+from competition.processes import end_with
+from competition.search_space import Parameter, Value
+from competition.training.failures import explain
+from competition.training.runtime import start_keras
+from competition.training.worker import Place
+from competition.tuning.abandoned import ended
+from competition.tuning.judging import judged
+from competition.tuning.search import Search
+from competition.tuning.storage import database_trouble, quiet_optuna
+from competition.tuning.study import open_study
+from competition.tuning.trial_pool import pool_for
+
+# What a trial tells of itself besides its value.
+FAILURE, SCORE = "failure", "score"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a study has enough.
+
+    Attributes:
+        trials: of the whole study, those that run counted in.
+        deadline: seconds since 1970 after which no trial begins.
+    """
+
+    trials: int
+    deadline: float
+
+
+def run_trial(search: Search, number: int, place: Place, limits: Limits) -> FrozenTrial | None:
+    """Asks the study for values, trains with them, and tells it what came of it.
+
+    Args:
+        search: what is searched.
+        number: the trial's place on the progress board.
+        place: plan and progress board.
+        limits: whether there is to be another trial at all.
+
+    Returns:
+        The trial, whatever its state: a failure is recorded. None if the study has enough.
+
+    Raises:
+        UserError: when the storage cannot be used.
+    """
+    end_with(place.command)
+    quiet_optuna()
+    done: list[FrozenTrial] = []
+    with database_trouble(search.settings.storage):
+        study = open_study(search)
+        optuna.storages.fail_stale_trials(study)  # of other machines; a journal knows of none
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if time.time() < limits.deadline and len(ended(study)) + len(running) < limits.trials:
+            start_keras(place.plan.threads)
+            study.optimize(
+                _objective(search, number, place),
+                n_trials=1,
+                catch=(Exception,),
+                callbacks=[lambda _, trial: done.append(trial)],
+            )
+    place.board.shares()[number] = 1
+    return done[0] if done else None
+
+
+def unbuildable(search: Search, place: Place) -> list[str]:
+    """Returns which ends of the space and which choices no net or policy can be built with."""
+    end_with(place.command)
+    start_keras(place.plan.threads)
+    found = []
+    for path, parameter in search.space.items():
+        for end, value in parameter.edges().items():
+            component = getattr(search.variant.with_values({path: value}), path.partition(".")[0])
+            try:
+                if path.startswith(("architecture", "augmentation")):
+                    component.build()
+            except UserError as error:
+                found.append(f"variants.{search.name}.search_space.{path}.{end}: {error}")
+    return found
+
+
+def _objective(search: Search, number: int, place: Place) -> Callable[[Trial], float]:
+    """Returns what is to be small; it notes why it fails, and then fails."""
+    shares = place.board.shares()
+
+    def objective(trial: Trial) -> float:
+        try:
+            return _value(search, trial, lambda share: shares.__setitem__(number, share))
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            trial.set_user_attr(FAILURE, explain(error, place.plan))
+            raise
+
+    return objective
+
+
+def _value(search: Search, trial: Trial, tell: Callable[[float], None]) -> float:
+    variant = search.variant.with_values(suggested(search, trial))
+    run = load_run(search.config)
+    with pool_for(search, variant, run, trial.number) as pool:
+        reached = judged(search, trial, variant, run, pool, tell)
+    trial.set_user_attr(SCORE, [reached.rows, reached.errors, reached.log_loss])
+    return getattr(reached, search.settings.objective)
+
+
+def suggested(search: Search, trial: Trial) -> dict[str, Value]:
+    """Returns the values that a trial is to have, by the names of the search space."""
+    return {
+        name: trial.suggest_categorical(name, parameter.choices)
+        if parameter.choices is not None
+        else _number(trial, name, parameter)
+        for name, parameter in search.space.items()
+    }
+
+
+def _number(trial: Trial, name: str, parameter: Parameter) -> int | float:
+    suggest = trial.suggest_int if isinstance(parameter.low, int) else trial.suggest_float
+    step = {} if parameter.step is None else {"step": parameter.step}
+    return suggest(name, parameter.low, parameter.high, log=parameter.log, **step)

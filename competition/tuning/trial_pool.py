@@ -1,0 +1,52 @@
+"""Augmented images of trials: shared where all have the same, else a trial's own and removed."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from competition import paths
+from competition.config import Variant
+from competition.data.pool import Pool, make_pool
+from competition.data.pool_space import make_room, pools_at_hand
+from competition.data.run import Run
+from competition.tuning.search import Search
+
+
+@contextmanager
+def room_for_trials(search: Search, run: Run, workers: int) -> Iterator[None]:
+    """Makes the pool that all trials share, or room for those of as many trials as run at a time.
+
+    Raises:
+        UserError: when there is too little room; nothing was made.
+    """
+    shared = search.shared_pool(run.fingerprint)
+    if search.augments_alike():
+        with pools_at_hand({shared: search.longest_epochs}, run.data_set):
+            yield
+        return
+    own = [replace(shared, owner=search.owner(f"room{number}")) for number in range(workers)]
+    make_room(dict.fromkeys(own, search.longest_epochs), run.data_set)
+    with pools_at_hand({}, run.data_set):
+        yield
+
+
+@contextmanager
+def pool_for(search: Search, variant: Variant, run: Run, trial: int) -> Iterator[Pool]:
+    """Yields the pool of a trial, with all of its epochs; the trial's own goes away afterwards."""
+    shared = search.shared_pool(run.fingerprint)
+    if search.augments_alike():
+        yield shared
+        return
+    own = replace(shared, augmentation=variant.augmentation, owner=search.owner(trial))
+    try:
+        make_pool(own, variant.epochs, run.data_set)
+        yield own
+    finally:
+        shutil.rmtree(own.folder(), ignore_errors=True)
+
+
+def remove_left_over(search: Search) -> None:
+    """Removes the images of trials whose process was killed; none must be running."""
+    for folder in paths.owned_pool_folders(search.owner("*")):
+        shutil.rmtree(folder, ignore_errors=True)

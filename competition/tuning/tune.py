@@ -1,0 +1,162 @@
+"""The whole study: what is left of it, done by worker processes that all work on one storage."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from pathlib import Path
+
+from joblib import Parallel, delayed
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from competition import locks, paths
+from competition.data.run import Run
+from competition.errors import UserError
+from competition.processes import side_by_side
+from competition.progress import ProgressDisplay, duration
+from competition.training.failures import workers_may_end
+from competition.training.jobs import estimated
+from competition.training.plan import Plan, chosen_plan
+from competition.training.progress_board import ProgressBoard
+from competition.training.worker import Place
+from competition.tuning.abandoned import ended, take_up
+from competition.tuning.search import Search
+from competition.tuning.storage import (
+    database_trouble,
+    is_here,
+    is_sqlite,
+    mend_journal,
+    quiet_optuna,
+)
+from competition.tuning.study import open_study, require_comparable
+from competition.tuning.trial import Limits, run_trial, unbuildable
+from competition.tuning.trial_pool import remove_left_over, room_for_trials
+from competition.tuning.words import trial_line
+from competition.version import code_version
+
+
+def run_study(search: Search, run: Run, workers: int | None) -> Study:
+    """Runs the trials that a study lacks, and says what it does.
+
+    Several commands may work on one study at the same time, but not on SQLite.
+
+    Args:
+        search: what is searched.
+        run: its configuration with data and folds.
+        workers: how many trials run side by side; None leaves it to the machine.
+
+    Returns:
+        The study.
+
+    Raises:
+        UserError: before any work, when the storage cannot be used, the trials that are there
+            cannot be compared with new ones, a net or a policy of the search space cannot be
+            built, or the disk is too small; later, when the system ends a worker.
+    """
+    url = search.settings.storage
+    quiet_optuna()
+    if is_sqlite(url):
+        workers = _only_worker(workers)
+    lock = paths.tuning_lock_file(search.config.name, search.name)
+    with database_trouble(url):
+        study = _prepared(search, run, lock)
+        with _held(lock, search):
+            left = _announce(study, search)
+            if left > 0:
+                _run_trials(study, search, run, left, chosen_plan(left, left, workers))
+    return study
+
+
+def _only_worker(workers: int | None) -> int:
+    if workers is not None and workers > 1:
+        raise UserError(
+            "SQLite breaks when several processes write it; use JOBS=1, or leave tuning.storage "
+            "out, as the journal takes several, or give the URL of a PostgreSQL database"
+        )
+    return 1
+
+
+def _prepared(search: Search, run: Run, lock: Path) -> Study:
+    """Opens the study; if no other command works on it, mends what a killed one left."""
+    with locks.exclusive(lock) as is_alone:
+        if is_alone:
+            mend_journal(paths.journal_file(search.config.name, search.name))
+            remove_left_over(search)
+        study = open_study(search)
+        require_comparable(study, search, run)
+        if is_alone and is_here(search.settings.storage) and (count := take_up(study)):
+            print(f"{search}: taken up again, as they were interrupted: {count} of the trials")
+    return study
+
+
+@contextmanager
+def _held(lock: Path, search: Search) -> Iterator[None]:
+    """Lets others know that the study is being worked on."""
+    if not is_sqlite(search.settings.storage):
+        with locks.shared(lock):
+            yield
+        return
+    with locks.exclusive(lock) as is_free:
+        if not is_free:
+            raise UserError(f"another process tunes {search}, and SQLite takes only one; wait")
+        yield
+
+
+def _announce(study: Study, search: Search) -> int:
+    """Says how many trials there are, and returns how many are left."""
+    done, wanted = len(ended(study)), search.most_trials()
+    print(f"{search}: {wanted} trials, {min(done, wanted)} done already")
+    return wanted - done
+
+
+def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -> None:
+    with ProgressBoard.on_disk(left) as board, workers_may_end(plan, "trials"):
+        place = Place(plan, os.getpid(), board, code_version())
+        parallel = side_by_side(plan.workers)
+        _require_buildable(search, parallel, place)
+        each = _seconds_a_trial(search, run, parallel, place)
+        print(
+            f"{left} trials on this machine ({plan}): about {duration(each)} each, "
+            f"{duration(each * left / plan.workers)} in all if none is pruned"
+        )
+        limits = Limits(search.most_trials(), _deadline(search))
+        calls = (delayed(run_trial)(search, number, place, limits) for number in range(left))
+        with room_for_trials(search, run, plan.workers):
+            display = ProgressDisplay("tuning", left)
+            with display, board.shown_on(display, [1.0] * left):
+                _tell(study, search, parallel(calls), display)
+        if time.time() >= limits.deadline:
+            print(f"the time is up with {len(ended(study))} of {limits.trials} trials")
+
+
+def _deadline(search: Search) -> float:
+    hours = search.settings.hours
+    return inf if hours is None else time.time() + 3600 * hours
+
+
+def _require_buildable(search: Search, parallel: Parallel, place: Place) -> None:
+    [problems] = parallel([delayed(unbuildable)(search, place)])
+    if problems:
+        raise UserError("the search space cannot be used:\n  " + "\n  ".join(problems))
+
+
+def _seconds_a_trial(search: Search, run: Run, parallel: Parallel, place: Place) -> float:
+    """Times the first steps of the variant as it is, for as many epochs as the space has."""
+    longest = search.variant.with_values({"epochs": search.longest_epochs})
+    config = search.config.model_copy(update={"variants": {search.name: longest}})
+    estimate = estimated(config, [search.job(search.splits[0])], parallel, place)[search.name]
+    images = 0 if search.augments_alike() else longest.epochs * len(run.data_set.train)
+    return len(search.splits) * estimate.training + images * estimate.augmenting
+
+
+def _tell(
+    study: Study, search: Search, outcomes: Iterator[FrozenTrial | None], display: ProgressDisplay
+) -> None:
+    """Says how each trial ended, as it ends."""
+    best = min((t.value for t in ended(study) if t.state.name == "COMPLETE"), default=inf)
+    for trial in filter(None, outcomes):
+        is_best = trial.state.name == "COMPLETE" and trial.value < best
+        best = trial.value if is_best else best
+        display.say(trial_line(trial, search, is_best))

@@ -1,0 +1,265 @@
+"""Search spaces: what may be searched, and every mistake named with its path before any work."""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from competition.config import Config, load_config
+from competition.errors import UserError
+from competition.search_space import Parameter
+
+SPACE = """\
+folds: {count: 6}
+variants:
+  plain:
+    search_space:
+      learning_rate: {low: 1e-3, high: 1e-2, log: true}
+      epochs: {low: 3, high: 6}
+      batch_size: {choices: [64, 128]}
+      architecture.dropout: {low: 0, high: 0.4}
+      augmentation: {displacement: {low: 0.0, high: 0.03, step: 0.01}}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text: str, *overrides: str) -> Config:
+        path = tmp_path / "some.yaml"
+        path.write_text(text)
+        return load_config(path, overrides)
+
+    return load
+
+
+def with_space(space: str, more: str = "") -> str:
+    return f"variants: {{plain: {{epochs: 4, search_space: {{{space}}}}}}}\n{more}"
+
+
+def test_a_space_has_full_names_and_the_types_of_the_settings(load):
+    space = load(SPACE).variants["plain"].search_space
+    assert list(space) == [
+        "learning_rate", "epochs", "batch_size", "architecture.dropout",
+        "augmentation.displacement",
+    ]  # fmt: skip
+    assert space["learning_rate"].low == 1e-3
+    assert (space["epochs"].low, type(space["epochs"].low)) == (3, int)
+    assert type(space["architecture.dropout"].low) is float
+    assert space["augmentation.displacement"].values() == [0.0, 0.01, 0.02, 0.03]
+
+
+def test_an_override_reaches_a_parameter_however_it_is_written(load):
+    overrides = [
+        "variants.plain.search_space.architecture.dropout.high=0.2",
+        "variants.plain.search_space.augmentation.displacement.step=0.015",
+        "variants.plain.search_space.augmentation.knots.choices=[3, 5]",
+    ]
+    space = load(SPACE, *overrides).variants["plain"].search_space
+    assert (space["architecture.dropout"].low, space["architecture.dropout"].high) == (0, 0.2)
+    assert space["augmentation.displacement"].values() == [0.0, 0.015, 0.03]
+    assert space["augmentation.knots"].values() == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values"),
+    [
+        ({"low": 3, "high": 6}, [3, 4, 5, 6]),
+        ({"low": 3, "high": 9, "step": 3}, [3, 6, 9]),
+        ({"low": 0.1, "high": 0.7, "step": 0.2}, [0.1, 0.3, 0.5, 0.7]),
+        ({"low": 0.1, "high": 0.7}, None),
+        ({"choices": ["a", "b"]}, ["a", "b"]),
+    ],
+)
+def test_the_values_of_a_parameter(parameter, values):
+    assert Parameter(**parameter).values() == values
+
+
+def test_a_variant_takes_values_of_its_space_and_nothing_else_changes(load):
+    variant = load(SPACE).variants["plain"]
+    changed = variant.with_values(
+        {"learning_rate": 0.007, "epochs": 4, "augmentation.displacement": 0.02}
+    )
+    assert (changed.learning_rate, changed.epochs) == (0.007, 4)
+    assert changed.augmentation.parameters == {"displacement": 0.02}
+    assert changed.search_space == {}
+    assert changed.architecture == variant.architecture
+    assert variant.with_values({"augmentation": "none"}).augmentation.name == "none"
+
+
+def test_a_space_and_its_tuning_are_no_part_of_a_result(load):
+    plain = load("variants: {plain: }").variants["plain"]
+    assert load(SPACE).variants["plain"].identity() == plain.identity()
+
+
+def test_a_configuration_with_a_space_reads_back_as_itself(load):
+    config = load(SPACE)
+    assert load(config.to_yaml()) == config
+
+
+def test_a_storage_is_written_and_shown_nowhere(load):
+    config = load(SPACE, "tuning.storage=postgresql://me:secret@host/name")
+    assert config.tuning.storage == "postgresql://me:secret@host/name"
+    shown = config.to_yaml(), repr(config), str(config.model_dump(mode="json"))
+    assert not any("secret" in text for text in shown)
+
+
+MISTAKES = {
+    "unknown setting": (
+        "epocs: {low: 1, high: 2}",
+        "plain.search_space.epocs: this is nothing that can be searched; did you mean 'epochs'?",
+    ),
+    "unknown parameter of the architecture": (
+        "architecture.widht: {low: 8, high: 16}",
+        "architecture.widht: this is nothing that can be searched; did you mean 'architecture.wi",
+    ),
+    "parameter of another policy": (
+        "augmentation.strength: {low: 8, high: 16}",
+        "search_space.augmentation.strength: this is nothing that can be searched",
+    ),
+    "changes no weight": ("seeds: {choices: [1, 2]}", "search_space.seeds: this is nothing that"),
+    "unknown key": ("epochs: {low: 1, hihg: 2}", "epochs.hihg: unknown key; did you mean 'high'?"),
+    "no parameter": ("epochs: 3", "search_space.epochs: input should be 'key: value' lines"),
+    "no mapping": ("[epochs]: {}", "a key must be text"),
+    "text for a number": ("epochs: {low: one, high: 2}", "search_space.epochs.low"),
+    "half a range": ("epochs: {low: 1}", "search_space.epochs: expected are low and high, or choi"),
+    "nothing at all": ("epochs: {log: true}", "search_space.epochs: expected are low and high, or"),
+    "wrong way round": ("epochs: {low: 3, high: 2}", "low must be less than high, not 3 and 2"),
+    "one value": ("epochs: {low: 3, high: 3}", "low must be less than high, not 3 and 3"),
+    "one choice": ("epochs: {choices: [3]}", "choices must be two or more different values"),
+    "a choice twice": ("epochs: {choices: [3, 4, 3]}", "two or more different values, not [3, 4,"),
+    "choices and a range": ("epochs: {choices: [3, 4], low: 3}", "choices stand alone"),
+    "logarithm of nothing": (
+        "weight_decay: {low: 0, high: 0.1, log: true}",
+        "low must be greater than 0 where log is true",
+    ),
+    "log and step": ("epochs: {low: 1, high: 3, step: 1, log: true}", "log and step exclude each"),
+    "no step": ("epochs: {low: 1, high: 3, step: 0}", "epochs.step: input should be greater than"),
+    "steps that miss": ("epochs: {low: 1, high: 4, step: 2}", "steps of 2 lead from 1 past 4"),
+    "endless": ("learning_rate: {low: .inf, high: .inf}", "search_space.learning_rate.low"),
+    "half an epoch": (
+        "epochs: {low: 1, high: 2.5}",
+        "search_space.epochs: high must be a whole number, not 2.5",
+    ),
+    "a range of names": (
+        "precision: {low: 1, high: 2}",
+        "search_space.precision: this is no number: expected are choices",
+    ),
+    "low end refused": (
+        "epochs: {low: 0, high: 3}",
+        "search_space.epochs.low: input should be greater than or equal to 1, not 0",
+    ),
+    "high end refused": (
+        "label_smoothing: {low: 0.0, high: 1.5}",
+        "search_space.label_smoothing.high: input should be less than or equal to 1, not 1.5",
+    ),
+    "choice refused": (
+        "precision: {choices: [float32, half]}",
+        "search_space.precision.choices.1: input should be",
+    ),
+    "choice of another type": (
+        "architecture.width: {choices: [8, wide]}",
+        "search_space.architecture.width.choices.1: 'width' must be of type int, not 'wide'",
+    ),
+    "whole and part": (
+        "augmentation: {choices: [warp, none]}, augmentation.zoom: {low: 0.0, high: 0.1}",
+        "search_space.augmentation: augmentation is chosen as a whole",
+    ),
+}
+
+
+@pytest.mark.parametrize(("space", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_bad_space_is_named_with_its_path(load, space, message):
+    with pytest.raises(UserError) as caught:
+        load(with_space(space))
+    assert message in str(caught.value)
+
+
+def test_all_mistakes_of_a_space_are_named_at_once(load):
+    space = (
+        "epocs: {low: 1, high: 2}, epochs: {low: 0, hihg: 9}, batch_size: {choices: [0, 64, -1]}"
+    )
+    with pytest.raises(UserError) as caught:
+        load(with_space(space, "tuning: {sampler: tpee}\nfolds: {count: 1}"))
+    lines = str(caught.value).splitlines()[1:]
+    assert sorted(line.split(":")[0].strip() for line in lines) == [
+        "folds.count",
+        "tuning.sampler",
+        "variants.plain.search_space.batch_size.choices.0",
+        "variants.plain.search_space.batch_size.choices.2",
+        "variants.plain.search_space.epochs.hihg",
+        "variants.plain.search_space.epocs",
+    ]
+
+
+UNFIT = {
+    "unknown sampler": ("sampler: tpee", "there is no sampler 'tpee'; did you mean 'tpe'?"),
+    "unknown pruner": ("pruner: medain", "there is no pruner 'medain'; did you mean 'median'?"),
+    "sampler's parameter": (
+        "sampler: {name: tpe, startup: 3}",
+        "tuning.sampler: 'tpe' has no parameter 'startup'; did you mean 'startup_trials'?",
+    ),
+    "fold that is not there": ("folds: [0, 5]", "tuning.folds: there is no fold 5: folds.count is"),
+    "negative fold": ("folds: [0, -1]", "tuning.folds: there is no fold -1: folds.count is"),
+    "no fold": ("folds: []", "tuning.folds: "),
+    "a fold twice": ("folds: [0, 0]", "tuning.folds: each fold is expected once"),
+    "every fold": (
+        "folds: [0, 1, 2, 3, 4]",
+        "tuning.folds: these are all of the 5 folds; at least one must be left for the figures",
+    ),
+    "judged on chosen folds": (
+        "{folds: [0, 1], final_folds: [1, 2]}",
+        "tuning.final_folds: fold 1 is one that trials are judged on",
+    ),
+    "no trials": ("trials: 0", "tuning.trials: input should be greater than or equal to 1"),
+    "no time": ("hours: 0", "tuning.hours: input should be greater than 0"),
+    "another objective": ("objective: accuracy", "tuning.objective: input should be 'log_loss'"),
+    "storage is a file": ("storage: study.db", "tuning.storage: expected is a URL"),
+    "grid without end": (
+        "sampler: grid",
+        "tuning.sampler: grid needs a step, or choices, for variants.plain.search_space.warm_up",
+    ),
+    "pickles from a database": (
+        "{sampler: cma_es, storage: 'postgresql://host/name'}",
+        "tuning.sampler: cma_es keeps its state as a pickle",
+    ),
+    "too few folds to compare": (
+        "{pruner: wilcoxon, folds: [0, 1, 2, 3]}",
+        "tuning.pruner: wilcoxon with a p_threshold of 0.1 can end no trial before the last of 4",
+    ),
+    "no epoch to compare": (
+        "{pruner: median}\ndefaults: {validate_every: 4}",
+        "tuning.pruner: median compares trials by their epochs, but variants.plain is validated",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tuning", "message"), UNFIT.values(), ids=UNFIT.keys())
+def test_tuning_that_cannot_work_is_refused(load, tuning, message):
+    tuning = tuning if tuning.startswith("{") else f"{{{tuning}}}"
+    with pytest.raises(UserError) as caught:
+        load(with_space("warm_up: {low: 0.1, high: 0.2}", f"tuning: {tuning}"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        "{pruner: wilcoxon, folds: [0, 1, 2, 3, 4]}",
+        "{pruner: {name: wilcoxon, p_threshold: 0.2}, folds: [0, 1, 2, 3]}",
+        "{pruner: none}\ndefaults: {validate_every: 4}",
+        "{pruner: hyperband, final_folds: [3], hours: 1.5}",
+    ],
+)
+def test_tuning_that_can_work_is_taken(load, tuning):
+    space = with_space("warm_up: {low: 0.1, high: 0.2}", f"tuning: {tuning}\nfolds: {{count: 6}}")
+    assert load(space).tuning.folds_left(6)
+
+
+def test_the_folds_left_are_all_others_unless_named(load):
+    assert load(SPACE, "tuning.folds=[1, 3]").tuning.folds_left(6) == [0, 2, 4, 5]
+    assert load(SPACE, "tuning.final_folds=[5]").tuning.folds_left(6) == [5]
+
+
+def test_the_shipped_search_is_ready():
+    config = load_config(Path(ROOT / "configs/tune.yaml"))
+    assert len(config.variants["plain"].search_space) >= 5

@@ -1,0 +1,504 @@
+"""Studies: samplers, pruners, storage and trials, with trainings whose loss is known beforehand."""
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+
+from competition import catalogue, paths
+from competition.config import load_config
+from competition.data.run import load_run
+from competition.errors import UserError
+from competition.training.plan import Plan
+from competition.training.progress_board import ProgressBoard
+from competition.training.worker import Place
+from competition.tuning import judging, trial
+from competition.tuning.abandoned import ended, successors, take_up
+from competition.tuning.best import best_trial, write_best
+from competition.tuning.search import Search, find_search
+from competition.tuning.storage import mend_journal, open_storage, quiet_optuna, without_password
+from competition.tuning.study import open_study, require_comparable
+from competition.tuning.trial import FAILURE, Limits, run_trial
+from competition.tuning.tune import run_study
+from competition.tuning.words import trial_line, write_trials
+
+CONFIG = """\
+data: tiny
+folds: {{count: 6}}
+defaults: {{epochs: 3, batch_size: 16}}
+variants:
+  plain:
+    architecture: {{width: 4}}
+    search_space: {{{space}}}
+tuning: {{seed: 3, {tuning}}}
+"""
+
+RATES = "learning_rate: {choices: [1e-3, 2e-3, 4e-3, 8e-3]}"
+
+
+@pytest.fixture
+def search(project):
+    """Makes a search in the project, of `configs/some.yaml`."""
+
+    def search(space: str = RATES, tuning: str = "sampler: grid", *overrides: str) -> Search:
+        path = project / "configs" / "some.yaml"
+        path.write_text(CONFIG.format(space=space, tuning=tuning))
+        return find_search(load_config(path, overrides), None)
+
+    quiet_optuna()
+    return search
+
+
+@pytest.fixture
+def known_losses(monkeypatch):
+    """Replaces training by the loss that a function of variant, fold number and epoch tells.
+
+    Returns the list of trainings, as variant, fold number and epochs that were trained.
+    """
+    trained = []
+
+    def known_losses(loss):
+        def train(variant, fold, seed, on_step, on_epoch):
+            trained.append([variant, fold.number, 0])
+            for epoch in range(1, variant.epochs + 1):
+                trained[-1][2] = epoch
+                model = math.exp(-loss(variant, fold.number, epoch)), fold
+                on_step(epoch * fold.steps(variant))
+                on_epoch(epoch, model)
+            return model, []
+
+        def predict(model, images, shift=0):
+            share, fold = model
+            values = np.full((len(images), 10), (1 - share) / 9)
+            values[np.arange(len(images)), fold.digits.labels[fold.validation_rows]] = share
+            return values
+
+        monkeypatch.setattr(judging, "train_one_fold", train)
+        monkeypatch.setattr(judging, "predict", predict)
+        monkeypatch.setattr(judging, "forget_models", lambda: None)
+        monkeypatch.setattr(trial, "start_keras", lambda threads: None)
+        return trained
+
+    return known_losses
+
+
+def run_trials(search: Search, count: int, trials: int = 100, deadline: float = math.inf) -> list:
+    """Runs trials one after the other in this process."""
+    with ProgressBoard.on_disk(count) as board:
+        place = Place(Plan(1, 1), os.getpid(), board, "code")
+        limits = Limits(trials, deadline)
+        outcomes = [run_trial(search, number, place, limits) for number in range(count)]
+        assert (board.shares() == 1).all()
+    return outcomes
+
+
+def in_turn(*losses: float):
+    """Returns a function that tells the first variant's loss, the second one's, and so on."""
+    seen: list[float] = []
+
+    def loss(variant) -> float:
+        seen.extend({variant.warm_up} - set(seen))
+        return losses[seen.index(variant.warm_up)]
+
+    return loss
+
+
+@pytest.mark.parametrize("name", [n for n in catalogue.SAMPLERS if n not in ("gp", "cma_es")])
+def test_each_sampler_draws_from_the_space(search, name):
+    space = "epochs: {low: 2, high: 4}, warm_up: {low: 0.1, high: 0.3, step: 0.1}, " + RATES
+    of_this = search(space, f"sampler: {name}")
+    drawn = []
+    for _ in range(6):  # each with a sampler of its own, as in worker processes
+        open_study(of_this).optimize(
+            lambda asked: drawn.append(trial.suggested(of_this, asked)) or 1.0, n_trials=1
+        )
+    assert all(
+        values["epochs"] in (2, 3, 4)
+        and type(values["epochs"]) is int
+        and min(abs(values["warm_up"] - step) for step in (0.1, 0.2, 0.3)) < 1e-9
+        and values["learning_rate"] in (1e-3, 2e-3, 4e-3, 8e-3)
+        for values in drawn
+    )
+    assert len({tuple(values.values()) for values in drawn}) > 3
+
+
+@pytest.mark.parametrize(("name", "package"), [("gp", "torch"), ("cma_es", "cmaes")])
+def test_a_sampler_names_the_package_that_it_needs(search, monkeypatch, name, package):
+    monkeypatch.setattr("competition.tuning.study._is_installed", lambda package: False)
+    with pytest.raises(UserError, match=f"the sampler '{name}' needs the package '{package}'"):
+        open_study(search(tuning=f"sampler: {name}"))
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_the_same_seed_draws_the_same_trials(search, known_losses, name):
+    known_losses(lambda variant, fold, epoch: variant.warm_up)
+    space = "warm_up: {low: 0.1, high: 0.3}"
+
+    def drawn(*overrides: str) -> list[float]:
+        of_this = search(space, f"sampler: {name}", *overrides)
+        return [one.params["warm_up"] for one in run_trials(of_this, 12)]
+
+    first = drawn("name=first")
+    assert drawn("name=second") == first
+    assert drawn("name=third", "tuning.seed=4") != first
+    assert len(set(first)) == 12
+
+
+@pytest.mark.parametrize(
+    ("pruner", "class_name"),
+    [
+        ("none", "NopPruner"),
+        ("median", "MedianPruner"),
+        ("hyperband", "HyperbandPruner"),
+        ("wilcoxon", "WilcoxonPruner"),
+    ],
+)
+def test_each_pruner_is_built(search, pruner, class_name):
+    of_this = search(tuning=f"pruner: {pruner}, folds: [0, 1, 2, 3, 4]")
+    assert type(open_study(of_this).pruner).__name__ == class_name
+
+
+def test_every_pruner_is_tested():
+    assert set(catalogue.PRUNERS) == {"none", "median", "hyperband", "wilcoxon"}
+
+
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        "pruner: {name: hyperband, reduction_factor: 1}",
+        "pruner: {name: median, startup_trials: -1}",
+        "sampler: {name: nsga2, population: 1}",
+    ],
+)
+def test_parameters_that_optuna_refuses_are_a_users_mistake(search, tuning):
+    with pytest.raises(UserError, match="cannot be built with"):
+        open_study(search(tuning=tuning))
+
+
+def test_a_trial_has_the_loss_of_all_its_folds(search, known_losses):
+    """Each row counts alike; the folds of 120 rows have 20 each."""
+    trained = known_losses(lambda variant, fold, epoch: variant.learning_rate * (1 + fold) / epoch)
+    of_this = search(tuning="sampler: grid, pruner: none, folds: [1, 4]")
+    first, *_ = run_trials(of_this, 1)
+    rate = first.params["learning_rate"]
+    assert first.value == pytest.approx((2 * rate / 3 + 5 * rate / 3) / 2, rel=1e-6)
+    assert first.user_attrs["score"] == [40, 0, pytest.approx(first.value)]
+    assert [(fold, epochs) for _, fold, epochs in trained] == [(1, 3), (4, 3)]
+    assert trained[0][0].learning_rate == rate
+
+
+def test_errors_can_be_the_objective(search, known_losses):
+    """With a loss of 5 nats a row, the label has not the highest probability."""
+    known_losses(lambda variant, fold, epoch: 5.0 if variant.learning_rate > 3e-3 else 0.1)
+    of_this = search(tuning="sampler: grid, objective: errors, pruner: none")
+    values = {one.params["learning_rate"]: one.value for one in run_trials(of_this, 4)}
+    assert values == {1e-3: 0, 2e-3: 0, 4e-3: 20, 8e-3: 20}
+
+
+def test_a_grid_ends_when_every_combination_was_tried(search, known_losses):
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search(RATES + ", epochs: {low: 2, high: 3}")
+    assert of_this.most_trials() == 8
+    done = run_trials(of_this, 10, trials=of_this.most_trials())
+    assert done[8:] == [None, None]
+    tried = {tuple(one.params.values()) for one in done[:8]}
+    assert tried == {(rate, epochs) for rate in (1e-3, 2e-3, 4e-3, 8e-3) for epochs in (2, 3)}
+
+
+def test_the_median_ends_a_trial_that_is_worse(search, known_losses):
+    of_trial = in_turn(1.0, 2.0, 1.5, 3.0, 0.5)
+    trained = known_losses(lambda variant, fold, epoch: of_trial(variant) / epoch)
+    of_this = search(
+        "warm_up: {low: 0.1, high: 0.3}",
+        "sampler: random, pruner: {name: median, startup_trials: 2}, folds: [2, 3]",
+    )
+    done = run_trials(of_this, 5)
+    # The medians after the first epoch: of 1 and 2, 1.5; it is no worse than that. Of 1, 2 and
+    # 1.5, 1.5 again, so that 3 is worse.
+    assert [one.state for one in done] == [TrialState.COMPLETE] * 3 + [
+        TrialState.PRUNED, TrialState.COMPLETE
+    ]  # fmt: skip
+    assert [(fold, epochs) for _, fold, epochs in trained[6:]] == [(2, 1), (2, 3), (3, 3)]
+    assert done[3].intermediate_values == {1: pytest.approx(3.0)}
+    assert list(done[4].intermediate_values) == [1, 2, 3]  # the curve of the first fold alone
+
+
+def test_trainings_of_different_length_are_compared_by_their_share(search, known_losses):
+    """Three epochs are all of the schedule of one trial, and half of that of another."""
+    known_losses(lambda variant, fold, epoch: 1.0)
+    of_this = search("epochs: {choices: [2, 3, 4, 6]}")
+    steps = {one.params["epochs"]: list(one.intermediate_values) for one in run_trials(of_this, 4)}
+    assert steps == {2: [3, 6], 3: [2, 4, 6], 4: [2, 3, 4, 6], 6: [1, 2, 3, 4, 5, 6]}
+
+
+def test_hyperband_ends_trials(search, known_losses):
+    known_losses(lambda variant, fold, epoch: variant.warm_up)
+    of_this = search(
+        "warm_up: {low: 0.1, high: 0.9}",
+        "sampler: random, pruner: {name: hyperband, reduction_factor: 2}",
+        "defaults.epochs=8",
+    )
+    states = [one.state for one in run_trials(of_this, 16)]
+    assert {TrialState.COMPLETE, TrialState.PRUNED} == set(states)
+
+
+def test_wilcoxon_ends_a_trial_that_is_worse_on_each_fold(search, known_losses):
+    of_trial = in_turn(1.0, 2.0, 0.5)
+    trained = known_losses(lambda variant, fold, epoch: of_trial(variant) + fold / 100)
+    of_this = search(
+        "warm_up: {low: 0.1, high: 0.3}",
+        "sampler: random, pruner: wilcoxon, folds: [0, 1, 2, 3, 4]",
+    )
+    done = run_trials(of_this, 3)
+    assert [one.state.name for one in done] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    # 1 / 2 ** 4 is the first p-value below 0.1.
+    assert [fold for _, fold, _ in trained] == [*range(5), *range(4), *range(5)]
+    assert done[0].intermediate_values == {f: pytest.approx(1 + f / 100) for f in range(5)}
+
+
+def test_a_failed_trial_is_recorded_and_the_study_goes_on(search, known_losses):
+    def loss(variant, fold, epoch):
+        if variant.learning_rate == 1e-3:
+            raise UserError("the loss is no longer a number in epoch 1")
+        if variant.learning_rate == 2e-3:
+            return math.nan
+        if variant.learning_rate == 4e-3:
+            return [][1]
+        return 1.0
+
+    known_losses(loss)
+    of_this = search(tuning="sampler: grid, pruner: none")
+    done = {one.params["learning_rate"]: one for one in run_trials(of_this, 4)}
+    assert [done[rate].state.name for rate in (1e-3, 2e-3, 4e-3, 8e-3)] == [
+        *["FAIL"] * 3,
+        "COMPLETE",
+    ]
+    assert "no longer a number in epoch 1" in done[1e-3].user_attrs[FAILURE]
+    assert "the probabilities are no longer numbers" in done[2e-3].user_attrs[FAILURE]
+    assert "Traceback" in done[4e-3].user_attrs[FAILURE]  # a bug keeps it
+    study = open_study(of_this)
+    assert best_trial(study, of_this).number == done[8e-3].number
+    assert "FAILED, the loss is no longer" in trial_line(done[1e-3], of_this, is_best=False)
+    with write_trials(study, of_this).open() as file:
+        rows = {float(row["learning_rate"]): row for row in csv.DictReader(file)}
+    assert (rows[8e-3]["state"], float(rows[8e-3]["log_loss"])) == ("complete", done[8e-3].value)
+    assert rows[1e-3]["state"] == "fail"
+    assert rows[4e-3]["remark"] == "IndexError: list index out of range"
+
+
+def test_without_a_completed_trial_there_is_no_best_one(search, known_losses):
+    known_losses(lambda variant, fold, epoch: math.nan)
+    of_this = search(tuning="sampler: grid, pruner: none")
+    run_trials(of_this, 1)
+    with pytest.raises(
+        UserError, match=r"no trial of some/plain was completed yet.*no longer numbe"
+    ):
+        best_trial(open_study(of_this), of_this)
+
+
+def test_no_trial_begins_after_the_time_is_up(search, known_losses):
+    known_losses(lambda variant, fold, epoch: 1.0)
+    assert run_trials(search(), 2, deadline=0.0) == [None, None]
+
+
+def test_a_trial_has_its_own_images_and_removes_them(search, known_losses):
+    seen = []
+
+    def loss(variant, fold, epoch):
+        assert fold_pool_is_there(variant)
+        seen.append(variant.augmentation.parameters["rotation"])
+        return 1.0
+
+    def fold_pool_is_there(variant) -> bool:
+        [folder] = paths.pools_folder().glob("*.some.plain.trial*")
+        return len(list(folder.glob("*.npy"))) == variant.epochs
+
+    known_losses(loss)
+    of_this = search("augmentation.rotation: {choices: [3.0, 6.0]}", "sampler: grid, pruner: none")
+    run_trials(of_this, 2)
+    assert set(seen) == {3.0, 6.0}
+    assert list(paths.pools_folder().iterdir()) == []
+
+
+def test_trials_share_the_images_of_an_unchanged_policy(search, known_losses, monkeypatch):
+    pools = []
+    known_losses(lambda variant, fold, epoch: 1.0)
+    of_this = search()
+    original = judging.train_one_fold
+
+    def train(variant, fold, *more):
+        pools.append(fold.pool.folder())
+        return original(variant, fold, *more)
+
+    monkeypatch.setattr(judging, "train_one_fold", train)
+    run_trials(of_this, 2)
+    run = load_run(of_this.config)
+    assert set(pools) == {of_this.shared_pool(run.fingerprint).folder()}
+
+
+def abandoned(search: Search) -> None:
+    """Leaves a trial that is said to run, as a killed process does."""
+    trial.suggested(search, open_study(search).ask())
+
+
+def test_an_interrupted_trial_is_taken_up_again_with_its_values(search, known_losses):
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search()
+    run_trials(of_this, 1)
+    abandoned(of_this)
+    study = open_study(of_this)
+    assert take_up(study) == 1
+    assert [one.state.name for one in study.trials] == ["COMPLETE", "FAIL", "WAITING"]
+    assert len(ended(study)) == 1
+    again = run_trials(of_this, 4, trials=4)
+    assert again[0].params == study.trials[1].params
+    assert again[3] is None
+    assert successors(study) == {1: 2}
+    tried = sorted(one.params["learning_rate"] for one in ended(study))
+    assert tried == [1e-3, 2e-3, 4e-3, 8e-3]  # no point of the grid is lost
+    remarks = write_trials(study, of_this).read_text().splitlines()
+    assert remarks[2].endswith("interrupted; taken up again as trial 2")
+
+
+def test_a_trial_that_ends_its_process_each_time_is_given_up(search):
+    of_this = search()
+    for _ in range(3):
+        abandoned(of_this)
+        take_up(open_study(of_this))
+    study = open_study(of_this)
+    assert [one.state.name for one in study.trials] == ["FAIL"] * 3
+    assert len(ended(study)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("tuning.objective=errors", "objective: log_loss → errors"),
+        ("tuning.folds=[1]", r"tuning_folds: \[0\] → \[1\]"),
+        ("variants.plain.search_space.learning_rate.choices=[1e-3, 2e-3]", "search_space.learning"),
+        ("variants.plain.search_space.warm_up={choices: [0.1, 0.2]}", "search_space.warm_up: "),
+        ("variants.plain.epochs=5", "variant.epochs: 3 → 5"),
+        ("folds.seed=1", "folds: "),
+    ],
+)
+def test_trials_that_cannot_be_compared_are_never_mixed(search, known_losses, change, difference):
+    known_losses(lambda variant, fold, epoch: 1.0)
+    before = search()
+    require_comparable(open_study(before), before, load_run(before.config))
+    changed = search(RATES, "sampler: grid", change)
+    require_comparable(open_study(changed), changed, load_run(changed.config))  # no trial yet
+    require_comparable(open_study(before), before, load_run(before.config))
+    run_trials(before, 1)
+    message = f'{difference}.*begin another study with SET="name=…", or remove output/some/tuning/'
+    with pytest.raises(UserError, match=message):
+        require_comparable(open_study(changed), changed, load_run(changed.config))
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["tuning.sampler=random", "tuning.trials=7", "tuning.pruner=none", "tuning.seed=5",
+     "variants.plain.learning_rate=0.5", "variants.plain.validate_every=2"],
+)  # fmt: skip
+def test_what_leaves_trials_comparable_may_change(search, known_losses, change):
+    known_losses(lambda variant, fold, epoch: 1.0)
+    before = search()
+    require_comparable(open_study(before), before, load_run(before.config))
+    run_trials(before, 1)
+    changed = search(RATES, "sampler: grid", change)
+    require_comparable(open_study(changed), changed, load_run(changed.config))
+
+
+def test_the_best_trial_is_a_configuration_with_exactly_its_values(search, known_losses):
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search(
+        "learning_rate: {low: 1e-5, high: 1e-2, log: true}, epochs: {low: 2, high: 3}, "
+        "architecture.dropout: {low: 0, high: 0.4}, augmentation: {choices: [none, affine]}",
+        "sampler: random, pruner: none",
+    )
+    run_trials(of_this, 3)
+    best = best_trial(open_study(of_this), of_this)
+    path = write_best(best, of_this)
+    assert path == Path("output/some/tuning/plain/best.yaml")
+    config = load_config(path)
+    assert config.name == "some-plain-best"
+    assert config.variants == {"plain": of_this.variant.with_values(best.params)}
+    variant = config.variants["plain"]
+    assert variant.learning_rate == best.params["learning_rate"]
+    assert variant.epochs == best.params["epochs"]
+    assert variant.architecture.parameters["dropout"] == best.params["architecture.dropout"]
+    assert variant.augmentation.name == best.params["augmentation"]
+    assert (config.data, config.folds) == (of_this.config.data, of_this.config.folds)
+
+
+def test_a_journal_is_mended_after_a_kill(search):
+    of_this = search()
+    abandoned(of_this)
+    journal = paths.journal_file("some", "plain")
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code": 4, "wor')
+    journal.with_name("journal.log.lock").symlink_to(journal.absolute())
+    mend_journal(journal)
+    assert journal.read_bytes() == whole
+    assert take_up(open_study(of_this)) == 1  # nobody waits for the lock of a killed process
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([lines[0], b"{not json}\n", *lines[1:]]))
+    with pytest.raises(UserError, match=r"journal.log is damaged in line 2 .*begin the study anew"):
+        mend_journal(journal)
+
+
+def test_a_journal_is_text(search):
+    abandoned(search())
+    for line in paths.journal_file("some", "plain").read_text().splitlines():
+        json.loads(line)
+
+
+def test_sqlite_takes_one_process(search, known_losses):
+    known_losses(lambda variant, fold, epoch: 1.0)
+    of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
+    with pytest.raises(
+        UserError, match="SQLite breaks when several processes write it; use JOBS=1"
+    ):
+        run_study(of_this, load_run(of_this.config), workers=2)
+    assert not Path("study.db").exists()
+    done = run_trials(of_this, 2)
+    assert [one.state.name for one in done] == ["COMPLETE"] * 2
+    assert not paths.journal_file("some", "plain").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+nodriver://me:se%40cret@localhost:1/name",
+        "nosuch://me:se%40cret@host/name",
+        "sqlite:////nowhere/at/all/study.db?password=se%40cret",
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # of Optuna and its database library, about the URLs
+def test_a_storage_that_fails_keeps_its_password_to_itself(tmp_path, url):
+    with pytest.raises(UserError, match="cannot be used: ") as caught:
+        open_storage(url, tmp_path / "journal.log")
+    assert "se%40cret" not in str(caught.value)
+    assert "se@cret" not in str(caught.value)
+    assert without_password("to me:se@cret", url) == "to me:***"
+
+
+@pytest.mark.parametrize(
+    ("variants", "name", "message"),
+    [
+        ("{plain: , residual: }", None, "those with a search_space: none of this configuration"),
+        ("{plain: , residual: }", "plain", "'plain' has no search_space to tune"),
+        ("{plain: &a {search_space: {epochs: {low: 2, high: 3}}}, residual: *a}", None,
+         "name the variant to tune, VARIANT=…; those with a search_space: plain, residual"),
+        ("{plain: {search_space: {epochs: {low: 2, high: 3}}}}", "plian", "'plian' has no"),
+    ],
+)  # fmt: skip
+def test_a_variant_is_named_that_can_be_tuned(tmp_path, variants, name, message):
+    path = tmp_path / "some.yaml"
+    path.write_text(f"variants: {variants}")
+    with pytest.raises(UserError, match=message):
+        find_search(load_config(path), name)

@@ -1,0 +1,193 @@
+"""`tune` as a user has it: a real study on tiny data, killed, resumed, and judged."""
+
+import csv
+import itertools
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import environment, make_project, run_command, wait_for_orphans
+from optuna.trial import TrialState
+
+from competition.config import load_config
+from competition.probabilities import read_probabilities
+from competition.scores import score
+from competition.tuning.storage import open_storage
+
+TINY_STUDY = """\
+data: tiny
+folds: {count: 2}
+defaults: {epochs: 2, batch_size: 16, precision: float32}
+variants:
+  plain:
+    architecture: {width: 4}
+    search_space:
+      learning_rate: {choices: [1e-3, 1e30]}
+      augmentation.rotation: {low: 5, high: 15}
+  residual: {architecture: {width: 4}}
+tuning: {sampler: random, pruner: median, folds: [0], trials: 5}
+"""
+
+
+def tune(project, *more: str):
+    return run_command("tune", "--config", "configs/study.yaml", *more, folder=project)
+
+
+def states(project) -> list[TrialState]:
+    journal = project / "output/study/tuning/plain/journal.log"
+    if not journal.exists() or "state" not in journal.read_text():
+        return []
+    storage = open_storage(None, journal)
+    return [
+        one.state
+        for study in storage.get_all_studies()
+        for one in storage.get_all_trials(study._study_id)
+    ]
+
+
+def kill_after_its_first_trial(project) -> None:
+    """Starts a study of two processes, and kills it while trials run."""
+    command = [sys.executable, "-m", "competition", "tune", "--config", "configs/study.yaml"]
+    process = subprocess.Popen(
+        [*command, "--jobs", "2"], cwd=project, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = states(project)
+        if any(state.is_finished() for state in found) and TrialState.RUNNING in found:
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    wait_for_orphans(process.pid)
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_files, tmp_path_factory):
+    """A project with a study that was killed and then ended: what the kill left, and the rest."""
+    project = tmp_path_factory.mktemp("tuned")
+    make_project(project, tiny_files)
+    (project / "configs/study.yaml").write_text(TINY_STUDY)
+    kill_after_its_first_trial(project)
+    left = states(project)
+    return project, left, tune(project, "--jobs", "2")
+
+
+def trials_of(project) -> list[dict[str, str]]:
+    with (project / "output/study/tuning/plain/trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_killed_study_goes_on(tuned):
+    project, left, resumed = tuned
+    assert resumed.returncode == 0, resumed.stderr
+    running = left.count(TrialState.RUNNING)
+    done = len([state for state in left if state.is_finished()])
+    assert 1 <= running <= 2
+    assert 1 <= done < 5
+    assert (
+        f"study/plain: taken up again, as they were interrupted: {running} of the trials"
+        in resumed.stdout
+    )
+    assert f"study/plain: 5 trials, {done} done already" in resumed.stdout
+    trials = trials_of(project)
+    interrupted = [row for row in trials if row["remark"].startswith("interrupted")]
+    assert len(interrupted) == running
+    assert len(trials) == 5 + running
+    assert not list((project / "output/pools").glob("*trial*"))
+    assert "Traceback" not in resumed.stderr
+
+
+def test_a_trial_whose_loss_is_no_number_is_recorded(tuned):
+    """The seed draws both rates."""
+    project, _, resumed = tuned
+    ended_rows = [row for row in trials_of(project) if not row["remark"].startswith("interrupted")]
+    assert {(row["learning_rate"], row["state"]) for row in ended_rows} == {
+        ("0.001", "complete"), ("1e+30", "fail")
+    }  # fmt: skip
+    failed = [row for row in ended_rows if row["state"] == "fail"]
+    assert all("no longer a number in epoch" in row["remark"] for row in failed)
+    assert "next: `make train-folds CONFIG=output/study/tuning/plain/best.yaml`" in resumed.stdout
+
+
+def test_two_processes_work_on_one_journal(tuned):
+    project, *_ = tuned
+    storage = open_storage(None, project / "output/study/tuning/plain/journal.log")
+    [study] = storage.get_all_studies()
+    spans = sorted(
+        (one.datetime_start, one.datetime_complete)
+        for one in storage.get_all_trials(study._study_id)
+    )
+    assert study.study_name == "study/plain"
+    assert any(start < end for (_, end), (start, _) in itertools.pairwise(spans))
+
+
+def test_the_best_trial_is_judged_where_it_was_not_chosen(tuned):
+    project, _, resumed = tuned
+    config = load_config(project / "output/study/tuning/plain/best.yaml")
+    best = min(
+        (row for row in trials_of(project) if row["state"] == "complete"),
+        key=lambda row: float(row["log_loss"]),
+    )
+    assert config.variants["plain"].augmentation.parameters["rotation"] == float(
+        best["augmentation.rotation"]
+    )
+    summary = (project / "output/study/tuning/plain/summary.md").read_text()
+    for line in (
+        f"| trial {best['trial']} | fold 0: optimistic |",
+        "| **`plain` as it is** | fold 1 |",
+    ):
+        assert line in summary
+        assert line in resumed.stdout
+    pictures = {file.name for file in project.glob("output/study/tuning/plain/pictures/*.png")}
+    assert pictures == {"history.png", "parallel_coordinates.png", "importances.png", "slices.png"}
+    assert all(f"](pictures/{name})" in summary for name in pictures)
+    jobs = {
+        str(file.parent.relative_to(project / "output"))
+        for file in project.glob("output/*/jobs/**/manifest.json")
+    }
+    assert jobs == {"study/jobs/plain/seed0/fold1", "study-plain-best/jobs/plain/seed0/fold1"}
+
+
+def test_the_best_trial_trains_as_it_is_and_has_its_figure_again(tuned):
+    project, *_ = tuned
+    file = "output/study/tuning/plain/best.yaml"
+    trained = run_command("train-folds", "--config", file, "--jobs", "2", folder=project)
+    assert "study-plain-best: 2 jobs, 1 done already" in trained.stdout
+    job = project / "output/study-plain-best/jobs/plain/seed0/fold0/probabilities.npz"
+    predicted = read_probabilities(job, "out_of_fold")
+    labels = np.loadtxt(project / "input/tiny/train.csv", int, delimiter=",", skiprows=1, usecols=0)
+    reached = score(predicted.values, labels[predicted.ids - 1])
+    best = min(float(row["log_loss"]) for row in trials_of(project) if row["log_loss"])
+    assert reached.log_loss == pytest.approx(best, abs=2e-3)  # kept as float16
+
+
+def test_a_finished_study_only_says_so(tuned):
+    project, *_ = tuned
+    before = (project / "output/study/tuning/plain/journal.log").read_bytes()
+    again = tune(project)
+    assert "study/plain: 5 trials, 5 done already" in again.stdout
+    assert "study: 1 jobs, 1 done already" in again.stdout
+    assert (project / "output/study/tuning/plain/journal.log").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--variant", "residual"], "the variant 'residual' has no search_space to tune"),
+        (["--set", "tuning.storage=sqlite:///a.db", "--jobs", "2"], "SQLite breaks when several"),
+        (["--set", "tuning.storage=mysql://me:secret@host/name"], "cannot be used: "),
+        (["--set", "variants.plain.epochs=9"], "that cannot be compared with new ones"),
+    ],
+)  # fmt: skip
+def test_a_mistake_gets_one_clear_error(tuned, arguments, message):
+    project, *_ = tuned
+    refused = tune(project, *arguments)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ")
+    assert message in refused.stderr
+    assert "secret" not in refused.stderr
+    assert "Traceback" not in refused.stderr
