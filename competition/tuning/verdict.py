@@ -10,7 +10,7 @@ from competition.config import load_config
 from competition.data.folds import split_names
 from competition.data.run import Run, load_run
 from competition.errors import UserError
-from competition.probabilities import concatenate
+from competition.probabilities import mean_of
 from competition.results import Job, read_predictions
 from competition.scores import Score, score
 from competition.training.jobs import train_folds
@@ -57,5 +57,5 @@ def _trained_score(run: Run, search: Search, folds: list[int], workers: int | No
     if failures:
         reasons = "; ".join(f"{failure.job}: {failure.message}" for failure in failures)
         raise UserError(f"the settings could not be compared, as trainings failed: {reasons}")
-    predicted = concatenate([read_predictions(job, "out_of_fold") for job in jobs])
+    predicted = mean_of([read_predictions(job, "out_of_fold") for job in jobs])
     return score(predicted.values, run.data_set.train.labels_of(predicted.ids))
