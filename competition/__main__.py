@@ -142,6 +142,7 @@ COMMANDS = {
         _path_option("--zip", "an archive at hand, in place of Kaggle's", dest="archive"),
         _switch("--force", "install it again whatever is there"),
     ),
+    "explore": ("study the data before training, on a page and figures", *CONFIGURED),
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
     "ensemble": ("combine the members, compare methods, write submissions", *BLENDED),
     "gallery": (
