@@ -77,9 +77,8 @@ def study(config: Config, data_set: DataSet) -> DataStudy:
         duplicates = find_duplicates(data_set, lambda share: display.update(4 + 31 * share))
         components = _components(data_set)
         sides = components[: len(train)], components[len(train) :]
-        with _same_sums():
-            shift = shift_test(*sides, SEED, lambda share: display.update(38 + 22 * share))
-            embedding = embed(train, test, components, SEED)
+        shift = shift_test(*sides, SEED, lambda share: display.update(38 + 22 * share))
+        embedding = embed(train, test, components, SEED)
         display.update(100)
     return DataStudy(
         config.name,
@@ -97,16 +96,6 @@ def study(config: Config, data_set: DataSet) -> DataStudy:
         shift,
         embedding,
     )
-
-
-def _same_sums():
-    """Returns a context in which scikit-learn's threads add up the same every time.
-
-    The sum of three threads' parts depends on which is ready first; that of two does not.
-    """
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(2, user_api="openmp")
 
 
 def _components(data_set: DataSet) -> np.ndarray:

@@ -189,7 +189,9 @@ def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
 
     if len(vectors) == 1:
         return np.zeros((1, 1), np.float32)
-    fitted = PCA(min(count, *vectors.shape), svd_solver="covariance_eigh")
+    rows, dimensions = vectors.shape
+    solver = "covariance_eigh" if rows > dimensions else "full"
+    fitted = PCA(min(count, rows, dimensions), svd_solver=solver)
     return fitted.fit_transform(vectors).astype(np.float32)
 
 
