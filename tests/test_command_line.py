@@ -538,6 +538,10 @@ MISTAKES = {
         ["ensemble", "--config", "configs/tiny.yaml", "--set", "ensemble.folds=[2]"],
         "ensemble: folds: there is no fold '2'; there are: 0, 1",
     ),
+    "no data to explore": (
+        ["explore", "--config", "configs/tiny.yaml", "--set", "data=other"],
+        "the data set 'other' is not here",
+    ),
     "nothing trained": (["ensemble", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "gallery too early": (["gallery", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "report too early": (["report", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),

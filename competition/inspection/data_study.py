@@ -21,6 +21,7 @@ from competition.inspection.measures import (
 )
 from competition.inspection.policies import Policy, study_policies
 from competition.inspection.shift import ShiftTest, shift_test
+from competition.inspection.threads import single_threaded
 from competition.progress import ProgressDisplay
 
 SEED = 0
@@ -70,7 +71,7 @@ def study(config: Config, data_set: DataSet) -> DataStudy:
     """
     train, test = data_set.train, data_set.test
     # The stages' parts of a hundred are what they take of the time for the competition's digits.
-    with ProgressDisplay(f"exploring {data_set.name}", 100) as display:
+    with ProgressDisplay(f"exploring {data_set.name}", 100) as display, single_threaded():
         policies = study_policies(config, train, SEED)
         means, deviations = class_images(train.images, train.labels)
         display.update(4)

@@ -56,11 +56,9 @@ def _sample(random: np.random.Generator, count: int, most: int) -> np.ndarray:
 
 def _tsne(features: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    with threadpool_limits(1, user_api="openmp"):  # the sums of several depend on who is first
-        return TSNE(perplexity=perplexity, random_state=seed).fit_transform(features)
+    return TSNE(perplexity=perplexity, random_state=seed).fit_transform(features)
 
 
 def _agreement(points: np.ndarray, labels: np.ndarray) -> float:

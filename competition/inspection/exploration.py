@@ -109,7 +109,7 @@ def sections(study: DataStudy) -> dict[str, list[Figure]]:
         "Train against test": [
             *shift,
             figure("grey_values", "Grey values", 2.8, charts.grey_values),
-            figure("inked", "Where the ink is", 3.2, charts.inked),
+            figure("inked", "Where the ink is", 3.3, charts.inked),
         ],
         "Duplicates": [one for one, some in zip(pairs, has_pairs, strict=True) if some],
         "The digits in a plane": plane,

@@ -82,7 +82,6 @@ def _answers(
 ) -> np.ndarray:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
-    from threadpoolctl import threadpool_limits
 
     answers = np.empty(len(sides))
     splits = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, sides)
@@ -90,8 +89,7 @@ def _answers(
         model = HistGradientBoostingClassifier(
             max_iter=60, max_leaf_nodes=15, early_stopping=False, random_state=seed
         )
-        with threadpool_limits(1, user_api="openmp"):  # the sums of several depend on who is first
-            model.fit(features[others], sides[others])
+        model.fit(features[others], sides[others])
         answers[held_out] = model.predict_proba(features[held_out])[:, 1]
         advance(done / FOLDS)
     return answers
