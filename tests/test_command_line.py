@@ -69,7 +69,16 @@ def results(project) -> dict[str, tuple]:
 def test_help_explains_every_command(project):
     shown = run_command("--help", folder=project)
     assert shown.returncode == 0
-    for command in ("demo", "download", "train-folds", "ensemble", "gallery", "report", "submit"):
+    for command in (
+        "demo",
+        "download",
+        "explore",
+        "train-folds",
+        "ensemble",
+        "gallery",
+        "report",
+        "submit",
+    ):
         assert command in shown.stdout
         assert run_command(command, "--help", folder=project).returncode == 0
 

@@ -69,25 +69,27 @@ def study(config: Config, data_set: DataSet) -> DataStudy:
     Raises:
         UserError: when a policy of the configuration refuses its parameters.
     """
-    train, test = data_set.train, data_set.test
-    # The stages' parts of a hundred are what they take of the time for the competition's digits.
     with ProgressDisplay(f"exploring {data_set.name}", 100) as display, single_threaded():
-        policies = study_policies(config, train, SEED)
-        means, deviations = class_images(train.images, train.labels)
-        display.update(4)
-        duplicates = find_duplicates(data_set, lambda share: display.update(4 + 31 * share))
-        components = _components(data_set)
-        sides = components[: len(train)], components[len(train) :]
-        shift = shift_test(*sides, SEED, lambda share: display.update(38 + 22 * share))
-        embedding = embed(train, test, components, SEED)
-        display.update(100)
+        return _study(config, data_set, display)
+
+
+def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataStudy:
+    # The stages' parts of a hundred are what they take of the time for the competition's digits.
+    train, test = data_set.train, data_set.test
+    policies = study_policies(config, train, SEED)
+    display.update(4)
+    duplicates = find_duplicates(data_set, lambda share: display.update(4 + 31 * share))
+    components = _components(data_set)
+    sides = components[: len(train)], components[len(train) :]
+    shift = shift_test(*sides, SEED, lambda share: display.update(38 + 22 * share))
+    embedding = embed(train, test, components, SEED)
+    display.update(95)
     return DataStudy(
         config.name,
         data_set,
         class_counts(train.labels),
         _examples(train),
-        means,
-        deviations,
+        *class_images(train.images, train.labels),
         pixels(train.images),
         pixels(test.images),
         measure(train.images),
