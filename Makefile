@@ -24,7 +24,7 @@ BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGE
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download train-folds tune ensemble gallery report submit scores doctor bench test lint clean
+.PHONY: help setup demo download explore train-folds tune ensemble gallery report submit scores doctor bench test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -38,6 +38,9 @@ demo: setup ## Run everything once on embedded digits: no account, a few minutes
 
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
 	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP))) $(FORCED)
+
+explore: setup ## Study the data before training, output/<config>/exploration/index.html
+	@$(COMPETITION) explore $(CONFIGURED)
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)

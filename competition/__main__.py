@@ -145,6 +145,7 @@ COMMANDS = {
         _path_option("--zip", "an archive at hand, in place of Kaggle's", dest="archive"),
         _switch("--force", "install it again whatever is there"),
     ),
+    "explore": ("study the data before training, on a page and figures", *CONFIGURED),
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
     "tune": (
         "search the best settings of a variant that has a search_space",

@@ -45,6 +45,20 @@ def download(config: Config, archive: Path | None, force: bool) -> None:
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
 
+def explore(config: Config) -> None:
+    """Studies the data before any training, and shows it on a page, figures and tables."""
+    from competition.data.sources import load_data_set
+    from competition.inspection.data_study import study
+    from competition.inspection.exploration import write_exploration
+    from competition.inspection.exploration_text import findings
+
+    found = study(config, load_data_set(config.data))
+    folder = write_exploration(found)
+    for subject, sentences in findings(found).items():
+        print(f"{subject}: {sentences}")
+    print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
+
+
 def train_folds(config: Config, jobs: int | None) -> None:
     """Trains what is not trained yet, and prints a table of every finished job."""
     from competition.data.run import load_run

@@ -20,6 +20,11 @@ PAGE = "index.html"
 LABEL_ERRORS = "label-errors.csv"
 MARKS_PATTERN = "marks*.csv"  # exported from the page, and perhaps saved beside it
 
+# Members of an exploration's folder, whose page is called as the gallery's.
+CLASS_COUNTS = "class_counts.csv"
+DUPLICATES = "duplicates.csv"
+CONTRADICTIONS = "contradictions.csv"
+
 
 def data_folder(data_set: str) -> Path:
     return INPUT / data_set
@@ -108,6 +113,14 @@ def ensemble_folder(name: str) -> Path:
 
 def gallery_folder(config_name: str) -> Path:
     return output_folder(config_name) / "gallery"
+
+
+def exploration_folder(config_name: str) -> Path:
+    return output_folder(config_name) / "exploration"
+
+
+def figure_png(stem: str) -> str:
+    return f"{stem}.png"
 
 
 def report_folder(config_name: str) -> Path:

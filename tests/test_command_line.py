@@ -69,7 +69,16 @@ def results(project) -> dict[str, tuple]:
 def test_help_explains_every_command(project):
     shown = run_command("--help", folder=project)
     assert shown.returncode == 0
-    for command in ("demo", "download", "train-folds", "ensemble", "gallery", "report", "submit"):
+    for command in (
+        "demo",
+        "download",
+        "explore",
+        "train-folds",
+        "ensemble",
+        "gallery",
+        "report",
+        "submit",
+    ):
         assert command in shown.stdout
         assert run_command(command, "--help", folder=project).returncode == 0
 
@@ -528,6 +537,10 @@ MISTAKES = {
     "no such fold to combine": (
         ["ensemble", "--config", "configs/tiny.yaml", "--set", "ensemble.folds=[2]"],
         "ensemble: folds: there is no fold '2'; there are: 0, 1",
+    ),
+    "no data to explore": (
+        ["explore", "--config", "configs/tiny.yaml", "--set", "data=other"],
+        "the data set 'other' is not here",
     ),
     "nothing trained": (["ensemble", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "gallery too early": (["gallery", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
