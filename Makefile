@@ -10,6 +10,7 @@ MESSAGE ?=
 FORCE ?=
 LONG ?=
 ALL ?=
+VARIANT ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -46,8 +47,8 @@ ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
 	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(ALL)),--all)
 
-report: setup ## Write the results tables into output/<config>/report/
-	@$(COMPETITION) report $(CONFIGURED)
+report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name of one
+	@$(COMPETITION) report $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT)))
 
 submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
 	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE))) $(FORCED)
