@@ -170,7 +170,11 @@ COMMANDS = {
             dest="all_rows",
         ),
     ),
-    "report": ("write the results tables as Markdown", *CONFIGURED),
+    "report": (
+        "write the results as a page with tables and figures, and as Markdown",
+        *CONFIGURED,
+        _option("--variant", "look at one variant (default: the ensemble)", metavar="NAME"),
+    ),
     "submit": (
         "check a submission and send it to Kaggle",
         *CONFIGURED,
