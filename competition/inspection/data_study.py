@@ -77,13 +77,13 @@ def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataS
     # The stages' parts of a hundred are what they take of the time for the competition's digits.
     train, test = data_set.train, data_set.test
     policies = study_policies(config, train, SEED)
-    display.update(4)
-    duplicates = find_duplicates(data_set, lambda share: display.update(4 + 31 * share))
+    display.update(3)
+    duplicates = find_duplicates(data_set, lambda share: display.update(3 + 42 * share))
     components = _components(data_set)
     sides = components[: len(train)], components[len(train) :]
-    shift = shift_test(*sides, SEED, lambda share: display.update(38 + 22 * share))
+    shift = shift_test(*sides, SEED, lambda share: display.update(50 + 6 * share))
     embedding = embed(train, test, components, SEED)
-    display.update(95)
+    display.update(98)
     return DataStudy(
         config.name,
         data_set,

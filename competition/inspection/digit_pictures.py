@@ -26,7 +26,7 @@ def class_means(figure, palette: Palette, study: DataStudy) -> None:
     halves = np.arange(CLASSES).reshape(2, -1)
     above, below = figure.subplots(2, 1)
     above.set_title("mean")
-    below.set_title("standard deviation, twice as dark")
+    below.set_title("standard deviation, doubled")
     for axes, values in ((above, study.means), (below, 2 * study.deviations)):
         _draw_lines(axes, palette, [values[half] for half in halves], CLASSES // 2)
         _name_lines(axes, ["0 – 4", "5 – 9"])

@@ -78,43 +78,45 @@ def _write_pairs(folder: Path, study: DataStudy) -> None:
     write_pairs(folder / paths.CONTRADICTIONS, study.data_set, contradictions)
 
 
+# Section, stem, title, height and what draws it.
+FIGURES = (
+    ("Classes", "classes", "Rows of each class", 3.4, charts.counts),
+    ("Classes", "examples", "Examples", 3.0, digit_pictures.examples),
+    ("Classes", "class_means", "Mean and standard deviation", 4.2, digit_pictures.class_means),
+    ("Strokes", "ink", "Ink", 4.6, charts.ink),
+    ("Strokes", "slant", "Slant", 4.6, charts.slant),
+    ("Train against test", "shift", "What a classifier says", 2.8, charts.shift),
+    ("Train against test", "grey_values", "Grey values", 2.8, charts.grey_values),
+    ("Train against test", "inked", "Where the ink is", 3.3, charts.inked),
+    ("Duplicates", "near_duplicates", "The closest pairs", 6, digit_pictures.near_pairs),
+    ("Duplicates", "contradictions", "Nearly the same, labelled otherwise", 6,
+     digit_pictures.contradictions),
+    ("The digits in a plane", "principal_components", "Main components", 4.6, charts.principal),
+    ("The digits in a plane", "tsne", "Neighbours (t-SNE)", 4.6, charts.neighbours),
+)  # fmt: skip
+
+
 def sections(study: DataStudy) -> dict[str, list[Figure]]:
     """Returns the figures that there is something to draw for, by the title of their section."""
-    captions = text.captions(study)
+    captions, empty = text.captions(study), _empty(study)
+    found = {}
+    for section, stem, title, height, drawing in FIGURES:
+        figure = Figure(stem, title, captions[stem], height, partial(drawing, study=study))
+        found.setdefault(section, []).extend([figure] if stem not in empty else [])
+    found["Augmentation"] = [_policy(number, each) for number, each in enumerate(study.policies)]
+    return found
 
-    def figure(stem: str, title: str, height: float, draw: Callable) -> Figure:
-        return Figure(stem, title, captions[stem], height, partial(draw, study=study))
 
+def _empty(study: DataStudy) -> set[str]:
+    """Returns the stems of the figures that there is nothing to draw for."""
     found = study.duplicates
-    pairs = [
-        figure("near_duplicates", "The closest pairs", 6, digit_pictures.near_pairs),
-        figure("contradictions", "Other labels, nearly the same", 6,
-               digit_pictures.contradictions),
-    ]  # fmt: skip
-    has_pairs = len(found.exact) + len(found.near), len(found.contradictions)
-    shift = [figure("shift", "What a classifier says", 2.8, charts.shift)] if study.shift else []
-    plane = [figure("principal_components", "Main components", 4.6, charts.principal)]
-    if study.embedding.neighbours is not None:
-        plane.append(figure("tsne", "Neighbours (t-SNE)", 4.6, charts.neighbours))
-    return {
-        "Classes": [
-            figure("classes", "Rows of each class", 3.4, charts.counts),
-            figure("examples", "Examples", 3.0, digit_pictures.examples),
-            figure("class_means", "Mean and standard deviation", 4.2, digit_pictures.class_means),
-        ],
-        "Strokes": [
-            figure("ink", "Ink", 4.6, charts.ink),
-            figure("slant", "Slant", 4.6, charts.slant),
-        ],
-        "Train against test": [
-            *shift,
-            figure("grey_values", "Grey values", 2.8, charts.grey_values),
-            figure("inked", "Where the ink is", 3.3, charts.inked),
-        ],
-        "Duplicates": [one for one, some in zip(pairs, has_pairs, strict=True) if some],
-        "The digits in a plane": plane,
-        "Augmentation": [_policy(number, each) for number, each in enumerate(study.policies)],
+    is_there = {
+        "shift": study.shift is not None,
+        "near_duplicates": len(found.exact) + len(found.near) > 0,
+        "contradictions": len(found.contradictions) > 0,
+        "tsne": study.embedding.neighbours is not None,
     }
+    return {stem for stem, something in is_there.items() if not something}
 
 
 def _policy(number: int, shown: Policy) -> Figure:
