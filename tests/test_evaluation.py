@@ -17,7 +17,7 @@ from competition.inspection.agreement import agreement
 from competition.inspection.cases import Cases
 from competition.inspection.fold_scores import fold_scores, mean_and_deviation
 from competition.inspection.per_class import (
-    CURVE_POINTS,
+    CURVE_STEPS,
     Confused,
     class_curves,
     class_figures,
@@ -72,16 +72,34 @@ def test_areas_are_those_of_scikit_learn(cases):
         assert curve.roc_area == pytest.approx(((higher > 0) + (higher == 0) / 2).mean())
 
 
-def test_long_curves_are_thinned_and_keep_their_ends():
+def test_long_curves_are_thinned_and_look_the_same():
     random = np.random.default_rng(0)
-    labels = random.integers(0, 10, 6000)
-    curve = class_curves(random.dirichlet(np.ones(10), 6000), labels)[0]
+    labels = random.integers(0, 10, 20000)
+    values = random.dirichlet(np.ones(10), 20000)
+    curve = class_curves(values, labels)[0]
+    whole = metrics.roc_curve(labels == 0, values[:, 0])
+    assert len(whole[0]) > 2 * CURVE_STEPS >= len(curve.false_positive_rate) > CURVE_STEPS / 2
     for rates in (curve.false_positive_rate, curve.true_positive_rate):
-        assert len(rates) == CURVE_POINTS
         assert (rates[0], rates[-1]) == (0, 1)
         assert (np.diff(rates) >= 0).all()
+    read = np.interp(whole[0], curve.false_positive_rate, curve.true_positive_rate)
+    assert np.abs(read - whole[1]).max() < 2 / CURVE_STEPS
     assert (curve.recall[0], curve.recall[-1], curve.precision[-1]) == (1, 0, 1)
-    assert len(curve.recall) == CURVE_POINTS
+    assert len(curve.recall) <= 2 * CURVE_STEPS
+
+
+def test_no_corner_of_a_simple_curve_is_lost():
+    """Many rows with probabilities of their own, and all of class 3 before all others."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([3, 5], 3000)
+    values = np.zeros((6000, 10))
+    values[:, 3] = np.where(labels == 3, random.uniform(0.6, 1, 6000), random.uniform(0, 0.4, 6000))
+    values[:, 5] = 1 - values[:, 3]
+    for curve in class_curves(values, labels):
+        assert curve.false_positive_rate.tolist() == [0, 0, 1]
+        assert curve.true_positive_rate.tolist() == [0, 1, 1]
+        assert curve.recall.tolist()[-2:] == [1, 0]
+        assert curve.precision.tolist()[-2:] == [1, 1]
 
 
 def test_only_classes_that_can_be_judged_have_curves():

@@ -185,6 +185,10 @@ def test_a_narrow_window_needs_no_scrolling_and_text_has_contrast(browse, theme)
     on_surface = [fill for fill in fills if contrast(fill, surface) < 4.5]
     # Only what stands on a dark cell may be too near to the surface.
     assert len(on_surface) <= 1
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
     page.locator("#theme").click()
     assert page.evaluate("document.documentElement.dataset.theme") != theme
 

@@ -13,6 +13,8 @@ from competition.scores import wilson_interval
 
 # The least that a figure of a corner shows of its axes, or a perfect curve would have no room.
 SMALLEST_CORNER = 1e-3
+# Where a logarithmic axis begins at the latest; nets that raise no false alarm would have no axis.
+LARGEST_EDGE = 1e-2
 
 # How the two kinds of training curves are told apart, whatever their colour.
 TRAINING = {"linestyle": (0, (3, 1.5))}
@@ -134,7 +136,8 @@ def _draw_roc(curves: list[ClassCurves], figure) -> None:
 def _draw_roc_corner(curves: list[ClassCurves], figure) -> None:
     axes = figure.add_subplot(xlabel="false positive rate", ylabel="true positive rate")
     rates = np.concatenate([[1.0], *(curve.false_positive_rate for curve in curves)])
-    edge = rates[rates > 0].min() / 2  # where the logarithm has no place for none at all
+    # Where the logarithm has no place for none at all.
+    edge = min(LARGEST_EDGE, rates[rates > 0].min() / 2)
     for curve in curves:
         rate = curve.false_positive_rate.clip(edge)
         axes.plot(rate, curve.true_positive_rate, **_class_style(curve))

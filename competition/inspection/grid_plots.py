@@ -94,7 +94,10 @@ def agreement_plot(summary: Summary) -> Plot:
 
 
 def _draw_disagreement(counts: np.ndarray, figure) -> None:
-    axes = _draw_cells(figure, shades(counts), counts.astype(str), 1)
+    pairs = ~np.eye(len(counts), dtype=bool)
+    # They differ little beside their size, so the least is nearly white.
+    above = np.where(pairs, counts - counts[pairs].min() + 1, 0)
+    axes = _draw_cells(figure, shades(above**2), counts.astype(str), 1)
     axes.set(xlabel="member", ylabel="member")
 
 

@@ -31,13 +31,10 @@ def write_log(job: Job, history: list[dict[str, float | str]]) -> Path:
     Raises:
         OSError: when the disk refuses.
     """
-    with atomic_folder(paths.tensorboard_folder(*_place(job))) as folder:
+    final = paths.tensorboard_folder(job.config, job.variant, job.seed, job.split)
+    with atomic_folder(final) as folder:
         (folder / LOG).write_bytes(b"".join(map(_record, _events(history))))
-    return paths.tensorboard_folder(*_place(job)) / LOG
-
-
-def _place(job: Job) -> tuple[str, str, int, str]:
-    return job.config, job.variant, job.seed, job.split
+    return final / LOG
 
 
 def _events(history: list[dict[str, float | str]]) -> Iterator[bytes]:
