@@ -12,6 +12,7 @@ TRIALS ?=
 FORCE ?=
 LONG ?=
 ALL ?=
+VARIANT ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -24,7 +25,7 @@ BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGE
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download train-folds tune ensemble gallery report submit scores doctor bench test lint clean
+.PHONY: help setup demo download explore train-folds tune ensemble gallery report submit scores doctor bench test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -39,6 +40,9 @@ demo: setup ## Run everything once on embedded digits: no account, a few minutes
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
 	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP))) $(FORCED)
 
+explore: setup ## Study the data before training, output/<config>/exploration/index.html
+	@$(COMPETITION) explore $(CONFIGURED)
+
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
 
@@ -51,8 +55,8 @@ ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
 	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(ALL)),--all)
 
-report: setup ## Write the results tables into output/<config>/report/
-	@$(COMPETITION) report $(CONFIGURED)
+report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name of one
+	@$(COMPETITION) report $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT)))
 
 submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
 	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE))) $(FORCED)
@@ -66,8 +70,8 @@ doctor: setup ## Say what is missing for a download and a submission
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(LONG),--long)
 
-test: .venv/.installed-dev ## Run the tests
-	@$(BIN)/python -m pytest
+test: .venv/.installed-dev ## Run the tests, two files side by side
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/.installed-dev ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -145,6 +145,7 @@ COMMANDS = {
         _path_option("--zip", "an archive at hand, in place of Kaggle's", dest="archive"),
         _switch("--force", "install it again whatever is there"),
     ),
+    "explore": ("study the data before training, on a page and figures", *CONFIGURED),
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
     "tune": (
         "search the best settings of a variant that has a search_space",
@@ -169,7 +170,11 @@ COMMANDS = {
             dest="all_rows",
         ),
     ),
-    "report": ("write the results tables as Markdown", *CONFIGURED),
+    "report": (
+        "write the results as a page with tables and figures, and as Markdown",
+        *CONFIGURED,
+        _option("--variant", "look at one variant (default: the ensemble)", metavar="NAME"),
+    ),
     "submit": (
         "check a submission and send it to Kaggle",
         *CONFIGURED,

@@ -45,16 +45,30 @@ def download(config: Config, archive: Path | None, force: bool) -> None:
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
 
+def explore(config: Config) -> None:
+    """Studies the data before any training, and shows it on a page, figures and tables."""
+    from competition.data.sources import load_data_set
+    from competition.inspection.data_study import study
+    from competition.inspection.exploration import write_exploration
+    from competition.inspection.exploration_text import findings
+
+    found = study(config, load_data_set(config.data))
+    folder = write_exploration(found)
+    for subject, sentences in findings(found).items():
+        print(f"{subject}: {sentences}")
+    print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
+
+
 def train_folds(config: Config, jobs: int | None) -> None:
     """Trains what is not trained yet, and prints a table of every finished job."""
     from competition.data.run import load_run
     from competition.inspection.evaluation import job_rows
-    from competition.inspection.report import jobs_table
+    from competition.inspection.result_tables import jobs_table
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
     failures = train(run, jobs)
-    print(f"\n{jobs_table(job_rows(run))}\n")
+    print(f"\n{jobs_table(job_rows(run)).markdown()}\n")
     if failures:
         names = ", ".join(str(failure.job) for failure in failures)
         raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
@@ -92,18 +106,14 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.blend import blend
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_blend
-    from competition.inspection.ensemble_tables import (
-        contributions_text,
-        methods_text,
-        scores_table,
-    )
-    from competition.inspection.evaluation import ensemble_scores
+    from competition.inspection.ensemble_tables import ensemble_text
+    from competition.inspection.evaluation import panel_scores
 
     made = blend([load_run(config) for config in configs])
     found = contributions(made.panel)
     path = write_blend(made, found)
-    texts = [scores_table(ensemble_scores(made)), methods_text(made.comparison)]
-    print("\n\n".join([*texts, contributions_text(found)]).rstrip() + "\n")
+    scores = panel_scores(made.panel, made.out_of_fold.values)
+    print(f"{ensemble_text(scores, made.comparison, found)}\n")
     print(_where_ensemble_is(made.name, path))
     if configs[0].data == COMPETITION:
         print(f"submit it with:\n  {command_line(path, read_message(path))}")
@@ -127,17 +137,23 @@ def gallery(config: Config, all_rows: bool = False) -> None:
     )
 
 
-def report(config: Config) -> None:
-    """Writes the results tables as Markdown, and prints the line that the README has of them."""
+def report(config: Config, variant: str | None = None) -> None:
+    """Reports on the ensemble or one variant, and prints the line that the README has of it."""
     from competition.data.run import load_run
     from competition.ensemble.blend import blend
     from competition.inspection.evaluation import summarise
-    from competition.inspection.report import preset_table, write_report
+    from competition.inspection.report import write_report
+    from competition.inspection.result_tables import preset_table
+    from competition.inspection.subject import ensemble_subject, variant_subject
 
     run = load_run(config)
-    summary = summarise(run, blend([run]))
-    path = write_report(config.name, summary)
-    print(f"{preset_table(summary)}\n\nall tables are in {path}")
+    subject = variant_subject(run, variant) if variant else ensemble_subject(run, blend([run]))
+    summary = summarise(subject)
+    folder = write_report(summary)
+    print(
+        f"{preset_table(summary).markdown()}\n\n"
+        f"open {folder / paths.PAGE} in a browser; {folder / paths.RESULTS} is the same as text"
+    )
 
 
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
@@ -245,8 +261,8 @@ What you have now, all of it made from scikit-learn's small digits:
       a folder a trained net: manifest, history, probabilities, model
   {paths.gallery_folder(config.name) / paths.PAGE}
       mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
-  {paths.results_markdown(config.name)}
-      the results tables
+  {paths.report_folder(config.name) / paths.PAGE}
+      the results: tables, learning curves, confusions; CSV, SVG and PNG files beside it
   {paths.submission_csv(config.name)}
       a submission in Kaggle's format; the .json beside it says where it comes from
 

@@ -15,10 +15,22 @@ HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
 
-# Members of a gallery's folder.
+# A page that is opened first, in a gallery's and in a report's folder.
 PAGE = "index.html"
+
+# Members of a gallery's folder.
 LABEL_ERRORS = "label-errors.csv"
 MARKS_PATTERN = "marks*.csv"  # exported from the page, and perhaps saved beside it
+
+# Members of an exploration's folder, whose page is called as the gallery's.
+CLASS_COUNTS = "class_counts.csv"
+DUPLICATES = "duplicates.csv"
+CONTRADICTIONS = "contradictions.csv"
+
+# Members of a report's folder.
+RESULTS = "results.md"
+FIGURES = "figures"
+TABLES = "tables"
 
 
 def data_folder(data_set: str) -> Path:
@@ -110,12 +122,21 @@ def gallery_folder(config_name: str) -> Path:
     return output_folder(config_name) / "gallery"
 
 
-def report_folder(config_name: str) -> Path:
-    return output_folder(config_name) / "report"
+def exploration_folder(config_name: str) -> Path:
+    return output_folder(config_name) / "exploration"
 
 
-def results_markdown(config_name: str) -> Path:
-    return report_folder(config_name) / "results.md"
+def figure_png(stem: str) -> str:
+    return f"{stem}.png"
+
+
+def report_folder(config_name: str, variant: str | None = None) -> Path:
+    """Returns where the report of an ensemble is, or that of one variant."""
+    return output_folder(config_name) / (f"report-{variant}" if variant else "report")
+
+
+def tensorboard_folder(config_name: str, variant: str, seed: int, split: str) -> Path:
+    return output_folder(config_name) / "tensorboard" / f"{variant}-seed{seed}-{split}"
 
 
 def bench_json(config_name: str) -> Path:

@@ -18,6 +18,10 @@ from competition.probabilities import Probabilities, read_probabilities, write_p
 # What every manifest tells of its training, besides what identifies it.
 FACTS = ("minutes", "cpu_minutes", "workers", "machine", "code_version")
 
+# What is kept of each epoch; the last two are empty where nothing was held out or measured.
+HISTORY_COLUMNS = (
+    "epoch", "loss", "accuracy", "learning_rate", "validation_loss", "validation_accuracy"
+)  # fmt: skip
 
 # The split that holds no row out: its net predicts the test rows only.
 ALL_ROWS = "all"
@@ -167,6 +171,26 @@ def read_manifest(job: Job) -> dict[str, Any]:
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is damaged ({error}); remove its folder, and `make train-folds` makes it again"
+        ) from None
+
+
+def read_history(job: Job) -> dict[str, list[float]]:
+    """Reads a finished job's training curve, a list a column; NaN where nothing was measured.
+
+    Raises:
+        UserError: when it is damaged.
+    """
+    path = job.folder() / paths.HISTORY
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        if not rows:
+            raise ValueError("it has no epochs")
+        return {name: [float(row[name] or "nan") for row in rows] for name in HISTORY_COLUMNS}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} is damaged ({error!r}); remove its folder, and `make train-folds` makes it "
+            "again"
         ) from None
 
 

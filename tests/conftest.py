@@ -14,6 +14,8 @@ from joblib.externals.loky import get_reusable_executor
 from competition.digits import DataSet, Digits
 from competition.inspection.cases import Cases
 from competition.inspection.findings import Findings, look_through
+from competition.probabilities import Probabilities
+from competition.results import FACTS, HISTORY_COLUMNS, Job, write_result
 
 ROOT = Path(__file__).parent.parent
 
@@ -76,6 +78,20 @@ def make_project(folder: Path, tiny_files: Path) -> None:
     shutil.copytree(tiny_files, folder / "input" / "tiny")
     (folder / "configs").mkdir()
     (folder / "configs" / "tiny.yaml").write_text(TINY_CONFIG)
+
+
+def write_made_up_result(
+    job: Job, identity: dict, machine: str = "A, 2 cores", **predictions: Probabilities
+) -> None:
+    """Writes a result as a training leaves it, of two epochs, with an empty file for its model."""
+    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1), "machine": machine}
+    write_result(job, manifest, made_up_history(), predictions, lambda path: path.touch())
+
+
+def made_up_history() -> list[dict]:
+    """Returns two epochs, of which the last one was validated."""
+    rows = [(1, 0.5, 0.8, 0.003, "", ""), (2, 0.25, 0.9, 0.001, 0.3, 0.875)]
+    return [dict(zip(HISTORY_COLUMNS, row, strict=True)) for row in rows]
 
 
 def one_sure(label: int, confidence: float) -> np.ndarray:

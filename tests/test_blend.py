@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import one_sure
+from conftest import write_made_up_result as write
 
 from competition import paths
 from competition.config import load_config
@@ -16,11 +17,14 @@ from competition.ensemble.blend import Blend, blend
 from competition.ensemble.contributions import contributions
 from competition.ensemble.outputs import write_blend
 from competition.errors import UserError
-from competition.inspection.evaluation import ensemble_scores, summarise
+from competition.inspection.evaluation import panel_scores, summarise
 from competition.inspection.findings import find
-from competition.inspection.report import preset_table, write_report
+from competition.inspection.report import report_markdown
+from competition.inspection.result_tables import preset_table
+from competition.inspection.sections import sections_of
+from competition.inspection.subject import ensemble_subject
 from competition.probabilities import Probabilities, read_probabilities
-from competition.results import ALL_ROWS, FACTS, Job, job_identity, write_result
+from competition.results import ALL_ROWS, Job, job_identity
 from competition.submission import check_submission, read_message
 
 CONFIDENCE = {"plain": 0.4, "residual": 0.8}
@@ -29,11 +33,6 @@ CONFIDENCE = {"plain": 0.4, "residual": 0.8}
 def load(name: str = "tiny", *overrides: str) -> Run:
     """Returns the run of the tiny configuration under a name, with some values changed."""
     return load_run(load_config(Path("configs/tiny.yaml"), [f"name={name}", *overrides]))
-
-
-def write(job: Job, identity: dict, **predictions: Probabilities) -> None:
-    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1), "machine": "A, 2 cores"}
-    write_result(job, manifest, [{"epoch": 1}], predictions, lambda path: path.touch())
 
 
 def of_test(run: Run, confidence: float) -> Probabilities:
@@ -185,9 +184,9 @@ def test_only_what_the_configuration_names_goes_in(project):
     findings = find(run, made)
     assert len(findings.mistakes) == 0
     np.testing.assert_array_equal(findings.labelled.digits.ids, made.out_of_fold.ids)
-    summary = summarise(run, made)
-    assert "| `tiny` | 2 | 0 |" in preset_table(summary)
-    assert "## What each variant contributes" not in write_report("tiny", summary).read_text()
+    summary = summarise(ensemble_subject(run, made))
+    assert "| `tiny` | 2 | 0 |" in preset_table(summary).markdown()
+    assert "contributions" not in [section.key for section in sections_of(summary)]
 
 
 def test_jobs_that_do_not_go_in_may_be_missing(project):
@@ -230,7 +229,7 @@ def test_digits_of_another_format_keep_their_own_split(project, tiny):
 
 def test_one_fold_has_no_figure_without_fold_0(trained):
     made = blend([load("tiny", "ensemble={method: mean, folds: [0]}")])
-    assert ensemble_scores(made).without_fold0 is None
+    assert panel_scores(made.panel, made.out_of_fold.values).without_fold0 is None
     assert len(made.comparison.methods) == 3
     with pytest.raises(UserError, match=r"ensemble\.folds needs at least two"):
         blend([load("tiny", "ensemble={method: stacking, folds: [0]}")])
@@ -376,7 +375,8 @@ def test_a_result_of_other_rows_is_refused(trained, name):
 
 
 def test_the_report_has_the_tables_of_the_ensemble(trained):
-    text = write_report("tiny", summarise(trained, blend([trained]))).read_text()
+    summary = summarise(ensemble_subject(trained, blend([trained])))
+    text = report_markdown(summary, sections_of(summary))
     assert "| `hill_climbing` | 0 | 1.00000 |" in text
     assert "`mean` makes the submission, as the configuration names it." in text
     assert "| all together | 0, 0.51" in text

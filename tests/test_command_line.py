@@ -69,7 +69,16 @@ def results(project) -> dict[str, tuple]:
 def test_help_explains_every_command(project):
     shown = run_command("--help", folder=project)
     assert shown.returncode == 0
-    for command in ("demo", "download", "train-folds", "ensemble", "gallery", "report", "submit"):
+    for command in (
+        "demo",
+        "download",
+        "explore",
+        "train-folds",
+        "ensemble",
+        "gallery",
+        "report",
+        "submit",
+    ):
         assert command in shown.stdout
         assert run_command(command, "--help", folder=project).returncode == 0
 
@@ -124,6 +133,15 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert json.loads(re.search(r'id="data">(.*?)</script>', page)[1])["labelled"] == 120
     reported = run_command("report", *config, folder=trained)
     assert f"| `tiny` | 4 | {errors} |" in reported.stdout
+    assert "open output/tiny/report/index.html in a browser" in reported.stdout
+    reported = run_command("report", *config, "--variant", "plain", folder=trained)
+    assert "open output/tiny/report-plain/index.html in a browser" in reported.stdout
+    link = 'href="../report/index.html"'
+    assert link in (trained / "output/tiny/report-plain/index.html").read_text()
+    logs = (trained / "output/tiny/tensorboard").glob("*/events.out.tfevents.*")
+    assert {log.parent.name for log in logs} == {
+        f"{variant}-seed0-fold{fold}" for variant in ("plain", "residual") for fold in (0, 1)
+    }
 
 
 def test_several_configurations_are_blended(trained):
@@ -529,9 +547,17 @@ MISTAKES = {
         ["ensemble", "--config", "configs/tiny.yaml", "--set", "ensemble.folds=[2]"],
         "ensemble: folds: there is no fold '2'; there are: 0, 1",
     ),
+    "no data to explore": (
+        ["explore", "--config", "configs/tiny.yaml", "--set", "data=other"],
+        "the data set 'other' is not here",
+    ),
     "nothing trained": (["ensemble", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "gallery too early": (["gallery", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "report too early": (["report", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
+    "report of an unknown variant": (
+        ["report", "--config", "configs/tiny.yaml", "--variant", "plan"],
+        "'tiny' has no variant 'plan'; did you mean 'plain'?",
+    ),
     "nowhere to download from": (
         ["download", "--config", "configs/tiny.yaml"],
         "nothing is known of where the data set 'tiny' comes from",

@@ -11,20 +11,13 @@ import pytest
 from conftest import made_up_findings
 
 from competition import paths
-from competition.components import Method
 from competition.digits import Digits
-from competition.ensemble.comparison import Compared, Comparison
-from competition.ensemble.contributions import Contribution, Contributions
-from competition.ensemble.fitted import Fitted
-from competition.ensemble.significance import Discordance
 from competition.inspection.cases import Cases
-from competition.inspection.evaluation import JobRow, Scores, Summary
 from competition.inspection.findings import Findings, confused_pairs, least_certain, look_through
 from competition.inspection.gallery import write_gallery
 from competition.inspection.html import render
 from competition.inspection.label_errors import likely_label_errors, write_label_errors
 from competition.inspection.page import DIGITS_PER_SPRITE, sprites
-from competition.inspection.report import write_report
 from competition.inspection.sheets import (
     CELL_HEIGHT,
     CELL_WIDTH,
@@ -37,8 +30,7 @@ from competition.inspection.sheets import (
     WIDTH,
     write_sheets,
 )
-from competition.results import Job
-from competition.scores import Score, score, wilson_interval
+from competition.scores import score
 
 
 def sure_of(prediction: int, confidence: float, other: int | None = None) -> np.ndarray:
@@ -257,41 +249,3 @@ def test_a_value_that_a_template_needs_must_be_given():
 
     with pytest.raises(UndefinedError):
         render("gallery.html")
-
-
-def test_the_report_shows_what_was_computed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rows = [
-        JobRow(Job("some", "plain", 0, f"fold{n}"), Score(500, 3 + n, 0.02), 2.0, 3.5, workers=2)
-        for n in range(2)
-    ]
-    score = Score(1000, 5, 0.0151)
-    scores = Scores({"plain seed0": Score(1000, 7, 0.02)}, score, Score(500, 4, 0.03))
-    values, beside_mean, above_lowest = np.zeros((1000, 10)), Discordance(12, 3), (0.001, 0, 0.002)
-    mean = Compared(Method(name="mean"), Fitted(np.sum), values, score, 0.0123, beside_mean,
-                    above_lowest)  # fmt: skip
-    comparison = Comparison([mean], ["stacking"], "mean")
-    variants = [
-        Contribution("plain", Score(1000, 7, 0.02), Score(1000, 8, 0.03), None),
-        Contribution("residual", Score(1000, 9, 0.04), Score(1000, 7, 0.02), score),
-    ]
-    pairs = np.array([[7, 6], [6, 9]]), np.array([[0, 2], [2, 0]])
-    found = Contributions(variants, score, variants[0], *pairs)
-    summary = Summary("some", rows, scores, comparison, found, 2, ["A, 2 cores"])
-    text = write_report("some", summary).read_text()
-    low, high = wilson_interval(995, 1000)
-    interval = f"{low:.5f} – {high:.5f}"
-    # Two jobs of two minutes, side by side, take two minutes.
-    assert f"| `some` | 2 | 5 | 0.99500 | {interval} | 0.01510 | 2.0 | 7.0 | A, 2 cores |" in text
-    assert "| plain seed0 | 7 | 0.99300 |" in text
-    assert "| ensemble, without fold 0 | 4 | 0.99200 |" in text
-    assert "| plain | 0 | 1 | 4 | 500 | 0.99200 | 2.0 | 3.5 |" in text
-    above = "+0.00100 (+0.00000 … +0.00200)"
-    method = f"| `mean` | 5 | 0.99500 | {interval} | 0.01510 | {above} | 0.01230 | 12 | 3 | 0.035 |"
-    assert method in text
-    assert "on two folds or more: `stacking`." in text
-    assert "| variant | alone | all without it | plain with it |" in text
-    assert "| plain | 7, 0.02000 | 8, 0.03000 | – |" in text
-    assert "| residual | 9, 0.04000 | 7, 0.02000 | 5, 0.01510 |" in text
-    assert "| residual | 6 | 9 |" in text
-    assert "| residual | 2 | 0 |" in text

@@ -20,7 +20,7 @@ from competition.ensemble.significance import Discordance, bootstrap_intervals, 
 from competition.ensemble.stacking import stacking
 from competition.ensemble.weights import hill_climbing, weighted_mean
 from competition.errors import UserError
-from competition.inspection.ensemble_tables import contributions_text, methods_text
+from competition.inspection.ensemble_tables import contributions_tables, methods_words
 from competition.probabilities import Probabilities
 from competition.scores import score
 
@@ -368,7 +368,7 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     comparison = compare(panel_of(members, labels), Method(name="recommended"))
     assert comparison.recommended.method.name in FITTED
     assert all(each.above_lowest[1] > 0 for each in comparison.methods[:3])
-    text = methods_text(comparison)
+    text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
     assert f"Recommended is `{name}`" in text
     assert f"`{name}` makes the submission; it was chosen on the same rows among 7 methods" in text
@@ -382,7 +382,9 @@ def test_what_is_fitted_cannot_be_judged_on_one_fold():
     names = [each.method.name for each in comparison.methods]
     assert names == ["mean", "geometric_mean", "majority_vote"]
     assert comparison.left_out == FITTED
-    assert "two folds or more: `weighted_mean`, `hill_climbing`" in methods_text(comparison)
+    assert "two folds or more: `weighted_mean`, `hill_climbing`" in " ".join(
+        methods_words(comparison)
+    )
     with pytest.raises(UserError, match=r"'stacking' is fitted .* ensemble.folds needs at least"):
         compare(panel, Method(name="stacking"))
 
@@ -403,7 +405,7 @@ def test_contributions_leave_each_variant_out_and_add_it_to_the_best():
     assert found.together.errors == score((good + middling + bad) / 3, labels).errors
     assert found.error_overlap.tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 3]]
     assert found.disagreement.tolist() == [[0, 1, 3], [1, 0, 3], [3, 3, 0]]
-    assert "| m | 1, " in contributions_text(found)
+    assert "| m | 1, " in contributions_tables(found)[0].markdown()
 
 
 def test_the_seeds_of_a_variant_contribute_together():
@@ -414,4 +416,4 @@ def test_the_seeds_of_a_variant_contribute_together():
     pair = panel.out_of_fold[:2].mean(axis=0)
     assert found.variants[0].alone == score(pair, labels)
     assert found.variants[1].without == score(pair, labels)
-    assert contributions_text(contributions(panel_of(members[:1], labels))) == ""
+    assert contributions_tables(contributions(panel_of(members[:1], labels))) == []

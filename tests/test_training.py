@@ -1,18 +1,23 @@
 """Architectures, schedule, and the training of one variant on one fold."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from conftest import made_up_history
 
 from competition import catalogue
 from competition.components import Architecture, Augmentation
 from competition.config import Training, Variant
 from competition.data.pool import Pool
-from competition.errors import UserError
+from competition.errors import UserError, disk_trouble
+from competition.results import Job
 from competition.training import estimate
 from competition.training.one_fold import Fold, compiled_model, train_one_fold
 from competition.training.prediction import predict
 from competition.training.runtime import use_precision
 from competition.training.schedule import learning_rate_schedule
+from competition.training.tensorboard_log import write_log
 
 # Few filters, so that every architecture is built and trained in seconds.
 SMALL_WIDTH = 4
@@ -188,3 +193,35 @@ def test_the_time_of_a_step_is_measured(fold):
 def test_a_diverging_loss_names_epoch_and_learning_rate(fold):
     with pytest.raises(UserError, match=r"no longer a number in epoch \d.*learning rate of"):
         train_one_fold(variant(learning_rate=1e30, warm_up=0.0, epochs=5), fold, seed=0)
+
+
+def test_tensorboard_reads_a_training_curve(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.chdir(tmp_path)
+    job = Job("some", "plain", 1, "fold2")
+    write_log(job, made_up_history()[:1])
+    path = write_log(job, made_up_history())  # of a job that is trained again: one curve, not two
+    assert path == Path("output/some/tensorboard/plain-seed1-fold2/events.out.tfevents.0")
+    assert list(path.parent.iterdir()) == [path]
+    # Reading fails where a checksum is wrong.
+    records = tf.data.TFRecordDataset([str(path)]).as_numpy_iterator()
+    first, *events = map(tf.compat.v1.Event.FromString, records)
+    assert first.file_version == "brain.Event:2"
+    found = [
+        (event.step, {value.tag: value.simple_value for value in event.summary.value})
+        for event in events
+    ]
+    assert found == [
+        (1, pytest.approx({"loss": 0.5, "accuracy": 0.8, "learning_rate": 0.003})),
+        (2, pytest.approx({"loss": 0.25, "accuracy": 0.9, "learning_rate": 0.001,
+                           "validation_loss": 0.3, "validation_accuracy": 0.875})),
+    ]  # fmt: skip
+
+
+def test_a_training_curve_that_cannot_be_written_is_trouble_with_the_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "output").write_text("no folder")
+    with pytest.raises(OSError, match="output") as caught:
+        write_log(Job("some", "plain", 0, "all"), made_up_history())
+    assert disk_trouble(caught.value)

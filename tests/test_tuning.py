@@ -420,8 +420,9 @@ def test_the_best_trial_is_a_configuration_with_exactly_its_values(search, known
         "architecture.dropout: {low: 0, high: 0.4}, augmentation: {choices: [none, affine]}",
         "sampler: random, pruner: none",
     )
-    run_trials(of_this, 3)
+    done = run_trials(of_this, 3)
     best = best_trial(open_study(of_this), of_this)
+    assert best.value == min(one.value for one in done) < max(one.value for one in done)
     path = write_best(best, of_this)
     assert path == Path("output/some/tuning/plain/best.yaml")
     config = load_config(path)
@@ -441,9 +442,11 @@ def test_a_journal_is_mended_after_a_kill(search):
     journal = paths.journal_file("some", "plain")
     whole = journal.read_bytes()
     journal.write_bytes(whole + b'{"op_code": 4, "wor')
-    journal.with_name("journal.log.lock").symlink_to(journal.absolute())
+    lock = journal.with_name("journal.log.lock")
+    lock.symlink_to(journal.absolute())
     mend_journal(journal)
     assert journal.read_bytes() == whole
+    assert not lock.is_symlink()
     assert take_up(open_study(of_this)) == 1  # nobody waits for the lock of a killed process
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([lines[0], b"{not json}\n", *lines[1:]]))

@@ -4,6 +4,8 @@ After C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern 
 ICML 2017.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import minimize
 
@@ -75,8 +77,30 @@ def expected_calibration_error(values: np.ndarray, labels: np.ndarray) -> float:
     Returns:
         From 0, where every bin is as right as it is sure, to 1.
     """
+    found = reliability(values, labels)
+    return float(np.abs(found.right - found.confidence_sums).sum() / len(labels))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Rows in 15 bins of equal width by their confidence, from 0 to 1.
+
+    Attributes:
+        rows: int `[15]`, how many there are.
+        right: float `[15]`, how many of them are predicted rightly.
+        confidence_sums: float `[15]`, the sum of their confidences.
+    """
+
+    rows: np.ndarray
+    right: np.ndarray
+    confidence_sums: np.ndarray
+
+
+def reliability(values: np.ndarray, labels: np.ndarray) -> Reliability:
+    """Bins probabilities `[n, 10]` of the classes `[n]` by that of the predicted class."""
     confidence = values.max(axis=1)
     is_right = values.argmax(axis=1) == labels
-    bins = np.ceil(confidence * BINS).astype(int)  # a bin's upper end belongs to it
-    gaps = np.bincount(bins, is_right - confidence)
-    return float(np.abs(gaps).sum() / len(labels))
+    # A bin's upper end belongs to it; none is sure of nothing, or surer than sure.
+    bins = (np.ceil(confidence * BINS).astype(int) - 1).clip(0, BINS - 1)
+    counts = (np.bincount(bins, weights, BINS) for weights in (None, is_right, confidence))
+    return Reliability(*counts)

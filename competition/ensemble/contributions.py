@@ -66,8 +66,8 @@ def contributions(panel: Panel) -> Contributions:
         list(parts.values()),
         _score_of(panel, np.full(len(names), True)),
         parts[best],
-        _pairs(predictions != panel.labels, np.logical_and),
-        _pairs(predictions, np.not_equal),
+        count_pairs(predictions != panel.labels, np.logical_and),
+        count_pairs(predictions, np.not_equal),
     )
 
 
@@ -79,6 +79,6 @@ def _score_of(panel: Panel, chosen: np.ndarray) -> Score:
     return score(_mean(panel, chosen), panel.labels)
 
 
-def _pairs(rows: np.ndarray, relation: np.ufunc) -> np.ndarray:
-    """Returns for each pair of `[v, n]` in how many columns they stand in the relation."""
+def count_pairs(rows: np.ndarray, relation: np.ufunc) -> np.ndarray:
+    """Returns, int `[v, v]`, for each pair of `[v, n]` in how many columns the relation holds."""
     return np.array([[np.count_nonzero(relation(one, other)) for other in rows] for one in rows])

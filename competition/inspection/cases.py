@@ -6,8 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from competition.data.run import Run
-from competition.digits import CLASSES, Digits, positions
+from competition.digits import Digits, positions
 from competition.ensemble.blend import Blend
+from competition.ensemble.members import Panel
+from competition.inspection.per_class import confusion_counts
 from competition.scores import SMALLEST_PROBABILITY
 
 
@@ -86,10 +88,7 @@ class Cases:
 
     def confusion(self) -> np.ndarray:
         """Counts the mistakes, int `[10, 10]`, by label (first) and prediction."""
-        counts = np.zeros((CLASSES, CLASSES), int)
-        pairs = self.digits.labels[self.wrong], self.predictions[self.wrong]
-        np.add.at(counts, pairs, 1)
-        return counts
+        return confusion_counts(self.digits.labels[self.wrong], self.predictions[self.wrong])
 
     def take(self, rows: np.ndarray) -> "Cases":
         """Returns the cases at these positions, in their order."""
@@ -103,10 +102,14 @@ class Cases:
 
 def out_of_fold_cases(run: Run, made: Blend) -> Cases:
     """Returns the labelled rows of the folds that count, as nets see them that never saw them."""
-    train, panel = run.data_set.train, made.panel
+    return labelled_cases(run, made.panel, made.out_of_fold.values)
+
+
+def labelled_cases(run: Run, panel: Panel, values: np.ndarray) -> Cases:
+    """Returns the same rows with other probabilities, `[n, 10]`, than an ensemble's."""
+    train = run.data_set.train
     members = np.stack([member.out_of_fold.values for member in panel.members])
-    digits = train.take(positions(train.ids, panel.ids))
-    return Cases(digits, panel.folds, made.out_of_fold.values, members)
+    return Cases(train.take(positions(train.ids, panel.ids)), panel.folds, values, members)
 
 
 def test_cases(run: Run, made: Blend) -> Cases:

@@ -1,82 +1,143 @@
-"""An ensemble as tables in Markdown: members, methods, variants; computes nothing."""
+"""An ensemble as tables: members, methods, variants; computes nothing."""
 
 import numpy as np
 
 from competition.ensemble.comparison import Compared, Comparison
 from competition.ensemble.contributions import Contribution, Contributions
 from competition.inspection.evaluation import Scores
-from competition.markdown import score_cells, table
+from competition.inspection.table import Column, Table
 from competition.scores import Score
 
-METHODS_LEGEND = """\
-Whatever a method fits was fitted without the fold that it is scored on. Above the lowest: in
-log-loss, with the 95 % interval of a paired bootstrap over rows. Calibration: expected error of
-the probabilities. Gained and lost: rows that only the method, or only the mean, gets right, with
-the p of McNemar's exact test."""
+METHODS_NOTE = (
+    "Whatever a method fits was fitted without the fold that it is scored on. Above the lowest: in "
+    "log-loss, with the 95 % interval of a paired bootstrap over rows. Calibration: expected error "
+    "of the probabilities. Gained and lost: rows that only the method, or only the mean, gets "
+    "right, with the p of McNemar's exact test."
+)
+VARIANTS_NOTE = (
+    "Errors and log-loss of plain means: of the variant's own members, of all others, and of the "
+    "variant together with the one that is best alone."
+)
 
-VARIANTS_LEGEND = """\
-Errors and log-loss of plain means: of the variant's own members, of all others, and of the
-variant together with the one that is best alone. The other two tables count rows."""
+SCORE_COLUMNS = [
+    Column("errors"),
+    Column("accuracy", "{:.5f}"),
+    Column("95 % interval", "{:.5f} – {:.5f}", ("accuracy_low", "accuracy_high")),
+    Column("log-loss", "{:.5f}", ("log_loss",)),
+]
 
 
-def scores_table(scores: Scores) -> str:
-    """Returns the out-of-fold scores of the members and, last, of their ensemble.
+def score_cells(score: Score) -> list:
+    """Returns errors, accuracy, its 95 % interval and log-loss."""
+    return [score.errors, score.accuracy, score.interval(), score.log_loss]
+
+
+def scores_table(scores: Scores, name: str) -> Table:
+    """Returns the out-of-fold scores of the members and, last, of what was made of them.
 
     Its last line leaves out fold 0, on which settings are tried out.
+
+    Args:
+        scores: all of them.
+        name: of what was made of the members.
     """
-    header = ["out of fold", "errors", "accuracy", "95 % interval", "log-loss"]
-    lines = {**scores.members, "**ensemble**": scores.ensemble}
+    lines = {**scores.members, name: scores.ensemble}
     if scores.without_fold0:
-        lines["ensemble, without fold 0"] = scores.without_fold0
-    return table(header, [[name, *score_cells(score)] for name, score in lines.items()])
+        lines[f"{name}, without fold 0"] = scores.without_fold0
+    return Table(
+        "scores",
+        "All rows together",
+        [Column("out of fold", names=("name",)), *SCORE_COLUMNS],
+        [[name, *score_cells(score)] for name, score in lines.items()],
+        strong=name,
+    )
 
 
-def methods_text(comparison: Comparison) -> str:
-    """Returns all methods side by side, what the figures recommend, and what was chosen."""
-    header = ["method", "errors", "accuracy", "95 % interval", "log-loss", "above the lowest"]
-    header += ["calibration", "gained", "lost", "p"]
+def ensemble_text(scores: Scores, comparison: Comparison, found: Contributions) -> str:
+    """Returns an ensemble's tables as Markdown, to be read in a terminal."""
+    methods = methods_table(comparison)
+    parts = [scores_table(scores, "ensemble").markdown(), methods.markdown(), methods.note]
+    parts.append("\n".join(methods_words(comparison)))
+    for table in contributions_tables(found):
+        parts += [table.markdown(), *([table.note] if table.note else [])]
+    return "\n\n".join(parts)
+
+
+def methods_table(comparison: Comparison) -> Table:
+    """Returns all methods side by side."""
+    above = ("log_loss_above_lowest", "above_lowest_low", "above_lowest_high")
+    columns = [
+        Column("method", is_code=True),
+        *SCORE_COLUMNS,
+        Column("above the lowest", "{:+.5f} ({:+.5f} … {:+.5f})", above),
+        Column("calibration", "{:.5f}", ("calibration_error",)),
+        Column("gained"),
+        Column("lost"),
+        Column("p", "{:.2g}"),
+    ]
     rows = [_method_cells(each) for each in comparison.methods]
+    return Table("methods", "Methods compared", columns, rows, METHODS_NOTE)
+
+
+def _method_cells(compared: Compared) -> list:
+    beside = compared.beside_mean
+    return [
+        compared.method.name,
+        *score_cells(compared.score),
+        compared.above_lowest,
+        compared.calibration_error,
+        beside.gained,
+        beside.lost,
+        beside.p_value,
+    ]
+
+
+def methods_words(comparison: Comparison) -> list[str]:
+    """Returns in sentences what the figures recommend, and what was chosen."""
     sentences = [comparison.recommendation(), comparison.choice_of(comparison.chosen)]
     if comparison.left_out:
         names = ", ".join(f"`{name}`" for name in comparison.left_out)
         sentences.append(f"Left out, as they can only be judged on two folds or more: {names}.")
-    return "\n\n".join([table(header, rows), METHODS_LEGEND, "\n".join(sentences)])
+    return sentences
 
 
-def _method_cells(compared: Compared) -> list[str]:
-    above, low, high = compared.above_lowest
+def contributions_tables(found: Contributions) -> list[Table]:
+    """Returns what each variant contributes, and how alike they err; nothing if there is one."""
+    if len(found.variants) < 2:
+        return []
+    what = {"alone": "alone", "all without it": "without", f"{found.best.variant} with it": "best"}
+    columns = [
+        Column("variant"),
+        *(
+            Column(title, "{}, {:.5f}", (f"{name}_errors", f"{name}_log_loss"))
+            for title, name in what.items()
+        ),
+    ]
+    rows = [_variant_cells(each) for each in found.variants]
+    rows.append(["all together", _short(found.together), None, None])
+    title = "Alone, left out, and added to the best"
     return [
-        f"`{compared.method.name}`",
-        *score_cells(compared.score),
-        f"{above:+.5f} ({low:+.5f} … {high:+.5f})",
-        f"{compared.calibration_error:.5f}",
-        f"{compared.beside_mean.gained}",
-        f"{compared.beside_mean.lost}",
-        f"{compared.beside_mean.p_value:.2g}",
+        Table("contributions", title, columns, rows, VARIANTS_NOTE),
+        _pairs_table(found, "error-overlap", "wrong in both", found.error_overlap),
+        _pairs_table(found, "disagreement", "predicted otherwise", found.disagreement),
     ]
 
 
-def contributions_text(found: Contributions) -> str:
-    """Returns what each variant contributes, and how alike they err; nothing if there is one."""
-    if len(found.variants) < 2:
-        return ""
-    header = ["variant", "alone", "all without it", f"{found.best.variant} with it"]
-    rows = [_variant_cells(each) for each in found.variants]
-    rows.append(["all together", _short(found.together), "", ""])
-    overlap = _pairs_table(found, "wrong in both", found.error_overlap)
-    disagreement = _pairs_table(found, "predicted otherwise", found.disagreement)
-    return "\n\n".join([table(header, rows), VARIANTS_LEGEND, overlap, disagreement])
-
-
-def _pairs_table(found: Contributions, what: str, counts: np.ndarray) -> str:
+def _pairs_table(found: Contributions, key: str, what: str, counts: np.ndarray) -> Table:
     names = [each.variant for each in found.variants]
-    rows = zip(names, counts.tolist(), strict=True)
-    return table([what, *names], [[name, *map(str, row)] for name, row in rows])
+    return pairs_table(key, f"Variants: rows {what}", what, names, counts)
 
 
-def _variant_cells(part: Contribution) -> list[str]:
+def pairs_table(key: str, title: str, what: str, names: list[str], counts: np.ndarray) -> Table:
+    """Returns a table of counts `[k, k]` between things of these names."""
+    columns = [Column(what), *map(Column, names)]
+    rows = [[name, *row] for name, row in zip(names, counts.tolist(), strict=True)]
+    return Table(key, title, columns, rows)
+
+
+def _variant_cells(part: Contribution) -> list:
     return [part.variant, *map(_short, (part.alone, part.without, part.beside_best))]
 
 
-def _short(score: Score | None) -> str:
-    return f"{score.errors}, {score.log_loss:.5f}" if score else "–"
+def _short(score: Score | None) -> tuple[int, float] | None:
+    return (score.errors, score.log_loss) if score else None

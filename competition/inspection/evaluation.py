@@ -1,12 +1,35 @@
-"""The scores of a run: its jobs, members and ensemble; draws nothing."""
+"""The figures of a run: its jobs, members, ensemble or one variant; draws nothing."""
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from competition.data.run import Run
-from competition.ensemble.blend import Blend
-from competition.ensemble.comparison import Comparison
+from competition.ensemble.calibration import (
+    Reliability,
+    expected_calibration_error,
+    reliability,
+)
 from competition.ensemble.contributions import Contributions, contributions
-from competition.results import ALL_ROWS, Job, read_manifest, read_predictions, survey
+from competition.ensemble.members import Panel
+from competition.inspection.agreement import Agreement, agreement
+from competition.inspection.fold_scores import FoldScores, fold_scores
+from competition.inspection.per_class import (
+    ClassCurves,
+    ClassFigures,
+    class_curves,
+    class_figures,
+    confusion_counts,
+)
+from competition.inspection.subject import Subject
+from competition.results import (
+    ALL_ROWS,
+    Job,
+    read_history,
+    read_manifest,
+    read_predictions,
+    survey,
+)
 from competition.scores import Score, score
 
 
@@ -35,7 +58,7 @@ class Scores:
 
     Attributes:
         members: each member's score by its name.
-        ensemble: the ensemble's.
+        ensemble: the ensemble's, or that of the variant that is looked at.
         without_fold0: the same without the rows of fold 0, on which settings are tried out: what
             is left has had no part in any choice. None if no other fold counts.
     """
@@ -47,25 +70,50 @@ class Scores:
 
 @dataclass(frozen=True)
 class Summary:
-    """The results of a run.
+    """What there is to tell of an ensemble, or of one variant.
 
     Attributes:
-        name: of the configuration.
-        jobs: every finished job.
-        scores: of the members and the ensemble.
-        comparison: of the ensemble methods.
+        subject: what it is.
+        scores: of it and its members.
+        folds: the same by fold.
+        jobs: every finished job that fits, of the variant if it is one.
+        histories: the training curves of the nets that were combined.
+        manifests: of the same.
+        confusion: int `[10, 10]`, rows by label (first) and prediction, right ones too.
+        classes: the classification report.
+        curves: of each class against all others.
+        reliability: rows by confidence.
+        calibration_error: expected, from 0 to 1.
+        agreement: of the members.
         contributions: of the variants.
-        nets: how many there are in the ensemble.
-        machines: what the jobs were trained on, each once.
     """
 
-    name: str
-    jobs: list[JobRow]
+    subject: Subject
     scores: Scores
-    comparison: Comparison
+    folds: list[FoldScores]
+    jobs: list[JobRow]
+    histories: dict[Job, dict[str, list[float]]]
+    manifests: dict[Job, dict]
+    confusion: np.ndarray
+    classes: ClassFigures
+    curves: list[ClassCurves]
+    reliability: Reliability
+    calibration_error: float
+    agreement: Agreement
     contributions: Contributions
-    nets: int
-    machines: list[str]
+
+    @property
+    def minutes(self) -> float:
+        """Of training; jobs that ran side by side spent the same minutes."""
+        return sum(row.minutes / row.workers for row in self.jobs)
+
+    @property
+    def cpu_minutes(self) -> float:
+        return sum(row.cpu_minutes for row in self.jobs)
+
+    def told(self, fact: str) -> list[str]:
+        """Returns what the nets' manifests say of something, each answer once."""
+        return sorted({str(manifest[fact]) for manifest in self.manifests.values()})
 
 
 def job_rows(run: Run) -> list[JobRow]:
@@ -85,24 +133,35 @@ def _held_out_score(run: Run, job: Job) -> Score:
     return score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
 
 
-def summarise(run: Run, made: Blend) -> Summary:
-    """Returns what there is to tell of a run: its jobs, and what came of their ensemble."""
-    manifests = made.panel.manifests()
+def summarise(subject: Subject) -> Summary:
+    """Computes all figures of an ensemble, or of one variant."""
+    values, labels = subject.cases.ensemble, subject.cases.digits.labels
+    manifests = subject.panel.manifests()
+    confusion = confusion_counts(labels, subject.cases.predictions)
     return Summary(
-        run.config.name,
-        job_rows(run),
-        ensemble_scores(made),
-        made.comparison,
-        contributions(made.panel),
-        len(manifests),
-        sorted({manifest["machine"] for manifest in manifests.values()}),
+        subject=subject,
+        scores=panel_scores(subject.panel, values),
+        folds=fold_scores(subject),
+        jobs=[row for row in job_rows(subject.run) if _is_of(row.job, subject)],
+        histories={job: read_history(job) for job in manifests},
+        manifests=manifests,
+        confusion=confusion,
+        classes=class_figures(confusion),
+        curves=class_curves(values, labels),
+        reliability=reliability(values, labels),
+        calibration_error=expected_calibration_error(values, labels),
+        agreement=agreement(subject.cases),
+        contributions=contributions(subject.panel),
     )
 
 
-def ensemble_scores(made: Blend) -> Scores:
-    """Returns the scores of an ensemble and its members, all on the same rows."""
-    panel, labels = made.panel, made.panel.labels
-    others = panel.folds != 0
+def _is_of(job: Job, subject: Subject) -> bool:
+    return subject.variant in (None, job.variant)
+
+
+def panel_scores(panel: Panel, values: np.ndarray) -> Scores:
+    """Returns the scores of members and of what was made of them, `[n, 10]`, on the same rows."""
+    labels, others = panel.labels, panel.folds != 0
     members = {str(each): score(each.out_of_fold.values, labels) for each in panel.members}
-    without_fold0 = score(made.out_of_fold.values[others], labels[others]) if others.any() else None
-    return Scores(members, made.chosen.score, without_fold0)
+    without_fold0 = score(values[others], labels[others]) if others.any() else None
+    return Scores(members, score(values, labels), without_fold0)

@@ -9,14 +9,13 @@ import numpy as np
 from competition.data import marks
 from competition.digits import SIDE
 from competition.inspection.cases import Cases
+from competition.inspection.colours import shades
 from competition.inspection.findings import Findings
 from competition.inspection.html import render
 
 # Digits a sprite: browsers keep the decoded sprites of what is seen, so each must be small.
 SPRITE_COLUMNS, SPRITE_ROWS = 32, 32
 DIGITS_PER_SPRITE = SPRITE_COLUMNS * SPRITE_ROWS
-# How dark a cell of the confusion matrix can be; 0 is for none.
-SHADES = 5
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def write_page(path: Path, findings: Findings, all_rows: bool) -> None:
         views=VIEWS,
         marks=marks.MARKS,
         confusion=confusion,
-        shades=_shades(confusion),
+        shades=shades(confusion),
         data=_data(findings, rows, labelled, test),
     )
     path.write_text(text, encoding="utf-8")
@@ -161,12 +160,6 @@ def _ranks(findings: Findings, rows: np.ndarray) -> tuple[list[int], list[int]]:
     rank[findings.label_errors.rows] = np.arange(1, len(findings.label_errors) + 1)
     confident[findings.label_errors.rows] = findings.label_errors.confident
     return rank[rows].tolist(), confident[rows].tolist()
-
-
-def _shades(confusion: np.ndarray) -> np.ndarray:
-    """Returns how dark each cell is, int from 0 to `SHADES`; roots, so that small ones differ."""
-    share = np.sqrt(confusion / max(1, confusion.max()))
-    return np.ceil(share * SHADES).astype(int)
 
 
 def sprites(images: np.ndarray) -> list[str]:

@@ -1,70 +1,65 @@
-"""The results of a run as Markdown; computes nothing."""
+"""The folder of a report: page, Markdown, figures, tables; computes nothing."""
 
 from pathlib import Path
 
 from competition import paths
-from competition.atomic import atomic_file
-from competition.inspection.ensemble_tables import (
-    contributions_text,
-    methods_text,
-    scores_table,
-)
-from competition.inspection.evaluation import JobRow, Summary
-from competition.markdown import score_cells, table
-from competition.scores import Score
+from competition.atomic import atomic_folder
+from competition.inspection.drawing import write_plot
+from competition.inspection.evaluation import Summary
+from competition.inspection.report_page import report_page
+from competition.inspection.sections import Section, sections_of
+from competition.inspection.table import Table
 
 
-def jobs_table(rows: list[JobRow]) -> str:
-    """Returns the finished jobs: errors, accuracy, and wall-clock and processor minutes."""
-    header = ["variant", "seed", "fold", "errors", "rows", "accuracy", "minutes", "CPU minutes"]
-    cells = [
-        [
-            row.job.variant,
-            f"{row.job.seed}",
-            row.job.split.removeprefix("fold"),
-            *_held_out_cells(row.score),
-            f"{row.minutes:.1f}",
-            f"{row.cpu_minutes:.1f}",
+def write_report(summary: Summary) -> Path:
+    """Writes `output/<config>/report/` anew, or `report-<variant>/` of one variant.
+
+    Returns:
+        The folder: `index.html`, `results.md`, `figures/` (SVG and PNG), `tables/` (CSV).
+    """
+    sections = sections_of(summary)
+    subject = summary.subject
+    final = paths.report_folder(subject.run.config.name, subject.variant)
+    with atomic_folder(final) as folder:
+        drawn = _write_plots(folder / paths.FIGURES, sections)
+        _write_tables(folder / paths.TABLES, sections)
+        _write(folder / paths.RESULTS, report_markdown(summary, sections))
+        _write(folder / paths.PAGE, report_page(summary, sections, drawn))
+    return final
+
+
+def _write_plots(folder: Path, sections: list[Section]) -> dict[str, str]:
+    """Returns each figure for the page, by its key."""
+    folder.mkdir()
+    return {plot.key: write_plot(folder, plot) for each in sections for plot in each.plots}
+
+
+def _write_tables(folder: Path, sections: list[Section]) -> None:
+    folder.mkdir()
+    for section in sections:
+        for table in section.tables:
+            table.write_csv(folder / f"{table.key}.csv")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def report_markdown(summary: Summary, sections: list[Section]) -> str:
+    """Returns the report as Markdown, with links to its figures."""
+    subject = summary.subject
+    about = f", variant `{subject.variant}`" if subject.variant else ""
+    parts = [f"# Results of `{subject.run.config.name}`{about}"]
+    for section in sections:
+        parts += [f"## {section.title}", *section.words]
+        parts += [part for table in section.tables for part in _table_parts(table)]
+        parts += [
+            f"![{plot.title}]({paths.FIGURES}/{plot.key}.svg)\n\n{plot.title}. {plot.caption}"
+            for plot in section.plots
         ]
-        for row in rows
-    ]
-    return table(header, cells)
+    return "\n\n".join(parts) + "\n"
 
 
-def _held_out_cells(score: Score | None) -> list[str]:
-    """Returns errors, rows and accuracy; nothing where no rows were held out."""
-    if score is None:
-        return ["", "", ""]
-    return [f"{score.errors}", f"{score.rows:,}", f"{score.accuracy:.5f}"]
-
-
-def preset_table(summary: Summary) -> str:
-    """Returns the one line that the README's results table has of a preset."""
-    header = ["preset", "nets", "errors", "out-of-fold", "95 % interval", "log-loss"]
-    header += ["training minutes", "CPU minutes", "machine"]
-    # Jobs that ran side by side spent the same minutes.
-    minutes = f"{sum(row.minutes / row.workers for row in summary.jobs):.1f}"
-    cpu_minutes = f"{sum(row.cpu_minutes for row in summary.jobs):.1f}"
-    cells = [f"`{summary.name}`", f"{summary.nets}", *score_cells(summary.scores.ensemble)]
-    return table(header, [[*cells, minutes, cpu_minutes, "; ".join(summary.machines)]])
-
-
-def write_report(config_name: str, summary: Summary) -> Path:
-    """Writes `output/<config>/report/results.md` and returns it."""
-    sections = {
-        "At a glance": preset_table(summary),
-        "Members and ensemble": scores_table(summary.scores),
-        "Ensemble methods": methods_text(summary.comparison),
-        "What each variant contributes": contributions_text(summary.contributions),
-        "Jobs": jobs_table(summary.jobs),
-        "Tuning": "\n".join(
-            f"- [{tuned.parent.name}](../{tuned.relative_to(paths.output_folder(config_name))})"
-            for tuned in paths.tuning_summaries(config_name)
-        ),
-    }
-    parts = [f"# Results of `{config_name}`"]
-    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]
-    path = paths.results_markdown(config_name)
-    with atomic_file(path) as partial:
-        partial.write_text("\n\n".join(parts) + "\n")
-    return path
+def _table_parts(table: Table) -> list[str]:
+    rows = [table.markdown()] if table.rows else []
+    return [f"### {table.title}", *rows, *([table.note] if table.note else [])]

@@ -22,6 +22,7 @@ from competition.training.plan import Plan
 from competition.training.prediction import predict
 from competition.training.progress_board import ProgressBoard
 from competition.training.runtime import forget_models, start_keras
+from competition.training.tensorboard_log import write_log
 from competition.version import library_versions
 
 
@@ -101,6 +102,7 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
         **_circumstances(model, place),
     }
     write_result(job, manifest, history, predictions, model.save)
+    write_log(job, history)
 
 
 def _predictions(model, variant: Variant, run: Run, fold: Fold) -> dict[str, Probabilities]:

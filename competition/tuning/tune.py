@@ -65,7 +65,8 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
         with _held(lock, search):
             left = _announce(study, search)
             if left > 0:
-                _run_trials(study, search, run, left, chosen_plan(left, left, workers))
+                plan = chosen_plan(search.most_trials(), left, workers)
+                _run_trials(study, search, run, left, plan)
     return study
 
 

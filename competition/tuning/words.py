@@ -23,7 +23,7 @@ def trial_line(trial: FrozenTrial, search: Search, is_best: bool) -> str:
 def _outcome(trial: FrozenTrial, search: Search, is_best: bool) -> str:
     minutes = f"{minutes_of(trial):.1f} min"
     if trial.state is TrialState.FAIL:
-        return f"FAILED, {trial.user_attrs.get(FAILURE, 'nobody knows why')}"
+        return f"FAILED, {trial.user_attrs.get(FAILURE, 'for an unknown reason')}"
     if trial.state is TrialState.PRUNED:
         return f"pruned at {figure(trial.value, search)}, {minutes}"
     best = ", the best so far" if is_best else ""

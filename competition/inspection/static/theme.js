@@ -19,6 +19,9 @@ function toggleTheme() {
 
 applyTheme();
 systemIsDark.addEventListener("change", applyTheme);
+// Paper is white.
+addEventListener("beforeprint", () => (document.documentElement.dataset.theme = "light"));
+addEventListener("afterprint", applyTheme);
 document.addEventListener("DOMContentLoaded", () => {
   applyTheme();
   document.getElementById("theme").addEventListener("click", toggleTheme);

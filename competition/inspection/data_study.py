@@ -1,0 +1,124 @@
+"""Everything that is studied of a data set before training; draws nothing."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from competition.config import Config
+from competition.digits import CLASSES, DataSet, Digits
+from competition.inspection.duplicates import Duplicates, find_duplicates, principal_components
+from competition.inspection.embedding import COMPONENTS, Embedding, embed
+from competition.inspection.measures import (
+    ClassCounts,
+    Measures,
+    Pixels,
+    class_counts,
+    class_images,
+    measure,
+    pixels,
+)
+from competition.inspection.policies import Policy, study_policies
+from competition.inspection.shift import ShiftTest, shift_test
+from competition.inspection.threads import single_threaded
+from competition.progress import ProgressDisplay
+
+SEED = 0
+EXAMPLES = 16
+COUNTS_HEADER = ("class", "rows", "share", "expected_rows", "difference")
+
+
+@dataclass(frozen=True)
+class DataStudy:
+    """What was found in a data set.
+
+    Attributes:
+        name: of the configuration.
+        data_set: what was studied.
+        counts: of the classes.
+        examples: for each class, positions of some labelled rows, at most 16.
+        means, deviations: float64 `[10, 28, 28]`, images of each class, 0 to 255.
+        train_pixels, test_pixels: grey values, and where the ink is.
+        train, test: ink, slant and centre of each row.
+        policies: of augmentation.
+        duplicates: exact and near ones.
+        shift: the two-sample test; None if there are too few rows.
+        embedding: a sample of the rows in the plane.
+    """
+
+    name: str
+    data_set: DataSet
+    counts: ClassCounts
+    examples: list[np.ndarray]
+    means: np.ndarray
+    deviations: np.ndarray
+    train_pixels: Pixels
+    test_pixels: Pixels
+    train: Measures
+    test: Measures
+    policies: list[Policy]
+    duplicates: Duplicates
+    shift: ShiftTest | None
+    embedding: Embedding
+
+
+def study(config: Config, data_set: DataSet) -> DataStudy:
+    """Studies a data set, with progress: a minute or so for 70,000 digits on two cores.
+
+    Raises:
+        UserError: when a policy of the configuration refuses its parameters.
+    """
+    with ProgressDisplay(f"exploring {data_set.name}", 100) as display, single_threaded():
+        return _study(config, data_set, display)
+
+
+def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataStudy:
+    # The stages' parts of a hundred are what they take of the time for the competition's digits.
+    train, test = data_set.train, data_set.test
+    policies = study_policies(config, train, SEED)
+    display.update(3)
+    duplicates = find_duplicates(data_set, lambda share: display.update(3 + 42 * share))
+    components = _components(data_set)
+    sides = components[: len(train)], components[len(train) :]
+    shift = shift_test(*sides, SEED, lambda share: display.update(50 + 6 * share))
+    embedding = embed(train, test, components, SEED)
+    display.update(98)
+    return DataStudy(
+        config.name,
+        data_set,
+        class_counts(train.labels),
+        _examples(train),
+        *class_images(train.images, train.labels),
+        pixels(train.images),
+        pixels(test.images),
+        measure(train.images),
+        measure(test.images),
+        policies,
+        duplicates,
+        shift,
+        embedding,
+    )
+
+
+def _components(data_set: DataSet) -> np.ndarray:
+    """Returns the main components of all images, labelled rows first, float32."""
+    images = np.concatenate([data_set.train.images, data_set.test.images])
+    vectors = images.reshape(len(images), -1).astype(np.float32) / 255
+    return principal_components(vectors, COMPONENTS)
+
+
+def _examples(digits: Digits) -> list[np.ndarray]:
+    order = np.random.default_rng(SEED).permutation(len(digits))
+    return [order[digits.labels[order] == label][:EXAMPLES] for label in range(CLASSES)]
+
+
+def write_class_counts(path: Path, counts: ClassCounts) -> None:
+    """Writes a line for each class, beside equal shares."""
+    rows, expected = counts.counts, counts.expected
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COUNTS_HEADER)
+        for label, count in enumerate(rows.tolist()):
+            share, difference = count / rows.sum(), count - expected
+            writer.writerow([label, count, f"{share:.4f}", f"{expected:.1f}", f"{difference:+.1f}"])

@@ -1,0 +1,68 @@
+"""Digits as points of a plane: main components and t-SNE; draws nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from competition.digits import Digits
+
+COMPONENTS = 50
+LABELLED_ROWS, TEST_ROWS = 2400, 600
+PERPLEXITY = 30
+# t-SNE looks for the neighbours of each point, so it needs a few points.
+FEWEST_LABELLED = 10
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A sample of the digits in two planes.
+
+    Attributes:
+        labels: uint8 `[n]` of the labelled rows, which come first; test rows follow.
+        principal: float32 `[n + m, 2]`, the first two main components.
+        neighbours: float32 `[n + m, 2]`, of t-SNE; None if there are too few rows.
+        agreement: share of the labelled points whose nearest labelled point in `neighbours` has
+            the same label; None without it.
+    """
+
+    labels: np.ndarray
+    principal: np.ndarray
+    neighbours: np.ndarray | None
+    agreement: float | None
+
+
+def embed(train: Digits, test: Digits, components: np.ndarray, seed: int) -> Embedding:
+    """Draws a sample, and embeds it by t-SNE (L. van der Maaten, G. Hinton, JMLR 9, 2008).
+
+    Args:
+        train, test: the digits.
+        components: float32 `[n + m, c]`, main components of all of them, in this order.
+        seed: draws the sample.
+    """
+    random = np.random.default_rng(seed)
+    labelled = _sample(random, len(train), LABELLED_ROWS)
+    rows = np.concatenate([labelled, len(train) + _sample(random, len(test), TEST_ROWS)])
+    chosen, labels = components[rows], train.labels[labelled]
+    if len(labels) < FEWEST_LABELLED:
+        return Embedding(labels, chosen[:, :2], None, None)
+    neighbours = _tsne(chosen, seed)
+    agreement = _agreement(neighbours[: len(labels)], labels)
+    return Embedding(labels, chosen[:, :2], neighbours, agreement)
+
+
+def _sample(random: np.random.Generator, count: int, most: int) -> np.ndarray:
+    return np.sort(random.choice(count, min(count, most), replace=False))
+
+
+def _tsne(features: np.ndarray, seed: int) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    return TSNE(perplexity=perplexity, random_state=seed).fit_transform(features)
+
+
+def _agreement(points: np.ndarray, labels: np.ndarray) -> float:
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False)
+    return float((labels[nearest[:, 0]] == labels).mean())

@@ -1,0 +1,207 @@
+"""The results of a run as tables: at a glance, by job, fold and class; computes nothing."""
+
+from math import isnan
+
+from competition.inspection.ensemble_tables import SCORE_COLUMNS, pairs_table, score_cells
+from competition.inspection.evaluation import JobRow, Summary
+from competition.inspection.fold_scores import FoldScores
+from competition.inspection.per_class import most_confused
+from competition.inspection.table import Column, Table
+from competition.scores import Score
+
+# As many confusions as somebody may want to read.
+CONFUSIONS = 15
+
+
+def preset_table(summary: Summary) -> Table:
+    """Returns the one line that the README's results table has of a preset."""
+    columns = [Column("preset", is_code=True), Column("nets"), *SCORE_COLUMNS]
+    columns[3] = Column("out-of-fold", "{:.5f}", ("accuracy",))
+    columns += [Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}")]
+    score = score_cells(summary.scores.ensemble)
+    row = [summary.subject.run.config.name, len(summary.manifests), *score]
+    row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.told("machine"))]
+    return Table("key-figures", "Key figures", [*columns, Column("machine")], [row])
+
+
+def glance_table(summary: Summary) -> Table:
+    """Returns what was trained on what, and what is looked at."""
+    subject = summary.subject
+    data, members = subject.run.data_set, subject.panel.members
+    folds = sorted(summary.folds[-1].by_fold)
+    rows = {
+        "looked at": f"{subject.name}, the {subject.method} of its members"
+        if len(members) > 1
+        else f"{subject.name}, one member",
+        "data": f"{data.name}, {len(data.train):,} labelled rows and {len(data.test):,} test rows",
+        "data fingerprint": subject.run.fingerprint[:16],
+        "folds": f"{len(folds)} of {subject.run.config.folds.count} stratified folds: "
+        + ", ".join(map(str, folds)),
+        "members": f"{len(members)}: " + ", ".join(map(str, members)),
+        "nets": str(len(summary.manifests)),
+        "training": f"{summary.minutes:.1f} minutes, {summary.cpu_minutes:.1f} of processor time",
+        "machine": "; ".join(summary.told("machine")),
+        "code": ", ".join(summary.told("code_version")),
+    }
+    columns = [Column("what"), Column("value")]
+    return Table("at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()])
+
+
+def folds_table(scores: list[FoldScores]) -> Table:
+    """Returns the errors in each fold, and mean and standard deviation over the folds."""
+    folds = sorted(scores[-1].by_fold)
+    columns = [
+        Column("out of fold", names=("name",)),
+        *(Column(f"fold {fold}", names=(f"errors_fold{fold}",)) for fold in folds),
+        Column("errors"),
+        Column("accuracy", "{:.5f} ± {:.5f}", ("accuracy_mean", "accuracy_std")),
+        Column("log-loss", "{:.5f} ± {:.5f}", ("log_loss_mean", "log_loss_std")),
+    ]
+    if len(folds) == 1:
+        columns[-2:] = [Column("accuracy", "{:.5f}"), Column("log-loss", "{:.5f}")]
+    return Table(
+        "folds",
+        "Errors by fold",
+        columns,
+        [_fold_cells(each) for each in scores],
+        "Accuracy and log-loss: mean ± standard deviation (n − 1) over the folds; so the mean may "
+        "differ in the last digit from the figure of all rows together.",
+        strong=scores[-1].name,
+    )
+
+
+def _fold_cells(scores: FoldScores) -> list:
+    errors = [scores.by_fold[fold].errors for fold in sorted(scores.by_fold)]
+    spread = [_without_nan(each) for each in (scores.accuracy(), scores.log_loss())]
+    return [scores.name, *errors, scores.whole.errors, *spread]
+
+
+def _without_nan(spread: tuple[float, float]) -> tuple[float, ...]:
+    return spread[:1] if isnan(spread[1]) else spread
+
+
+def jobs_table(rows: list[JobRow]) -> Table:
+    """Returns the finished jobs: errors, accuracy, and wall-clock and processor minutes."""
+    columns = [
+        Column("variant"),
+        Column("seed"),
+        Column("fold"),
+        Column("errors"),
+        Column("rows", "{:,}"),
+        Column("accuracy", "{:.5f}"),
+        Column("minutes", "{:.1f}"),
+        Column("CPU minutes", "{:.1f}"),
+    ]
+    return Table(
+        "jobs",
+        "Finished jobs",
+        columns,
+        [_job_cells(row) for row in rows],
+        "Every net by itself, on the rows that it held out; a net of all rows held none out. "
+        "Jobs that ran side by side spent the same minutes.",
+    )
+
+
+def _job_cells(row: JobRow) -> list:
+    job = row.job
+    held_out = _held_out_cells(row.score)
+    split = job.split.removeprefix("fold")
+    return [job.variant, job.seed, split, *held_out, row.minutes, row.cpu_minutes]
+
+
+def _held_out_cells(score: Score | None) -> list:
+    return [score.errors, score.rows, score.accuracy] if score else [None, None, None]
+
+
+def classes_table(summary: Summary) -> Table:
+    """Returns the classification report, with the areas under each class's curves."""
+    columns = [
+        Column("class"),
+        Column("precision", "{:.4f}"),
+        Column("recall", "{:.4f}"),
+        Column("F1", "{:.4f}", ("f1",)),
+        Column("support", "{:,}"),
+        Column("ROC AUC", "{:.6f}", ("roc_auc",)),
+        Column("average precision", "{:.6f}"),
+    ]
+    return Table(
+        "classes",
+        "Classification report",
+        columns,
+        [*_class_rows(summary), _macro_row(summary)],
+        "Precision: of the rows predicted as a class, the share that are of it. Recall: of the "
+        "rows of a class, the share predicted as it. F1: their harmonic mean. The areas are those "
+        "of the class against all others. The mean counts every class alike.",
+        strong="mean of classes",
+    )
+
+
+def _class_rows(summary: Summary) -> list[list]:
+    found, areas = summary.classes, {each.label: each for each in summary.curves}
+    rows = []
+    for label, support in enumerate(found.support.tolist()):
+        shares = [_number(each[label]) for each in (found.precision, found.recall, found.f1)]
+        curve = areas.get(label)
+        both = [curve.roc_area, curve.average_precision] if curve else [None, None]
+        rows.append([str(label), *shares, support, *both])
+    return rows
+
+
+def _macro_row(summary: Summary) -> list:
+    """Returns the means of what is defined, and all rows."""
+    columns = list(zip(*_class_rows(summary), strict=True))
+    means = [_mean(columns[number]) for number in (1, 2, 3, 5, 6)]
+    return ["mean of classes", *means[:3], sum(columns[4]), *means[3:]]
+
+
+def _mean(cells: tuple) -> float | None:
+    known = [cell for cell in cells if cell is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else float(value)
+
+
+def confusions_table(summary: Summary) -> Table:
+    """Returns the most common confusions."""
+    columns = [
+        Column("label → prediction", "{} → {}", ("label", "prediction")),
+        Column("rows"),
+        Column("of the label", "{:.2%}", ("share_of_label",)),
+    ]
+    found = most_confused(summary.confusion, CONFUSIONS)
+    return Table(
+        "confusions",
+        "Most common confusions",
+        columns,
+        [[(each.label, each.predicted), each.count, each.share] for each in found],
+        "" if found else "There are no mistakes.",
+    )
+
+
+def confusion_table(summary: Summary) -> Table:
+    """Returns how many rows of each label were predicted as each class."""
+    columns = [
+        Column("label \\ prediction", names=("label",)),
+        *(Column(f"{c}") for c in range(10)),
+    ]
+    rows = [[str(label), *row] for label, row in enumerate(summary.confusion.tolist())]
+    return Table("confusion", "Confusion matrix", columns, rows)
+
+
+def agreement_tables(summary: Summary) -> list[Table]:
+    """Returns how many members are right at once, and how often two of them differ."""
+    found, members = summary.agreement, summary.subject.panel.members
+    columns = [Column("members that are right", names=("members_right",)), Column("rows", "{:,}")]
+    columns += [Column(f"{summary.subject.name} is right", "{:,}", ("right",))]
+    counts = zip(found.rows.tolist(), found.rescued.tolist(), strict=True)
+    rows = [[f"{right} of {len(members)}", *both] for right, both in enumerate(counts)]
+    names = [f"{number}. {member}" for number, member in enumerate(members, start=1)]
+    return [
+        Table("members-right", "How many members are right", columns, rows),
+        pairs_table("members-disagreement", "Members: rows predicted otherwise",
+                    "predicted otherwise", names, found.disagreement),
+        pairs_table("members-both-wrong", "Members: rows wrong in both",
+                    "wrong in both", names, found.both_wrong),
+    ]  # fmt: skip

@@ -1,0 +1,94 @@
+"""A table once, for terminal, Markdown, CSV file and page: values apart from their looks."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from competition import markdown
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column is called and how its values are shown.
+
+    Attributes:
+        title: its heading.
+        form: how a value is written; it has a place for each of a cell's values.
+        names: in a CSV file, a name for each of a cell's values; by default, the heading.
+        is_code: whether the values are names out of a configuration.
+    """
+
+    title: str
+    form: str = "{}"
+    names: tuple[str, ...] = ()
+    is_code: bool = False
+
+    def csv_names(self) -> tuple[str, ...]:
+        return self.names or (self.title.replace(" ", "_"),)
+
+    def text(self, cell: Any) -> str:
+        """Returns a cell as a person reads it; None is nothing."""
+        return "" if cell is None else self.form.format(*_values(cell))
+
+    def raw(self, cell: Any) -> list[Any]:
+        """Returns a cell's values as a program reads them."""
+        return [""] * len(self.csv_names()) if cell is None else [_plain(v) for v in _values(cell)]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of values under columns; the first column names the rows.
+
+    Attributes:
+        key: of the CSV file, and of the place in the page.
+        title: what it is called.
+        columns: how each cell of a row is shown.
+        rows: a cell a column: a value, a tuple of values, or None.
+        note: how to read it, in a sentence or two.
+        strong: the name of a row that stands out.
+    """
+
+    key: str
+    title: str
+    columns: list[Column]
+    rows: list[list[Any]]
+    note: str = ""
+    strong: str = ""
+
+    def texts(self) -> list[list[str]]:
+        """Returns every cell as a person reads it."""
+        return [
+            [column.text(cell) for column, cell in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def markdown(self) -> str:
+        """Returns the table in Markdown, without title and note."""
+        lines = [self._markdown_cells(row) for row in self.texts()]
+        return markdown.table([column.title for column in self.columns], lines)
+
+    def _markdown_cells(self, row: list[str]) -> list[str]:
+        pairs = zip(self.columns, row, strict=True)
+        cells = [f"`{cell}`" if column.is_code and cell else cell for column, cell in pairs]
+        first = f"**{cells[0]}**" if row[0] == self.strong else cells[0]
+        return [first, *cells[1:]]
+
+    def write_csv(self, path: Path) -> None:
+        """Writes every value, unrounded or to nine digits."""
+        names = [name for column in self.columns for name in column.csv_names()]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(names)
+            for row in self.rows:
+                pairs = zip(self.columns, row, strict=True)
+                writer.writerow([value for column, cell in pairs for value in column.raw(cell)])
+
+
+def _values(cell: Any) -> tuple:
+    return cell if isinstance(cell, tuple) else (cell,)
+
+
+def _plain(value: Any) -> Any:
+    """Returns a number with the digits that mean something."""
+    return f"{value:.9g}" if isinstance(value, float) else value

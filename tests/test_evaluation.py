@@ -1,0 +1,266 @@
+"""The figures of a report, against scikit-learn and by hand; tables as text and as CSV."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import made_up_findings, made_up_history, write_made_up_result
+from sklearn import metrics
+
+from competition import paths
+from competition.digits import Digits
+from competition.ensemble.calibration import expected_calibration_error, reliability
+from competition.ensemble.comparison import Comparison
+from competition.ensemble.members import Member, Panel
+from competition.errors import UserError
+from competition.inspection.agreement import agreement
+from competition.inspection.cases import Cases
+from competition.inspection.fold_scores import fold_scores, mean_and_deviation
+from competition.inspection.per_class import (
+    CURVE_STEPS,
+    Confused,
+    class_curves,
+    class_figures,
+    confusion_counts,
+    most_confused,
+)
+from competition.inspection.subject import Subject
+from competition.inspection.table import Column, Table
+from competition.probabilities import Probabilities
+from competition.results import Job, read_history
+from competition.scores import Score, log_losses
+
+
+@pytest.fixture(scope="module")
+def cases() -> Cases:
+    return made_up_findings().labelled
+
+
+def test_the_classification_report_is_that_of_scikit_learn(cases):
+    labels, predictions = cases.digits.labels, cases.predictions
+    confusion = confusion_counts(labels, predictions)
+    np.testing.assert_array_equal(confusion, metrics.confusion_matrix(labels, predictions))
+    found = class_figures(confusion)
+    expected = metrics.precision_recall_fscore_support(labels, predictions)
+    for own, theirs in zip(
+        (found.precision, found.recall, found.f1, found.support), expected, strict=True
+    ):
+        np.testing.assert_allclose(own, theirs, rtol=1e-12)
+
+
+def test_classes_without_rows_or_predictions_have_no_figure():
+    found = class_figures(confusion_counts(np.array([3, 3, 5]), np.array([3, 4, 3])))
+    assert found.precision[3] == found.recall[3] == found.f1[3] == 1 / 2
+    assert (found.precision[4], found.recall[5]) == (0, 0)
+    assert np.isnan([found.recall[4], found.precision[5], found.f1[0]]).all()
+    assert (found.f1[4], found.f1[5]) == (0, 0)
+
+
+def test_areas_are_those_of_scikit_learn(cases):
+    values, labels = cases.ensemble, cases.digits.labels
+    curves = class_curves(values, labels)
+    assert [curve.label for curve in curves] == list(range(10))
+    # The whole sum is told exactly, so that scikit-learn takes the rows.
+    exact = values.astype(float) / values.astype(float).sum(axis=1, keepdims=True)
+    areas = metrics.roc_auc_score(labels, exact, multi_class="ovr", average=None)
+    np.testing.assert_allclose([curve.roc_area for curve in curves], areas, atol=2e-4)
+    for curve in curves:
+        is_label, of_class = labels == curve.label, values[:, curve.label]
+        precision = metrics.average_precision_score(is_label, of_class)
+        assert curve.average_precision == pytest.approx(precision, abs=1e-12)
+        higher = of_class[is_label][:, None] - of_class[~is_label]
+        assert curve.roc_area == pytest.approx(((higher > 0) + (higher == 0) / 2).mean())
+
+
+def test_long_curves_are_thinned_and_look_the_same():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 10, 20000)
+    values = random.dirichlet(np.ones(10), 20000)
+    curve = class_curves(values, labels)[0]
+    whole = metrics.roc_curve(labels == 0, values[:, 0])
+    assert len(whole[0]) > 2 * CURVE_STEPS >= len(curve.false_positive_rate) > CURVE_STEPS / 2
+    for rates in (curve.false_positive_rate, curve.true_positive_rate):
+        assert (rates[0], rates[-1]) == (0, 1)
+        assert (np.diff(rates) >= 0).all()
+    read = np.interp(whole[0], curve.false_positive_rate, curve.true_positive_rate)
+    assert np.abs(read - whole[1]).max() < 2 / CURVE_STEPS
+    assert (curve.recall[0], curve.recall[-1], curve.precision[-1]) == (1, 0, 1)
+    assert len(curve.recall) <= 2 * CURVE_STEPS
+
+
+def test_no_corner_of_a_simple_curve_is_lost():
+    """Many rows with probabilities of their own, and all of class 3 before all others."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([3, 5], 3000)
+    values = np.zeros((6000, 10))
+    values[:, 3] = np.where(labels == 3, random.uniform(0.6, 1, 6000), random.uniform(0, 0.4, 6000))
+    values[:, 5] = 1 - values[:, 3]
+    for curve in class_curves(values, labels):
+        assert curve.false_positive_rate.tolist() == [0, 0, 1]
+        assert curve.true_positive_rate.tolist() == [0, 1, 1]
+        assert curve.recall.tolist()[-2:] == [1, 0]
+        assert curve.precision.tolist()[-2:] == [1, 1]
+
+
+def test_only_classes_that_can_be_judged_have_curves():
+    values = np.eye(10)[[3, 3, 5]]
+    assert [curve.label for curve in class_curves(values, np.array([3, 3, 5]))] == [3, 5]
+    assert class_curves(values, np.array([3, 3, 3])) == []
+
+
+def test_the_most_common_confusions_come_first():
+    labels, predictions = np.array([4, 4, 4, 9, 9, 2, 2]), np.array([9, 9, 4, 4, 9, 7, 2])
+    assert most_confused(confusion_counts(labels, predictions), 2) == [
+        Confused(4, 9, 2, 2 / 3),
+        Confused(2, 7, 1, 1 / 2),
+    ]
+    assert most_confused(confusion_counts(labels, labels), 5) == []
+
+
+def test_mean_and_sample_deviation():
+    assert mean_and_deviation([0.5, 0.75, 1.0]) == (0.75, 0.25)
+    mean, deviation = mean_and_deviation([0.75])
+    assert mean == 0.75
+    assert np.isnan(deviation)
+
+
+def subject_of(members: list[Member], folds: list[int], comparison: Comparison | None) -> Subject:
+    """Returns a subject of rows that are all of class 1."""
+    count = len(folds)
+    panel = Panel(members, np.ones(count, np.uint8), np.array(folds, np.int8))
+    digits = Digits(panel.ids, np.zeros((count, 28, 28), np.uint8), panel.labels)
+    values = panel.out_of_fold.astype(np.float32)
+    cases = Cases(digits, panel.folds, values.mean(axis=0), values)
+    return Subject("ensemble" if comparison else "plain", None, panel, cases, comparison)
+
+
+def member(variant: str, seed: int, of_truth: list[float]) -> Member:
+    """Returns a member that gives the true class 1 so much, and the rest to class 0."""
+    values = np.zeros((len(of_truth), 10), np.float32)
+    values[:, 1], values[:, 0] = of_truth, 1 - np.array(of_truth)
+    ids = np.arange(1, 1 + len(of_truth), dtype=np.int32)
+    found = Probabilities(ids, values)
+    return Member(variant, seed, {}, found, found)
+
+
+def test_scores_by_fold_of_members_seeds_and_ensemble():
+    members = [member("plain", 0, [0.25, 0.75, 0.75, 0.75]),
+               member("plain", 1, [1.0, 0.0, 1.0, 1.0]),
+               member("wide", 0, [0.125, 0.25, 0.25, 1.0])]  # fmt: skip
+    comparison = Comparison([], [], "mean")
+    found = {each.name: each for each in fold_scores(subject_of(members, [0, 0, 2, 2], comparison))}
+    assert list(found) == ["plain seed0", "plain seed1", "wide seed0", "plain, all seeds",
+                           "ensemble"]  # fmt: skip
+    errors = {name: [each.errors for each in scores.by_fold.values()]
+              for name, scores in found.items()}  # fmt: skip
+    assert errors == {"plain seed0": [1, 0], "plain seed1": [1, 0], "wide seed0": [2, 1],
+                      "plain, all seeds": [1, 0], "ensemble": [2, 0]}  # fmt: skip
+    scores = found["wide seed0"]
+    assert list(scores.by_fold) == [0, 2]
+    assert scores.whole.errors == 3
+    assert scores.accuracy() == (0.25, pytest.approx(0.5 / np.sqrt(2)))
+    losses = [(np.log(8) + np.log(4)) / 2, np.log(4) / 2]
+    assert scores.log_loss() == pytest.approx((np.mean(losses), np.std(losses, ddof=1)))
+
+
+def test_a_variant_is_named_once_where_it_has_one_seed():
+    one, two = member("plain", 0, [1.0, 1.0]), member("plain", 1, [1.0, 0.5])
+    assert [each.name for each in fold_scores(subject_of([one], [0, 1], None))] == ["plain seed0"]
+    names = [each.name for each in fold_scores(subject_of([one, two], [0, 1], None))]
+    assert names == ["plain seed0", "plain seed1", "plain, all seeds"]
+
+
+def test_agreement_counts_members_that_are_right():
+    cases = subject_of(
+        [member("plain", 0, [1.0, 0.0, 0.0, 1.0]), member("wide", 0, [1.0, 1.0, 0.25, 0.75])],
+        [0, 0, 1, 1], None,
+    ).cases  # fmt: skip
+    found = agreement(cases)
+    assert found.rows.tolist() == [1, 1, 2]
+    assert found.rescued.tolist() == [0, 0, 2]  # a half each is no majority: the first class wins
+    assert found.disagreement.tolist() == [[0, 1], [1, 0]]
+    assert found.both_wrong.tolist() == [[2, 1], [1, 1]]
+    assert found.unanimous == 3
+
+
+def test_reliability_puts_rows_into_bins_by_their_confidence():
+    values = np.zeros((4, 10))
+    values[:, 1] = [1.0, 1.0, 0.625, 0.625]
+    values[:, 2] = 1 - values[:, 1]
+    labels = np.array([1, 1, 1, 2])
+    found = reliability(values, labels)
+    assert len(found.rows) == 15
+    assert (found.rows[14], found.right[14], found.confidence_sums[14]) == (2, 2, 2)
+    assert (found.rows[9], found.right[9], found.confidence_sums[9]) == (2, 1, 1.25)
+    assert found.rows.sum() == 4
+    assert expected_calibration_error(values, labels) == 0.25 / 4
+
+
+def test_the_log_loss_is_that_of_scikit_learn(cases):
+    exact = cases.ensemble.astype(float)
+    exact /= exact.sum(axis=1, keepdims=True)
+    labels = cases.digits.labels
+    assert log_losses(exact, labels).mean() == pytest.approx(metrics.log_loss(labels, exact))
+
+
+TABLE = Table(
+    "some",
+    "Some",
+    [Column("name", is_code=True), Column("F1", "{:.2f}", ("f1",)), Column("rows", "{:,}"),
+     Column("mean", "{:.1f} ± {:.1f}", ("mean", "std"))],
+    [["plain", 0.125, 1234, (1.0, 0.25)], ["all, seeds", None, 0, None]],
+    strong="plain",
+)  # fmt: skip
+
+
+def test_a_table_as_text_and_markdown():
+    assert TABLE.texts() == [["plain", "0.12", "1,234", "1.0 ± 0.2"], ["all, seeds", "", "0", ""]]
+    assert TABLE.markdown().splitlines()[2:] == [
+        "| **`plain`** | 0.12 | 1,234 | 1.0 ± 0.2 |",
+        "| `all, seeds` |  | 0 |  |",
+    ]
+
+
+def test_a_table_as_csv_is_not_rounded(tmp_path):
+    TABLE.write_csv(tmp_path / "some.csv")
+    with (tmp_path / "some.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["name", "f1", "rows", "mean", "std"],
+            ["plain", "0.125", "1234", "1", "0.25"],
+            ["all, seeds", "", "0", "", ""],
+        ]
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch) -> Job:
+    monkeypatch.chdir(tmp_path)
+    job = Job("some", "plain", 0, "fold0")
+    write_made_up_result(job, {})
+    return job
+
+
+def test_a_training_curve_is_read_back(job):
+    found = read_history(job)
+    assert list(found) == list(made_up_history()[0])
+    assert found["loss"] == [0.5, 0.25]
+    assert np.isnan(found["validation_loss"][0])
+    assert found["validation_loss"][1] == 0.3
+
+
+@pytest.mark.parametrize("text", [None, "epoch,loss\n1,0.5\n", "nonsense", "epoch\x00\n"])
+def test_a_damaged_training_curve_is_named(job, text):
+    path = job.folder() / paths.HISTORY
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(UserError, match=r"history\.csv is damaged.*remove its folder"):
+        read_history(job)
+
+
+def test_a_damaged_number_of_a_training_curve_is_named(job):
+    path = job.folder() / paths.HISTORY
+    path.write_text(path.read_text().replace("0.25", "low"))
+    with pytest.raises(UserError, match="is damaged"):
+        read_history(job)
+
+
+def test_the_score_of_nothing_wrong():
+    assert Score(10, 0, 0.1).accuracy == 1

@@ -1,0 +1,184 @@
+"""The exploration's folder, and its page in headless Chromium."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from conftest import TINY_CONFIG
+
+from competition import paths
+from competition.__main__ import main
+from competition.config import load_config
+from competition.digits import DataSet
+from competition.inspection import exploration
+from competition.inspection import exploration_text as text
+from competition.inspection.canvas import LIGHT, png
+from competition.inspection.data_study import study
+from competition.inspection.exploration import sections, write_exploration
+
+NASTY = '<img src=x onerror="alert(1)">$x^2$'
+
+
+@pytest.fixture(scope="module")
+def studied(tiny, tmp_path_factory):
+    """A study of the tiny digits, of which one is in train and test and two nearly the same."""
+    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
+    path.write_text(TINY_CONFIG)
+    train, test = tiny.train.take(np.arange(120)), tiny.test.take(np.arange(40))
+    test.images[3] = train.images[5]
+    train.images[7] = train.images[6]
+    train.images[7, 14, 14] += 1
+    return study(load_config(path), DataSet(NASTY, train, test))
+
+
+@pytest.fixture(scope="module")
+def folder(studied, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        return write_exploration(studied).absolute()
+
+
+@pytest.fixture
+def browse(chromium, folder):
+    """Opens the page; ends with an error if the page had one or asked for anything."""
+    trouble, contexts = [], []
+
+    def watched(request):
+        if not request.url.startswith(("file:", "data:")):
+            trouble.append(f"it asked for {request.url}")
+
+    def opened(**settings):
+        contexts.append(chromium.new_context(**settings))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(dialog.message))
+        page.on("request", watched)
+        page.goto((folder / paths.PAGE).as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def all_figures(studied) -> list:
+    return [figure for figures in sections(studied).values() for figure in figures]
+
+
+def test_the_folder_has_a_picture_a_figure_and_the_tables(folder, studied):
+    figures = {paths.figure_png(figure.stem) for figure in all_figures(studied)}
+    assert {"classes.png", "tsne.png", "shift.png", "policy3_warp.png"} <= figures
+    tables = {paths.CLASS_COUNTS, paths.DUPLICATES, paths.CONTRADICTIONS}
+    assert {file.name for file in folder.iterdir()} == figures | tables | {paths.PAGE}
+    for name in figures:
+        image = cv2.imread(str(folder / name))
+        assert len(np.unique(image)) > 10, f"nothing is drawn in {name}"
+
+
+def test_pictures_hold_no_text_beyond_the_edge(folder):
+    for file in folder.glob("*.png"):
+        image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        frame = [image[:2], image[-2:], image[:, :2].T, image[:, -2:].T]
+        assert min(strip.min() for strip in frame) == 255, f"{file.name} goes beyond its edge"
+
+
+def test_the_tables_have_what_was_found(folder, studied):
+    with (folder / paths.DUPLICATES).open() as file:
+        lines = list(csv.DictReader(file))
+    found = studied.duplicates
+    assert len(lines) == len(found.exact) + len(found.near)
+    first = lines[0]
+    assert (first["kind"], first["id"], first["other_part"], first["other_id"]) == (
+        "exact", "6", "test", "4",
+    )  # fmt: skip
+    assert ["near", "7", "8"] in [[line["kind"], line["id"], line["other_id"]] for line in lines]
+    with (folder / paths.CONTRADICTIONS).open() as file:
+        pairs = list(csv.DictReader(file))
+    assert len(pairs) == len(found.contradictions)
+    assert all(pair["label"] != pair["other_label"] for pair in pairs)
+
+
+def test_the_page_shows_findings_and_figures(browse, studied):
+    page = browse(color_scheme="light")
+    assert page.locator(".findings dd").all_inner_texts() == list(text.findings(studied).values())
+    figures = all_figures(studied)
+    assert page.locator("figure h3").all_inner_texts() == [figure.title for figure in figures]
+    assert page.locator("figcaption").all_inner_texts() == [figure.caption for figure in figures]
+    loaded = "all => all.map(one => one.complete && one.naturalWidth > 300)"
+    assert page.locator("figure img").evaluate_all(loaded) == [True] * 2 * len(figures)
+
+
+def test_text_of_names_stays_text(browse):
+    page = browse()
+    assert NASTY in page.locator("h1").inner_text()
+    assert page.locator("img:not(figure img)").count() == 0
+
+
+def test_each_theme_shows_its_own_figures(browse):
+    page = browse(color_scheme="light")
+    light, dark = page.locator("img.on-light"), page.locator("img.on-dark")
+    assert (light.first.is_visible(), dark.first.is_visible()) == (True, False)
+    page.locator("#theme").click()
+    assert (light.first.is_visible(), dark.first.is_visible()) == (False, True)
+
+
+@pytest.mark.parametrize("width", [320, 390, 760, 1280])
+def test_no_width_scrolls_sideways(browse, width):
+    page = browse(viewport={"width": width, "height": 800})
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width
+    edges = "all => Math.max(...all.map(one => one.getBoundingClientRect().right))"
+    assert page.locator("main *:visible").evaluate_all(edges) <= width
+
+
+def test_findings_say_what_was_computed(studied):
+    found = text.findings(studied)
+    low, high = studied.shift.interval()
+    plain = {subject: words.replace(text.NO_BREAK, " ") for subject, words in found.items()}
+    expected = f"{100 * studied.shift.accuracy:.1f} % (95 % interval {100 * low:.1f} %"
+    assert expected in plain["Train against test"]
+    assert f"to {100 * high:.1f} %, p" in plain["Train against test"]
+    near = studied.duplicates.near
+    assert plain["Duplicates"].startswith(
+        f"There is 1 exact copy, and {text.count_of(len(near), 'near-duplicate pair')}"
+    )
+    counts = studied.counts.counts
+    assert f"{counts.max()} labelled {counts.argmax()}" in plain["Classes"]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, "no pairs"), (1, "1 pair"), (2000, "2,000 pairs")]
+)
+def test_counts_are_in_words(number, expected):
+    assert text.count_of(number, "pair") == expected
+
+
+@pytest.mark.parametrize(
+    ("p_value", "expected"), [(0.0004, "p < 0.001"), (0.001, "p = 0.001"), (0.314, "p = 0.31")]
+)
+def test_p_values_are_in_words(p_value, expected):
+    assert text.p_text(p_value).replace(text.NO_BREAK, " ") == expected
+
+
+def test_few_digits_make_a_page_without_what_needs_more(tiny, workplace):
+    rows = np.flatnonzero(np.isin(tiny.train.labels, [0, 1]))[:6]
+    few = DataSet("few", tiny.train.take(rows), tiny.test.take(np.arange(2)))
+    (workplace / "tiny.yaml").write_text(TINY_CONFIG)
+    found = study(load_config(workplace / "tiny.yaml"), few)
+    stems = {figure.stem for figure in all_figures(found)}
+    assert not {"tsne", "shift"} & stems
+    assert "too few to learn" in text.findings(found)["Train against test"]
+    drawn = [png(figure.draw, figure.height, LIGHT) for figure in all_figures(found)]
+    assert all(image.startswith(b"\x89PNG") for image in drawn)
+
+
+def test_the_command_explores_before_any_training(project, monkeypatch, capsys):
+    monkeypatch.setattr(exploration, "sections", lambda found: {"Some": all_figures(found)[:1]})
+    assert main(["explore", "--config", "configs/tiny.yaml"]) == 0
+    shown = capsys.readouterr().out
+    assert "Duplicates: There are no exact copies" in shown
+    assert "open output/tiny/exploration/index.html" in shown
+    assert [folder.name for folder in (project / "output/tiny").iterdir()] == ["exploration"]

@@ -1,0 +1,278 @@
+"""The report of made-up results: its files, its page in headless Chromium, and odd runs."""
+
+import csv
+import dataclasses
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import made_up_cases, make_project, write_made_up_result
+
+from competition import paths
+from competition.config import load_config
+from competition.data.run import Run, load_run
+from competition.ensemble.blend import blend
+from competition.errors import UserError
+from competition.inspection import colours
+from competition.inspection.evaluation import Summary, summarise
+from competition.inspection.html import STATIC
+from competition.inspection.report import report_markdown, write_report
+from competition.inspection.sections import Section, sections_of
+from competition.inspection.subject import ensemble_subject, variant_subject
+from competition.probabilities import Probabilities
+from competition.results import ALL_ROWS
+
+# Text that would be HTML if it were not escaped.
+NAME = "some<i>thing"
+MACHINE = "<script>document.title = 'broken in'</script>"
+
+
+def load(*overrides: str, name: str = "tiny") -> Run:
+    run = load_run(load_config(Path("configs/tiny.yaml"), ["ensemble.method=mean", *overrides]))
+    return dataclasses.replace(run, config=run.config.model_copy(update={"name": name}))
+
+
+def train(run: Run, evidence: float = 3.2) -> Run:
+    """Makes results up: the more evidence, the fewer mistakes."""
+    random = np.random.default_rng(0)
+    train, test = run.data_set.train, run.data_set.test
+    for job, identity in run.identities.items():
+        made_up = {"test": (test.ids, np.zeros((len(test), 10)))}
+        if job.split != ALL_ROWS:
+            rows = run.folds.split(job.split)[1]
+            made_up["out_of_fold"] = train.ids[rows], evidence * np.eye(10)[train.labels[rows]]
+        predictions = {
+            key: Probabilities(ids, made_up_cases(random, logits, 1, None).ensemble)
+            for key, (ids, logits) in made_up.items()
+        }
+        write_made_up_result(job, identity, MACHINE, **predictions)
+    return run
+
+
+@pytest.fixture(scope="module")
+def reported(tiny_files, tmp_path_factory) -> tuple[Summary, list[Section], Path]:
+    """A report of three members on three folds, one with a net of all rows."""
+    folder = tmp_path_factory.mktemp("report")
+    make_project(folder, tiny_files)
+    changes = ["folds.count=3", "variants.plain.seeds=[0, 1]", "variants.plain.all_rows_seeds=[5]"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run = train(load(*changes, name=NAME))
+        summary = summarise(ensemble_subject(run, blend([run])))
+        written = write_report(summary)
+        return summary, sections_of(summary), written.resolve()
+
+
+@pytest.fixture
+def browse(chromium, reported):
+    """Opens the page; ends with an error if the page had one, or asked for anything."""
+    contexts, trouble = [], []
+
+    def opened(file: Path = reported[2] / paths.PAGE, **settings):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("request", lambda request: trouble.append(request.url))
+        page.goto(file.as_uri())
+        assert trouble.pop(0).startswith("file:")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def test_the_page_shows_what_was_computed(browse, reported):
+    summary, sections, _ = reported
+    page = browse()
+    score = summary.scores.ensemble
+    low, high = score.interval()
+    assert 0 < score.errors < score.rows == 120
+    values = page.locator(".tile dd").evaluate_all("all => all.map(e => e.firstChild.data.trim())")
+    minutes = f"{len(summary.jobs):.1f} min"  # a minute each, one at a time
+    assert values == [str(score.errors), f"{score.accuracy:.5f}", f"{score.log_loss:.5f}",
+                      f"{summary.calibration_error:.5f}", minutes]  # fmt: skip
+    assert f"95 %: {low:.5f} – {high:.5f}" in page.locator("#tiles").inner_text()
+    for table in (table for section in sections for table in section.tables):
+        block = page.locator(f"#table-{table.key}")
+        assert block.locator("h3").inner_text() == table.title
+        shown = block.locator("tbody tr").evaluate_all(
+            "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+        )
+        assert shown == table.texts()
+    assert page.locator("#table-confusion tbody td").all_inner_texts() == [
+        str(count) for count in summary.confusion.ravel()
+    ]
+    links = page.locator("#contents a").evaluate_all("all => all.map(e => e.hash)")
+    assert links == [f"#{section.key}" for section in sections]
+
+
+def test_the_ends_of_the_scores_are_those_of_the_ensemble(reported):
+    summary, sections, _ = reported
+    text = report_markdown(summary, sections)
+    score = summary.scores.ensemble
+    assert f"| `{NAME}` | 10 | {score.errors} | {score.accuracy:.5f} |" in text
+    ensemble = summary.folds[-1]
+    errors = [each.errors for each in ensemble.by_fold.values()]
+    assert sum(errors) == ensemble.whole.errors == score.errors
+    mean, deviation = (function(1 - np.array(errors) / 40) for function in (np.mean, np.std))
+    deviation *= np.sqrt(3 / 2)
+    cells = " | ".join(map(str, [*errors, score.errors]))
+    assert f"| **ensemble** | {cells} | {mean:.5f} ± {deviation:.5f} |" in text
+    assert "| plain | 5 | all |  |  |  | 1.0 | 1.0 |" in text
+    for key in ("agreement", "methods", "contributions"):
+        assert key in [section.key for section in sections]
+
+
+def test_names_stay_text(browse, reported):
+    page = browse()
+    assert page.title() == f"{NAME} · report"
+    assert page.locator("h1").inner_text() == f"{NAME} report"
+    assert page.locator("h1 i").count() == 0
+    assert MACHINE in page.locator("#table-at-a-glance").inner_text()
+
+
+def test_every_figure_and_table_is_a_file_and_linked(browse, reported):
+    _, sections, folder = reported
+    page = browse()
+    links = page.locator("main a").evaluate_all("all => all.map(e => e.getAttribute('href'))")
+    plots = [plot for section in sections for plot in section.plots]
+    tables = [table for section in sections for table in section.tables]
+    figures = [f"figures/{plot.key}.{kind}" for plot in plots for kind in ("svg", "png")]
+    files = [*figures, *(f"tables/{table.key}.csv" for table in tables), "results.md"]
+    assert sorted({*links} - {"../gallery/index.html"}) == sorted(files)
+    found = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+    assert sorted(found) == sorted([*files, "index.html"])
+    assert page.locator("main figure svg").count() == len(plots)
+    markdown = (folder / "results.md").read_text()
+    for plot in plots:
+        assert f"](figures/{plot.key}.svg)" in markdown
+        image = cv2.imread(str(folder / f"figures/{plot.key}.png"))
+        assert len(np.unique(image)) > 10  # it is not empty
+    with (folder / "tables/folds.csv").open(newline="") as file:
+        assert next(csv.reader(file))[-4:] == [
+            "accuracy_mean", "accuracy_std", "log_loss_mean", "log_loss_std"
+        ]  # fmt: skip
+
+
+def test_figures_do_not_share_names(reported):
+    page = (reported[2] / paths.PAGE).read_text()
+    names = re.findall(r'\bid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+    used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)
+    assert {one or other for one, other in used} <= set(names)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_narrow_window_needs_no_scrolling_and_text_has_contrast(browse, theme):
+    page = browse(viewport={"width": 320, "height": 640}, color_scheme=theme)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    wide = page.locator("main *").evaluate_all(
+        "all => all.filter(e => !e.closest('.scroll') && e.getBoundingClientRect().right > 320)"
+        ".length"
+    )
+    assert wide == 0
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    fills = page.locator("figure svg text").evaluate_all(
+        "all => [...new Set(all.map(e => getComputedStyle(e).fill))]"
+    )
+    surface = page.locator("figure").first.evaluate("e => getComputedStyle(e).backgroundColor")
+    on_surface = [fill for fill in fills if contrast(fill, surface) < 4.5]
+    # Only what stands on a dark cell may be too near to the surface.
+    assert len(on_surface) <= 1
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    page.locator("#theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") != theme
+
+
+def contrast(one: str, other: str) -> float:
+    """Returns the contrast of two `rgb(r, g, b)` as WCAG 2 defines it."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    shares = np.array(re.findall(r"[\d.]+", colour)[:3], float) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def rgb(colour: str) -> str:
+    return f"rgb{tuple(bytes.fromhex(colour.removeprefix('#')))}"
+
+
+def test_figures_have_the_colours_of_a_light_page():
+    light = "".join(
+        (STATIC / name).read_text().partition("[data-theme")[0]
+        for name in ("base.css", "report.css")
+    )
+    defined = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", light))
+    for colour, variable in colours.VARIABLES.items():
+        pair = (bytes.fromhex(text) for text in (colour.removeprefix("#"), defined[variable]))
+        assert all(abs(one - other) <= 1 for one, other in zip(*pair, strict=True)), variable
+
+
+@pytest.mark.parametrize("shade", range(colours.SHADES + 1))
+def test_text_on_shades_has_contrast(shade):
+    assert contrast(rgb(colours.on_shade(shade)), rgb(colours.SHADE_FILLS[shade])) >= 4.5
+
+
+def test_lines_can_be_seen():
+    for colour in colours.SERIES:
+        assert contrast(rgb(colour), rgb(colours.SURFACE)) >= 3
+
+
+@pytest.fixture
+def run(project) -> Run:
+    return load("variants.plain.seeds=[0, 1]")
+
+
+def test_one_variant_is_reported_whatever_the_others_are(run, browse):
+    train(run)
+    for job in run.identities:
+        if job.variant == "residual":
+            (job.folder() / paths.MANIFEST).unlink()
+    subject = variant_subject(run, "plain")
+    mean = subject.panel.out_of_fold.mean(axis=0)
+    np.testing.assert_allclose(subject.cases.ensemble, mean, rtol=1e-6)
+    summary = summarise(subject)
+    assert {row.job.variant for row in summary.jobs} == {"plain"}
+    keys = [section.key for section in sections_of(summary)]
+    assert "agreement" in keys
+    assert not {"methods", "contributions"} & set(keys)
+    folder = write_report(summary)
+    assert folder == Path("output/tiny/report-plain")
+    page = browse(folder.resolve() / paths.PAGE)
+    assert page.locator("h1").inner_text() == "tiny variant plain"
+    errors = np.count_nonzero(mean.argmax(axis=1) != subject.panel.labels)
+    assert page.locator(".tile dd").first.inner_text().split()[0] == str(errors)
+
+
+def test_an_unknown_variant_is_named(run):
+    with pytest.raises(UserError, match=r"'tiny' has no variant 'plan'; did you mean 'plain'\?"):
+        variant_subject(run, "plan")
+
+
+def test_a_run_with_one_fold_and_without_mistakes(project):
+    run = train(load("ensemble={method: mean, folds: [1]}"), evidence=40)
+    summary = summarise(ensemble_subject(run, blend([run])))
+    assert summary.scores.ensemble.errors == 0
+    sections = sections_of(summary)
+    older = paths.report_folder("tiny") / "left.txt"
+    older.parent.mkdir()
+    older.write_text("of an older report")
+    folder = write_report(summary)
+    assert not older.exists()
+    text = (folder / paths.RESULTS).read_text()
+    assert "There are no mistakes." in text
+    assert "| **ensemble** | 0 | 0 | 1.00000 |" in text
+    assert "nan" not in text
+    assert "samples-mistakes" not in [plot.key for each in sections for plot in each.plots]
