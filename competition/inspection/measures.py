@@ -43,7 +43,7 @@ class Measures:
     Attributes:
         ink: sum of the pixels, each from 0 to 1: the inked area in pixels.
         slant: lean of the strokes in degrees, to the right if positive.
-        off_centre: pixels between the centre of the ink and the image's.
+        off_centre: pixels between the ink's centre of mass and the middle of the image.
     """
 
     ink: np.ndarray
