@@ -121,7 +121,7 @@ def inked(study: DataStudy) -> str:
     never = np.count_nonzero(found.inked == 0)
     return (
         f"The ink of every labelled digit fits into a box of {height} × {width} pixels, its centre "
-        f"of mass at most {measured.off_centre.max():.1f} pixels from the image's middle; {never} of "
+        f"of mass at most {measured.off_centre.max():.1f} pixels from the middle; {never} of "
         f"{found.inked.size} pixels never have ink."
     )
 
