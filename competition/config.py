@@ -71,6 +71,14 @@ class Training(Section):
     test_time_shift: int = Field(
         1, ge=0, le=4, description="pixels; predictions average so shifted images"
     )
+    test_time_directions: Literal[4, 8] = Field(4, description="of the shifts; 8: diagonals, too")
+    test_time_draws: int = Field(0, ge=0, description="drawn images that predictions average, too")
+    test_time_augmentation: Augmentation = Field(
+        Augmentation(
+            name="warp", rotation=6.0, zoom=0.06, shear=3.0, shift=0.04, displacement=0.009
+        ),
+        description="what draws them: milder than in training",
+    )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
     seeds: Annotated[list[Seed], each_once("seed")] = Field(
         [0], min_length=1, description="one member a seed"
@@ -84,6 +92,9 @@ class Training(Section):
 # changes no trained weight.
 NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space"}
 
+# All trials of a study look at the same views: they are made once.
+NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
+
 
 class Variant(Training):
     """An architecture and its training. Without `architecture`, the variant's name is taken."""
@@ -96,7 +107,7 @@ class Variant(Training):
     def _can_be_configured(
         cls, space: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> dict[str, Parameter]:
-        given = {name: value for name, value in info.data.items() if name not in NOT_IDENTITY}
+        given = {name: value for name, value in info.data.items() if name not in NOT_SEARCHED}
         return checked_space(space, handler, cls, given)
 
     def identity(self) -> dict[str, Any]:
@@ -217,21 +228,31 @@ def _with_defaults(raw: dict) -> dict:
 
 
 def _full_defaults(given: Any) -> Any:
-    standard = Training.model_fields["augmentation"].default.name
-    if isinstance(given, dict) and "augmentation" in given:
-        return {**given, "augmentation": _complete_component(given["augmentation"], standard)}
-    return {} if given is None else given
+    if not isinstance(given, dict):
+        return {} if given is None else given
+    policies = {
+        key: _complete_component(given[key], standard)
+        for key, standard in _standard_policies().items()
+        if key in given
+    }
+    return {**given, **policies}
 
 
 def _full_variant(name: str, own: dict, defaults: Any) -> dict:
-    standard = Training.model_fields["augmentation"].default.name
     shared = defaults if isinstance(defaults, dict) else {}
-    fallbacks = {"augmentation": standard, **shared, "architecture": name}
+    fallbacks = {**_standard_policies(), **shared, "architecture": name}
     components = {
         key: _complete_component(own.get(key), fallbacks[key])
-        for key in ("architecture", "augmentation")
+        for key in ("architecture", *_standard_policies())
     }
     return {**fallbacks, **own, **components}
+
+
+def _standard_policies() -> dict[str, dict[str, Any]]:
+    """Returns the augmentations that a variant has by itself, as YAML would have them."""
+    fields = Training.model_fields
+    names = ("augmentation", "test_time_augmentation")
+    return {name: fields[name].default.identity() for name in names}
 
 
 def _complete_component(own: Any, fallback: Any) -> Any:
