@@ -21,9 +21,11 @@ from pydantic import (
 )
 
 from competition import paths
-from competition.components import Architecture, Augmentation, Component
+from competition.clashes import clashes
+from competition.components import Architecture, Augmentation, Callback, Component, Schedule
 from competition.ensemble_settings import Ensemble
 from competition.errors import UserError
+from competition.fold_settings import Folds
 from competition.search_space import Parameter, checked_space, with_values
 from competition.section import (
     Name,
@@ -39,9 +41,6 @@ from competition.yaml_input import apply_override, nearest, read_yaml
 
 # Raised by hand when the meaning of a default changes: then every finished job is stale.
 RECIPE_VERSION = 2
-
-# More would leave no room for the number that stands for all rows in random seeds.
-MOST_FOLDS = 50
 
 
 def _not_reserved(name: str) -> str:
@@ -64,6 +63,8 @@ class Training(Section):
     learning_rate: float = Field(3e-3, gt=0, description="the highest, after the warm-up")
     warm_up: Share = Field(0.125, description="share of the steps in which the rate rises")
     final_learning_rate: Share = Field(0.01, description="the last rate, as a share of the highest")
+    schedule: Schedule = Schedule(name="one_cycle")
+    callbacks: list[Callback] = Field([], description="what looks at the held-out rows each epoch")
     weight_decay: float = Field(0.01, ge=0, description="decoupled, as AdamW has it")
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
     augmentation: Augmentation = Augmentation(name="warp")
@@ -78,6 +79,17 @@ class Training(Section):
     all_rows_seeds: Annotated[list[Seed], each_once("seed")] = Field(
         [], description="one more net a seed, trained on every row, for the test rows only"
     )
+
+    @model_validator(mode="after")
+    def _fits_together(self):
+        if found := clashes(self):
+            refuse(found)
+        return self
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether rows that are held out to judge a training have a part in it."""
+        return bool(self.callbacks)
 
 
 # Which members there are, how often they are looked at, and what else might be tried with them
@@ -103,7 +115,7 @@ class Variant(Training):
         """Returns the values that differ from the defaults of this module."""
         fields = {k: v for k, v in type(self).model_fields.items() if k not in NOT_IDENTITY}
         return {
-            key: value.identity() if isinstance(value, Component) else value
+            key: _plain(value)
             for key, field in fields.items()
             if (value := getattr(self, key)) != field.default
         }
@@ -114,34 +126,11 @@ class Variant(Training):
         return Variant.model_validate(with_values(settings, values))
 
 
-class Folds(Section):
-    """Which labelled rows are held out, always with equal shares of each class.
-
-    `kfold` holds out each row once, in one of `count` folds; `holdout` a random `share` of the
-    rows, `count` times; `given` those that the data itself has for it.
-    """
-
-    scheme: Literal["kfold", "holdout", "given"] = "kfold"
-    count: int = Field(5, ge=1, le=MOST_FOLDS, description="splits; by default 1, or 5 folds")
-    share: float = Field(0.2, gt=0, lt=1, description="held out by each split of `holdout`")
-    seed: Seed = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _once(cls, given: Any) -> Any:
-        """Whoever holds out a share does so once, unless he says how often."""
-        is_other = isinstance(given, dict) and given.get("scheme", "kfold") != "kfold"
-        return {"count": 1, **given} if is_other else given
-
-    @field_validator("count")
-    @classmethod
-    def _fits_the_scheme(cls, count: int, info: ValidationInfo) -> int:
-        match info.data.get("scheme"), count:
-            case "kfold", 1:
-                raise ValueError("there are at least 2 folds, not 1; with one split, use holdout")
-            case "given", several if several > 1:
-                raise ValueError(f"the data itself has one split, not {several}")
-        return count
+def _plain(value: Any) -> Any:
+    """Returns a setting as JSON values."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.identity() if isinstance(value, Component) else value
 
 
 class Config(Section):
@@ -162,7 +151,7 @@ class Config(Section):
     @classmethod
     def _fits_the_rest(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
         if {"folds", "variants"} <= info.data.keys() and (
-            found := misfits(tuning, info.data["folds"].count, info.data["variants"])
+            found := misfits(tuning, info.data["folds"].numbers, info.data["variants"])
         ):
             refuse(found)
         return tuning
@@ -176,7 +165,7 @@ class Config(Section):
     @classmethod
     def _names_what_there_is(cls, ensemble: Ensemble, info: ValidationInfo) -> Ensemble:
         if {"variants", "folds"} <= info.data.keys():  # else they have mistakes of their own
-            problems = list(ensemble.problems(info.data["variants"], info.data["folds"].count))
+            problems = list(ensemble.problems(info.data["variants"], info.data["folds"].numbers))
             if problems:
                 raise ValueError("; ".join(problems))
         return ensemble
@@ -199,7 +188,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        own = [one for one in error.errors() if not _repeats_defaults(one["loc"], raw)]
+        own = [one for one in error.errors() if not _repeats_defaults(one, error.errors(), raw)]
         lines = [_explain(one) for one in own]
         raise UserError(f"{path} cannot be used:\n" + "\n".join(lines)) from None
 
@@ -216,20 +205,27 @@ def _with_defaults(raw: dict) -> dict:
     return {**raw, "variants": full} | ({"defaults": defaults} if "defaults" in raw else {})
 
 
+# The components that every variant has, and the one that stands there by default.
+STANDARD = {
+    name: field.default.name
+    for name, field in Training.model_fields.items()
+    if isinstance(field.default, Component)
+}
+
+
 def _full_defaults(given: Any) -> Any:
-    standard = Training.model_fields["augmentation"].default.name
-    if isinstance(given, dict) and "augmentation" in given:
-        return {**given, "augmentation": _complete_component(given["augmentation"], standard)}
-    return {} if given is None else given
+    if not isinstance(given, dict):
+        return {} if given is None else given
+    named = {key: name for key, name in STANDARD.items() if key in given}
+    return given | {key: _complete_component(given[key], name) for key, name in named.items()}
 
 
 def _full_variant(name: str, own: dict, defaults: Any) -> dict:
-    standard = Training.model_fields["augmentation"].default.name
     shared = defaults if isinstance(defaults, dict) else {}
-    fallbacks = {"augmentation": standard, **shared, "architecture": name}
+    fallbacks = {**STANDARD, **shared, "architecture": name}
     components = {
         key: _complete_component(own.get(key), fallbacks[key])
-        for key in ("architecture", "augmentation")
+        for key in (*STANDARD, "architecture")
     }
     return {**fallbacks, **own, **components}
 
@@ -243,13 +239,12 @@ def _complete_component(own: Any, fallback: Any) -> Any:
     return {**(fallback if isinstance(fallback, dict) else {"name": fallback}), **own}
 
 
-def _repeats_defaults(location: tuple, raw: dict) -> bool:
+def _repeats_defaults(error: dict, errors: list[dict], raw: dict) -> bool:
     """Says whether a variant's error only repeats one that `defaults:` has already."""
-    match location:
-        case ("variants", variant, key, *_):
-            shared = raw.get("defaults")
-            is_shared = isinstance(shared, dict) and key in shared
-            return is_shared and key not in (raw["variants"][variant] or {})
+    match error["loc"]:
+        case ("variants", variant, key, *_) if key not in (raw["variants"][variant] or {}):
+            place = ("defaults", *error["loc"][2:])
+            return (place, error["msg"]) in [(each["loc"], each["msg"]) for each in errors]
     return False
 
 

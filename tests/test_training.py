@@ -16,7 +16,6 @@ from competition.training import estimate
 from competition.training.one_fold import Fold, compiled_model, train_one_fold
 from competition.training.prediction import predict
 from competition.training.runtime import use_precision
-from competition.training.schedule import learning_rate_schedule
 from competition.training.tensorboard_log import write_log
 
 # Few filters, so that every architecture is built and trained in seconds.
@@ -100,7 +99,7 @@ def test_a_perceptron_of_no_whole_numbers_is_refused(hidden):
 @pytest.mark.parametrize("warm_up", [0.0, 0.25])
 def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine(warm_up):
     settings = Training(learning_rate=0.01, warm_up=warm_up, final_learning_rate=0.02)
-    schedule = learning_rate_schedule(settings, steps=101)
+    schedule = settings.schedule.build(settings, 101)
     rates = np.array([float(schedule(step)) for step in range(101)])
     rising = round(warm_up * 101)
     falling = np.arange(101 - rising) / (100 - rising)
@@ -112,7 +111,7 @@ def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine(warm_up):
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_the_shortest_trainings_have_a_finite_learning_rate(steps):
-    schedule = learning_rate_schedule(Training(), steps)
+    schedule = Training().schedule.build(Training(), steps)
     rates = [float(schedule(step)) for step in range(steps)]
     assert min(rates) > 0
     assert max(rates) <= Training().learning_rate * 1.000001  # it is kept in float32

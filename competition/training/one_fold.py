@@ -15,12 +15,11 @@ from competition.errors import UserError
 from competition.training.batches import batches
 from competition.training.prediction import PREDICTION_BATCH_SIZE
 from competition.training.runtime import use_precision
-from competition.training.schedule import learning_rate_schedule
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What one training learns from, and what it is watched on but never chosen by.
+    """What one training learns from, and what it is watched on.
 
     Attributes:
         digits: all labelled digits.
@@ -50,6 +49,9 @@ def train_one_fold(
 ):
     """Trains a variant from scratch; the last epoch is the one that counts.
 
+    Only the variant's callbacks may end the training before, or go back to an earlier epoch: by
+    what they see of the held-out rows.
+
     Args:
         variant: architecture and training settings.
         fold: the rows.
@@ -60,11 +62,12 @@ def train_one_fold(
 
     Returns:
         The Keras model, and its history: one dict an epoch with `epoch`, `loss`, `accuracy`,
-        `learning_rate`, `validation_loss` and `validation_accuracy` (the last two are empty
-        in epochs that were not validated, and where no rows are held out).
+        `learning_rate` (of the epoch's last step), `validation_loss` and `validation_accuracy`
+        (the last two are empty in epochs that were not validated, and where no rows are held
+        out).
 
     Raises:
-        UserError: when the loss is no longer a number.
+        UserError: when the loss is no longer a number, or a callback cannot be built.
     """
     import keras
 
@@ -72,28 +75,49 @@ def train_one_fold(
     keras.utils.set_random_seed(_random_seed(seed, fold.number))
     model = compiled_model(variant, fold.steps(variant) * variant.epochs)
     watcher = keras.callbacks.LambdaCallback(on_train_batch_end=_step_counter(on_step))
+    callbacks = callback_list(variant, model)
+    callbacks.on_train_begin()
     history = []
     for epoch in range(variant.epochs):
+        callbacks.on_epoch_begin(epoch)
         rows = _shuffled_rows(fold, variant, seed, epoch)
         trained = _train_epoch(model, variant, fold, rows, epoch, watcher)
         history.append(trained | _validate(model, variant, fold, epoch))
+        callbacks.on_epoch_end(epoch, history[-1])
         if is_validated(variant, epoch):
             on_epoch(epoch + 1, model)
+        if model.stop_training:
+            break
+    callbacks.on_train_end()
     return model, history
+
+
+def callback_list(variant: Variant, model):
+    """Returns the variant's callbacks as Keras calls them, but for steps: they live by epochs.
+
+    `fit` is called once an epoch, and would have each of them begin anew every time.
+
+    Raises:
+        UserError: when one cannot be built with its parameters.
+    """
+    import keras
+
+    built = [callback.build() for callback in variant.callbacks]
+    return keras.callbacks.CallbackList(built, model=model)
 
 
 def compiled_model(variant: Variant, steps: int):
     """Returns the variant's model with its loss, and an optimiser for a training of `steps`.
 
     Raises:
-        UserError: when the architecture cannot be built with the variant's parameters.
+        UserError: when architecture or schedule cannot be built with the variant's parameters.
     """
     import keras
 
     model = variant.architecture.build()
     model.compile(
         keras.optimizers.AdamW(
-            learning_rate_schedule(variant, steps), weight_decay=variant.weight_decay
+            variant.schedule.build(variant, steps), weight_decay=variant.weight_decay
         ),
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=variant.label_smoothing
@@ -120,7 +144,7 @@ def _train_epoch(
         "epoch": epoch + 1,
         "loss": record["loss"][0],
         "accuracy": record["accuracy"][0],
-        "learning_rate": float(model.optimizer.learning_rate),
+        "learning_rate": _last_rate(model.optimizer),
     }
     if not math.isfinite(row["loss"]):
         raise UserError(
@@ -130,8 +154,16 @@ def _train_epoch(
     return row
 
 
+def _last_rate(optimizer) -> float:
+    """Returns the rate of the step that was done last; the optimiser tells that of the next one."""
+    optimizer.iterations.assign_sub(1)
+    rate = float(optimizer.learning_rate)
+    optimizer.iterations.assign_add(1)
+    return rate
+
+
 def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, float | str]:
-    """Returns a point of the validation curve, which nothing is chosen by."""
+    """Returns a point of the validation curve, which only callbacks choose by."""
     if not is_validated(variant, epoch) or not len(fold.validation_rows):
         return {"validation_loss": "", "validation_accuracy": ""}
     images = fold.digits.images[fold.validation_rows][..., None]
