@@ -28,8 +28,8 @@ def _of_callbacks(training: Any) -> Iterator[tuple[str, str]]:
     if training.validate_every != 1:
         yield (
             "validate_every",
-            f"validate_every is {training.validate_every}, but callbacks ({', '.join(names)}) look at the "
-            "held-out rows after every epoch; set it to 1",
+            f"validate_every is {training.validate_every}, but callbacks ({', '.join(names)}) look "
+            "at the held-out rows after every epoch; set it to 1",
         )
     if training.all_rows_seeds:
         yield (

@@ -48,9 +48,9 @@ def download(config: Config, archive: Path | None, force: bool) -> None:
 def explore(config: Config) -> None:
     """Studies the data before any training, and shows it on a page, figures and tables."""
     from competition.data.sources import load_data_set
-    from competition.inspection.data_study import study
-    from competition.inspection.exploration import write_exploration
-    from competition.inspection.exploration_text import findings
+    from competition.inspection.data_study.study import study
+    from competition.inspection.exploration.folder import write_exploration
+    from competition.inspection.exploration.text import findings
 
     found = study(config, load_data_set(config.data))
     folder = write_exploration(found)
@@ -62,8 +62,8 @@ def explore(config: Config) -> None:
 def train_folds(config: Config, jobs: int | None) -> None:
     """Trains what is not trained yet, and prints a table of every finished job."""
     from competition.data.run import load_run
-    from competition.inspection.evaluation import job_rows
-    from competition.inspection.result_tables import jobs_table
+    from competition.inspection.evaluation.summary import job_rows
+    from competition.inspection.report.result_tables import jobs_table
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
@@ -106,8 +106,8 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.blend import blend
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_blend
-    from competition.inspection.ensemble_tables import ensemble_text
-    from competition.inspection.evaluation import panel_scores
+    from competition.inspection.evaluation.summary import panel_scores
+    from competition.inspection.report.ensemble_tables import ensemble_text
 
     made = blend([load_run(config) for config in configs])
     found = contributions(made.panel)
@@ -125,8 +125,8 @@ def gallery(config: Config, all_rows: bool = False) -> None:
     """Shows the rows worth a look, or with `all_rows` every labelled one, on a page and sheets."""
     from competition.data.run import load_run
     from competition.ensemble.blend import blend
-    from competition.inspection.findings import find
-    from competition.inspection.gallery import write_gallery
+    from competition.inspection.evaluation.findings import find
+    from competition.inspection.gallery.folder import write_gallery
 
     run = load_run(config)
     findings = find(run, blend([run]))
@@ -141,10 +141,10 @@ def report(config: Config, variant: str | None = None) -> None:
     """Reports on the ensemble or one variant, and prints the line that the README has of it."""
     from competition.data.run import load_run
     from competition.ensemble.blend import blend
-    from competition.inspection.evaluation import summarise
-    from competition.inspection.report import write_report
-    from competition.inspection.result_tables import preset_table
-    from competition.inspection.subject import ensemble_subject, variant_subject
+    from competition.inspection.evaluation.subject import ensemble_subject, variant_subject
+    from competition.inspection.evaluation.summary import summarise
+    from competition.inspection.report.folder import write_report
+    from competition.inspection.report.result_tables import preset_table
 
     run = load_run(config)
     subject = variant_subject(run, variant) if variant else ensemble_subject(run, blend([run]))

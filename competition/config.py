@@ -72,6 +72,14 @@ class Training(Section):
     test_time_shift: int = Field(
         1, ge=0, le=4, description="pixels; predictions average so shifted images"
     )
+    test_time_directions: Literal[4, 8] = Field(4, description="of the shifts; 8: diagonals, too")
+    test_time_draws: int = Field(0, ge=0, description="drawn images that predictions average, too")
+    test_time_augmentation: Augmentation = Field(
+        Augmentation(
+            name="warp", rotation=6.0, zoom=0.06, shear=3.0, shift=0.04, displacement=0.009
+        ),
+        description="what draws them: milder than in training",
+    )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
     seeds: Annotated[list[Seed], each_once("seed")] = Field(
         [0], min_length=1, description="one member a seed"
@@ -96,6 +104,9 @@ class Training(Section):
 # changes no trained weight.
 NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space"}
 
+# All trials of a study look at the same views: they are made once.
+NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
+
 
 class Variant(Training):
     """An architecture and its training. Without `architecture`, the variant's name is taken."""
@@ -108,7 +119,7 @@ class Variant(Training):
     def _can_be_configured(
         cls, space: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> dict[str, Parameter]:
-        given = {name: value for name, value in info.data.items() if name not in NOT_IDENTITY}
+        given = {name: value for name, value in info.data.items() if name not in NOT_SEARCHED}
         return checked_space(space, handler, cls, given)
 
     def identity(self) -> dict[str, Any]:
@@ -205,9 +216,9 @@ def _with_defaults(raw: dict) -> dict:
     return {**raw, "variants": full} | ({"defaults": defaults} if "defaults" in raw else {})
 
 
-# The components that every variant has, and the one that stands there by default.
+# What stands by default where a variant names a component, as YAML would have it.
 STANDARD = {
-    name: field.default.name
+    name: field.default.identity()
     for name, field in Training.model_fields.items()
     if isinstance(field.default, Component)
 }
@@ -216,8 +227,11 @@ STANDARD = {
 def _full_defaults(given: Any) -> Any:
     if not isinstance(given, dict):
         return {} if given is None else given
-    named = {key: name for key, name in STANDARD.items() if key in given}
-    return given | {key: _complete_component(given[key], name) for key, name in named.items()}
+    return given | {
+        key: _complete_component(given[key], standard)
+        for key, standard in STANDARD.items()
+        if key in given
+    }
 
 
 def _full_variant(name: str, own: dict, defaults: Any) -> dict:

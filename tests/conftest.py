@@ -12,8 +12,8 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from competition.digits import DataSet, Digits
-from competition.inspection.cases import Cases
-from competition.inspection.findings import Findings, look_through
+from competition.inspection.evaluation.cases import Cases
+from competition.inspection.evaluation.findings import Findings, look_through
 from competition.probabilities import Probabilities
 from competition.results import FACTS, HISTORY_COLUMNS, Job, write_result
 

@@ -30,13 +30,32 @@ MAY_IMPORT = {
     "bench": {"data", "training"},
     "inspection": {"ensemble", "data"},
 }
+# The same within inspection: numbers draw nothing, and pages compute nothing.
+NUMBERS = {"evaluation": set(), "data_study": set()}
+PAGES = {
+    "presentation": set(),
+    "gallery": {"evaluation", "presentation"},
+    "report": {"evaluation", "presentation"},
+    "exploration": {"data_study", "presentation"},
+}
+INSPECTION = PACKAGE / "inspection"
+TO_DRAW = {"matplotlib", "jinja2", "markupsafe", "cv2"}
+TO_COMPUTE = {"scipy", "sklearn", "threadpoolctl", "tensorflow", "keras"}
 # The command line may import all, and nobody imports it.
 TOP = {PACKAGE / "__main__.py", PACKAGE / "commands.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
 def imported_modules(file: Path) -> set[str]:
     """Returns the project's modules that a file imports anywhere in its text."""
+    return {name for name in imports(file) if name.startswith("competition.")}
+
+
+def imports(file: Path) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -44,7 +63,7 @@ def imported_modules(file: Path) -> set[str]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {name for name in names if name.startswith("competition.")}
+    return names
 
 
 def wing_of(module: str) -> str:
@@ -54,7 +73,7 @@ def wing_of(module: str) -> str:
 
 @pytest.mark.parametrize("file", [f for f in FILES if f not in TOP], ids=str)
 def test_imports_point_downwards(file):
-    module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    module = module_of(file)
     own = wing_of(module) if file.parent != PACKAGE else GROUND
     allowed = MAY_IMPORT[own] | {own} | (set() if own == "models" else {GROUND})
     modules = imported_modules(file)
@@ -69,12 +88,25 @@ def test_kaggle_reads_digits_but_makes_none():
     assert all(name.startswith("competition.data.sources") for name in used)
 
 
-def test_the_ground_floor_has_no_circle():
-    files = [file for file in PACKAGE.glob("*.py") if file not in TOP]
-    waiting = {
-        f"competition.{file.stem}": imported_modules(file) - {f"competition.{file.stem}"}
-        for file in files
-    }
+def test_every_folder_of_inspection_has_its_rule():
+    folders = {file.parent.name for file in INSPECTION.glob("*/__init__.py")}
+    assert folders == NUMBERS.keys() | PAGES.keys()
+    assert [file.name for file in INSPECTION.glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("folder", [*NUMBERS, *PAGES])
+def test_numbers_draw_nothing_and_pages_compute_nothing(folder):
+    allowed = {folder} | (NUMBERS | PAGES)[folder]
+    forbidden = TO_DRAW if folder in NUMBERS else TO_COMPUTE
+    for file in (INSPECTION / folder).glob("*.py"):
+        inner = {n for n in imported_modules(file) if n.startswith("competition.inspection.")}
+        assert {name.split(".")[2] for name in inner} <= allowed, file
+        assert not {name.split(".")[0] for name in imports(file)} & forbidden, file
+
+
+def test_there_is_no_circle():
+    files = [file for file in FILES if file not in TOP and file.name != "__init__.py"]
+    waiting = {module_of(file): imported_modules(file) - {module_of(file)} for file in files}
     while waiting:
         free = {name for name, needs in waiting.items() if not needs & waiting.keys()}
         assert free, f"a circle among {sorted(waiting)}"

@@ -17,12 +17,12 @@ from competition.ensemble.blend import Blend, blend
 from competition.ensemble.contributions import contributions
 from competition.ensemble.outputs import write_blend
 from competition.errors import UserError
-from competition.inspection.evaluation import panel_scores, summarise
-from competition.inspection.findings import find
-from competition.inspection.report import report_markdown
-from competition.inspection.result_tables import preset_table
-from competition.inspection.sections import sections_of
-from competition.inspection.subject import ensemble_subject
+from competition.inspection.evaluation.findings import find
+from competition.inspection.evaluation.subject import ensemble_subject
+from competition.inspection.evaluation.summary import panel_scores, summarise
+from competition.inspection.report.folder import report_markdown
+from competition.inspection.report.result_tables import preset_table
+from competition.inspection.report.sections import sections_of
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import ALL_ROWS, Job, job_identity
 from competition.submission import check_submission, read_message

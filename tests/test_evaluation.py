@@ -13,10 +13,10 @@ from competition.ensemble.calibration import expected_calibration_error, reliabi
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.members import Member, Panel
 from competition.errors import UserError
-from competition.inspection.agreement import agreement
-from competition.inspection.cases import Cases
-from competition.inspection.fold_scores import fold_scores, mean_and_deviation
-from competition.inspection.per_class import (
+from competition.inspection.evaluation.agreement import agreement
+from competition.inspection.evaluation.cases import Cases
+from competition.inspection.evaluation.fold_scores import fold_scores, mean_and_deviation
+from competition.inspection.evaluation.per_class import (
     CURVE_STEPS,
     Confused,
     class_curves,
@@ -24,8 +24,8 @@ from competition.inspection.per_class import (
     confusion_counts,
     most_confused,
 )
-from competition.inspection.subject import Subject
-from competition.inspection.table import Column, Table
+from competition.inspection.evaluation.subject import Subject
+from competition.inspection.presentation.table import Column, Table
 from competition.probabilities import Probabilities
 from competition.results import Job, read_history
 from competition.scores import Score, log_losses

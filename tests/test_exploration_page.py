@@ -11,11 +11,11 @@ from competition import paths
 from competition.__main__ import main
 from competition.config import load_config
 from competition.digits import DataSet
-from competition.inspection import exploration
-from competition.inspection import exploration_text as text
-from competition.inspection.canvas import LIGHT, png
-from competition.inspection.data_study import study
-from competition.inspection.exploration import sections, write_exploration
+from competition.inspection.data_study.study import study
+from competition.inspection.exploration import folder as exploration
+from competition.inspection.exploration import text
+from competition.inspection.exploration.folder import sections, write_exploration
+from competition.inspection.presentation.canvas import LIGHT, png
 
 NASTY = '<img src=x onerror="alert(1)">$x^2$'
 

@@ -11,7 +11,7 @@ from conftest import made_up_findings
 from playwright.sync_api import expect
 
 from competition.data.marks import Mark, read_marks
-from competition.inspection.page import write_page
+from competition.inspection.gallery.page import write_page
 
 NAMES = ("plain seed0", "residual seed0", "wide seed1")
 

@@ -12,13 +12,17 @@ from conftest import made_up_findings
 
 from competition import paths
 from competition.digits import Digits
-from competition.inspection.cases import Cases
-from competition.inspection.findings import Findings, confused_pairs, least_certain, look_through
-from competition.inspection.gallery import write_gallery
-from competition.inspection.html import render
-from competition.inspection.label_errors import likely_label_errors, write_label_errors
-from competition.inspection.page import DIGITS_PER_SPRITE, sprites
-from competition.inspection.sheets import (
+from competition.inspection.evaluation.cases import Cases
+from competition.inspection.evaluation.findings import (
+    Findings,
+    confused_pairs,
+    least_certain,
+    look_through,
+)
+from competition.inspection.evaluation.label_errors import likely_label_errors, write_label_errors
+from competition.inspection.gallery.folder import write_gallery
+from competition.inspection.gallery.page import DIGITS_PER_SPRITE, sprites
+from competition.inspection.gallery.sheets import (
     CELL_HEIGHT,
     CELL_WIDTH,
     COLUMNS,
@@ -30,6 +34,7 @@ from competition.inspection.sheets import (
     WIDTH,
     write_sheets,
 )
+from competition.inspection.presentation.html import render
 from competition.scores import score
 
 
@@ -167,7 +172,7 @@ def test_label_errors_are_written_as_a_table(tmp_path):
 @pytest.fixture
 def small_sheets(monkeypatch):
     """Sheets of one line, which take less time."""
-    monkeypatch.setattr("competition.inspection.sheets.DIGITS_PER_SHEET", COLUMNS)
+    monkeypatch.setattr("competition.inspection.gallery.sheets.DIGITS_PER_SHEET", COLUMNS)
 
 
 def sheet_names(folder) -> list[str]:

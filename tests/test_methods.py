@@ -20,7 +20,7 @@ from competition.ensemble.significance import Discordance, bootstrap_intervals, 
 from competition.ensemble.stacking import stacking
 from competition.ensemble.weights import hill_climbing, weighted_mean
 from competition.errors import UserError
-from competition.inspection.ensemble_tables import contributions_tables, methods_words
+from competition.inspection.report.ensemble_tables import contributions_tables, methods_words
 from competition.probabilities import Probabilities
 from competition.scores import score
 

@@ -15,12 +15,12 @@ from competition.config import load_config
 from competition.data.run import Run, load_run
 from competition.ensemble.blend import blend
 from competition.errors import UserError
-from competition.inspection import colours
-from competition.inspection.evaluation import Summary, summarise
-from competition.inspection.html import STATIC
-from competition.inspection.report import report_markdown, write_report
-from competition.inspection.sections import Section, sections_of
-from competition.inspection.subject import ensemble_subject, variant_subject
+from competition.inspection.evaluation.subject import ensemble_subject, variant_subject
+from competition.inspection.evaluation.summary import Summary, summarise
+from competition.inspection.presentation import colours
+from competition.inspection.presentation.html import STATIC
+from competition.inspection.report.folder import report_markdown, write_report
+from competition.inspection.report.sections import Section, sections_of
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS
 

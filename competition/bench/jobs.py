@@ -21,7 +21,7 @@ from competition.results import Job
 from competition.training.one_fold import one_hot
 from competition.training.plan import Plan
 from competition.training.runtime import start_keras
-from competition.training.worker import Place, pool_of, run_job
+from competition.training.worker import Place, pools_needed, run_job
 from competition.version import code_version
 
 EPOCHS = 2
@@ -72,7 +72,7 @@ def job_times(run: Run, name: str) -> JobTimes:
     clock = StepClock()
     try:
         job = next(iter(load_run(config).identities))
-        with pools_at_hand({pool_of(run, job): EPOCHS}, run.data_set):
+        with pools_at_hand(pools_needed(load_run(config), [job]), run.data_set):
             whole = _job_seconds(config, job, clock)
     finally:
         shutil.rmtree(paths.output_folder(config.name), ignore_errors=True)

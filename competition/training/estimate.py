@@ -17,8 +17,9 @@ from competition.training.one_fold import (
     compiled_model,
     one_hot,
 )
-from competition.training.prediction import PREDICTION_BATCH_SIZE, predict, shifts
+from competition.training.prediction import PREDICTION_BATCH_SIZE, predict
 from competition.training.runtime import use_precision
+from competition.training.views import view_count
 
 TIMED_STEPS = 12
 TIMED_IMAGES = 200
@@ -30,11 +31,11 @@ class Estimate:
 
     Attributes:
         training: seconds of a whole training, with building the model and predicting.
-        augmenting: seconds of one core for one augmented image.
+        augmenting: seconds of one core for one image, by the policy that varies it.
     """
 
     training: float
-    augmenting: float
+    augmenting: dict[Augmentation, float]
 
 
 def estimate(variant: Variant, fold: Fold, test_rows: int) -> Estimate:
@@ -45,7 +46,9 @@ def estimate(variant: Variant, fold: Fold, test_rows: int) -> Estimate:
         fold: the rows of one training.
         test_rows: how many unlabelled rows are predicted afterwards.
     """
-    augmenting = seconds_an_image(variant.augmentation, fold.digits.images)
+    drawn = {variant.test_time_augmentation} if variant.test_time_draws else set()
+    policies = {variant.augmentation} | drawn
+    augmenting = {policy: seconds_an_image(policy, fold.digits.images) for policy in policies}
     return Estimate(estimate_seconds(variant, fold, test_rows), augmenting)
 
 
@@ -89,7 +92,7 @@ def estimate_seconds(variant: Variant, fold: Fold, test_rows: int) -> float:
     began = time.perf_counter()
     predict(model, sample)
     a_row = (time.perf_counter() - began) / len(sample)
-    views = len(shifts(variant.test_time_shift))
+    views = view_count(variant)
     validations = views + variant.epochs // variant.validate_every
     predicted_rows = validations * len(fold.validation_rows) + views * test_rows
     return start_up + variant.epochs * fold.steps(variant) * step + predicted_rows * a_row

@@ -22,7 +22,7 @@ from competition.training.estimate import Estimate, makespan
 from competition.training.failures import Failure, workers_may_end
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
-from competition.training.worker import Place, estimate_job, pool_of, run_job
+from competition.training.worker import Place, estimate_job, pools_needed, run_job
 from competition.version import code_version
 
 
@@ -83,16 +83,8 @@ def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     return [job for job in run.identities if job in to_do]
 
 
-def _epochs_needed(run: Run, jobs: list[Job]) -> dict[Pool, int]:
-    needed: dict[Pool, int] = {}
-    for job in jobs:
-        pool = pool_of(run, job)
-        needed[pool] = max(needed.get(pool, 0), run.config.variants[job.variant].epochs)
-    return needed
-
-
 def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]:
-    needed = _epochs_needed(run, jobs)
+    needed = pools_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
         place = Place(plan, os.getpid(), board, code_version())
         parallel = side_by_side(plan.workers)
@@ -147,8 +139,9 @@ def estimated(
 def _augmenting_seconds(run: Run, needed: dict[Pool, int], estimates: dict[str, Estimate]) -> float:
     """Returns how long making the epochs that are not there yet will take on all cores."""
     a_image = {
-        run.config.variants[name].augmentation: estimate.augmenting
-        for name, estimate in estimates.items()
+        augmentation: seconds
+        for estimate in estimates.values()
+        for augmentation, seconds in estimate.augmenting.items()
     }
     images = {
         pool: len(pool.missing(count)) * len(pool.originals(run.data_set))

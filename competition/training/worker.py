@@ -1,15 +1,18 @@
 """What happens in a worker process: one job from its folder's absence to its result."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from competition.config import Config, Variant
 from competition.data.folds import split_number
 from competition.data.marks import without_label_errors
-from competition.data.pool import Pool
+from competition.data.pool import Part, Pool
 from competition.data.run import Run, load_run
 from competition.machine import machine_name
 from competition.probabilities import Probabilities
@@ -19,10 +22,11 @@ from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain
 from competition.training.one_fold import Fold, train_one_fold
 from competition.training.plan import Plan
-from competition.training.prediction import predict
+from competition.training.prediction import predict_views
 from competition.training.progress_board import ProgressBoard
 from competition.training.runtime import forget_models, start_keras
 from competition.training.tensorboard_log import write_log
+from competition.training.views import view_pool, views
 from competition.version import library_versions
 
 
@@ -81,6 +85,23 @@ def pool_of(run: Run, job: Job) -> Pool:
     return Pool(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
 
 
+def view_pools_of(run: Run, job: Job) -> dict[Part, Pool]:
+    """Returns the pools of drawn views, by the part of the data that a job predicts."""
+    variant = run.config.variants[job.variant]
+    parts: tuple[Part, ...] = ("train", "test")
+    return {part: view_pool(variant, job.seed, run.fingerprint, part) for part in parts}
+
+
+def pools_needed(run: Run, jobs: Iterable[Job]) -> dict[Pool, int]:
+    """Returns how many epochs some jobs need of each pool that they read."""
+    needed: Counter[Pool] = Counter()
+    for job in jobs:
+        variant = run.config.variants[job.variant]
+        needed |= {pool_of(run, job): variant.epochs}
+        needed |= dict.fromkeys(view_pools_of(run, job).values(), variant.test_time_draws)
+    return dict(needed)
+
+
 def fold_of(run: Run, job: Job) -> Fold:
     """Returns the rows of a job, with the pool that it draws from."""
     training, validation = run.folds.split(job.split)
@@ -94,7 +115,7 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     on_step = _share_teller(number, place, variant.epochs * fold.steps(variant))
     model, history = train_one_fold(variant, fold, job.seed, on_step)
-    predictions = _predictions(model, variant, run, fold)
+    predictions = _predictions(model, variant, run, job)
     manifest = {
         "identity": run.identities[job],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
@@ -105,15 +126,18 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
     write_log(job, history)
 
 
-def _predictions(model, variant: Variant, run: Run, fold: Fold) -> dict[str, Probabilities]:
+def _predictions(model, variant: Variant, run: Run, job: Job) -> dict[str, Probabilities]:
     """Returns what a trained model says of the held-out rows, if any, and of the test rows."""
-    train, test, held_out = run.data_set.train, run.data_set.test, fold.validation_rows
-    parts = {"test": (test.ids, test.images)}
+    data, pools = run.data_set, view_pools_of(run, job)
+    _, held_out = run.folds.split(job.split)
+    parts = {"test": (data.test, np.arange(len(data.test)), pools["test"])}
     if len(held_out):
-        parts["out_of_fold"] = (train.ids[held_out], train.images[held_out])
+        parts["out_of_fold"] = (data.train, held_out, pools["train"])
     return {
-        name: Probabilities(ids, predict(model, images, variant.test_time_shift))
-        for name, (ids, images) in parts.items()
+        name: Probabilities(
+            digits.ids[rows], predict_views(model, views(variant, digits, rows, pool))
+        )
+        for name, (digits, rows, pool) in parts.items()
     }
 
 

@@ -14,8 +14,9 @@ from competition.data.run import Run
 from competition.errors import UserError
 from competition.scores import Score, score
 from competition.training.one_fold import Fold, train_one_fold
-from competition.training.prediction import predict
+from competition.training.prediction import predict, predict_views
 from competition.training.runtime import forget_models
+from competition.training.views import views
 from competition.training.worker import fold_of
 from competition.tuning.search import Search
 
@@ -84,8 +85,9 @@ class _Training:
             self._after_step,
             self._after_epoch if by_epochs else lambda epoch, model: None,
         )
-        images = fold.digits.images[fold.validation_rows]
-        predicted = predict(model, images, self.variant.test_time_shift)
+        pool = self.search.view_pool(fold.pool.data)
+        seen = views(self.variant, fold.digits, fold.validation_rows, pool)
+        predicted = predict_views(model, seen)
         if self.search.settings.pruned_by == "folds":
             is_last = self.position + 1 == len(self.folds)
             self._report(predicted, self.position, is_last)

@@ -14,6 +14,7 @@ from competition.errors import UserError
 from competition.results import Job
 from competition.search_space import Parameter
 from competition.section import LONGEST_NAME
+from competition.training.views import view_pool
 from competition.tuning_settings import EXHAUSTIVE, Tuning, longest_epochs
 
 
@@ -95,6 +96,10 @@ class Search:
     def shared_pool(self, data: str) -> Pool:
         """Returns the pool of the variant as it is, of the data set with this fingerprint."""
         return Pool(self.variant.augmentation, self.seed, data)
+
+    def view_pool(self, data: str) -> Pool:
+        """Returns the pool of the drawn views by which all trials are judged."""
+        return view_pool(self.variant, self.seed, data, "train")
 
     def identity(self, run: Run) -> dict[str, Any]:
         """Returns what makes the values of two trials comparable, as JSON values."""

@@ -21,13 +21,14 @@ def room_for_trials(search: Search, run: Run, workers: int) -> Iterator[None]:
         UserError: when there is too little room; nothing was made.
     """
     shared = search.shared_pool(run.fingerprint)
+    views = {search.view_pool(run.fingerprint): search.variant.test_time_draws}
     if search.augments_alike():
-        with pools_at_hand({shared: search.longest_epochs}, run.data_set):
+        with pools_at_hand(views | {shared: search.longest_epochs}, run.data_set):
             yield
         return
     own = [replace(shared, owner=search.owner(f"room{number}")) for number in range(workers)]
-    make_room(dict.fromkeys(own, search.longest_epochs), run.data_set)
-    with pools_at_hand({}, run.data_set):
+    make_room(views | dict.fromkeys(own, search.longest_epochs), run.data_set)
+    with pools_at_hand(views, run.data_set):
         yield
 
 

@@ -149,7 +149,8 @@ def _seconds_a_trial(search: Search, run: Run, parallel: Parallel, place: Place)
     config = search.config.model_copy(update={"variants": {search.name: longest}})
     estimate = estimated(config, [search.job(search.splits[0])], parallel, place)[search.name]
     images = 0 if search.augments_alike() else longest.epochs * len(run.data_set.train)
-    return len(search.splits) * estimate.training + images * estimate.augmenting
+    augmenting = images * estimate.augmenting[longest.augmentation]
+    return len(search.splits) * estimate.training + augmenting
 
 
 def _tell(

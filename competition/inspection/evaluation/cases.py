@@ -9,7 +9,7 @@ from competition.data.run import Run
 from competition.digits import Digits, positions
 from competition.ensemble.blend import Blend
 from competition.ensemble.members import Panel
-from competition.inspection.per_class import confusion_counts
+from competition.inspection.evaluation.per_class import confusion_counts
 from competition.scores import SMALLEST_PROBABILITY
 
 

@@ -3,10 +3,10 @@
 import re
 
 from competition import paths
-from competition.inspection.evaluation import Summary
-from competition.inspection.html import render
-from competition.inspection.sections import Section
-from competition.inspection.subject import ENSEMBLE
+from competition.inspection.evaluation.subject import ENSEMBLE
+from competition.inspection.evaluation.summary import Summary
+from competition.inspection.presentation.html import render
+from competition.inspection.report.sections import Section
 
 
 def report_page(summary: Summary, sections: list[Section], drawn: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from competition.ensemble.blend import Blend
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.members import Panel, load_panel
 from competition.errors import UserError
-from competition.inspection.cases import Cases, labelled_cases
+from competition.inspection.evaluation.cases import Cases, labelled_cases
 from competition.yaml_input import nearest
 
 ENSEMBLE = "ensemble"

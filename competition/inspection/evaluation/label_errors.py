@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from competition.digits import CLASSES
-from competition.inspection.cases import Cases
+from competition.inspection.evaluation.cases import Cases
 
 HEADER = ("rank", "id", "label", "suggested", "label_probability", "suggested_probability")
 HEADER += ("margin", "confident")

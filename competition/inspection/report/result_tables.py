@@ -2,11 +2,11 @@
 
 from math import isnan
 
-from competition.inspection.ensemble_tables import SCORE_COLUMNS, pairs_table, score_cells
-from competition.inspection.evaluation import JobRow, Summary
-from competition.inspection.fold_scores import FoldScores
-from competition.inspection.per_class import most_confused
-from competition.inspection.table import Column, Table
+from competition.inspection.evaluation.fold_scores import FoldScores
+from competition.inspection.evaluation.per_class import most_confused
+from competition.inspection.evaluation.summary import JobRow, Summary
+from competition.inspection.presentation.table import Column, Table
+from competition.inspection.report.ensemble_tables import SCORE_COLUMNS, pairs_table, score_cells
 from competition.scores import Score
 
 # As many confusions as somebody may want to read.

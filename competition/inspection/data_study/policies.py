@@ -9,7 +9,7 @@ from competition.components import Augmentation
 from competition.config import Config
 from competition.data.pool import augment
 from competition.digits import SIDE, Digits
-from competition.inspection.measures import measure
+from competition.inspection.data_study.measures import measure
 
 DIGITS_SHOWN = 8
 DRAWS_SHOWN = 5

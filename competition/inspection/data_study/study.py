@@ -8,9 +8,13 @@ import numpy as np
 
 from competition.config import Config
 from competition.digits import CLASSES, DataSet, Digits
-from competition.inspection.duplicates import Duplicates, find_duplicates, principal_components
-from competition.inspection.embedding import COMPONENTS, Embedding, embed
-from competition.inspection.measures import (
+from competition.inspection.data_study.duplicates import (
+    Duplicates,
+    find_duplicates,
+    principal_components,
+)
+from competition.inspection.data_study.embedding import COMPONENTS, Embedding, embed
+from competition.inspection.data_study.measures import (
     ClassCounts,
     Measures,
     Pixels,
@@ -19,9 +23,9 @@ from competition.inspection.measures import (
     measure,
     pixels,
 )
-from competition.inspection.policies import Policy, study_policies
-from competition.inspection.shift import ShiftTest, shift_test
-from competition.inspection.threads import single_threaded
+from competition.inspection.data_study.policies import Policy, study_policies
+from competition.inspection.data_study.shift import ShiftTest, shift_test
+from competition.inspection.data_study.threads import single_threaded
 from competition.progress import ProgressDisplay
 
 SEED = 0

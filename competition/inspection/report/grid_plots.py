@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 
 from competition.digits import SIDE
-from competition.inspection.cases import Cases
-from competition.inspection.colours import LINE, QUIET, SHADE_FILLS, on_shade, shades
-from competition.inspection.drawing import SMALL_TEXT_SIZE, WIDTH, Plot
-from competition.inspection.evaluation import Summary
+from competition.inspection.evaluation.cases import Cases
+from competition.inspection.evaluation.summary import Summary
+from competition.inspection.presentation.colours import LINE, QUIET, SHADE_FILLS, on_shade, shades
+from competition.inspection.presentation.drawing import SMALL_TEXT_SIZE, WIDTH, Plot
 
 # Digits a figure of samples: five lines of four can be read on a phone.
 SAMPLE_COLUMNS, SAMPLE_LINES = 4, 5

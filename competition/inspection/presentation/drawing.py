@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from competition.inspection.colours import INK, LINE, QUIET, SURFACE, VARIABLES
+from competition.inspection.presentation.colours import INK, LINE, QUIET, SURFACE, VARIABLES
 
 # In points: so narrow that text of this size is still read where a phone shows the whole width.
 WIDTH, HEIGHT = 380, 280

@@ -3,10 +3,10 @@
 import numpy as np
 
 from competition.digits import CLASSES, SIDE
-from competition.inspection.canvas import Palette, hide_axes
-from competition.inspection.data_study import EXAMPLES, DataStudy
-from competition.inspection.duplicates import Pairs, describe_row
-from competition.inspection.policies import DIGITS_SHOWN, DRAWS_SHOWN, Policy
+from competition.inspection.data_study.duplicates import Pairs, describe_row
+from competition.inspection.data_study.policies import DIGITS_SHOWN, DRAWS_SHOWN, Policy
+from competition.inspection.data_study.study import EXAMPLES, DataStudy
+from competition.inspection.presentation.canvas import Palette, hide_axes
 
 PAIR_COLUMNS, PAIR_LINES = 3, 4
 PAIRS_SHOWN = PAIR_COLUMNS * PAIR_LINES

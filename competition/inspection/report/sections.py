@@ -3,17 +3,18 @@
 from dataclasses import dataclass, field
 
 from competition import paths
-from competition.inspection.curve_plots import class_plots, learning_plots, reliability_plot
-from competition.inspection.drawing import Plot
-from competition.inspection.ensemble_tables import (
+from competition.inspection.evaluation.summary import Summary
+from competition.inspection.presentation.drawing import Plot
+from competition.inspection.presentation.table import Table
+from competition.inspection.report.curve_plots import class_plots, learning_plots, reliability_plot
+from competition.inspection.report.ensemble_tables import (
     contributions_tables,
     methods_table,
     methods_words,
     scores_table,
 )
-from competition.inspection.evaluation import Summary
-from competition.inspection.grid_plots import agreement_plot, confusion_plots, sample_plots
-from competition.inspection.result_tables import (
+from competition.inspection.report.grid_plots import agreement_plot, confusion_plots, sample_plots
+from competition.inspection.report.result_tables import (
     agreement_tables,
     classes_table,
     confusion_table,
@@ -23,7 +24,6 @@ from competition.inspection.result_tables import (
     jobs_table,
     preset_table,
 )
-from competition.inspection.table import Table
 
 
 @dataclass(frozen=True)

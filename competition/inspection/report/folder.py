@@ -4,11 +4,11 @@ from pathlib import Path
 
 from competition import paths
 from competition.atomic import atomic_folder
-from competition.inspection.drawing import write_plot
-from competition.inspection.evaluation import Summary
-from competition.inspection.report_page import report_page
-from competition.inspection.sections import Section, sections_of
-from competition.inspection.table import Table
+from competition.inspection.evaluation.summary import Summary
+from competition.inspection.presentation.drawing import write_plot
+from competition.inspection.presentation.table import Table
+from competition.inspection.report.page import report_page
+from competition.inspection.report.sections import Section, sections_of
 
 
 def write_report(summary: Summary) -> Path:

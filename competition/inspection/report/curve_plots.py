@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from competition.inspection.colours import BLUE, QUIET, SERIES, VERMILLION
-from competition.inspection.drawing import Plot
-from competition.inspection.evaluation import Summary
-from competition.inspection.per_class import ClassCurves
+from competition.inspection.evaluation.per_class import ClassCurves
+from competition.inspection.evaluation.summary import Summary
+from competition.inspection.presentation.colours import BLUE, QUIET, SERIES, VERMILLION
+from competition.inspection.presentation.drawing import Plot
 from competition.results import Job
 from competition.scores import wilson_interval
 

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from competition.digits import CLASSES
-from competition.inspection.canvas import Palette, hide_axes
-from competition.inspection.data_study import DataStudy
+from competition.inspection.data_study.study import DataStudy
+from competition.inspection.presentation.canvas import Palette, hide_axes
 
 SIDES = ("train", "test")
 BINS = 60

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.ensemble.contributions import count_pairs
-from competition.inspection.cases import Cases
+from competition.inspection.evaluation.cases import Cases
 
 
 @dataclass(frozen=True)

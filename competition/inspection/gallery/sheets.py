@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from competition.digits import SIDE
-from competition.inspection.cases import Cases
-from competition.inspection.findings import Findings, confused_pairs
+from competition.inspection.evaluation.cases import Cases
+from competition.inspection.evaluation.findings import Findings, confused_pairs
 
 COLUMNS = 10
 ROWS = 8

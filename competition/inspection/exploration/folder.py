@@ -8,13 +8,12 @@ from pathlib import Path
 
 from competition import paths
 from competition.atomic import atomic_folder
-from competition.inspection import charts, digit_pictures
-from competition.inspection import exploration_text as text
-from competition.inspection.canvas import DARK, LIGHT, png
-from competition.inspection.data_study import DataStudy, write_class_counts
-from competition.inspection.duplicates import write_pairs
-from competition.inspection.html import render
-from competition.inspection.policies import Policy
+from competition.inspection.data_study.duplicates import write_pairs
+from competition.inspection.data_study.policies import Policy
+from competition.inspection.data_study.study import DataStudy, write_class_counts
+from competition.inspection.exploration import charts, digit_pictures, text
+from competition.inspection.presentation.canvas import DARK, LIGHT, png
+from competition.inspection.presentation.html import render
 from competition.progress import ProgressDisplay
 
 

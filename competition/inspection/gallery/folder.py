@@ -5,10 +5,10 @@ from pathlib import Path
 
 from competition import paths
 from competition.atomic import atomic_folder
-from competition.inspection.findings import Findings
-from competition.inspection.label_errors import write_label_errors
-from competition.inspection.page import write_page
-from competition.inspection.sheets import write_sheets
+from competition.inspection.evaluation.findings import Findings
+from competition.inspection.evaluation.label_errors import write_label_errors
+from competition.inspection.gallery.page import write_page
+from competition.inspection.gallery.sheets import write_sheets
 
 
 def write_gallery(findings: Findings, all_rows: bool) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.ensemble.members import Panel
-from competition.inspection.subject import ENSEMBLE, Subject
+from competition.inspection.evaluation.subject import ENSEMBLE, Subject
 from competition.scores import Score, score
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from competition.data import marks
 from competition.digits import SIDE
-from competition.inspection.cases import Cases
-from competition.inspection.colours import shades
-from competition.inspection.findings import Findings
-from competition.inspection.html import render
+from competition.inspection.evaluation.cases import Cases
+from competition.inspection.evaluation.findings import Findings
+from competition.inspection.presentation.colours import shades
+from competition.inspection.presentation.html import render
 
 # Digits a sprite: browsers keep the decoded sprites of what is seen, so each must be small.
 SPRITE_COLUMNS, SPRITE_ROWS = 32, 32

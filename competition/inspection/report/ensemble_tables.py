@@ -4,8 +4,8 @@ import numpy as np
 
 from competition.ensemble.comparison import Compared, Comparison
 from competition.ensemble.contributions import Contribution, Contributions
-from competition.inspection.evaluation import Scores
-from competition.inspection.table import Column, Table
+from competition.inspection.evaluation.summary import Scores
+from competition.inspection.presentation.table import Column, Table
 from competition.scores import Score
 
 METHODS_NOTE = (

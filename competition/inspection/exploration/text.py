@@ -3,10 +3,10 @@
 import numpy as np
 
 from competition.digits import CLASSES
-from competition.inspection.data_study import DataStudy
-from competition.inspection.duplicates import CONTRADICTION, NEAR
-from competition.inspection.policies import Policy
-from competition.inspection.shift import FEWEST_ROWS
+from competition.inspection.data_study.duplicates import CONTRADICTION, NEAR
+from competition.inspection.data_study.policies import Policy
+from competition.inspection.data_study.shift import FEWEST_ROWS
+from competition.inspection.data_study.study import DataStudy
 
 # Below this, what was found is hardly due to chance.
 SIGNIFICANT = 0.05

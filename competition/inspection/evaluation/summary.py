@@ -12,16 +12,16 @@ from competition.ensemble.calibration import (
 )
 from competition.ensemble.contributions import Contributions, contributions
 from competition.ensemble.members import Panel
-from competition.inspection.agreement import Agreement, agreement
-from competition.inspection.fold_scores import FoldScores, fold_scores
-from competition.inspection.per_class import (
+from competition.inspection.evaluation.agreement import Agreement, agreement
+from competition.inspection.evaluation.fold_scores import FoldScores, fold_scores
+from competition.inspection.evaluation.per_class import (
     ClassCurves,
     ClassFigures,
     class_curves,
     class_figures,
     confusion_counts,
 )
-from competition.inspection.subject import Subject
+from competition.inspection.evaluation.subject import Subject
 from competition.results import (
     ALL_ROWS,
     Job,

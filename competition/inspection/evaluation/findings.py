@@ -6,8 +6,8 @@ import numpy as np
 
 from competition.data.run import Run
 from competition.ensemble.blend import Blend
-from competition.inspection.cases import Cases, out_of_fold_cases, test_cases
-from competition.inspection.label_errors import LabelErrors, likely_label_errors
+from competition.inspection.evaluation.cases import Cases, out_of_fold_cases, test_cases
+from competition.inspection.evaluation.label_errors import LabelErrors, likely_label_errors
 from competition.scores import Score, score
 
 # As many uncertain rows, labelled and not, as somebody may want to look through.

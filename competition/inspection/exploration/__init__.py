@@ -1,0 +1,1 @@
+"""A study of the data as a page, figures and tables; computes nothing."""

@@ -1,0 +1,1 @@
+"""What the pages share: templates and style, colours, figures, tables; computes nothing."""
