@@ -68,7 +68,7 @@ def train_folds(config: Config, jobs: int | None) -> None:
 
     run = load_run(config)
     failures = train(run, jobs)
-    print(f"\n{jobs_table(job_rows(run)).markdown()}\n")
+    print(f"\n{jobs_table(job_rows(run)).told()}\n")
     if failures:
         names = ", ".join(str(failure.job) for failure in failures)
         raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
@@ -151,7 +151,7 @@ def report(config: Config, variant: str | None = None) -> None:
     summary = summarise(subject)
     folder = write_report(summary)
     print(
-        f"{preset_table(summary).markdown()}\n\n"
+        f"{preset_table(summary).told()}\n\n"
         f"open {folder / paths.PAGE} in a browser; {folder / paths.RESULTS} is the same as text"
     )
 

@@ -204,6 +204,10 @@ UNFIT = {
     ),
     "fold that is not there": ("folds: [0, 5]", "tuning.folds: there is no fold 5; there are: 0"),
     "negative fold": ("folds: [0, -1]", "tuning.folds: there is no fold -1; there are: 0"),
+    "fold that is left out": (
+        "{}\nfolds: {only: [1, 2]}",
+        "tuning.folds: there is no fold 0; there are: 1, 2",
+    ),
     "no fold": ("folds: []", "tuning.folds: "),
     "a fold twice": ("folds: [0, 0]", "tuning.folds: each fold is expected once"),
     "every fold": (

@@ -82,8 +82,9 @@ def train_one_fold(
         callbacks.on_epoch_begin(epoch)
         rows = _shuffled_rows(fold, variant, seed, epoch)
         trained = _train_epoch(model, variant, fold, rows, epoch, watcher)
-        history.append(trained | _validate(model, variant, fold, epoch))
-        callbacks.on_epoch_end(epoch, history[-1])
+        validated = _validate(model, variant, fold, epoch)
+        history.append(trained | validated)
+        callbacks.on_epoch_end(epoch, validated)
         if is_validated(variant, epoch):
             on_epoch(epoch + 1, model)
         if model.stop_training:

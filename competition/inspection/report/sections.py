@@ -76,8 +76,11 @@ def _tuning(summary: Summary) -> list[Section]:
 
 def _by_fold(summary: Summary) -> Section:
     words = [
-        "Out of fold: every labelled row is predicted by nets that never saw it; the last epoch is "
-        "the one that counts."
+        "Out of fold: every labelled row is predicted by nets that never learnt from it. Where "
+        "nothing is said to be selected, the last epoch is the one that counts."
+        if summary.scores.is_selected
+        else "Out of fold: every labelled row is predicted by nets that never saw it; the last "
+        "epoch is the one that counts."
     ]
     tables = [scores_table(summary.scores, summary.subject.name), folds_table(summary.folds)]
     return Section("folds", "Members and ensemble", words, tables)
