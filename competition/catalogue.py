@@ -36,6 +36,13 @@ SCHEDULES = {
     "constant": "competition.training.schedule:constant",
 }
 
+RESAMPLINGS = {
+    "none": "competition.training.resampling:none",
+    "random_over": "competition.training.resampling:random_over",
+    "smote": "competition.training.resampling:smote",
+    "class_weights": "competition.training.resampling:class_weights",
+}
+
 # Each of them looks at the held-out rows, so that what is reached there is selected on them.
 CALLBACKS = {
     "early_stopping": "competition.training.callbacks:early_stopping",

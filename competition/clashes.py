@@ -6,6 +6,9 @@ from typing import Any
 # What belongs to the schedule one_cycle alone.
 OF_ONE_CYCLE = ("warm_up", "final_learning_rate")
 
+# Resamplings whose rows are in no data set, and so in no augmented epoch.
+MAKING_ROWS = ("smote",)
+
 
 def clashes(training: Any) -> dict[str, str]:
     """Returns what of the settings cannot go with the others, by name.
@@ -13,7 +16,8 @@ def clashes(training: Any) -> dict[str, str]:
     Args:
         training: a `Training` whose values are valid each by itself.
     """
-    return dict([*_rates(training), *(_of_callbacks(training) if training.callbacks else [])])
+    of_callbacks = _of_callbacks(training) if training.callbacks else []
+    return dict([*_rates(training), *_of_resampling(training), *of_callbacks])
 
 
 def _rates(training: Any) -> Iterator[tuple[str, str]]:
@@ -21,6 +25,16 @@ def _rates(training: Any) -> Iterator[tuple[str, str]]:
     for name in OF_ONE_CYCLE:
         if schedule != "one_cycle" and getattr(training, name) != fields[name].default:
             yield name, f"{name} belongs to the schedule one_cycle, not to {schedule}; leave it out"
+
+
+def _of_resampling(training: Any) -> Iterator[tuple[str, str]]:
+    name = training.resampling.name
+    if name in MAKING_ROWS and training.augmentation.name != "none":
+        yield (
+            "augmentation",
+            f"{name} makes rows of its own, of which there are no augmented images; set "
+            "augmentation: none",
+        )
 
 
 def _of_callbacks(training: Any) -> Iterator[tuple[str, str]]:

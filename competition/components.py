@@ -113,6 +113,11 @@ class Schedule(Component):
     choices = catalogue.SCHEDULES
 
 
+class Resampling(Component):
+    kind = "resampling"
+    choices = catalogue.RESAMPLINGS
+
+
 class Callback(Component):
     kind = "callback"
     choices = catalogue.CALLBACKS

@@ -22,7 +22,14 @@ from pydantic import (
 
 from competition import paths
 from competition.clashes import clashes
-from competition.components import Architecture, Augmentation, Callback, Component, Schedule
+from competition.components import (
+    Architecture,
+    Augmentation,
+    Callback,
+    Component,
+    Resampling,
+    Schedule,
+)
 from competition.ensemble_settings import Ensemble
 from competition.errors import UserError
 from competition.fold_settings import Folds
@@ -68,6 +75,7 @@ class Training(Section):
     weight_decay: float = Field(0.01, ge=0, description="decoupled, as AdamW has it")
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
     augmentation: Augmentation = Augmentation(name="warp")
+    resampling: Resampling = Resampling(name="none")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(
         1, ge=0, le=4, description="pixels; predictions average so shifted images"

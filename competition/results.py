@@ -18,6 +18,9 @@ from competition.probabilities import Probabilities, read_probabilities, write_p
 # What every manifest tells of its training, besides what identifies it.
 FACTS = ("minutes", "cpu_minutes", "workers", "machine", "code_version")
 
+# Where a manifest tells, of a resampled variant, each class's rows `before` and `after`.
+CLASS_COUNTS = "class_counts"
+
 # What is kept of each epoch; the last two are empty where nothing was held out or measured.
 HISTORY_COLUMNS = (
     "epoch", "loss", "accuracy", "learning_rate", "validation_loss", "validation_accuracy"

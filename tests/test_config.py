@@ -210,6 +210,14 @@ MISTAKES = {
         "variants: {plain: {callbacks: [reduce_on_plateau]}}",
         "variants.plain.schedule: reduce_on_plateau changes the learning rate, which one_cycle",
     ),
+    "augmented images of rows that are made": (
+        "defaults: {resampling: smote}",
+        "defaults.augmentation: smote makes rows of its own, of which there are no augmented",
+    ),
+    "unknown resampling": (
+        "defaults: {resampling: smoote}",
+        "defaults.resampling: there is no resampling 'smoote'; did you mean 'smote'?",
+    ),
     "a clash with the defaults": (
         "defaults: {warm_up: 0.3}\nvariants: {plain: {schedule: cosine}}",
         "variants.plain.warm_up: warm_up belongs to the schedule one_cycle, not to cosine; leave",

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from competition.inspection.report.ensemble_tables import ensemble_text
 from competition.inspection.report.folder import report_markdown, write_report
 from competition.inspection.report.sections import Section, sections_of
 from competition.probabilities import Probabilities
-from competition.results import ALL_ROWS
+from competition.results import ALL_ROWS, CLASS_COUNTS
 from competition.selected import NOTE
 
 # Text that would be HTML if it were not escaped.
@@ -284,6 +285,22 @@ def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, 
     assert written["message"].endswith(" (selected)")
     assert written["out_of_fold"]["selected"] == NOTE
     assert [member.get("selected") for member in written["members"]] == [True, None]
+
+
+def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(project):
+    run = train(load("variants.plain.resampling=class_weights"))
+    counts = {"before": [*range(10)], "after": [4.5] * 9 + [1234.567]}
+    for job in run.identities:
+        if job.variant == "plain":
+            file = job.folder() / paths.MANIFEST
+            file.write_text(json.dumps(json.loads(file.read_text()) | {CLASS_COUNTS: counts}))
+    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    [table] = next(each.tables for each in sections if each.key == "resampling")
+    assert [row[:2] for row in table.rows] == [
+        [f"plain seed0 fold{fold}", when] for fold in (0, 1) for when in ("before", "after")
+    ]
+    assert table.texts()[0][2:] == [str(count) for count in range(10)]
+    assert table.texts()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
 
 
 def test_nothing_is_marked_where_nothing_was_selected(run):

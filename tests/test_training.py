@@ -1,5 +1,6 @@
 """Architectures, schedule, and the training of one variant on one fold."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,17 @@ def test_validation_rows_are_never_trained_on(fold):
     one, _ = train_one_fold(variant(), fold, seed=0)
     other, _ = train_one_fold(variant(), spoiled, seed=0)
     np.testing.assert_array_equal(predict(one, images), predict(other, images))
+
+
+def test_rows_that_do_not_count_teach_nothing(fold):
+    """The weights of a fold's classes reach the loss."""
+    weightless = dataclasses.replace(fold, class_weights=np.zeros(10, np.float32))
+    settings = variant("perceptron", weight_decay=0.0)
+    model, history = train_one_fold(settings, weightless, seed=0)
+    assert [row["loss"] for row in history] == [0.0, 0.0]
+    untrained, _ = train_one_fold(settings.model_copy(update={"epochs": 0}), fold, seed=0)
+    images = fold.digits.images[:5]
+    np.testing.assert_array_equal(predict(model, images), predict(untrained, images))
 
 
 def test_history_has_a_row_an_epoch_and_validates_as_often_as_asked(fold):

@@ -27,6 +27,7 @@ class Fold:
         validation_rows: int `[m]`, positions held out; none where all rows are learnt from.
         pool: the augmented epochs of these digits.
         number: of the split; part of the random seed.
+        class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
     """
 
     digits: Digits
@@ -34,10 +35,24 @@ class Fold:
     validation_rows: np.ndarray
     pool: Pool
     number: int
+    class_weights: np.ndarray | None = None
 
     def steps(self, variant: Variant) -> int:
         """Returns the steps of one epoch; rows that fill no batch wait for another epoch."""
         return max(1, len(self.training_rows) // variant.batch_size)
+
+    def class_counts(self) -> list[float]:
+        """Returns how many training rows each class has, counted by their weights."""
+        counts = np.bincount(self.digits.labels[self.training_rows], minlength=CLASSES)
+        weights = 1 if self.class_weights is None else self.class_weights.astype(float)
+        return np.round(counts * weights, 3).tolist()
+
+    def learnt(self, epoch: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Returns images `[n, 28, 28, 1]` and one-hot labels of an epoch's rows, and weights."""
+        labels = self.digits.labels[rows]
+        weights = [] if self.class_weights is None else [self.class_weights[labels]]
+        images = self.pool.epoch(epoch, self.digits)[rows]
+        return images[..., None], one_hot(labels), *weights
 
 
 def train_one_fold(
@@ -72,7 +87,7 @@ def train_one_fold(
     import keras
 
     use_precision(variant.precision)
-    keras.utils.set_random_seed(_random_seed(seed, fold.number))
+    keras.utils.set_random_seed(random_seed(seed, fold.number))
     model = compiled_model(variant, fold.steps(variant) * variant.epochs)
     watcher = keras.callbacks.LambdaCallback(on_train_batch_end=_step_counter(on_step))
     callbacks = callback_list(variant, model)
@@ -132,9 +147,8 @@ def _train_epoch(
     model, variant: Variant, fold: Fold, rows: np.ndarray, epoch: int, watcher
 ) -> dict[str, float]:
     """Returns the epoch's point of the training curve."""
-    images = fold.pool.epoch(epoch, fold.digits)[rows][..., None]
     record = model.fit(
-        batches(variant.batch_size, images, one_hot(fold.digits.labels[rows])),
+        batches(variant.batch_size, *fold.learnt(epoch, rows)),
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
@@ -189,7 +203,8 @@ def _shuffled_rows(fold: Fold, variant: Variant, seed: int, epoch: int) -> np.nd
     return order[: fold.steps(variant) * variant.batch_size]
 
 
-def _random_seed(seed: int, fold_number: int) -> int:
+def random_seed(seed: int, fold_number: int) -> int:
+    """Returns the seed of what is drawn for a member on one fold."""
     return int(np.random.SeedSequence([seed, fold_number]).generate_state(1)[0])
 
 

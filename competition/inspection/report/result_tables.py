@@ -12,6 +12,7 @@ from competition.inspection.report.ensemble_tables import (
     pairs_table,
     score_cells,
 )
+from competition.results import CLASS_COUNTS
 from competition.scores import Score
 from competition.selected import NOTE, WORD, marked
 
@@ -124,6 +125,26 @@ def _job_cells(row: JobRow) -> list:
 
 def _held_out_cells(score: Score | None) -> list:
     return [score.errors, score.rows, score.accuracy] if score else [None, None, None]
+
+
+def class_counts_table(summary: Summary) -> Table:
+    """Returns the training rows of each class before and after resampling, where there was any."""
+    columns = [Column("net"), Column("rows", names=("counted",))]
+    columns += [Column(str(label), "{:,.10g}") for label in range(10)]
+    rows = [
+        [str(job), when, *manifest[CLASS_COUNTS][when]]
+        for job, manifest in summary.manifests.items()
+        if CLASS_COUNTS in manifest
+        for when in ("before", "after")
+    ]
+    return Table(
+        "class-counts",
+        "Rows of each class to learn from",
+        columns,
+        rows,
+        "Before and after resampling, rows counted by their weights. Held-out rows had no part in "
+        "it, and stay as they are.",
+    )
 
 
 def classes_table(summary: Summary) -> Table:

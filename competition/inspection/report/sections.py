@@ -16,6 +16,7 @@ from competition.inspection.report.ensemble_tables import (
 from competition.inspection.report.grid_plots import agreement_plot, confusion_plots, sample_plots
 from competition.inspection.report.result_tables import (
     agreement_tables,
+    class_counts_table,
     classes_table,
     confusion_table,
     confusions_table,
@@ -50,6 +51,7 @@ def sections_of(summary: Summary) -> list[Section]:
     return [
         _glance(summary),
         _by_fold(summary),
+        *_resampling(summary),
         _learning(summary),
         _confusion(summary),
         _classes(summary),
@@ -84,6 +86,11 @@ def _by_fold(summary: Summary) -> Section:
     ]
     tables = [scores_table(summary.scores, summary.subject.name), folds_table(summary.folds)]
     return Section("folds", "Members and ensemble", words, tables)
+
+
+def _resampling(summary: Summary) -> list[Section]:
+    table = class_counts_table(summary)
+    return [Section("resampling", "Resampling", tables=[table])] if table.rows else []
 
 
 def _learning(summary: Summary) -> Section:
