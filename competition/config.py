@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from competition import paths
+from competition.about import About
 from competition.clashes import clashes
 from competition.components import (
     Architecture,
@@ -108,9 +109,9 @@ class Training(Section):
         return bool(self.callbacks)
 
 
-# Which members there are, how often they are looked at, and what else might be tried with them
-# changes no trained weight.
-NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space"}
+# Which members there are, how often they are looked at, what else might be tried with them and
+# what is said of them changes no trained weight.
+NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about"}
 
 # All trials of a study look at the same views: they are made once.
 NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
@@ -120,6 +121,7 @@ class Variant(Training):
     """An architecture and its training. Without `architecture`, the variant's name is taken."""
 
     architecture: Architecture
+    about: About = About()
     search_space: dict[str, Parameter] = Field({}, description="what `tune` searches")
 
     @field_validator("search_space", mode="wrap")

@@ -74,10 +74,11 @@ def test_an_override_reaches_the_augmentation_of_all_variants(write):
 
 
 def test_empty_sections_and_merge_keys_are_yaml_as_well(write):
-    text = "folds:\ndefaults:\nvariants:\n  plain: &shared {epochs: 3}\n  residual: {<<: *shared}"
+    text = "folds:\ndefaults:\nvariants:\n  plain: &shared {epochs: 3}\n  residual: {<<: *shared}\n"
+    text += "  large_kernel: {<<: *shared, epochs: 4}"
     config = load_config(write(text))
     assert config.folds.count == 5
-    assert config.variants["residual"].epochs == 3
+    assert [variant.epochs for variant in config.variants.values()] == [3, 3, 4]
 
 
 def test_overrides_change_single_values(write):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import made_up_history
+from conftest import ROOT, made_up_history
 
 from competition import catalogue
 from competition.components import Architecture, Augmentation
-from competition.config import Training, Variant
+from competition.config import Training, Variant, load_config
 from competition.data.pool import Pool
 from competition.errors import UserError, disk_trouble
 from competition.results import Job
@@ -84,10 +84,14 @@ def test_deottes_net_has_his_number_of_parameters():
     assert model.count_params() + biases == 327_242
 
 
-def test_the_usual_cnn_has_its_published_number_of_parameters():
+@pytest.mark.parametrize(
+    ("system", "parameters"),
+    [("C", 1_463_835), ("C-smote", 1_463_835), ("D1", 330_346), ("D2", 330_346), ("D4", 61_706)],
+)
+def test_a_baseline_has_its_published_number_of_parameters(system, parameters):
     use_precision("float32")
-    model = catalogue.resolve(catalogue.ARCHITECTURES["four_convolutions"])()
-    assert model.count_params() == 330_346
+    variants = load_config(ROOT / "configs/baselines.yaml").variants
+    assert variants[system].architecture.build().count_params() == parameters
 
 
 @pytest.mark.parametrize("hidden", ["", "512-", "0", "1025-x", "-1"])
