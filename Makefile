@@ -25,7 +25,7 @@ BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGE
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds tune ensemble gallery report submit scores doctor bench notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery report submit scores doctor bench notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -45,6 +45,10 @@ explore: setup ## Study the data before training, output/<config>/exploration/in
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
+
+baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(CONFIG))
+baselines: setup ## Train the classic systems, and show them beside what is claimed of them
+	@$(COMPETITION) baselines $(CONFIGURED) --jobs $(JOBS)
 
 tune: setup ## Search the best settings of VARIANT, TRIALS=n in all, JOBS=auto side by side
 	@$(COMPETITION) tune $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT))) $(if $(TRIALS),--trials $(call quoted,$(TRIALS))) --jobs $(JOBS)

@@ -31,7 +31,7 @@ def demo(jobs: int | None) -> None:
 
 def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
     """Brings the configuration's data set into `input/`; `force` does so whatever is there."""
-    from competition.data import embedded
+    from competition.data import embedded, hdf5_example
 
     if config.data == COMPETITION:
         from competition.kaggle.download import download as from_kaggle
@@ -39,6 +39,8 @@ def download(config: Config, archive: Path | None = None, force: bool = False) -
         installed = from_kaggle(archive, force)
     elif config.data == embedded.NAME and archive is None:
         installed = embedded.install(force)
+    elif config.data == hdf5_example.NAME and archive is None:
+        installed = hdf5_example.install(force)
     else:
         installed = _look_at_own_data(config.data, archive)
     folder = paths.data_folder(config.data)
@@ -68,11 +70,23 @@ def train_folds(config: Config, jobs: int | None) -> None:
 
     run = load_run(config)
     failures = train(run, jobs)
-    print(f"\n{jobs_table(job_rows(run)).markdown()}\n")
-    if failures:
-        names = ", ".join(str(failure.job) for failure in failures)
-        raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
+    print(f"\n{jobs_table(job_rows(run)).told()}\n")
+    _require_none(failures)
     print("next: `make ensemble` with the same CONFIG and SET")
+
+
+def baselines(config: Config, jobs: int | None) -> None:
+    """Trains what is not trained yet, and shows every variant beside what its authors claim."""
+    from competition.data.run import load_run
+    from competition.inspection.evaluation.systems import systems
+    from competition.inspection.report.systems_table import systems_table, write_systems
+    from competition.training.jobs import train_folds as train
+
+    run = load_run(config)
+    _require_none(train(run, jobs))
+    table = systems_table(run, systems(run))
+    path = write_systems(config.name, table)
+    print(f"\n{table.told()}\n\n{path} is the same, and {path.with_suffix('.csv').name} beside it")
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
@@ -151,7 +165,7 @@ def report(config: Config, variant: str | None = None) -> None:
     summary = summarise(subject)
     folder = write_report(summary)
     print(
-        f"{preset_table(summary).markdown()}\n\n"
+        f"{preset_table(summary).told()}\n\n"
         f"open {folder / paths.PAGE} in a browser; {folder / paths.RESULTS} is the same as text"
     )
 
@@ -229,6 +243,12 @@ def clean() -> None:
             print(f"removed {folder}/")
         for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
             remove_partials(top)
+
+
+def _require_none(failures: list) -> None:
+    if failures:
+        names = ", ".join(str(failure.job) for failure in failures)
+        raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
 
 
 def _look_at_own_data(data_set: str, archive: Path | None) -> bool:

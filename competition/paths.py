@@ -49,6 +49,10 @@ def sample_submission_csv(data_set: str) -> Path:
     return data_folder(data_set) / "sample_submission.csv"
 
 
+def hdf5_file(data_set: str) -> Path:
+    return data_folder(data_set) / "mnist.hdf5"
+
+
 def download_folder(data_set: str) -> Path:
     """Returns where an archive grows until it is whole; `clean` removes it by its name."""
     return INPUT / f"{data_set}.partial-download"
@@ -138,6 +142,11 @@ def figure_png(stem: str) -> str:
 def report_folder(config_name: str, variant: str | None = None) -> Path:
     """Returns where the report of an ensemble is, or that of one variant."""
     return output_folder(config_name) / (f"report-{variant}" if variant else "report")
+
+
+def systems_file(config_name: str) -> Path:
+    """Returns the table of a configuration's variants; the same as CSV is beside it."""
+    return output_folder(config_name) / "systems.md"
 
 
 def tensorboard_folder(config_name: str, variant: str, seed: int, split: str) -> Path:

@@ -150,7 +150,8 @@ def test_nothing_heavy_is_imported_early(module):
     "location",
     [*catalogue.ARCHITECTURES.values(), *catalogue.AUGMENTATIONS.values(),
      *catalogue.ENSEMBLE_METHODS.values(), *catalogue.SAMPLERS.values(),
-     *catalogue.PRUNERS.values()],
+     *catalogue.PRUNERS.values(), *catalogue.SCHEDULES.values(), *catalogue.CALLBACKS.values(),
+     *catalogue.RESAMPLINGS.values()],
 )  # fmt: skip
 def test_every_name_of_the_catalogue_resolves(location):
     module, function = location.split(":")

@@ -326,6 +326,24 @@ def test_configurations_on_other_data_are_named(trained):
         blend([trained, load("moved", "data=changed")])
 
 
+def test_of_some_folds_the_rows_are_those_that_all_folds_would_have(trained):
+    only = load("only", "folds.only=[1]", "ensemble.method=mean")
+    assert {job.split for job in only.identities} == {"fold1"}
+    everything = {job.split: identity for job, identity in trained.identities.items()}
+    assert [identity["folds"] for identity in only.identities.values()] == [
+        everything["fold1"]["folds"]
+    ] * 2
+    made = blend([train(only)])
+    rows = trained.folds.split("fold1")[1]
+    np.testing.assert_array_equal(made.out_of_fold.ids, trained.data_set.train.ids[rows])
+    assert made.comparison.left_out
+    both = blend([only, train(load("all"))])
+    np.testing.assert_array_equal(both.out_of_fold.ids, made.out_of_fold.ids)
+    assert {len(member.manifests) for member in both.panel.members} == {1}
+    with pytest.raises(UserError, match=r"  only: it trains no fold0, as folds\.only says"):
+        blend([trained, only])
+
+
 def test_folds_that_were_changed_by_hand_are_named(trained):
     run = load("other")
     file = next(Path("output/other").glob("folds*.csv"))

@@ -74,6 +74,7 @@ def test_help_explains_every_command(project):
         "download",
         "explore",
         "train-folds",
+        "baselines",
         "ensemble",
         "gallery",
         "report",

@@ -1,6 +1,7 @@
 """Digits in other formats than the competition's, whole and broken."""
 
 import gzip
+import shutil
 import struct
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from competition import paths
-from competition.data import idx, image_folder, other_formats
+from competition.data import hdf5_example, idx, image_folder, other_formats
 from competition.data.sources import load_data_set
 from competition.errors import UserError
 
@@ -114,6 +115,39 @@ def test_test_labels_may_be_unknown(write, folder, arrays):
     write(folder, arrays)
     found = load_data_set("own")
     assert (len(found.train), len(found.test), found.held_out) == (90, 30, None)
+
+
+def test_rows_of_the_competition_can_be_had_as_hdf5(workplace, tiny_files, tiny):
+    shutil.copytree(tiny_files, "input/digit-recognizer")
+    assert hdf5_example.install() is True
+    found = load_data_set("mnist-hdf5")
+    assert (len(found.train), len(found.test), len(found.held_out)) == (120, 17, 17)
+    rows = as_set(found.train.images, found.train.labels)
+    assert rows == as_set(tiny.train.images, tiny.train.labels)
+    judged = found.train.labels[np.isin(found.train.ids, found.held_out)]
+    assert np.bincount(judged, minlength=10).min() >= 1
+    assert hdf5_example.install() is False
+    assert hdf5_example.install(force=True) is True
+    assert load_data_set("mnist-hdf5").fingerprint() == found.fingerprint()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_of_somebody_else_is_never_replaced(workplace, tiny_files, arrays, force):
+    shutil.copytree(tiny_files, "input/digit-recognizer")
+    own = Path("input/mnist-hdf5")
+    own.mkdir()
+    write_flat_hdf5(own, arrays)
+    file = own / "mnist.hdf5"
+    content = file.read_bytes() if force else file.read_bytes()[:-1000]  # good, or damaged
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"mnist\.hdf5 was not written by this program"):
+        hdf5_example.install(force)
+    assert file.read_bytes() == content
+
+
+def test_without_the_competitions_rows_there_is_no_example_of_hdf5(workplace):
+    with pytest.raises(UserError, match="the data set 'digit-recognizer' is not here"):
+        hdf5_example.install()
 
 
 ALIKE = {

@@ -8,9 +8,10 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_file
-from competition.config import MOST_FOLDS, Config, Folds
+from competition.config import Config
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
+from competition.fold_settings import MOST_FOLDS, Folds
 from competition.results import ALL_ROWS
 
 
@@ -58,6 +59,12 @@ def split_names(settings: Folds) -> list[str]:
     """Returns `["fold0", "fold1", …]`, or `["holdout0", …]` where a share is held out."""
     name = "fold" if settings.scheme == "kfold" else "holdout"
     return [f"{name}{number}" for number in range(settings.count)]
+
+
+def trained_splits(settings: Folds) -> list[str]:
+    """Returns the names of the splits that are trained, which `only` may make fewer."""
+    names = split_names(settings)
+    return [names[number] for number in settings.numbers]
 
 
 def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> FoldAssignment:
