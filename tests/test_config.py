@@ -47,6 +47,18 @@ def test_a_mapping_without_name_changes_the_component_that_stood_there(write):
     assert variant.augmentation.parameters == {"strength": 5}
 
 
+def test_a_part_of_the_policy_that_draws_views_can_be_changed(write):
+    text = "defaults: {test_time_augmentation: {rotation: 4}}\nvariants: {plain: , residual: }"
+    milder, mild = (
+        load_config(write(text)).variants["plain"],
+        load_config(write("variants: {plain: }")),
+    )
+    expected = mild.variants["plain"].test_time_augmentation.parameters | {"rotation": 4.0}
+    assert milder.test_time_augmentation.parameters == expected
+    assert "test_time_augmentation" in milder.identity()
+    assert "test_time_augmentation" not in mild.variants["plain"].identity()
+
+
 def test_an_override_reaches_the_augmentation_of_all_variants(write):
     path = write("defaults: {augmentation: affine_elastic}\nvariants: {plain: , residual: }")
     config = load_config(path, ["defaults.augmentation.rotation=15"])

@@ -117,6 +117,10 @@ MISTAKES = {
         "search_space.augmentation.strength: this is nothing that can be searched",
     ),
     "changes no weight": ("seeds: {choices: [1, 2]}", "search_space.seeds: this is nothing that"),
+    "views, which all trials share": (
+        "test_time_augmentation.rotation: {low: 1.0, high: 2.0}",
+        "search_space.test_time_augmentation.rotation: this is nothing that can be searched",
+    ),
     "unknown key": ("epochs: {low: 1, hihg: 2}", "epochs.hihg: unknown key; did you mean 'high'?"),
     "no parameter": ("epochs: 3", "search_space.epochs: input should be 'key: value' lines"),
     "no mapping": ("[epochs]: {}", "a key must be text"),

@@ -72,7 +72,7 @@ def known_losses(monkeypatch):
                 on_epoch(epoch, model)
             return model, []
 
-        def predict(model, images, shift=0):
+        def predict(model, images):
             share, fold = model
             values = np.full((len(images), 10), (1 - share) / 9)
             values[np.arange(len(images)), fold.digits.labels[fold.validation_rows]] = share
@@ -80,6 +80,9 @@ def known_losses(monkeypatch):
 
         monkeypatch.setattr(judging, "train_one_fold", train)
         monkeypatch.setattr(judging, "predict", predict)
+        monkeypatch.setattr(
+            judging, "predict_views", lambda model, seen: predict(model, next(seen))
+        )
         monkeypatch.setattr(judging, "forget_models", lambda: None)
         monkeypatch.setattr(trial, "start_keras", lambda threads: None)
         return trained
