@@ -288,4 +288,6 @@ What to try next, with the competition's digits:
   make download                            (needs a Kaggle token; or ZIP=path of the archive)
   make train-folds CONFIG=configs/fast.yaml
   make ensemble    CONFIG=configs/fast.yaml
-  make gallery     CONFIG=configs/fast.yaml"""
+  make gallery     CONFIG=configs/fast.yaml
+
+And to see what these small nets looked at: make why CONFIG=configs/demo.yaml"""

@@ -15,6 +15,7 @@ from competition.inspection.presentation.paper import (
     write_classes,
     write_small,
 )
+from competition.progress import ProgressDisplay
 
 ROWS = 8
 DIGITS_PER_SHEET = COLUMNS * ROWS
@@ -42,8 +43,11 @@ class Series:
 
 def write_sheets(folder: Path, findings: Findings) -> None:
     """Writes PNG sheets of mistakes, confused pairs, uncertain rows and likely label errors."""
-    for series in (*_kinds(findings), *_pairs(findings)):
-        _write_series(folder, series)
+    kinds = [*_kinds(findings), *_pairs(findings)]
+    with ProgressDisplay(f"drawing sheets of {len(kinds)} kinds", len(kinds)) as display:
+        for number, series in enumerate(kinds, start=1):
+            _write_series(folder, series)
+            display.update(number)
 
 
 def _kinds(findings: Findings) -> list[Series]:

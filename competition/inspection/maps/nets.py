@@ -3,10 +3,13 @@
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 
 from competition import catalogue, paths
+from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 from competition.results import Job, by_variant
 from competition.training.batches import batches
@@ -15,6 +18,7 @@ from competition.training.runtime import forget_models
 
 # Images whose features are in memory at a time: 50 MB for the widest net of the catalogue.
 BLOCK = 2 * PREDICTION_BATCH_SIZE
+SHAPES = (None, SIDE, SIDE, 1), (None, CLASSES)
 
 
 class Net:
@@ -67,20 +71,31 @@ def load_net(job: Job) -> Net:
     Raises:
         UserError: when the file is damaged, or is no model of this project.
     """
-    import keras
-
     for location in catalogue.ARCHITECTURES.values():
         catalogue.resolve(location)  # registers the layers that it is made of
     forget_models()
     path = job.folder() / paths.MODEL
+    path.open("rb").close()
     try:
-        return Net(keras.saving.load_model(path, compile=False, safe_mode=True))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return Net(_load_model(path))
+    except Exception as error:  # Keras raises whatever the damage leads to
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"{path} is damaged, or no model of this project ({reason[0]}); remove its folder, "
             "and `make train-folds` makes it again"
         ) from None
+
+
+def _load_model(path: Path):
+    import keras
+
+    if not is_zipfile(path):
+        raise ValueError("it is no zip file")
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    shapes = model.input_shape, model.output_shape
+    if shapes != SHAPES:
+        raise ValueError(f"it maps {shapes[0]} to {shapes[1]}")
+    return model
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from competition.inspection.presentation.paper import (
     write_small,
 )
 from competition.inspection.why.overlay import on_paper, scale_of
+from competition.progress import ProgressDisplay
 
 LINES = 20
 # The digit and its two maps stand in the first columns, after a gap the neighbours.
@@ -27,10 +28,12 @@ def write_sheets(folder: Path, explanation: Explanation) -> None:
     rows = range(len(explanation.cases))
     rows_a_sheet = max(1, LINES // len(explanation.looks))
     starts = range(0, len(rows), rows_a_sheet)
-    for number, start in enumerate(starts, start=1):
-        title = f"Why “{explanation.name}” says so  ({number} of {len(starts)})"
-        path = folder / paths.why_sheet(number)
-        _write_sheet(path, explanation, rows[start : start + rows_a_sheet], title)
+    with ProgressDisplay(f"drawing {len(starts)} sheets", len(starts)) as display:
+        for number, start in enumerate(starts, start=1):
+            title = f"Why “{explanation.name}” says so  ({number} of {len(starts)})"
+            path = folder / paths.why_sheet(number)
+            _write_sheet(path, explanation, rows[start : start + rows_a_sheet], title)
+            display.update(number)
 
 
 def _write_sheet(path: Path, explanation: Explanation, rows: range, title: str) -> None:
