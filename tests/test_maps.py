@@ -24,10 +24,18 @@ from competition.inspection.maps.occlusion import drops, hidden_and_whole, with_
 from competition.inspection.maps.rows import WORST, rows_to_explain, visits_by_variant
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job
+from competition.training.runtime import use_precision
 
 PIXEL = (9, 16)
 # The cells of a map whose patches, six pixels wide, cover that pixel.
 SEEN = np.s_[3:6, 7:10]
+
+
+@pytest.fixture(autouse=True)
+def keras_as_it_is(monkeypatch):
+    """Makes nets in float32; threads cannot be set where TensorFlow has begun already."""
+    use_precision("float32")
+    monkeypatch.setattr("competition.inspection.maps.explanation.start_keras", lambda threads: None)
 
 
 def test_each_patch_surrounds_its_cell_and_ends_with_the_image():
@@ -79,9 +87,8 @@ def test_hiding_finds_the_only_pixel_that_a_net_looks_at():
 def test_features_are_what_the_last_layer_is_given(monkeypatch, tiny, block):
     monkeypatch.setattr(nets, "BLOCK", block)
     images = tiny.train.images[:7]
-    features, values = map(
-        np.concatenate, zip(*Net(one_pixel_net(seed=1)).answers(images), strict=True)
-    )
+    blocks = zip(*Net(one_pixel_net(seed=1)).answers(images), strict=True)
+    features, values = map(np.concatenate, blocks)
     np.testing.assert_allclose(features, images.reshape(7, 784) / np.float32(255), rtol=1e-6)
     kernel = np.random.default_rng(1).normal(0, 0.2, (784, 10)).astype(np.float32)
     np.testing.assert_allclose(values, softmax(features @ kernel, axis=1), rtol=1e-4)
@@ -117,9 +124,8 @@ def test_level_neighbours_come_in_order_and_nothing_is_like_nothing():
 
 
 def test_rows_asked_for_come_first_and_no_row_twice():
-    cases = made_up_cases(
-        np.random.default_rng(0), np.eye(10)[[4] * 300], 2, np.full(300, 4, np.uint8)
-    )
+    labels = np.full(300, 4, np.uint8)
+    cases = made_up_cases(np.random.default_rng(0), np.eye(10)[labels], 2, labels)
     worst = np.argsort(-cases.losses, kind="stable")
     asked = (cases.digits.ids[worst[[250, 3]]]).tolist()
     rows = rows_to_explain(cases, [*asked, asked[0]])

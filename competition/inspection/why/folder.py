@@ -30,7 +30,7 @@ def explained_rows(config_name: str) -> set[int]:
     try:
         with (paths.why_folder(config_name) / paths.NEIGHBOURS).open(newline="") as file:
             return {int(line["id"]) for line in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, csv.Error):
         return set()
 
 

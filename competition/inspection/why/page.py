@@ -126,7 +126,7 @@ def _maps(look: Look, row: int, classes: dict[str, int], scale: float) -> list[M
 
 
 def _map(role: str, of_class: int, value: float, drops: np.ndarray, scale: float) -> Map:
-    hidden = value - drops
+    hidden = value - drops.astype(float)
     address = png_address(overlay(drops, scale))
     return Map(role, of_class, value, float(hidden.min()), float(hidden.max()), address)
 
