@@ -60,7 +60,8 @@ def write_example() -> None:
 
 def _require_ours(folder: Path) -> None:
     cache = paths.folder_cache_file(folder).parent
-    others = [file for file in sorted(folder.glob("*")) if file != cache and not _is_ours(file)]
+    found = (file for file in sorted(folder.glob("*")) if file != cache)
+    others = [file for file in found if not _is_ours(file)]
     if others:
         raise UserError(
             f"{others[0]} was not written by this program, so nothing was changed; a file of your "

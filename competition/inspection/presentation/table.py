@@ -73,7 +73,7 @@ class Table:
         return "\n\n".join(filter(None, [self.markdown(), self.note]))
 
     def _repr_markdown_(self) -> str:
-        """Shows the table in a notebook."""
+        """Shows the table in a notebook, with its note."""
         return self.told()
 
     def _markdown_cells(self, row: list[str]) -> list[str]:
