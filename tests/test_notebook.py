@@ -35,7 +35,7 @@ def executed(committed, tiny_files, tmp_path_factory) -> tuple[Path, nbformat.No
         for name, value in own.items():
             patch.setenv(name, value)
         resources = {"metadata": {"path": str(copy.parent)}}
-        NotebookClient(notebook, timeout=300, resources=resources).execute()
+        NotebookClient(notebook, timeout=900, resources=resources).execute()
     return checkout, notebook
 
 
