@@ -34,7 +34,7 @@ help: ## Explain the targets
 
 setup: .venv/.installed ## Create .venv and install what a run needs
 
-demo: setup ## Run everything once on embedded digits: no account, a few minutes
+demo: setup ## Run everything once on embedded digits: no account, 1 to 2 minutes
 	@$(COMPETITION) demo --jobs $(JOBS)
 
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
