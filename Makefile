@@ -12,7 +12,7 @@ TRIALS ?=
 FORCE ?=
 LONG ?=
 ALL ?=
-VARIANT ?=
+ROWS ?=
 
 # Quoted for the shell, whatever the text holds.
 quoted = '$(subst ','\'',$(1))'
@@ -25,7 +25,7 @@ BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGE
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery report submit scores doctor bench test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -58,6 +58,9 @@ ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="
 
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
 	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(ALL)),--all)
+
+why: setup ## Show what the nets looked at in the worst digits, output/<config>/why/index.html; ROWS="id id" too
+	@$(COMPETITION) why $(CONFIGURED) $(if $(ROWS),--rows $(foreach row,$(ROWS),$(call quoted,$(row))))
 
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name of one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT)))

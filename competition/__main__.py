@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -91,6 +92,15 @@ def _count(text: str, otherwise: str = "") -> int:
     return int(text)
 
 
+def _row(text: str) -> int:
+    """Returns the id of a labelled row; the gallery calls test rows `test-3`."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not the id of a labelled row, which is a number; test rows have no label"
+        )
+    return int(text)
+
+
 DEFAULT_CONFIG = Path("configs/default.yaml")
 BASELINES_CONFIG = Path("configs/baselines.yaml")
 
@@ -176,6 +186,18 @@ COMMANDS = {
             "put every labelled digit into the page, not just those worth a look",
             action="store_true",
             dest="all_rows",
+        ),
+    ),
+    "why": (
+        "show what the nets looked at in the worst digits, and what they learnt that is alike",
+        *CONFIGURED,
+        _option(
+            "--rows",
+            "ids of labelled rows to explain besides the 100 worst",
+            type=_row,
+            nargs="+",
+            default=[],
+            metavar="ID",
         ),
     ),
     "report": (

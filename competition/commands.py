@@ -141,13 +141,31 @@ def gallery(config: Config, all_rows: bool = False) -> None:
     from competition.ensemble.blend import blend
     from competition.inspection.evaluation.findings import find
     from competition.inspection.gallery.folder import write_gallery
+    from competition.inspection.why.folder import explained_rows
 
     run = load_run(config)
     findings = find(run, blend([run]))
-    folder = write_gallery(findings, all_rows)
+    folder = write_gallery(findings, all_rows, explained_rows(config.name))
     print(
         f"{len(findings.mistakes)} mistakes and {len(findings.label_errors)} likely label errors; "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it"
+    )
+
+
+def why(config: Config, rows: list[int]) -> None:
+    """Looks into the nets that held the worst rows out, and some `rows` besides, by their ids."""
+    from competition.data.run import load_run
+    from competition.ensemble.blend import blend
+    from competition.inspection.maps.explanation import explain
+    from competition.inspection.why.folder import write_explanation
+
+    run = load_run(config)
+    explanation = explain(run, blend([run]), rows)
+    folder = write_explanation(explanation)
+    print(
+        f"{len(explanation.cases)} rows by {len(explanation.looks)} variants; "
+        f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it; "
+        "`make gallery` links to them"
     )
 
 
@@ -290,4 +308,6 @@ What to try next, with the competition's digits:
   make download                            (needs a Kaggle token; or ZIP=path of the archive)
   make train-folds CONFIG=configs/fast.yaml
   make ensemble    CONFIG=configs/fast.yaml
-  make gallery     CONFIG=configs/fast.yaml"""
+  make gallery     CONFIG=configs/fast.yaml
+
+And to see what these small nets looked at: make why CONFIG=configs/demo.yaml"""

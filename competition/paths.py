@@ -15,14 +15,17 @@ HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
 
-# A page that is opened first, in a gallery's and in a report's folder.
+# A page that is opened first, in each folder that is to be looked at.
 PAGE = "index.html"
 
 # Members of a gallery's folder.
 LABEL_ERRORS = "label-errors.csv"
 MARKS_PATTERN = "marks*.csv"  # exported from the page, and perhaps saved beside it
 
-# Members of an exploration's folder, whose page is called as the gallery's.
+# A member of the folder of an explanation.
+NEIGHBOURS = "neighbours.csv"
+
+# Members of an exploration's folder.
 CLASS_COUNTS = "class_counts.csv"
 DUPLICATES = "duplicates.csv"
 CONTRADICTIONS = "contradictions.csv"
@@ -124,6 +127,14 @@ def ensemble_folder(name: str) -> Path:
 
 def gallery_folder(config_name: str) -> Path:
     return output_folder(config_name) / "gallery"
+
+
+def why_folder(config_name: str) -> Path:
+    return output_folder(config_name) / "why"
+
+
+def why_sheet(number: int) -> str:
+    return f"why-{number:02d}.png"
 
 
 def exploration_folder(config_name: str) -> Path:

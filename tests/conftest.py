@@ -142,6 +142,34 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture
+def open_page(chromium):
+    """Opens a page as a file; the test fails if the page had an error, or asked for anything."""
+    contexts, trouble = [], []
+
+    def watched(request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            trouble.append(f"it asked for {request.url}")
+
+    def opened(file: Path, address: str = "", script: str | None = None, **settings):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(dialog.message))
+        page.on("request", watched)
+        if script:
+            page.add_init_script(script)
+        page.goto(f"{file.absolute().as_uri()}#{address}" if address else file.absolute().as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
 def environment() -> dict[str, str]:
     """Returns the environment in which `python -m competition` works from any folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -28,17 +28,19 @@ MAY_IMPORT = {
     "tuning": {"data", "training"},
     "ensemble": {"data"},
     "bench": {"data", "training"},
-    "inspection": {"ensemble", "data"},
+    "inspection": {"ensemble", "data", "training"},
 }
 # The same within inspection: numbers draw nothing, and pages compute nothing.
-NUMBERS = {"evaluation": set(), "data_study": set()}
+NUMBERS = {"evaluation": set(), "data_study": set(), "maps": {"evaluation"}}
 PAGES = {
     "presentation": set(),
     "gallery": {"evaluation", "presentation"},
     "report": {"evaluation", "presentation"},
     "exploration": {"data_study", "presentation"},
+    "why": {"evaluation", "maps", "presentation"},
 }
 INSPECTION = PACKAGE / "inspection"
+MAPS_NEED = ("batches", "prediction", "runtime")
 TO_DRAW = {"matplotlib", "jinja2", "markupsafe", "cv2"}
 TO_COMPUTE = {"scipy", "sklearn", "threadpoolctl", "tensorflow", "keras"}
 # The command line may import all, and nobody imports it.
@@ -102,6 +104,14 @@ def test_numbers_draw_nothing_and_pages_compute_nothing(folder):
         inner = {n for n in imported_modules(file) if n.startswith("competition.inspection.")}
         assert {name.split(".")[2] for name in inner} <= allowed, file
         assert not {name.split(".")[0] for name in imports(file)} & forbidden, file
+
+
+def test_maps_alone_load_models_and_train_none():
+    for file in INSPECTION.rglob("*.py"):
+        used = {name for name in imports(file) if name.split(".")[0] in ("keras", "tensorflow")}
+        used |= {name for name in imported_modules(file) if wing_of(name) in ("training", "models")}
+        allowed = ("keras", *(f"competition.training.{n}" for n in MAPS_NEED))
+        assert all(file.parent.name == "maps" and name.startswith(allowed) for name in used), file
 
 
 def test_there_is_no_circle():

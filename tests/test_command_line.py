@@ -77,6 +77,7 @@ def test_help_explains_every_command(project):
         "baselines",
         "ensemble",
         "gallery",
+        "why",
         "report",
         "submit",
     ):
@@ -143,6 +144,52 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert {log.parent.name for log in logs} == {
         f"{variant}-seed0-fold{fold}" for variant in ("plain", "residual") for fold in (0, 1)
     }
+
+
+def test_the_worst_rows_are_explained_and_linked(trained):
+    config = ("--config", "configs/tiny.yaml")
+    assert run_command("gallery", *config, folder=trained).returncode == 0
+    explained = run_command("why", *config, "--rows", "3", "1", folder=trained)
+    assert explained.returncode == 0, explained.stderr
+    assert re.search(r"about \d+ \w+ to look into 4 nets", explained.stdout)
+    assert "rows by 2 variants; open output/tiny/why/index.html in a browser" in explained.stdout
+    folder = trained / "output/tiny/why"
+    with (folder / "neighbours.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    rows = list(dict.fromkeys(int(line["id"]) for line in lines))
+    assert rows[:2] == [3, 1]
+    assert 100 <= len(rows) <= 102
+    assert len(lines) == len(rows) * 2 * 6
+    folds = dict(np.loadtxt(next(trained.glob("output/tiny/folds*.csv")), int, delimiter=",",
+                            skiprows=1).tolist())  # fmt: skip
+    assert all(folds[int(line["id"])] != folds[int(line["neighbour"])] for line in lines)
+    assert list(folder.glob("why-*.png"))
+    page = (folder / "index.html").read_text()
+    assert page.count("<article ") == len(rows)
+    assert 'href="../gallery/index.html"' in page
+    assert run_command("gallery", *config, folder=trained).returncode == 0
+    gallery = (trained / "output/tiny/gallery/index.html").read_text()
+    assert 'href="../why/index.html"' in gallery
+    data = json.loads(re.search(r'id="data">(.*?)</script>', gallery)[1])
+    assert data["explained"] == sorted(rows)
+
+
+def test_what_cannot_be_explained_leaves_the_page_as_it_was(trained):
+    config = ("--config", "configs/tiny.yaml")
+    page = trained / "output/tiny/why/index.html"
+    page.parent.mkdir()
+    page.write_text("the old one")
+    unknown = run_command("why", *config, "--rows", "121", folder=trained)
+    assert_refused(unknown, "no labelled row that a net held out has the id 121")
+    model = trained / "output/tiny/jobs/plain/seed0/fold0/model.keras"
+    model.write_bytes(model.read_bytes()[:1000])
+    assert_refused(run_command("why", *config, folder=trained), f"{model.relative_to(trained)} is")
+    model.unlink()
+    missing = run_command("why", *config, folder=trained)
+    assert_refused(missing, "1 of 4 nets are not here")
+    assert "  plain seed0 fold0: no model.keras" in missing.stderr
+    assert [file.name for file in page.parent.iterdir()] == ["index.html"]
+    assert page.read_text() == "the old one"
 
 
 def test_several_configurations_are_blended(trained):
@@ -554,6 +601,7 @@ MISTAKES = {
     ),
     "nothing trained": (["ensemble", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "gallery too early": (["gallery", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
+    "why too early": (["why", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "report too early": (["report", "--config", "configs/tiny.yaml"], "4 of 4 jobs have no"),
     "report of an unknown variant": (
         ["report", "--config", "configs/tiny.yaml", "--variant", "plan"],
@@ -583,7 +631,10 @@ def test_a_mistake_gets_one_clear_error(project, arguments, message):
     assert not (project / "submissions").exists()
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["train-folds", "--jobs", "0"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [["train"], ["train-folds", "--jobs", "0"], ["why", "--rows", "test-3"], []],
+)
 def test_a_wrong_call_gets_usage(project, arguments):
     refused = run_command(*arguments, folder=project)
     assert refused.returncode == 2

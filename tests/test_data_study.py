@@ -249,9 +249,19 @@ def test_too_few_rows_have_no_shift_test():
     assert shift_test(many, few, 0, nothing) is None
 
 
+def test_embedding_tells_how_far_it_is(tiny, capsys):
+    components = tiny.train.images.reshape(120, -1)[:, ::40].astype(np.float32)
+    shares = []
+    embed(tiny.train, digits_of(tiny.test.images[:0]), components, 0, shares.append)
+    assert shares == sorted(set(shares))
+    assert len(shares) >= 5
+    assert 0 < shares[0] < shares[-1] <= 1
+    assert capsys.readouterr().out == ""
+
+
 def test_few_rows_are_embedded_without_neighbours(tiny):
     train, test = tiny.train.take(np.arange(5)), tiny.test.take(np.arange(2))
-    found = embed(train, test, np.arange(21, dtype=np.float32).reshape(7, 3), seed=0)
+    found = embed(train, test, np.arange(21, dtype=np.float32).reshape(7, 3), 0, nothing)
     assert found.principal.tolist() == [[3 * row, 3 * row + 1] for row in range(7)]
     assert (found.neighbours, found.agreement) == (None, None)
 

@@ -40,28 +40,13 @@ def folder(studied, tmp_path_factory):
 
 
 @pytest.fixture
-def browse(chromium, folder):
+def browse(open_page, folder):
     """Opens the page; ends with an error if the page had one or asked for anything."""
-    trouble, contexts = [], []
-
-    def watched(request):
-        if not request.url.startswith(("file:", "data:")):
-            trouble.append(f"it asked for {request.url}")
 
     def opened(**settings):
-        contexts.append(chromium.new_context(**settings))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: trouble.append(message.text))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: trouble.append(dialog.message))
-        page.on("request", watched)
-        page.goto((folder / paths.PAGE).as_uri())
-        return page
+        return open_page(folder / paths.PAGE, **settings)
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return opened
 
 
 def all_figures(studied) -> list:

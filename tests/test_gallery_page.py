@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import made_up_findings
+from pages import assert_readable
 from playwright.sync_api import expect
 
 from competition.data.marks import Mark, read_marks
@@ -29,30 +30,13 @@ def page_file(findings, tmp_path_factory):
 
 
 @pytest.fixture
-def browse(chromium, page_file):
+def browse(open_page, page_file):
     """Opens the page, with an address after the #; ends with an error if the page had one."""
-    contexts, trouble = [], []
 
-    def watched(request):
-        if not request.url.startswith(("file:", "data:", "blob:")):
-            trouble.append(f"it asked for {request.url}")
+    def opened(address: str = "", file=page_file, **settings):
+        return open_page(file, address, **settings)
 
-    def opened(address: str = "", file=page_file, script: str | None = None, **settings):
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: trouble.append(message.text))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("request", watched)
-        if script:
-            page.add_init_script(script)
-        page.goto(f"{file.as_uri()}#{address}")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return opened
 
 
 def shown(page) -> list[int]:
@@ -410,6 +394,19 @@ def test_without_all_rows_the_page_has_those_worth_a_look(findings, tmp_path):
     assert "https://" not in text
 
 
+def test_explained_rows_are_linked(browse, findings, tmp_path):
+    first, other, *_ = ids(findings, by_loss(findings, findings.mistakes))
+    write_page(tmp_path / "index.html", findings, all_rows=False, explained={first})
+    page = browse(f"row=train-{first}", file=tmp_path / "index.html")
+    assert page.locator(".tools a").get_attribute("href") == "../why/index.html"
+    link = page.locator("#why a")
+    assert link.get_attribute("href").endswith(f"/why/index.html#row-{first}")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#detail-title").inner_text() == f"Row {other}"
+    assert link.is_hidden()
+    assert browse().get_by_text("Why").count() == 0
+
+
 def test_a_page_without_mistakes_says_so(browse, findings, tmp_path):
     none = np.array([], int)
     quiet = dataclasses.replace(findings, mistakes=none)
@@ -447,36 +444,12 @@ def test_nothing_moves_when_a_digit_is_enlarged(browse):
     assert page.locator(".card").evaluate_all(boxes) == before
 
 
-def luminance(colour: str) -> float:
-    """Returns the relative luminance of `rgb(r, g, b)`, as WCAG 2 defines it."""
-    channels = np.array([int(each) for each in re.findall(r"\d+", colour)[:3]]) / 255
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
-# Every element that has text of its own, with its colour and that of what lies behind it.
-TEXT_COLOURS = """() => [...document.querySelectorAll("body *")].filter(one =>
-    one.offsetParent && !one.disabled &&
-    [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim())
-).map(one => {
-    let behind = one;
-    const colour = () => getComputedStyle(behind).backgroundColor;
-    while (colour() === "rgba(0, 0, 0, 0)" && behind.parentElement) behind = behind.parentElement;
-    return [`${one.tagName}.${one.className} ${one.textContent.trim()}`.slice(0, 60),
-            getComputedStyle(one).color, colour()];
-})"""
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_has_contrast(browse, findings, theme):
     row = findings.mistakes[0] + 1
     page = browse(f"row=train-{row}&agree=yes", color_scheme=theme)
     page.keyboard.press("1")
-    found = page.evaluate(TEXT_COLOURS)
-    assert len(found) > 200
-    for what, colour, behind in found:
-        lower, higher = sorted((luminance(colour), luminance(behind)))
-        assert (higher + 0.05) / (lower + 0.05) >= 4.5, f"{what}: {colour} on {behind}"
+    assert_readable(page, fewest=201)
 
 
 def test_a_theme_is_the_systems_until_one_is_chosen(browse):

@@ -21,20 +21,22 @@ from competition.inspection.evaluation.findings import (
 )
 from competition.inspection.evaluation.label_errors import likely_label_errors, write_label_errors
 from competition.inspection.gallery.folder import write_gallery
-from competition.inspection.gallery.page import DIGITS_PER_SPRITE, sprites
 from competition.inspection.gallery.sheets import (
+    DIGITS_PER_SHEET,
+    SHEETS_OF_A_KIND,
+    write_sheets,
+)
+from competition.inspection.presentation.html import render
+from competition.inspection.presentation.paper import (
     CELL_HEIGHT,
     CELL_WIDTH,
     COLUMNS,
     DIGIT,
-    DIGITS_PER_SHEET,
     HEADER_HEIGHT,
     MARGIN,
-    SHEETS_OF_A_KIND,
     WIDTH,
-    write_sheets,
 )
-from competition.inspection.presentation.html import render
+from competition.inspection.presentation.sprites import DIGITS_PER_SPRITE, sprites
 from competition.scores import score
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import made_up_cases, make_project, write_made_up_result
+from pages import contrast
 
 from competition import paths
 from competition.config import load_config
@@ -70,25 +71,13 @@ def reported(tiny_files, tmp_path_factory) -> tuple[Summary, list[Section], Path
 
 
 @pytest.fixture
-def browse(chromium, reported):
+def browse(open_page, reported):
     """Opens the page; ends with an error if the page had one, or asked for anything."""
-    contexts, trouble = [], []
 
     def opened(file: Path = reported[2] / paths.PAGE, **settings):
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: trouble.append(message.text))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("request", lambda request: trouble.append(request.url))
-        page.goto(file.as_uri())
-        assert trouble.pop(0).startswith("file:")
-        return page
+        return open_page(file, **settings)
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return opened
 
 
 def test_the_page_shows_what_was_computed(browse, reported):
@@ -195,18 +184,6 @@ def test_a_narrow_window_needs_no_scrolling_and_text_has_contrast(browse, theme)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     page.locator("#theme").click()
     assert page.evaluate("document.documentElement.dataset.theme") != theme
-
-
-def contrast(one: str, other: str) -> float:
-    """Returns the contrast of two `rgb(r, g, b)` as WCAG 2 defines it."""
-    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def luminance(colour: str) -> float:
-    shares = np.array(re.findall(r"[\d.]+", colour)[:3], float) / 255
-    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def rgb(colour: str) -> str:

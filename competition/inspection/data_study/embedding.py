@@ -1,5 +1,9 @@
 """Digits as points of a plane: main components and t-SNE; draws nothing."""
 
+import io
+import re
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +13,7 @@ from competition.digits import Digits
 COMPONENTS = 50
 LABELLED_ROWS, TEST_ROWS = 2400, 600
 PERPLEXITY = 30
+ITERATIONS = 1000
 # t-SNE looks for the neighbours of each point, so it needs a few points.
 FEWEST_LABELLED = 10
 
@@ -31,13 +36,20 @@ class Embedding:
     agreement: float | None
 
 
-def embed(train: Digits, test: Digits, components: np.ndarray, seed: int) -> Embedding:
+def embed(
+    train: Digits,
+    test: Digits,
+    components: np.ndarray,
+    seed: int,
+    on_share: Callable[[float], None],
+) -> Embedding:
     """Draws a sample, and embeds it by t-SNE (L. van der Maaten, G. Hinton, JMLR 9, 2008).
 
     Args:
         train, test: the digits.
         components: float32 `[n + m, c]`, main components of all of them, in this order.
         seed: draws the sample.
+        on_share: is told from time to time how much of the work is done, from 0 to 1.
     """
     random = np.random.default_rng(seed)
     labelled = _sample(random, len(train), LABELLED_ROWS)
@@ -45,7 +57,7 @@ def embed(train: Digits, test: Digits, components: np.ndarray, seed: int) -> Emb
     chosen, labels = components[rows], train.labels[labelled]
     if len(labels) < FEWEST_LABELLED:
         return Embedding(labels, chosen[:, :2], None, None)
-    neighbours = _tsne(chosen, seed)
+    neighbours = _tsne(chosen, seed, on_share)
     agreement = _agreement(neighbours[: len(labels)], labels)
     return Embedding(labels, chosen[:, :2], neighbours, agreement)
 
@@ -54,11 +66,25 @@ def _sample(random: np.random.Generator, count: int, most: int) -> np.ndarray:
     return np.sort(random.choice(count, min(count, most), replace=False))
 
 
-def _tsne(features: np.ndarray, seed: int) -> np.ndarray:
+def _tsne(features: np.ndarray, seed: int, on_share: Callable[[float], None]) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    return TSNE(perplexity=perplexity, random_state=seed).fit_transform(features)
+    planned = TSNE(perplexity=perplexity, max_iter=ITERATIONS, random_state=seed, verbose=2)
+    with redirect_stdout(_Iterations(on_share)):
+        return planned.fit_transform(features)
+
+
+class _Iterations(io.TextIOBase):
+    """Reads how far t-SNE is from what it prints, as scikit-learn has no callback for it."""
+
+    def __init__(self, on_share: Callable[[float], None]):
+        self._on_share = on_share
+
+    def write(self, text: str) -> int:
+        if found := re.match(r"\[t-SNE\] Iteration (\d+):", text):
+            self._on_share(min(1, int(found[1]) / ITERATIONS))
+        return len(text)
 
 
 def _agreement(points: np.ndarray, labels: np.ndarray) -> float:

@@ -86,7 +86,7 @@ def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataS
     components = _components(data_set)
     sides = components[: len(train)], components[len(train) :]
     shift = shift_test(*sides, SEED, lambda share: display.update(50 + 6 * share))
-    embedding = embed(train, test, components, SEED)
+    embedding = embed(train, test, components, SEED, lambda share: display.update(56 + 42 * share))
     display.update(98)
     return DataStudy(
         config.name,

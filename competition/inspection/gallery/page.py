@@ -1,21 +1,22 @@
 """The gallery as one page: findings as compact data for the template; computes nothing."""
 
-from base64 import b64encode
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from competition import paths
 from competition.data import marks
-from competition.digits import SIDE
 from competition.inspection.evaluation.cases import Cases
 from competition.inspection.evaluation.findings import Findings
 from competition.inspection.presentation.colours import shades
 from competition.inspection.presentation.html import render
-
-# Digits a sprite: browsers keep the decoded sprites of what is seen, so each must be small.
-SPRITE_COLUMNS, SPRITE_ROWS = 32, 32
-DIGITS_PER_SPRITE = SPRITE_COLUMNS * SPRITE_ROWS
+from competition.inspection.presentation.sprites import (
+    DIGITS_PER_SPRITE,
+    SPRITE_COLUMNS,
+    sprites,
+)
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,16 @@ VIEWS = (
 )
 
 
-def write_page(path: Path, findings: Findings, all_rows: bool) -> None:
+def write_page(
+    path: Path, findings: Findings, all_rows: bool, explained: Collection[int] = ()
+) -> None:
     """Writes the page.
 
     Args:
         path: the file.
         findings: what is shown.
         all_rows: whether every labelled row is in the page, or just those worth a look.
+        explained: ids of the labelled rows that `make why` has explained, which are linked.
     """
     rows = _labelled_rows(findings, all_rows)
     labelled, test = findings.labelled.take(rows), findings.test.take(findings.uncertain_test)
@@ -88,7 +92,8 @@ def write_page(path: Path, findings: Findings, all_rows: bool) -> None:
         marks=marks.MARKS,
         confusion=confusion,
         shades=shades(confusion),
-        data=_data(findings, rows, labelled, test),
+        why=f"../{paths.why_folder(findings.name).name}/{paths.PAGE}" if explained else None,
+        data=_data(findings, rows, labelled, test) | {"explained": sorted(explained)},
     )
     path.write_text(text, encoding="utf-8")
 
@@ -160,25 +165,3 @@ def _ranks(findings: Findings, rows: np.ndarray) -> tuple[list[int], list[int]]:
     rank[findings.label_errors.rows] = np.arange(1, len(findings.label_errors) + 1)
     confident[findings.label_errors.rows] = findings.label_errors.confident
     return rank[rows].tolist(), confident[rows].tolist()
-
-
-def sprites(images: np.ndarray) -> list[str]:
-    """Returns grey PNG images as data URIs, on which the digits stand in rows of 32.
-
-    Args:
-        images: uint8 `[n, 28, 28]`.
-    """
-    parts = range(0, len(images), DIGITS_PER_SPRITE)
-    return [_sprite(images[start : start + DIGITS_PER_SPRITE]) for start in parts]
-
-
-def _sprite(images: np.ndarray) -> str:
-    import cv2
-
-    lines = -(-len(images) // SPRITE_COLUMNS)
-    full = np.zeros((lines * SPRITE_COLUMNS, SIDE, SIDE), np.uint8)
-    full[: len(images)] = images
-    grid = full.reshape(lines, SPRITE_COLUMNS, SIDE, SIDE).swapaxes(1, 2)
-    settings = [cv2.IMWRITE_PNG_COMPRESSION, 6]  # 9 takes ten times as long, for 3 % less
-    _, png = cv2.imencode(".png", grid.reshape(lines * SIDE, SPRITE_COLUMNS * SIDE), settings)
-    return f"data:image/png;base64,{b64encode(png).decode()}"

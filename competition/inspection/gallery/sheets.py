@@ -5,26 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-from competition.digits import SIDE
 from competition.inspection.evaluation.cases import Cases
 from competition.inspection.evaluation.findings import Findings, confused_pairs
+from competition.inspection.presentation.paper import (
+    COLUMNS,
+    QUIET_COLOUR,
+    Paper,
+    ink_on_paper,
+    write_classes,
+    write_small,
+)
+from competition.progress import ProgressDisplay
 
-COLUMNS = 10
 ROWS = 8
 DIGITS_PER_SHEET = COLUMNS * ROWS
 # A bad run has thousands of mistakes: the page shows them all, the sheets the first of each kind.
 SHEETS_OF_A_KIND = 3
-
-# Pixels: every digit is drawn at the same whole multiple of its size, with three lines below.
-DOTS_PER_INCH = 120
-SCALE = 4
-DIGIT = SCALE * SIDE
-CELL_WIDTH, CELL_HEIGHT, HEADER_HEIGHT, MARGIN = 160, 196, 108, 36
-WIDTH = COLUMNS * CELL_WIDTH + 2 * MARGIN
-
-# Readable without telling red from green, and as text on white (after M. Okabe and K. Ito).
-TRUE_COLOUR, PREDICTED_COLOUR, QUIET_COLOUR = "#005F96", "#A84300", "#595959"
-BORDER_GREY = 204
 KEY = "Below each digit: {}; the two likeliest classes; #row id."
 
 
@@ -47,8 +43,11 @@ class Series:
 
 def write_sheets(folder: Path, findings: Findings) -> None:
     """Writes PNG sheets of mistakes, confused pairs, uncertain rows and likely label errors."""
-    for series in (*_kinds(findings), *_pairs(findings)):
-        _write_series(folder, series)
+    kinds = [*_kinds(findings), *_pairs(findings)]
+    with ProgressDisplay(f"drawing sheets of {len(kinds)} kinds", len(kinds)) as display:
+        for number, series in enumerate(kinds, start=1):
+            _write_series(folder, series)
+            display.update(number)
 
 
 def _kinds(findings: Findings) -> list[Series]:
@@ -123,69 +122,19 @@ def _write_series(folder: Path, series: Series) -> None:
 
 
 def _write_sheet(path: Path, title: str, order: str, cases: Cases) -> None:
-    import cv2
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    height = HEADER_HEIGHT + -(-len(cases) // COLUMNS) * CELL_HEIGHT + MARGIN
-    size = WIDTH / DOTS_PER_INCH, height / DOTS_PER_INCH
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
-    paper = np.full((height, WIDTH), 255, np.uint8)
-    _write_header(figure, title, order, has_labels=cases.digits.labels is not None)
-    for position in range(len(cases)):
-        line, column = divmod(position, COLUMNS)
-        left, top = MARGIN + column * CELL_WIDTH, HEADER_HEIGHT + line * CELL_HEIGHT
-        _draw_digit(paper, cases.digits.images[position], left, top)
-        _write_caption(figure, cases, position, left + CELL_WIDTH / 2, top + DIGIT)
-    canvas.draw()
-    # The figure holds the text only: its own way to draw pictures takes as long again.
-    written = np.asarray(canvas.buffer_rgba())[..., :3]
-    drawn = np.minimum(written, paper[..., None])[..., ::-1]
-    cv2.imwrite(str(path), drawn, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    key = KEY.format("prediction" if cases.digits.labels is None else "label → prediction")
+    paper = Paper(-(-len(cases) // COLUMNS), title, f"{order} {key}")
+    for position, image in enumerate(cases.digits.images):
+        below = paper.draw(*divmod(position, COLUMNS), ink_on_paper(image))
+        _write_caption(paper, cases, position, *below)
+    paper.save(path)
 
 
-def _write_header(figure, title: str, order: str, has_labels: bool) -> None:
-    left = MARGIN + (CELL_WIDTH - DIGIT) // 2  # above the first digit's edge
-    heading = _write(figure, left, 30, title, fontsize=15, weight="bold")
-    # A name may have a hundred letters; they shrink by whole pixels, so some room is left.
-    share = 0.95 * (WIDTH - left - MARGIN) / heading.get_window_extent().width
-    heading.set_fontsize(15 * min(1, share))
-    key = KEY.format("label → prediction" if has_labels else "prediction")
-    _write(figure, left, 66, f"{order} {key}", fontsize=9, color=QUIET_COLOUR)
-
-
-def _draw_digit(paper: np.ndarray, image: np.ndarray, left: int, top: int) -> None:
-    """Draws dark ink on white paper, pixel by pixel, in a thin frame."""
-    left += (CELL_WIDTH - DIGIT) // 2
-    paper[top - 1 : top + DIGIT + 1, left - 1 : left + DIGIT + 1] = BORDER_GREY
-    ink = image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-    paper[top : top + DIGIT, left : left + DIGIT] = 255 - ink
-
-
-def _write_caption(figure, cases: Cases, row: int, centre: float, top: float) -> None:
+def _write_caption(paper: Paper, cases: Cases, row: int, centre: float, top: float) -> None:
     """Writes the classes, the two likeliest with their probabilities, and the id."""
     label = None if cases.digits.labels is None else cases.digits.labels[row]
-    _write_classes(figure, label, cases.predictions[row], centre, top + 7)
+    write_classes(paper, label, cases.predictions[row], centre, top)
     two = (cases.predictions[row], cases.runners_up[row])
     shares = "   ".join(f"{one}: {cases.ensemble[row, one]:.1%}" for one in two)
-    small = {"ha": "center", "fontsize": 7.5}
-    _write(figure, centre, top + 32, shares, **small)
-    _write(figure, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR, **small)
-
-
-def _write_classes(figure, label: int | None, predicted: int, centre: float, top: float) -> None:
-    bold = {"ha": "center", "fontsize": 11, "weight": "bold"}
-    if label is None:
-        _write(figure, centre, top, str(predicted), color=PREDICTED_COLOUR, **bold)
-        return
-    _write(figure, centre - 24, top, str(label), color=TRUE_COLOUR, **bold)
-    _write(figure, centre, top, "→", ha="center", fontsize=11, color=QUIET_COLOUR)
-    _write(figure, centre + 24, top, str(predicted), color=PREDICTED_COLOUR, **bold)
-
-
-def _write(figure, left: float, top: float, text: str, **style):
-    """Writes a line, and returns it; `left` and `top` in pixels from the upper left corner."""
-    height = figure.get_figheight() * DOTS_PER_INCH
-    # Without `parse_math`, a dollar sign in a name stays one.
-    return figure.text(left / WIDTH, 1 - top / height, text, va="top", parse_math=False, **style)
+    write_small(paper, centre, top + 32, shares)
+    write_small(paper, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)

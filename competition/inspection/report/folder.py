@@ -9,6 +9,7 @@ from competition.inspection.presentation.drawing import write_plot
 from competition.inspection.presentation.table import Table
 from competition.inspection.report.page import report_page
 from competition.inspection.report.sections import Section, sections_of
+from competition.progress import ProgressDisplay
 
 
 def write_report(summary: Summary) -> Path:
@@ -31,7 +32,13 @@ def write_report(summary: Summary) -> Path:
 def _write_plots(folder: Path, sections: list[Section]) -> dict[str, str]:
     """Returns each figure for the page, by its key."""
     folder.mkdir()
-    return {plot.key: write_plot(folder, plot) for each in sections for plot in each.plots}
+    plots = [plot for each in sections for plot in each.plots]
+    drawn = {}
+    with ProgressDisplay(f"drawing {len(plots)} figures", len(plots)) as display:
+        for plot in plots:
+            drawn[plot.key] = write_plot(folder, plot)
+            display.update(len(drawn))
+    return drawn
 
 
 def _write_tables(folder: Path, sections: list[Section]) -> None:

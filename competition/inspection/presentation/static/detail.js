@@ -14,6 +14,14 @@ function showDetail(row) {
   detailPart("votes").replaceChildren(...data.members.map((name, member) => voteLine(row, name, member)));
   detailPart("figures").replaceChildren(...figures(row).flatMap(figure));
   showMarking(row);
+  showWhy(row);
+}
+
+function showWhy(row) {
+  const line = detailPart("why");
+  if (!line) return;
+  line.hidden = isTest(row) || !data.explained.includes(data.id[row]);
+  line.firstElementChild.hash = `row-${data.id[row]}`;
 }
 
 function verdict(row) {

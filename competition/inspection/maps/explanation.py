@@ -1,0 +1,161 @@
+"""Why the nets say what they say of some digits: maps and neighbours, put together."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from competition.data.marks import without_label_errors
+from competition.data.run import Run
+from competition.digits import Digits
+from competition.ensemble.blend import Blend
+from competition.inspection.evaluation.cases import Cases, out_of_fold_cases
+from competition.inspection.maps.neighbours import nearest
+from competition.inspection.maps.nets import Net, Pace, load_net, measure_pace, require_models
+from competition.inspection.maps.occlusion import PATCHES, drops, hidden_and_whole
+from competition.inspection.maps.rows import Visit, rows_to_explain, visits_by_variant
+from competition.machine import core_count
+from competition.progress import ProgressDisplay, duration
+from competition.training.runtime import start_keras
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one variant says of n rows, each by the net that held it out.
+
+    Attributes:
+        values: float32 `[n, 10]`, class probabilities of that net alone, of the image as it is.
+        drops: float32 `[n, 2, 14, 14]`, how much of the probability of the label (first) and of
+            its rival is lost when a patch is hidden.
+        neighbours: int `[n, k]`, positions among all labelled rows, the nearest first; the net
+            learnt from all of them.
+        labels: uint8 `[n, k]`, as which it learnt them.
+        distances: float32 `[n, k]`, 1 less the cosine between features.
+    """
+
+    values: np.ndarray
+    drops: np.ndarray
+    neighbours: np.ndarray
+    labels: np.ndarray
+    distances: np.ndarray
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Rows, and why each variant says of them what it says.
+
+    Attributes:
+        name: of the configuration.
+        train: all labelled digits.
+        cases: the n rows: those that were asked for, then the worst.
+        asked: how many were asked for.
+        rivals: int `[n]`, the ensemble's likeliest class besides the label; of a mistake, the one
+            that it predicts.
+        looks: by the variant's name, with its seed.
+    """
+
+    name: str
+    train: Digits
+    cases: Cases
+    asked: int
+    rivals: np.ndarray
+    looks: dict[str, Look]
+
+
+def explain(run: Run, made: Blend, asked: list[int]) -> Explanation:
+    """Looks into the nets of each variant's first seed, and says before how long that takes.
+
+    Args:
+        run: configuration, data and folds.
+        made: its ensemble, which says which rows are the worst.
+        asked: ids of labelled rows to be explained besides the worst.
+
+    Raises:
+        UserError: when an id is of no row that was held out; naming the models that are missing,
+            or the one that is damaged.
+    """
+    cases = out_of_fold_cases(run, made)
+    chosen = cases.take(rows_to_explain(cases, asked))
+    visits = visits_by_variant(run, made.panel, chosen.digits.ids)
+    require_models([visit.job for of_variant in visits.values() for visit in of_variant])
+    start_keras(core_count())
+    rivals = chosen.best_other_than(chosen.digits.labels)
+    looks = Inquiry(run, chosen.digits, rivals).looks(visits)
+    return Explanation(run.config.name, run.data_set.train, chosen, len({*asked}), rivals, looks)
+
+
+class Inquiry:
+    """Asks nets about digits, with progress.
+
+    Args:
+        run: whose nets they are.
+        digits: n labelled ones, which none of the nets that are asked learnt from.
+        rivals: int `[n]`, the class besides the label that is of interest.
+    """
+
+    def __init__(self, run: Run, digits: Digits, rivals: np.ndarray):
+        self._run, self._digits = run, digits
+        self._classes = np.column_stack([digits.labels, rivals]).astype(int)
+        self._grey = round(run.data_set.train.images.mean())
+
+    def looks(self, visits: dict[str, list[Visit]]) -> dict[str, Look]:
+        """Returns what each variant says."""
+        sample = self._run.data_set.train.images
+        paces = {name: measure_pace(each[0].job, sample) for name, each in visits.items()}
+        work = {name: self._seconds(paces[name], each) for name, each in visits.items()}
+        nets = sum(map(len, visits.values()))
+        print(f"about {duration(sum(work.values()))} to look into {nets} nets")
+        with ProgressDisplay(f"looking into {nets} nets", sum(work.values())) as display:
+            clock = Clock(display)
+            return {name: self._look(each, paces[name], clock) for name, each in visits.items()}
+
+    def _seconds(self, pace: Pace, visits: list[Visit]) -> float:
+        images = sum(
+            len(self._run.folds.split(visit.job.split)[0]) + len(visit.rows) * (PATCHES + 1)
+            for visit in visits
+        )
+        return len(visits) * pace.start + images * pace.an_image
+
+    def _look(self, visits: list[Visit], pace: Pace, clock: "Clock") -> Look:
+        """Returns the answers of the nets of one variant, in the order of the rows."""
+        parts = []
+        for visit in visits:
+            net = load_net(visit.job)
+            clock.advance(pace.start)
+            parts.append(self._ask(net, visit, lambda answers: clock.counted(answers, pace)))
+        back = np.argsort(np.concatenate([visit.rows for visit in visits]))
+        return Look(*(np.concatenate(of_visits)[back] for of_visits in zip(*parts, strict=True)))
+
+    def _ask(self, net: Net, visit: Visit, counted: Callable) -> tuple[np.ndarray, ...]:
+        """Returns what one net says of the rows that it held out: the parts of a `Look`."""
+        images = self._digits.images[visit.rows]
+        hidden = counted(net.answers(hidden_and_whole(images, self._grey)))
+        lost, values = drops((each for _, each in hidden), self._classes[visit.rows])
+        train, rows = self._learnt(visit)
+        queries = np.concatenate([features for features, _ in net.answers(images)])
+        answers = counted(net.answers(train.images[rows]))
+        found, distances = nearest(queries, (features for features, _ in answers))
+        neighbours = rows[found]
+        return values, lost, neighbours, train.labels[neighbours], distances
+
+    def _learnt(self, visit: Visit) -> tuple[Digits, np.ndarray]:
+        """Returns the digits as a net learnt them, and the positions of those that it learnt."""
+        rows, _ = self._run.folds.split(visit.job.split)
+        return without_label_errors(self._run.data_set.train, rows, self._run.label_errors)
+
+
+class Clock:
+    """Adds up the seconds that work was expected to take, as it is done."""
+
+    def __init__(self, display: ProgressDisplay):
+        self._display, self._done = display, 0.0
+
+    def advance(self, seconds: float) -> None:
+        self._done += seconds
+        self._display.update(self._done)
+
+    def counted(self, answers: Iterable[tuple], pace: Pace) -> Iterator[tuple]:
+        """Passes answers on, and tells each block of them."""
+        for features, values in answers:
+            yield features, values
+            self.advance(len(values) * pace.an_image)

@@ -1,0 +1,81 @@
+"""Explained rows as PNG sheets: a line a variant, with maps and neighbours; computes nothing."""
+
+from pathlib import Path
+
+from competition import paths
+from competition.inspection.maps.explanation import Explanation, Look
+from competition.inspection.presentation.paper import (
+    QUIET_COLOUR,
+    Paper,
+    ink_on_paper,
+    write_classes,
+    write_small,
+)
+from competition.inspection.why.overlay import on_paper, scale_of
+from competition.progress import ProgressDisplay
+
+LINES = 20
+# The digit and its two maps stand in the first columns, after a gap the neighbours.
+FIRST_NEIGHBOUR = 4
+NOTE = (
+    "A line a variant: the digit; what hiding a place does to its label and to the rival "
+    "(vermillion: costs, blue: gains probability); the digits it learnt from that are most alike."
+)
+
+
+def write_sheets(folder: Path, explanation: Explanation) -> None:
+    """Writes as many sheets as the rows fill; a row is never divided."""
+    rows = range(len(explanation.cases))
+    rows_a_sheet = max(1, LINES // len(explanation.looks))
+    starts = range(0, len(rows), rows_a_sheet)
+    with ProgressDisplay(f"drawing {len(starts)} sheets", len(starts)) as display:
+        for number, start in enumerate(starts, start=1):
+            title = f"Why “{explanation.name}” says so  ({number} of {len(starts)})"
+            path = folder / paths.why_sheet(number)
+            _write_sheet(path, explanation, rows[start : start + rows_a_sheet], title)
+            display.update(number)
+
+
+def _write_sheet(path: Path, explanation: Explanation, rows: range, title: str) -> None:
+    paper = Paper(len(rows) * len(explanation.looks), title, NOTE)
+    places = [(row, name) for row in rows for name in explanation.looks]
+    for line, (row, name) in enumerate(places):
+        _draw_digit(paper, line, explanation, row, name)
+        _draw_maps(paper, line, explanation, row, explanation.looks[name])
+        _draw_neighbours(paper, line, explanation, row, explanation.looks[name])
+    paper.save(path)
+
+
+def _draw_digit(paper: Paper, line: int, explanation: Explanation, row: int, name: str) -> None:
+    cases = explanation.cases
+    centre, top = paper.draw(line, 0, ink_on_paper(cases.digits.images[row]))
+    write_classes(paper, cases.digits.labels[row], cases.predictions[row], centre, top)
+    write_small(paper, centre, top + 32, name)
+    write_small(paper, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)
+
+
+def _draw_maps(paper: Paper, line: int, explanation: Explanation, row: int, look: Look) -> None:
+    cases = explanation.cases
+    scale = scale_of([each.drops[row] for each in explanation.looks.values()])
+    classes = cases.digits.labels[row], explanation.rivals[row]
+    for place, one in enumerate(classes):
+        drops = look.drops[row, place]
+        picture = on_paper(cases.digits.images[row], drops, scale)
+        centre, top = paper.draw(line, 1 + place, picture)
+        write_small(paper, centre, top + 13, f"{one}: {look.values[row, one]:.1%}")
+        low, high = (look.values[row, one] - change for change in (drops.max(), drops.min()))
+        write_small(paper, centre, top + 32, f"{low:.1%} – {high:.1%}", color=QUIET_COLOUR)
+
+
+def _draw_neighbours(
+    paper: Paper, line: int, explanation: Explanation, row: int, look: Look
+) -> None:
+    train = explanation.train
+    for rank, position in enumerate(look.neighbours[row]):
+        picture = ink_on_paper(train.images[position])
+        centre, top = paper.draw(line, FIRST_NEIGHBOUR + rank, picture)
+        paper.write(
+            centre, top + 7, str(look.labels[row, rank]), ha="center", fontsize=11, weight="bold"
+        )
+        write_small(paper, centre, top + 32, f"{look.distances[row, rank]:.4f}")
+        write_small(paper, centre, top + 51, f"#{train.ids[position]}", color=QUIET_COLOUR)

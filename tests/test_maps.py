@@ -1,0 +1,314 @@
+"""Maps and neighbours: exact on nets made by hand, and never of a net that learnt the row."""
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import made_up_cases, make_project, one_sure, write_made_up_result
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+
+from competition import paths
+from competition.config import load_config
+from competition.data.run import Run, load_run
+from competition.digits import DataSet, Digits
+from competition.ensemble.blend import Blend, blend
+from competition.errors import UserError
+from competition.inspection.maps import nets
+from competition.inspection.maps.explanation import explain
+from competition.inspection.maps.neighbours import nearest
+from competition.inspection.maps.nets import Net, load_net
+from competition.inspection.maps.occlusion import drops, hidden_and_whole, with_hidden_patches
+from competition.inspection.maps.rows import WORST, rows_to_explain, visits_by_variant
+from competition.probabilities import Probabilities
+from competition.results import ALL_ROWS, Job
+from competition.training.runtime import use_precision
+
+PIXEL = (9, 16)
+# The cells of a map whose patches, six pixels wide, cover that pixel.
+SEEN = np.s_[3:6, 7:10]
+
+
+@pytest.fixture(autouse=True)
+def keras_as_it_is(monkeypatch):
+    """Makes nets in float32; threads cannot be set where TensorFlow has begun already."""
+    use_precision("float32")
+    monkeypatch.setattr("competition.inspection.maps.explanation.start_keras", lambda threads: None)
+
+
+def test_each_patch_surrounds_its_cell_and_ends_with_the_image():
+    image = np.random.default_rng(0).integers(100, 256, (28, 28)).astype(np.uint8)
+    hidden = with_hidden_patches(image, 33).reshape(14, 14, 28, 28)
+    corner, inside = image.copy(), image.copy()
+    corner[:4, 24:] = 33
+    inside[4:10, 12:18] = 33
+    np.testing.assert_array_equal(hidden[0, 13], corner)
+    np.testing.assert_array_equal(hidden[3, 7], inside)
+    assert hidden.dtype == np.uint8
+
+
+def one_pixel_net(looked_at: tuple[int, int] = PIXEL, seed: int | None = None):
+    """Returns a Keras model whose logit of 3 is the brightness of one pixel, the others 0.
+
+    With a seed, the logits are those of a random layer instead.
+    """
+    import keras
+
+    images = keras.Input((28, 28, 1))
+    pixels = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    logits = keras.layers.Dense(10)
+    model = keras.Model(images, logits(pixels))
+    kernel = np.zeros((784, 10), np.float32)
+    kernel[np.ravel_multi_index(looked_at, (28, 28)), 3] = 1
+    if seed is not None:
+        kernel = np.random.default_rng(seed).normal(0, 0.2, (784, 10)).astype(np.float32)
+    logits.set_weights([kernel, np.zeros(10, np.float32)])
+    return model
+
+
+def test_hiding_finds_the_only_pixel_that_a_net_looks_at():
+    images = np.full((2, 28, 28), 77, np.uint8)
+    images[0][PIXEL] = 255
+    images[1][PIXEL] = 0
+    asked = hidden_and_whole(images, grey=51)
+    answers = (values for _, values in Net(one_pixel_net()).answers(asked))
+    maps, values = drops(answers, np.array([[3, 8], [3, 8]]))
+    bright, dark, grey = (softmax([brightness, *np.zeros(9)]) for brightness in (1, 0, 0.2))
+    np.testing.assert_allclose(values[:, [3, 8]], [bright[:2], dark[:2]], rtol=1e-6)
+    expected = np.zeros((2, 2, 14, 14))
+    expected[0, 0][SEEN], expected[0, 1][SEEN] = bright[:2] - grey[:2]
+    expected[1, 0][SEEN], expected[1, 1][SEEN] = dark[:2] - grey[:2]
+    np.testing.assert_allclose(maps, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("block", [3, 1000])
+def test_features_are_what_the_last_layer_is_given(monkeypatch, tiny, block):
+    monkeypatch.setattr(nets, "BLOCK", block)
+    images = tiny.train.images[:7]
+    blocks = zip(*Net(one_pixel_net(seed=1)).answers(images), strict=True)
+    features, values = map(np.concatenate, blocks)
+    np.testing.assert_allclose(features, images.reshape(7, 784) / np.float32(255), rtol=1e-6)
+    kernel = np.random.default_rng(1).normal(0, 0.2, (784, 10)).astype(np.float32)
+    np.testing.assert_allclose(values, softmax(features @ kernel, axis=1), rtol=1e-4)
+
+
+def test_a_last_layer_may_be_given_several_things(tiny):
+    from competition.models.capsules import capsules
+
+    features, values = next(Net(capsules(width=2, types=2, size=3)).answers(tiny.train.images[:4]))
+    assert features.shape == (4, 7 * 7 * 2 * (3 + 1))
+    np.testing.assert_allclose(values.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_neighbours_are_those_of_the_smallest_angle():
+    random = np.random.default_rng(0)
+    rows, queries = random.normal(size=(50, 4)), random.normal(size=(9, 4))
+    rows[17] = 3 * queries[2]
+    blocks = np.split(rows, [1, 20, 21])
+    found, distances = nearest(queries, blocks, count=5)
+    exact = cdist(queries, rows, "cosine")
+    np.testing.assert_array_equal(found, exact.argsort(axis=1)[:, :5])
+    np.testing.assert_allclose(distances, np.sort(exact, axis=1)[:, :5], atol=1e-6)
+    assert found[2, 0] == 17
+    assert distances[2, 0] == pytest.approx(0, abs=1e-6)
+
+
+def test_level_neighbours_come_in_order_and_nothing_is_like_nothing():
+    queries = np.array([[1.0, 0.0], [0.0, 0.0]])
+    rows = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    found, distances = nearest(queries, [rows], count=9)
+    assert found.tolist() == [[1, 3, 0, 2], [0, 1, 2, 3]]
+    np.testing.assert_array_equal(distances, [[0, 0, 1, 1], [1, 1, 1, 1]])
+
+
+def test_rows_asked_for_come_first_and_no_row_twice():
+    labels = np.full(300, 4, np.uint8)
+    cases = made_up_cases(np.random.default_rng(0), np.eye(10)[labels], 2, labels)
+    worst = np.argsort(-cases.losses, kind="stable")
+    asked = (cases.digits.ids[worst[[250, 3]]]).tolist()
+    rows = rows_to_explain(cases, [*asked, asked[0]])
+    assert rows[:2].tolist() == worst[[250, 3]].tolist()
+    assert rows[2:].tolist() == [row for row in worst[:WORST] if row != worst[3]]
+    with pytest.raises(UserError, match="has the id 301, 0; there are 300, from 1 to 300"):
+        rows_to_explain(cases, [5, 301, 0])
+
+
+TWIN = 7  # a row that comes again among those of the other folds
+
+
+@pytest.fixture
+def run(workplace, tiny, tiny_files) -> Run:
+    """Three folds, a variant of two seeds and one of one; results are random, nets made by hand.
+
+    The first of two rows in different folds is an exact copy of the other.
+    """
+    make_project(workplace, tiny_files)
+    changes = ["folds.count=3", "variants.plain.seeds=[0, 1]", "variants.plain.all_rows_seeds=[4]"]
+    loaded = load_run(load_config(Path("configs/tiny.yaml"), ["ensemble.method=mean", *changes]))
+    images = tiny.train.images.copy()
+    images[twin_of(loaded)] = images[TWIN]
+    train = Digits(tiny.train.ids, images, tiny.train.labels)
+    return dataclasses.replace(loaded, data_set=DataSet("tiny", train, tiny.test))
+
+
+def twin_of(run: Run) -> int:
+    return int(np.flatnonzero(run.folds.folds != run.folds.folds[TWIN])[20])
+
+
+def seed_of(job: Job) -> int:
+    """Returns a number that no other job has."""
+    return 100 * job.seed + 10 * (job.variant == "plain") + int(job.split[-1])
+
+
+def write_results(run: Run) -> Blend:
+    """Writes what made-up nets say, with the nets; the rows' losses rise with their ids."""
+    train, test = run.data_set.train, run.data_set.test
+    for job, identity in run.identities.items():
+        made_up = {"test": Probabilities(test.ids, np.full((len(test), 10), 0.1, np.float32))}
+        if job.split != ALL_ROWS:
+            rows = run.folds.split(job.split)[1]
+            sure = [one_sure(train.labels[row], 0.99 - row / 200) for row in rows]
+            made_up["out_of_fold"] = Probabilities(train.ids[rows], np.array(sure, np.float32))
+        write_made_up_result(job, identity, **made_up)
+        if job.split != ALL_ROWS:
+            one_pixel_net(seed=seed_of(job)).save(job.folder() / paths.MODEL)
+    return blend([run])
+
+
+@pytest.fixture
+def made(run) -> Blend:
+    return write_results(run)
+
+
+def test_each_row_is_shown_to_the_nets_of_the_first_seed_that_held_it_out(run, made):
+    ids = run.data_set.train.ids[::7]
+    visits = visits_by_variant(run, made.panel, ids)
+    assert list(visits) == ["plain seed0", "residual seed0"]
+    for of_variant in visits.values():
+        assert [visit.job.split for visit in of_variant] == ["fold0", "fold1", "fold2"]
+        for fold, visit in enumerate(of_variant):
+            expected = np.flatnonzero(run.folds.folds[::7] == fold)
+            np.testing.assert_array_equal(visit.rows, expected)
+
+
+def test_a_row_that_is_held_out_twice_is_shown_once(run, made):
+    held_out = run.folds.held_out | {"fold1": run.folds.held_out["fold0"]}
+    folds = dataclasses.replace(run.folds, held_out=held_out)
+    twice = dataclasses.replace(run, folds=folds)
+    rows = run.data_set.train.ids[run.folds.held_out["fold0"]]
+    for visits in visits_by_variant(twice, made.panel, rows).values():
+        assert [visit.job.split for visit in visits] == ["fold0"]
+
+
+def test_rows_are_explained_by_nets_that_never_saw_them(run, made, capsys):
+    asked = TWIN + 1
+    found = explain(run, made, [asked])
+    assert "to look into 6 nets" in capsys.readouterr().out
+    assert len(found.cases) == 101
+    assert found.asked == 1
+    assert found.cases.digits.ids[0] == asked
+    assert found.cases.digits.ids[1:].tolist() == list(range(120, 20, -1))
+    folds, train = run.folds.folds, run.data_set.train
+    for name, look in found.looks.items():
+        assert look.neighbours.shape == look.distances.shape == (101, 6)
+        assert (folds[look.neighbours] != found.cases.folds[:, None]).all()
+        np.testing.assert_array_equal(look.labels, train.labels[look.neighbours])
+        assert look.neighbours[0, 0] == twin_of(run)
+        assert look.distances[0, 0] == pytest.approx(0, abs=1e-6)
+        assert (np.diff(look.distances, axis=1) >= 0).all()
+        for row in (0, 1, 50):
+            job = Job("tiny", name.split()[0], 0, f"fold{found.cases.folds[row]}")
+            kernel = np.random.default_rng(seed_of(job)).normal(0, 0.2, (784, 10))
+            image = found.cases.digits.images[row].reshape(1, 784) / 255
+            np.testing.assert_allclose(look.values[row], softmax(image @ kernel)[0], rtol=1e-3)
+            rival = found.rivals[row]
+            assert rival != found.cases.digits.labels[row]
+            hidden = image.reshape(28, 28).copy()
+            hidden[:4, :4] = round(train.images.mean()) / 255
+            lost = (softmax(image @ kernel) - softmax(hidden.reshape(1, 784) @ kernel))[0, rival]
+            assert look.drops[row, 1, 0, 0] == pytest.approx(lost, abs=1e-5)
+
+
+def test_label_errors_are_what_the_net_learnt(run):
+    train, twin = run.data_set.train, twin_of(run)
+    wrong = {int(train.ids[twin]): 5, int(train.ids[twin + 1]): None}
+    marked = dataclasses.replace(run, label_errors=wrong)
+    look = explain(marked, write_results(marked), [TWIN + 1]).looks["plain seed0"]
+    assert look.neighbours[0, 0] == twin
+    assert look.labels[0, 0] == 5
+    assert twin + 1 not in look.neighbours
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(wrong, int(train.ids[twin]), None)
+        look = explain(marked, write_results(marked), [TWIN + 1]).looks["plain seed0"]
+    assert twin not in look.neighbours
+
+
+def test_all_models_that_are_missing_are_named_before_any_work(run, made):
+    for split in ("fold0", "fold2"):
+        (Job("tiny", "residual", 0, split).folder() / paths.MODEL).unlink()
+    with pytest.raises(UserError, match="2 of 6 nets are not here") as refused:
+        explain(run, made, [])
+    assert "  residual seed0 fold0 fold2: no model.keras" in str(refused.value)
+    assert 'SET="name=mine"' in str(refused.value)
+
+
+def _unknown_layer(path: Path) -> None:
+    import keras
+
+    class Doubled(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    model = one_pixel_net()
+    keras.Model(model.inputs, Doubled()(model.outputs[0])).save(path)
+
+
+def _code(path: Path) -> None:
+    import keras
+
+    model = one_pixel_net()
+    keras.Model(model.inputs, keras.layers.Lambda(lambda it: it)(model.outputs[0])).save(path)
+
+
+def _other_shape(path: Path) -> None:
+    import keras
+
+    images = keras.Input((28, 28))
+    keras.Model(images, keras.layers.Dense(10)(keras.layers.Flatten()(images))).save(path)
+
+
+def _one_changed_byte(path: Path) -> None:
+    one_pixel_net().save(path)
+    with zipfile.ZipFile(path) as archive:
+        place = archive.getinfo("config.json").header_offset + 60
+    content = bytearray(path.read_bytes())
+    content[place] ^= 255
+    path.write_bytes(content)
+
+
+def _cut(path: Path) -> None:
+    one_pixel_net().save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+BAD_MODELS = {
+    "empty": (lambda path: path.write_bytes(b""), "it is no zip file"),
+    "cut": (_cut, "it is no zip file"),
+    "a folder's zip": (lambda path: zipfile.ZipFile(path, "w").close(), "no item named"),
+    "damaged": (_one_changed_byte, "Bad CRC-32"),
+    "a layer that nobody knows": (_unknown_layer, "could not be deserialized"),
+    "code": (_code, "Lambda"),
+    "another shape": (_other_shape, r"it maps \(None, 28, 28\) to"),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), BAD_MODELS.values(), ids=BAD_MODELS.keys())
+def test_a_model_that_cannot_be_trusted_is_refused(tmp_path, monkeypatch, make, reason):
+    monkeypatch.chdir(tmp_path)
+    job = Job("tiny", "plain", 0, "fold0")
+    job.folder().mkdir(parents=True)
+    make(job.folder() / paths.MODEL)
+    with pytest.raises(UserError, match=f"is damaged, or no model of this project .*{reason}"):
+        load_net(job)
