@@ -25,7 +25,7 @@ BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGE
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -76,6 +76,9 @@ doctor: setup ## Say what is missing for a download and a submission
 
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(LONG),--long)
+
+notebook: .venv/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
+	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
 
 test: .venv/.installed-dev ## Run the tests, two files side by side
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

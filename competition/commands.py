@@ -21,7 +21,7 @@ DEMO_CONFIG = Path("configs/demo.yaml")
 def demo(jobs: int | None) -> None:
     """Runs every stage on the embedded digits, and says what was made and what to try next."""
     config = load_config(DEMO_CONFIG)
-    download(config, archive=None, force=False)
+    download(config)
     train_folds(config, jobs)
     ensemble([config])
     gallery(config)
@@ -29,7 +29,7 @@ def demo(jobs: int | None) -> None:
     print(_demo_summary(config))
 
 
-def download(config: Config, archive: Path | None, force: bool) -> None:
+def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
     """Brings the configuration's data set into `input/`; `force` does so whatever is there."""
     from competition.data import embedded, hdf5_example
 
@@ -42,7 +42,7 @@ def download(config: Config, archive: Path | None, force: bool) -> None:
     elif config.data == hdf5_example.NAME and archive is None:
         installed = hdf5_example.install(force)
     else:
-        raise UserError(_no_source(config.data, archive))
+        installed = _look_at_own_data(config.data, archive)
     folder = paths.data_folder(config.data)
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
@@ -269,17 +269,29 @@ def _require_none(failures: list) -> None:
         raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
 
 
-def _no_source(data_set: str, archive: Path | None) -> str:
+def _look_at_own_data(data_set: str, archive: Path | None) -> bool:
+    """Checks data that only the user can bring; returns False, as it installs nothing."""
+    from competition.data.sources import MissingDataError, load_data_set
+
     if archive is not None:
-        return (
+        raise UserError(
             f"ZIP is for the data set '{COMPETITION}', but this configuration uses "
             f"'{data_set}'; give another CONFIG"
         )
-    folder = paths.data_folder(data_set)
+    try:
+        load_data_set(data_set)
+    except MissingDataError:
+        raise UserError(_where_own_data_goes(data_set)) from None
+    return False
+
+
+def _where_own_data_goes(data_set: str) -> str:
     return (
-        f"nothing is known of where the data set '{data_set}' comes from; put train.csv, "
-        f"test.csv and sample_submission.csv in the competition's format into {folder}/, or set "
-        f"data: to {COMPETITION}"
+        f"nothing is known of where the data set '{data_set}' comes from; put it into "
+        f"{paths.data_folder(data_set)}/: train.csv, test.csv and sample_submission.csv in the "
+        "competition's format, or MNIST's IDX files, one .npz or HDF5 file, or folders of images "
+        '(the README says how, under "Other digits, other splits"); or set data: to '
+        f"{COMPETITION}"
     )
 
 

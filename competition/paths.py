@@ -65,6 +65,11 @@ def cache_file(csv: Path) -> Path:
     return csv.parent / "cache" / f"{csv.stem}.npz"
 
 
+def folder_cache_file(folder: Path) -> Path:
+    """Returns where all is kept that was read from a folder in another format."""
+    return folder / "cache" / "digits.npz"
+
+
 def cache_folders() -> list[Path]:
     return sorted(INPUT.glob("*/cache"))
 

@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import struct
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from competition.data import hdf5_example
+from competition import paths
+from competition.data import hdf5_example, idx, image_folder, other_formats
 from competition.data.sources import load_data_set
 from competition.errors import UserError
 
@@ -302,6 +304,81 @@ def test_broken_data_gets_one_clear_error(write, message, folder, arrays):
     write(folder, arrays)
     with pytest.raises(UserError, match=message):
         load_data_set("own")
+
+
+EVERY_FORMAT = [*WRITERS, write_images]
+
+
+@pytest.fixture
+def readings(monkeypatch) -> list:
+    """Each reading of files that a cache could have spared."""
+    seen = []
+    for module, name in (
+        (other_formats, "read_hdf5"), (other_formats, "read_npz"),
+        (idx, "read_idx"), (image_folder, "_read_image"),
+    ):  # fmt: skip
+        read = getattr(module, name)
+        monkeypatch.setattr(module, name, partial(noted, seen, read))
+    return seen
+
+
+def noted(seen: list, read, file: Path):
+    seen.append(file)
+    return read(file)
+
+
+@pytest.mark.parametrize("write", EVERY_FORMAT)
+def test_unchanged_files_are_read_once(write, folder, arrays, readings):
+    write(folder, arrays)
+    first = load_data_set("own")
+    assert readings
+    readings.clear()
+    assert load_data_set("own").fingerprint() == first.fingerprint()
+    assert readings == []
+
+
+def replace_image(folder: Path) -> None:
+    cv2.imwrite(str(folder / "train/9/00009.png"), np.full((28, 28), [[9] * 27 + [0]], np.uint8))
+
+
+def remove_image(folder: Path) -> None:
+    (folder / "train/9/00009.png").unlink()
+
+
+def add_image(folder: Path) -> None:
+    cv2.imwrite(str(folder / "test/3/more.png"), np.full((28, 28), [[9] * 27 + [0]], np.uint8))
+
+
+def move_image(folder: Path) -> None:
+    (folder / "train/9/00009.png").rename(folder / "train/0/00009.png")
+
+
+@pytest.mark.parametrize("change", [replace_image, remove_image, add_image, move_image])
+def test_changed_image_files_are_read_again(change, folder, arrays, readings):
+    write_images(folder, arrays)
+    first = load_data_set("own")
+    readings.clear()
+    change(folder)
+    assert load_data_set("own").fingerprint() != first.fingerprint()
+    assert len(readings) >= 119
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-200], lambda b: b[:900] + b"\xff" + b[901:]])
+def test_a_damaged_cache_of_another_format_is_made_again(damage, folder, arrays, readings):
+    write_images(folder, arrays)
+    first = load_data_set("own").fingerprint()
+    cache = paths.folder_cache_file(folder)
+    cache.write_bytes(damage(cache.read_bytes()))
+    for expected in (120, 0):
+        readings.clear()
+        assert load_data_set("own").fingerprint() == first
+        assert len(readings) == expected
+
+
+def test_a_folder_that_takes_no_cache_is_read_all_the_same(folder, arrays):
+    write_npz(folder, arrays)
+    paths.folder_cache_file(folder).parent.write_text("no folder")
+    assert len(load_data_set("own").train) == 120
 
 
 def test_an_empty_folder_says_what_is_expected(folder):
