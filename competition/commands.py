@@ -13,6 +13,7 @@ from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
 from competition.kaggle.submit import command_line, send, wait_for_score
+from competition.parting_words import demo_summary, where_ensemble_is, where_own_data_goes
 from competition.submission import read_message
 
 DEMO_CONFIG = Path("configs/demo.yaml")
@@ -26,7 +27,7 @@ def demo(jobs: int | None) -> None:
     ensemble([config])
     gallery(config)
     report(config)
-    print(_demo_summary(config))
+    print(demo_summary(config))
 
 
 def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
@@ -128,7 +129,7 @@ def ensemble(configs: list[Config]) -> None:
     path = write_blend(made, found)
     scores = panel_scores(made.panel, made.out_of_fold.values)
     print(f"{ensemble_text(scores, made.comparison, found)}\n")
-    print(_where_ensemble_is(made.name, path))
+    print(where_ensemble_is(made.name, path))
     if configs[0].data == COMPETITION:
         print(f"submit it with:\n  {command_line(path, read_message(path))}")
     else:
@@ -281,45 +282,5 @@ def _look_at_own_data(data_set: str, archive: Path | None) -> bool:
     try:
         load_data_set(data_set)
     except MissingDataError:
-        raise UserError(_where_own_data_goes(data_set)) from None
+        raise UserError(where_own_data_goes(data_set)) from None
     return False
-
-
-def _where_own_data_goes(data_set: str) -> str:
-    return (
-        f"nothing is known of where the data set '{data_set}' comes from; put it into "
-        f"{paths.data_folder(data_set)}/: train.csv, test.csv and sample_submission.csv in the "
-        "competition's format, or MNIST's IDX files, one .npz or HDF5 file, or folders of images "
-        '(the README says how, under "Other digits, other splits"); or set data: to '
-        f"{COMPETITION}"
-    )
-
-
-def _where_ensemble_is(name: str, submission: Path) -> str:
-    mean = paths.submission_csv(paths.mean_name(name))
-    return f"""\
-{paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
-test_confidence.csv there begins with the test rows that are least certain
-{mean} is the plain mean, to compare
-{submission} is written and checked"""
-
-
-def _demo_summary(config: Config) -> str:
-    return f"""
-What you have now, all of it made from scikit-learn's small digits:
-  {paths.jobs_folder(config.name)}/
-      a folder a trained net: manifest, history, probabilities, model
-  {paths.gallery_folder(config.name) / paths.PAGE}
-      mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
-  {paths.report_folder(config.name) / paths.PAGE}
-      the results: tables, learning curves, confusions; CSV, SVG and PNG files beside it
-  {paths.submission_csv(config.name)}
-      a submission in Kaggle's format; the .json beside it says where it comes from
-
-What to try next, with the competition's digits:
-  make download                            (needs a Kaggle token; or ZIP=path of the archive)
-  make train-folds CONFIG=configs/fast.yaml
-  make ensemble    CONFIG=configs/fast.yaml
-  make gallery     CONFIG=configs/fast.yaml
-
-And to see what these small nets looked at: make why CONFIG=configs/demo.yaml"""
