@@ -7,8 +7,8 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_file
-from competition.data.sources import is_good, load_data_set
-from competition.errors import UserError
+from competition.data.sources import load_data_set
+from competition.errors import UserError, passes
 
 NAME = "mnist-hdf5"
 SOURCE = "digit-recognizer"
@@ -29,7 +29,7 @@ def install(force: bool = False) -> bool:
     Raises:
         UserError: when something else is there, or the competition's rows are not.
     """
-    if not force and is_good(NAME):
+    if not force and passes(load_data_set, NAME):
         return False
     _require_ours(paths.data_folder(NAME))
     write_example()
@@ -59,7 +59,9 @@ def write_example() -> None:
 
 
 def _require_ours(folder: Path) -> None:
-    others = [file for file in sorted(folder.glob("*")) if not _is_ours(file)]
+    cache = paths.folder_cache_file(folder).parent
+    found = (file for file in sorted(folder.glob("*")) if file != cache)
+    others = [file for file in found if not _is_ours(file)]
     if others:
         raise UserError(
             f"{others[0]} was not written by this program, so nothing was changed; a file of your "
