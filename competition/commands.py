@@ -14,7 +14,6 @@ from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
 from competition.kaggle.submit import command_line, send, wait_for_score
-from competition.parting_words import demo_summary, where_ensemble_is, where_own_data_goes
 from competition.submission import read_message
 
 DEMO_CONFIG = Path("configs/demo.yaml")
