@@ -25,7 +25,7 @@ BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGE
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds tune ensemble gallery why report submit scores doctor bench test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -34,7 +34,7 @@ help: ## Explain the targets
 
 setup: .venv/.installed ## Create .venv and install what a run needs
 
-demo: setup ## Run everything once on embedded digits: no account, a few minutes
+demo: setup ## Run everything once on embedded digits: no account, 1 to 2 minutes
 	@$(COMPETITION) demo --jobs $(JOBS)
 
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
@@ -45,6 +45,10 @@ explore: setup ## Study the data before training, output/<config>/exploration/in
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
+
+baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(CONFIG))
+baselines: setup ## Train the classic systems, and show them beside what is claimed of them
+	@$(COMPETITION) baselines $(CONFIGURED) --jobs $(JOBS)
 
 tune: setup ## Search the best settings of VARIANT, TRIALS=n in all, JOBS=auto side by side
 	@$(COMPETITION) tune $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT))) $(if $(TRIALS),--trials $(call quoted,$(TRIALS))) --jobs $(JOBS)
@@ -72,6 +76,9 @@ doctor: setup ## Say what is missing for a download and a submission
 
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(LONG),--long)
+
+notebook: .venv/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
+	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
 
 test: .venv/.installed-dev ## Run the tests, two files side by side
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -102,6 +102,7 @@ def _row(text: str) -> int:
 
 
 DEFAULT_CONFIG = Path("configs/default.yaml")
+BASELINES_CONFIG = Path("configs/baselines.yaml")
 
 
 def _option(flag: str, help_line: str, **settings) -> tuple[str, dict]:
@@ -123,12 +124,14 @@ CHANGES = _option(
     default=[],
     metavar="KEY=VALUE",
 )
-CONFIGURED = (
-    _path_option(
-        "--config", f"the configuration (default: {DEFAULT_CONFIG})", default=DEFAULT_CONFIG
-    ),
-    CHANGES,
-)
+
+
+def _configured(default: Path) -> tuple[tuple[str, dict], ...]:
+    named = _path_option("--config", f"the configuration (default: {default})", default=default)
+    return named, CHANGES
+
+
+CONFIGURED = _configured(DEFAULT_CONFIG)
 BLENDED = (
     _path_option(
         "--config",
@@ -157,6 +160,11 @@ COMMANDS = {
     ),
     "explore": ("study the data before training, on a page and figures", *CONFIGURED),
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
+    "baselines": (
+        "train the classic systems and show them in one table, beside what is claimed of them",
+        *_configured(BASELINES_CONFIG),
+        JOBS,
+    ),
     "tune": (
         "search the best settings of a variant that has a search_space",
         *CONFIGURED,

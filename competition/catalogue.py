@@ -28,6 +28,28 @@ AUGMENTATIONS = {
     "warp": "competition.data.augmentation:warp",
 }
 
+SCHEDULES = {
+    "one_cycle": "competition.training.schedule:one_cycle",
+    "cosine": "competition.training.schedule:cosine",
+    "exponential": "competition.training.schedule:exponential",
+    "step_decay": "competition.training.schedule:step_decay",
+    "constant": "competition.training.schedule:constant",
+}
+
+RESAMPLINGS = {
+    "none": "competition.training.resampling:none",
+    "random_over": "competition.training.resampling:random_over",
+    "smote": "competition.training.resampling:smote",
+    "class_weights": "competition.training.resampling:class_weights",
+}
+
+# Each of them looks at the held-out rows, so that what is reached there is selected on them.
+CALLBACKS = {
+    "early_stopping": "competition.training.callbacks:early_stopping",
+    "reduce_on_plateau": "competition.training.callbacks:reduce_on_plateau",
+    "best_checkpoint": "competition.training.callbacks:best_checkpoint",
+}
+
 # The simplest first, by what each fits to m members: nothing three times, m - 1 weights, as many
 # by a search, m + 1 temperatures, 10 (10 m + 1) weights. Of methods that are level, the program
 # recommends the first.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from competition import locks, paths
 from competition.atomic import remove_partials
+from competition.closing_words import demo_summary, where_ensemble_is
 from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
@@ -21,26 +22,34 @@ DEMO_CONFIG = Path("configs/demo.yaml")
 def demo(jobs: int | None) -> None:
     """Runs every stage on the embedded digits, and says what was made and what to try next."""
     config = load_config(DEMO_CONFIG)
-    download(config, archive=None, force=False)
+    download(config)
     train_folds(config, jobs)
     ensemble([config])
     gallery(config)
     report(config)
-    print(_demo_summary(config))
+    print(demo_summary(config.name))
 
 
-def download(config: Config, archive: Path | None, force: bool) -> None:
+def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
     """Brings the configuration's data set into `input/`; `force` does so whatever is there."""
-    from competition.data import embedded
+    from competition.data import embedded, hdf5_example, own_data
 
+    installed = False
     if config.data == COMPETITION:
         from competition.kaggle.download import download as from_kaggle
 
         installed = from_kaggle(archive, force)
-    elif config.data == embedded.NAME and archive is None:
+    elif archive is not None:
+        raise UserError(
+            f"ZIP is for the data set '{COMPETITION}', but this configuration uses "
+            f"'{config.data}'; give another CONFIG"
+        )
+    elif config.data == embedded.NAME:
         installed = embedded.install(force)
+    elif config.data == hdf5_example.NAME:
+        installed = hdf5_example.install(force)
     else:
-        raise UserError(_no_source(config.data, archive))
+        own_data.require(config.data)
     folder = paths.data_folder(config.data)
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
@@ -68,11 +77,23 @@ def train_folds(config: Config, jobs: int | None) -> None:
 
     run = load_run(config)
     failures = train(run, jobs)
-    print(f"\n{jobs_table(job_rows(run)).markdown()}\n")
-    if failures:
-        names = ", ".join(str(failure.job) for failure in failures)
-        raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
+    print(f"\n{jobs_table(job_rows(run)).told()}\n")
+    _require_none(failures)
     print("next: `make ensemble` with the same CONFIG and SET")
+
+
+def baselines(config: Config, jobs: int | None) -> None:
+    """Trains what is not trained yet, and shows every variant beside what its authors claim."""
+    from competition.data.run import load_run
+    from competition.inspection.evaluation.systems import systems
+    from competition.inspection.report.systems_table import systems_table, write_systems
+    from competition.training.jobs import train_folds as train
+
+    run = load_run(config)
+    _require_none(train(run, jobs))
+    table = systems_table(run, systems(run))
+    path = write_systems(config.name, table)
+    print(f"\n{table.told()}\n\n{path} is the same, and {path.with_suffix('.csv').name} beside it")
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
@@ -114,7 +135,7 @@ def ensemble(configs: list[Config]) -> None:
     path = write_blend(made, found)
     scores = panel_scores(made.panel, made.out_of_fold.values)
     print(f"{ensemble_text(scores, made.comparison, found)}\n")
-    print(_where_ensemble_is(made.name, path))
+    print(where_ensemble_is(made.name, path))
     if configs[0].data == COMPETITION:
         print(f"submit it with:\n  {command_line(path, read_message(path))}")
     else:
@@ -169,7 +190,7 @@ def report(config: Config, variant: str | None = None) -> None:
     summary = summarise(subject)
     folder = write_report(summary)
     print(
-        f"{preset_table(summary).markdown()}\n\n"
+        f"{preset_table(summary).told()}\n\n"
         f"open {folder / paths.PAGE} in a browser; {folder / paths.RESULTS} is the same as text"
     )
 
@@ -249,45 +270,7 @@ def clean() -> None:
             remove_partials(top)
 
 
-def _no_source(data_set: str, archive: Path | None) -> str:
-    if archive is not None:
-        return (
-            f"ZIP is for the data set '{COMPETITION}', but this configuration uses "
-            f"'{data_set}'; give another CONFIG"
-        )
-    folder = paths.data_folder(data_set)
-    return (
-        f"nothing is known of where the data set '{data_set}' comes from; put train.csv, "
-        f"test.csv and sample_submission.csv in the competition's format into {folder}/, or set "
-        f"data: to {COMPETITION}"
-    )
-
-
-def _where_ensemble_is(name: str, submission: Path) -> str:
-    mean = paths.submission_csv(paths.mean_name(name))
-    return f"""\
-{paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
-test_confidence.csv there begins with the test rows that are least certain
-{mean} is the plain mean, to compare
-{submission} is written and checked"""
-
-
-def _demo_summary(config: Config) -> str:
-    return f"""
-What you have now, all of it made from scikit-learn's small digits:
-  {paths.jobs_folder(config.name)}/
-      a folder a trained net: manifest, history, probabilities, model
-  {paths.gallery_folder(config.name) / paths.PAGE}
-      mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
-  {paths.report_folder(config.name) / paths.PAGE}
-      the results: tables, learning curves, confusions; CSV, SVG and PNG files beside it
-  {paths.submission_csv(config.name)}
-      a submission in Kaggle's format; the .json beside it says where it comes from
-
-What to try next, with the competition's digits:
-  make download                            (needs a Kaggle token; or ZIP=path of the archive)
-  make train-folds CONFIG=configs/fast.yaml
-  make ensemble    CONFIG=configs/fast.yaml
-  make gallery     CONFIG=configs/fast.yaml
-
-And to see what these small nets looked at: make why CONFIG=configs/demo.yaml"""
+def _require_none(failures: list) -> None:
+    if failures:
+        names = ", ".join(str(failure.job) for failure in failures)
+        raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")

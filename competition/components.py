@@ -108,6 +108,21 @@ class Augmentation(Component):
     choices = catalogue.AUGMENTATIONS
 
 
+class Schedule(Component):
+    kind = "schedule"
+    choices = catalogue.SCHEDULES
+
+
+class Resampling(Component):
+    kind = "resampling"
+    choices = catalogue.RESAMPLINGS
+
+
+class Callback(Component):
+    kind = "callback"
+    choices = catalogue.CALLBACKS
+
+
 class Method(Component):
     kind = "ensemble method"
     choices: ClassVar = {

@@ -21,9 +21,19 @@ from pydantic import (
 )
 
 from competition import paths
-from competition.components import Architecture, Augmentation, Component
+from competition.about import About
+from competition.clashes import clashes
+from competition.components import (
+    Architecture,
+    Augmentation,
+    Callback,
+    Component,
+    Resampling,
+    Schedule,
+)
 from competition.ensemble_settings import Ensemble
 from competition.errors import UserError
+from competition.fold_settings import Folds
 from competition.search_space import Parameter, checked_space, with_values
 from competition.section import (
     Name,
@@ -39,9 +49,6 @@ from competition.yaml_input import apply_override, nearest, read_yaml
 
 # Raised by hand when the meaning of a default changes: then every finished job is stale.
 RECIPE_VERSION = 2
-
-# More would leave no room for the number that stands for all rows in random seeds.
-MOST_FOLDS = 50
 
 
 def _not_reserved(name: str) -> str:
@@ -64,9 +71,12 @@ class Training(Section):
     learning_rate: float = Field(3e-3, gt=0, description="the highest, after the warm-up")
     warm_up: Share = Field(0.125, description="share of the steps in which the rate rises")
     final_learning_rate: Share = Field(0.01, description="the last rate, as a share of the highest")
+    schedule: Schedule = Schedule(name="one_cycle")
+    callbacks: list[Callback] = Field([], description="what looks at the held-out rows each epoch")
     weight_decay: float = Field(0.01, ge=0, description="decoupled, as AdamW has it")
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
     augmentation: Augmentation = Augmentation(name="warp")
+    resampling: Resampling = Resampling(name="none")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(
         1, ge=0, le=4, description="pixels; predictions average so shifted images"
@@ -87,10 +97,21 @@ class Training(Section):
         [], description="one more net a seed, trained on every row, for the test rows only"
     )
 
+    @model_validator(mode="after")
+    def _fits_together(self):
+        if found := clashes(self):
+            refuse(found)
+        return self
 
-# Which members there are, how often they are looked at, and what else might be tried with them
-# changes no trained weight.
-NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space"}
+    @property
+    def is_selected(self) -> bool:
+        """Whether rows that are held out to judge a training have a part in it."""
+        return bool(self.callbacks)
+
+
+# Which members there are, how often they are looked at, what else might be tried with them and
+# what is said of them changes no trained weight.
+NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about"}
 
 # All trials of a study look at the same views: they are made once.
 NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
@@ -100,6 +121,7 @@ class Variant(Training):
     """An architecture and its training. Without `architecture`, the variant's name is taken."""
 
     architecture: Architecture
+    about: About = About()
     search_space: dict[str, Parameter] = Field({}, description="what `tune` searches")
 
     @field_validator("search_space", mode="wrap")
@@ -114,7 +136,7 @@ class Variant(Training):
         """Returns the values that differ from the defaults of this module."""
         fields = {k: v for k, v in type(self).model_fields.items() if k not in NOT_IDENTITY}
         return {
-            key: value.identity() if isinstance(value, Component) else value
+            key: _plain(value)
             for key, field in fields.items()
             if (value := getattr(self, key)) != field.default
         }
@@ -125,34 +147,11 @@ class Variant(Training):
         return Variant.model_validate(with_values(settings, values))
 
 
-class Folds(Section):
-    """Which labelled rows are held out, always with equal shares of each class.
-
-    `kfold` holds out each row once, in one of `count` folds; `holdout` a random `share` of the
-    rows, `count` times; `given` those that the data itself has for it.
-    """
-
-    scheme: Literal["kfold", "holdout", "given"] = "kfold"
-    count: int = Field(5, ge=1, le=MOST_FOLDS, description="splits; by default 1, or 5 folds")
-    share: float = Field(0.2, gt=0, lt=1, description="held out by each split of `holdout`")
-    seed: Seed = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _once(cls, given: Any) -> Any:
-        """Whoever holds out a share does so once, unless he says how often."""
-        is_other = isinstance(given, dict) and given.get("scheme", "kfold") != "kfold"
-        return {"count": 1, **given} if is_other else given
-
-    @field_validator("count")
-    @classmethod
-    def _fits_the_scheme(cls, count: int, info: ValidationInfo) -> int:
-        match info.data.get("scheme"), count:
-            case "kfold", 1:
-                raise ValueError("there are at least 2 folds, not 1; with one split, use holdout")
-            case "given", several if several > 1:
-                raise ValueError(f"the data itself has one split, not {several}")
-        return count
+def _plain(value: Any) -> Any:
+    """Returns a setting as JSON values."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.identity() if isinstance(value, Component) else value
 
 
 class Config(Section):
@@ -173,7 +172,7 @@ class Config(Section):
     @classmethod
     def _fits_the_rest(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
         if {"folds", "variants"} <= info.data.keys() and (
-            found := misfits(tuning, info.data["folds"].count, info.data["variants"])
+            found := misfits(tuning, info.data["folds"].numbers, info.data["variants"])
         ):
             refuse(found)
         return tuning
@@ -187,7 +186,7 @@ class Config(Section):
     @classmethod
     def _names_what_there_is(cls, ensemble: Ensemble, info: ValidationInfo) -> Ensemble:
         if {"variants", "folds"} <= info.data.keys():  # else they have mistakes of their own
-            problems = list(ensemble.problems(info.data["variants"], info.data["folds"].count))
+            problems = list(ensemble.problems(info.data["variants"], info.data["folds"].numbers))
             if problems:
                 raise ValueError("; ".join(problems))
         return ensemble
@@ -210,7 +209,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        own = [one for one in error.errors() if not _repeats_defaults(one["loc"], raw)]
+        own = [one for one in error.errors() if not _repeats_defaults(one, error.errors(), raw)]
         lines = [_explain(one) for one in own]
         raise UserError(f"{path} cannot be used:\n" + "\n".join(lines)) from None
 
@@ -227,32 +226,32 @@ def _with_defaults(raw: dict) -> dict:
     return {**raw, "variants": full} | ({"defaults": defaults} if "defaults" in raw else {})
 
 
+# What stands by default where a variant names a component, as YAML would have it.
+STANDARD = {
+    name: field.default.identity()
+    for name, field in Training.model_fields.items()
+    if isinstance(field.default, Component)
+}
+
+
 def _full_defaults(given: Any) -> Any:
     if not isinstance(given, dict):
         return {} if given is None else given
-    policies = {
+    return given | {
         key: _complete_component(given[key], standard)
-        for key, standard in _standard_policies().items()
+        for key, standard in STANDARD.items()
         if key in given
     }
-    return {**given, **policies}
 
 
 def _full_variant(name: str, own: dict, defaults: Any) -> dict:
     shared = defaults if isinstance(defaults, dict) else {}
-    fallbacks = {**_standard_policies(), **shared, "architecture": name}
+    fallbacks = {**STANDARD, **shared, "architecture": name}
     components = {
         key: _complete_component(own.get(key), fallbacks[key])
-        for key in ("architecture", *_standard_policies())
+        for key in (*STANDARD, "architecture")
     }
     return {**fallbacks, **own, **components}
-
-
-def _standard_policies() -> dict[str, dict[str, Any]]:
-    """Returns the augmentations that a variant has by itself, as YAML would have them."""
-    fields = Training.model_fields
-    names = ("augmentation", "test_time_augmentation")
-    return {name: fields[name].default.identity() for name in names}
 
 
 def _complete_component(own: Any, fallback: Any) -> Any:
@@ -264,13 +263,12 @@ def _complete_component(own: Any, fallback: Any) -> Any:
     return {**(fallback if isinstance(fallback, dict) else {"name": fallback}), **own}
 
 
-def _repeats_defaults(location: tuple, raw: dict) -> bool:
+def _repeats_defaults(error: dict, errors: list[dict], raw: dict) -> bool:
     """Says whether a variant's error only repeats one that `defaults:` has already."""
-    match location:
-        case ("variants", variant, key, *_):
-            shared = raw.get("defaults")
-            is_shared = isinstance(shared, dict) and key in shared
-            return is_shared and key not in (raw["variants"][variant] or {})
+    match error["loc"]:
+        case ("variants", variant, key, *_) if key not in (raw["variants"][variant] or {}):
+            place = ("defaults", *error["loc"][2:])
+            return (place, error["msg"]) in [(each["loc"], each["msg"]) for each in errors]
     return False
 
 

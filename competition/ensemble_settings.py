@@ -24,19 +24,19 @@ class Ensemble(Section):
     seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
     folds: Annotated[list[int], Field(min_length=1), each_once("fold")] | None = None
 
-    def problems(self, variants: dict[str, Any], fold_count: int) -> Iterator[str]:
+    def problems(self, variants: dict[str, Any], folds: list[int]) -> Iterator[str]:
         """Yields what the lists name and the configuration does not have.
 
         Args:
             variants: each `Variant` by name.
-            fold_count: how many folds there are.
+            folds: the numbers of those that are trained.
         """
         yield from _unknown("variant", self.variants, variants)
         chosen = [v for name, v in variants.items() if name in (self.variants or variants)]
         seeds = dict.fromkeys(seed for variant in chosen for seed in variant.seeds)
         if chosen:
             yield from _unknown("seed", self.seeds, seeds)
-        yield from _unknown("fold", self.folds, range(fold_count))
+        yield from _unknown("fold", self.folds, folds)
 
 
 def _unknown(what: str, named: list | None, known: Iterable) -> Iterator[str]:

@@ -1,6 +1,9 @@
 """What the user can mend, told apart from bugs of ours: it is shown without a traceback."""
 
 import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 DISK_TROUBLE = {
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS,
@@ -15,9 +18,22 @@ class UserError(Exception):
     """
 
 
+def passes(check: Callable[..., object], *arguments: object) -> bool:
+    """Says whether a check, called with these arguments, finds nothing for the user to mend."""
+    try:
+        check(*arguments)
+    except UserError:
+        return False
+    return True
+
+
 def disk_trouble(error: OSError) -> UserError | None:
     """Returns what to tell of a full, forbidden or misused disk, or None for any other error."""
     if error.errno not in DISK_TROUBLE:
         return None
+    if error.filename and (link := Path(error.filename)).is_symlink() and not link.exists():
+        target = os.path.realpath(link)
+        return UserError(f"{link} is a link to {target}, which is not there; mount its disk, "
+                         "make that folder, or remove the link")  # fmt: skip
     where = f" at {error.filename}" if error.filename else ""
     return UserError(f"the disk refused{where}: {error.strerror}; free space or allow it")

@@ -97,9 +97,8 @@ def gpu_names() -> list[str]:
 
 def free_bytes(folder: Path) -> int:
     """Returns how much fits on the disk of a folder, which need not be there yet."""
-    existing = next(
-        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
-    )
+    real = folder.resolve()  # it may be a link to another disk
+    existing = next(path for path in (real, *real.parents) if path.exists())
     return shutil.disk_usage(existing).free
 
 

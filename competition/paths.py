@@ -52,6 +52,10 @@ def sample_submission_csv(data_set: str) -> Path:
     return data_folder(data_set) / "sample_submission.csv"
 
 
+def hdf5_file(data_set: str) -> Path:
+    return data_folder(data_set) / "mnist.hdf5"
+
+
 def download_folder(data_set: str) -> Path:
     """Returns where an archive grows until it is whole; `clean` removes it by its name."""
     return INPUT / f"{data_set}.partial-download"
@@ -59,6 +63,11 @@ def download_folder(data_set: str) -> Path:
 
 def cache_file(csv: Path) -> Path:
     return csv.parent / "cache" / f"{csv.stem}.npz"
+
+
+def folder_cache_file(folder: Path) -> Path:
+    """Returns where all is kept that was read from a folder in another format."""
+    return folder / "cache" / "digits.npz"
 
 
 def cache_folders() -> list[Path]:
@@ -144,6 +153,11 @@ def figure_png(stem: str) -> str:
 def report_folder(config_name: str, variant: str | None = None) -> Path:
     """Returns where the report of an ensemble is, or that of one variant."""
     return output_folder(config_name) / (f"report-{variant}" if variant else "report")
+
+
+def systems_file(config_name: str) -> Path:
+    """Returns the table of a configuration's variants; the same as CSV is beside it."""
+    return output_folder(config_name) / "systems.md"
 
 
 def tensorboard_folder(config_name: str, variant: str, seed: int, split: str) -> Path:

@@ -16,7 +16,10 @@ from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
 
 # What every manifest tells of its training, besides what identifies it.
-FACTS = ("minutes", "cpu_minutes", "workers", "machine", "code_version")
+FACTS = ("minutes", "cpu_minutes", "parameters", "workers", "machine", "code_version")
+
+# Where a manifest tells, of a resampled variant, each class's rows `before` and `after`.
+CLASS_COUNTS = "class_counts"
 
 # What is kept of each epoch; the last two are empty where nothing was held out or measured.
 HISTORY_COLUMNS = (

@@ -54,45 +54,45 @@ class Tuning(Section):
         kinds = {"none": None, "wilcoxon": "folds"}
         return kinds.get(self.pruner.name, "epochs")
 
-    def folds_left(self, count: int) -> list[int]:
-        """Returns the folds, of so many, for the figures that count."""
-        others = [number for number in range(count) if number not in self.folds]
+    def folds_left(self, numbers: list[int]) -> list[int]:
+        """Returns which of the folds that there are make the figures that count."""
+        others = [number for number in numbers if number not in self.folds]
         return others if self.final_folds is None else self.final_folds
 
 
-def misfits(tuning: Tuning, fold_count: int, variants: dict[str, Any]) -> dict[str, str]:
+def misfits(tuning: Tuning, folds: list[int], variants: dict[str, Any]) -> dict[str, str]:
     """Returns what of these settings cannot work with the rest of a configuration, by path.
 
     Where nothing is searched and nothing is said of how, there is nothing to be wrong.
 
     Args:
         tuning: the settings.
-        fold_count: how many folds there are.
+        folds: the numbers of those that are trained.
         variants: each `Variant` by name; only those with a search space matter.
     """
     searched = {name: variant for name, variant in variants.items() if variant.search_space}
     if not searched and tuning == Tuning():
         return {}
     return {
-        **_folds_problem(tuning, fold_count),
+        **_folds_problem(tuning, folds),
         **_sampler_problem(tuning, searched),
         **(_pruner_problem(tuning, searched) if searched else {}),
     }
 
 
-def _folds_problem(tuning: Tuning, count: int) -> dict[str, str]:
+def _folds_problem(tuning: Tuning, known: list[int]) -> dict[str, str]:
     given = {"folds": tuning.folds, "final_folds": tuning.final_folds or []}
     found = {
-        name: f"there is no fold {min(strange)}: folds.count is {count}, they are 0 to {count - 1}"
+        name: f"there is no fold {min(strange)}; there are: {', '.join(map(str, known))}"
         for name, numbers in given.items()
-        if (strange := set(numbers) - set(range(count)))
+        if (strange := set(numbers) - set(known))
     }
     if not found and (shared := set(tuning.folds) & set(tuning.final_folds or [])):
         found["final_folds"] = f"fold {min(shared)} is one that trials are judged on"
-    if not found and not tuning.folds_left(count):
+    if not found and not tuning.folds_left(known):
         found["folds"] = (
-            f"these are all of the {count} folds; at least one must be left for the figures that "
-            "count, as those of a study's own folds are too good"
+            f"these are all of the {len(known)} folds; at least one must be left for the figures "
+            "that count, as those of a study's own folds are too good"
         )
     return found
 

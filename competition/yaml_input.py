@@ -62,12 +62,16 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; there are: {', '.join(names)}" if names else ""
 
 
+# How YAML calls the key `<<`.
+MERGE = "tag:yaml.org,2002:merge"
+
+
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, of which the usual loader drops the first."""
 
     def construct_mapping(self, node, deep=False):
-        self.flatten_mapping(node)
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        own = [key for key, _ in node.value if key.tag != MERGE]  # what is merged gives way to them
+        keys = [self.construct_object(key, deep=True) for key in own]
         problems = [f"key given twice: {key}" for key in set(map(str, keys)) if keys.count(key) > 1]
         problems += [f"a key must be text, not {key!r}" for key in keys if not isinstance(key, str)]
         if problems:

@@ -246,7 +246,9 @@ DOWNLOADS = {
         asked=TWICE,
     ),
     "little disk": fails(
-        little_disk, "input/ needs 250 MB of free disk, but there are only 3", asked=UNASKED
+        little_disk,
+        "input/digit-recognizer/ needs 250 MB of free disk, but there are only 3",
+        asked=UNASKED,
     ),
     "full disk": fails(full_disk, "No space left on device", input=PART, seconds=15),
     "read-only disk": fails(read_only_disk, "the disk refused at input/", asked=UNASKED),

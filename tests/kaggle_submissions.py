@@ -28,7 +28,7 @@ from kaggle_world import (
 
 from competition import paths
 from competition.kaggle import submit
-from competition.kaggle.history import COLUMNS
+from competition.kaggle.history import COLUMNS, OLDER_COLUMNS
 from competition.kaggle.limits import SCORE
 from competition.submission import HEADER
 
@@ -46,7 +46,9 @@ def listed(*answers: Answer) -> Arrange:
     return answering("ListSubmissions", list(answers))
 
 
-def remembered(status: str, score: str) -> Arrange:
+def remembered(
+    status: str, score: str, rows: str = "42000", columns: list[str] = COLUMNS
+) -> Arrange:
     """The same content was sent before, under another name."""
     values = {
         "time": "2026-01-02T03:04:05+00:00",
@@ -57,9 +59,10 @@ def remembered(status: str, score: str) -> Arrange:
         "reference": str(REFERENCE),
         "public_score": score,
         "status": status,
+        "out_of_fold_rows": rows,
     }
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerow(values)
     return ready(lambda world: paths.submission_history_csv().write_text(text.getvalue()))
@@ -234,6 +237,14 @@ ENQUIRIES = {
         "| 2026-01-02 03:04:05 | submissions/old.csv | old | 0.995 | 0.99000 | -9.2 | complete |",
         history=TAKEN,
         asked={"IntrospectToken": 0},
+    ),
+    "scores with fewer rows out of fold": shows(
+        remembered("complete", "0.99000", rows="8400"), "| 0.99000 | -5.7 |", history=TAKEN
+    ),
+    "scores of a history that counts no rows": shows(
+        remembered("complete", "0.99000", columns=OLDER_COLUMNS),
+        "| 0.99000 |  | complete |",
+        history=TAKEN,
     ),
     "scores that were pending": shows(
         remembered("pending", ""), "| 0.99000 | -9.2 | complete |", history=TAKEN

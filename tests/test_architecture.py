@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import statistics
 import subprocess
 import sys
@@ -146,6 +147,13 @@ def test_the_readme_has_a_line_for_every_file():
     assert [path for path in paths if f"`{path}`" not in readme] == []
 
 
+def test_the_readme_has_every_target():
+    makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    table = "\n".join(line for line in readme.splitlines() if line.startswith("| `make "))
+    assert [name for name in targets.split() if f"`make {name}`" not in table] == []
+
+
 @pytest.mark.parametrize("module", ["competition.__main__", "competition.commands"])
 def test_nothing_heavy_is_imported_early(module):
     heavy = ("tensorflow", "keras", "albumentations", "matplotlib", "pandas", "kaggle", "sklearn")
@@ -160,7 +168,8 @@ def test_nothing_heavy_is_imported_early(module):
     "location",
     [*catalogue.ARCHITECTURES.values(), *catalogue.AUGMENTATIONS.values(),
      *catalogue.ENSEMBLE_METHODS.values(), *catalogue.SAMPLERS.values(),
-     *catalogue.PRUNERS.values()],
+     *catalogue.PRUNERS.values(), *catalogue.SCHEDULES.values(), *catalogue.CALLBACKS.values(),
+     *catalogue.RESAMPLINGS.values()],
 )  # fmt: skip
 def test_every_name_of_the_catalogue_resolves(location):
     module, function = location.split(":")

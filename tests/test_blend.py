@@ -326,6 +326,36 @@ def test_configurations_on_other_data_are_named(trained):
         blend([trained, load("moved", "data=changed")])
 
 
+def test_of_some_folds_the_rows_are_those_that_all_folds_would_have(trained):
+    only = load("only", "folds.only=[1]", "ensemble.method=mean")
+    assert {job.split for job in only.identities} == {"fold1"}
+    everything = {job.split: identity for job, identity in trained.identities.items()}
+    assert [identity["folds"] for identity in only.identities.values()] == [
+        everything["fold1"]["folds"]
+    ] * 2
+    made = blend([train(only)])
+    rows = trained.folds.split("fold1")[1]
+    np.testing.assert_array_equal(made.out_of_fold.ids, trained.data_set.train.ids[rows])
+    assert made.comparison.left_out
+    both = blend([only, train(load("all"))])
+    np.testing.assert_array_equal(both.out_of_fold.ids, made.out_of_fold.ids)
+    assert {len(member.manifests) for member in both.panel.members} == {1}
+    with pytest.raises(UserError, match=r"  only: it trains no fold0, as folds\.only says"):
+        blend([trained, only])
+
+
+def test_a_row_of_several_hold_outs_belongs_to_the_first_that_is_trained(project):
+    settings = "folds={scheme: holdout, count: 3, share: 0.5, only: [2, 1]}"
+    run = train(load("tiny", settings, "ensemble.method=mean"))
+    made = blend([run])
+    ids = run.data_set.train.ids
+    by_split = {split: ids[rows] for split, rows in run.folds.held_out.items()}
+    np.testing.assert_array_equal(
+        made.panel.folds, np.where(np.isin(made.panel.ids, by_split["holdout1"]), 1, 2)
+    )
+    assert np.isin(by_split["holdout0"], made.panel.ids).mean() < 1
+
+
 def test_folds_that_were_changed_by_hand_are_named(trained):
     run = load("other")
     file = next(Path("output/other").glob("folds*.csv"))

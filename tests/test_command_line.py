@@ -74,6 +74,7 @@ def test_help_explains_every_command(project):
         "download",
         "explore",
         "train-folds",
+        "baselines",
         "ensemble",
         "gallery",
         "why",
@@ -189,6 +190,23 @@ def test_what_cannot_be_explained_leaves_the_page_as_it_was(trained):
     assert "  plain seed0 fold0: no model.keras" in missing.stderr
     assert [file.name for file in page.parent.iterdir()] == ["index.html"]
     assert page.read_text() == "the old one"
+
+
+def test_folders_may_be_links_to_another_disk(trained, tmp_path_factory):
+    disk = tmp_path_factory.mktemp("disk")
+    links = [trained / name for name in ("output", "submissions", "input/tiny")]
+    (trained / "submissions").mkdir()
+    for link in links:
+        shutil.move(link, disk / link.name)
+        link.symlink_to(disk / link.name)
+    combined = run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained)
+    assert combined.returncode == 0, combined.stderr
+    assert all(link.is_symlink() for link in links)
+    assert (disk / "output/tiny/ensemble/methods.csv").exists()
+    assert (disk / "submissions/tiny.csv").exists()
+    (disk / "output").rename(disk / "elsewhere")
+    lost = run_command("train-folds", "--config", "configs/tiny.yaml", folder=trained)
+    assert_refused(lost, f"output is a link to {disk}/output, which is not there")
 
 
 def test_several_configurations_are_blended(trained):
@@ -533,6 +551,14 @@ def test_an_archive_at_hand_is_installed_once(project, archive, tiny_files):
     assert "good data is there already, nothing done" in again.stdout
 
 
+def test_data_of_the_users_own_is_looked_at(project):
+    found = run_command("download", "--config", "configs/tiny.yaml", folder=project)
+    assert found.stdout == "input/tiny: good data is there already, nothing done\n"
+    (project / "input/tiny/test.csv").write_text("label\n")
+    broken = run_command("download", "--config", "configs/tiny.yaml", folder=project)
+    assert_refused(broken, "input/tiny/test.csv has 1 columns")
+
+
 def cut(archive):
     archive.write_bytes(archive.read_bytes()[:-300])
 
@@ -607,8 +633,10 @@ MISTAKES = {
         "'tiny' has no variant 'plan'; did you mean 'plain'?",
     ),
     "nowhere to download from": (
-        ["download", "--config", "configs/tiny.yaml"],
-        "nothing is known of where the data set 'tiny' comes from",
+        ["download", "--config", "configs/tiny.yaml", "--set", "data=other"],
+        "nothing is known of where the data set 'other' comes from; put it into input/other/: "
+        "train.csv, test.csv and sample_submission.csv in the competition's format, or MNIST's IDX "
+        "files, one .npz or HDF5 file, or folders of images",
     ),
     "zip for other data": (
         ["download", "--config", "configs/tiny.yaml", "--zip", "x.zip"],

@@ -59,6 +59,12 @@ def test_a_part_of_the_policy_that_draws_views_can_be_changed(write):
     assert "test_time_augmentation" not in mild.variants["plain"].identity()
 
 
+def test_a_schedule_without_name_changes_the_one_of_the_defaults(write):
+    text = "defaults: {schedule: step_decay}\nvariants: {plain: {schedule: {every: 2}}}"
+    schedule = load_config(write(text)).variants["plain"].schedule
+    assert schedule.identity() == {"name": "step_decay", "every": 2}
+
+
 def test_an_override_reaches_the_augmentation_of_all_variants(write):
     path = write("defaults: {augmentation: affine_elastic}\nvariants: {plain: , residual: }")
     config = load_config(path, ["defaults.augmentation.rotation=15"])
@@ -68,10 +74,11 @@ def test_an_override_reaches_the_augmentation_of_all_variants(write):
 
 
 def test_empty_sections_and_merge_keys_are_yaml_as_well(write):
-    text = "folds:\ndefaults:\nvariants:\n  plain: &shared {epochs: 3}\n  residual: {<<: *shared}"
+    text = "folds:\ndefaults:\nvariants:\n  plain: &shared {epochs: 3}\n  residual: {<<: *shared}\n"
+    text += "  large_kernel: {<<: *shared, epochs: 4}"
     config = load_config(write(text))
     assert config.folds.count == 5
-    assert config.variants["residual"].epochs == 3
+    assert [variant.epochs for variant in config.variants.values()] == [3, 3, 4]
 
 
 def test_overrides_change_single_values(write):
@@ -94,9 +101,26 @@ def test_identity_holds_only_what_differs_from_the_defaults(write):
     assert variant.identity() == {"warm_up": 0.2, "architecture": {"name": "plain"}}
 
 
+def test_schedule_and_callbacks_are_identity_where_they_differ_from_the_defaults(write):
+    text = "variants: {plain: {schedule: one_cycle, callbacks: []}, residual: "
+    text += (
+        "{schedule: constant, callbacks: [early_stopping, {name: early_stopping, patience: 2}]}}"
+    )
+    plain, residual = load_config(write(text)).variants.values()
+    assert plain.identity() == {"architecture": {"name": "plain"}}
+    assert residual.identity() == {
+        "architecture": {"name": "residual"},
+        "schedule": {"name": "constant"},
+        "callbacks": [{"name": "early_stopping"}, {"name": "early_stopping", "patience": 2}],
+    }
+    assert (plain.is_selected, residual.is_selected) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        ("schedule: {name: exponential, rate: 0.95}", "schedule: exponential"),
+        ("callbacks: [{name: early_stopping, patience: 5}]", "callbacks: [early_stopping]"),
         ("augmentation: warp", ""),
         ("augmentation: {name: warp, rotation: 10.0}", ""),
         ("augmentation: {name: warp, rotation: 11}", "augmentation: {rotation: 11.0}"),
@@ -127,6 +151,13 @@ MISTAKES = {
     "another scheme": ("folds: {scheme: leave_one_out}", "folds.scheme: input should be 'kfold'"),
     "a share of all": ("folds: {scheme: holdout, share: 1.0}", "folds.share: input should be less"),
     "given twice": ("folds: {scheme: given, count: 2}", "folds.count: the data itself has one"),
+    "a split that is not there": ("folds: {only: [0, 5]}", "folds.only: there is no split 5; they"),
+    "no split at all": ("folds: {only: []}", "folds.only: list should have at least 1 item"),
+    "a split twice": ("folds: {only: [1, 1]}", "folds.only: each split is expected once"),
+    "an ensemble of what is left out": (
+        "folds: {only: [0]}\nensemble: {folds: [1]}",
+        "ensemble: folds: there is no fold '1'; there are: 0",
+    ),
     "too many folds": ("folds: {count: 51}", "folds.count: input should be less than or equal"),
     "no epochs": ("defaults: {epochs: 0}", "defaults.epochs: input should be greater"),
     "negative rate": ("defaults: {learning_rate: -1}", "defaults.learning_rate: input should be"),
@@ -147,6 +178,55 @@ MISTAKES = {
     "unknown policy": (
         "defaults: {augmentation: afine}",
         "defaults.augmentation: there is no augmentation 'afine'; did you mean 'affine'?",
+    ),
+    "unknown schedule": (
+        "defaults: {schedule: cosin}",
+        "defaults.schedule: there is no schedule 'cosin'; did you mean 'cosine'?",
+    ),
+    "unknown callback": (
+        "defaults: {callbacks: [early_stoping]}",
+        "defaults.callbacks.0: there is no callback 'early_stoping'; did you mean 'early_stop",
+    ),
+    "unknown parameter of a callback": (
+        "variants: {plain: {callbacks: [{name: best_checkpoint, monitr: loss}]}}",
+        "callbacks.0: 'best_checkpoint' has no parameter 'monitr'; did you mean 'monitor'?",
+    ),
+    "callbacks that are no list": (
+        "variants: {plain: {callbacks: early_stopping}}",
+        "variants.plain.callbacks: input should be a valid list",
+    ),
+    "warm-up of a constant rate": (
+        "variants: {plain: {schedule: constant, warm_up: 0.2}}",
+        "variants.plain.warm_up: warm_up belongs to the schedule one_cycle, not to constant; leave",
+    ),
+    "callbacks that see too little": (
+        "variants: {plain: {callbacks: [early_stopping], validate_every: 4}}",
+        "variants.plain.validate_every: validate_every is 4, but callbacks (early_stopping) look",
+    ),
+    "callbacks that see nothing": (
+        "variants: {plain: {callbacks: [best_checkpoint], all_rows_seeds: [1]}}",
+        "plain.all_rows_seeds: a net of all rows holds none out that callbacks (best_checkpoint)",
+    ),
+    "two that change the rate": (
+        "variants: {plain: {callbacks: [reduce_on_plateau]}}",
+        "variants.plain.schedule: reduce_on_plateau changes the learning rate, which one_cycle",
+    ),
+    "augmented images of rows that are made": (
+        "defaults: {resampling: smote}",
+        "defaults.augmentation: smote makes rows of its own, of which there are no augmented",
+    ),
+    "unknown resampling": (
+        "defaults: {resampling: smoote}",
+        "defaults.resampling: there is no resampling 'smoote'; did you mean 'smote'?",
+    ),
+    "a clash with the defaults": (
+        "defaults: {warm_up: 0.3}\nvariants: {plain: {schedule: cosine}}",
+        "variants.plain.warm_up: warm_up belongs to the schedule one_cycle, not to cosine; leave",
+    ),
+    "a clash in the search space": (
+        "variants: {plain: {search_space: {schedule: {choices: [one_cycle, constant]}}, "
+        "warm_up: 0.2}}",
+        "variants.plain.search_space.schedule.choices.1: warm_up belongs to the schedule one_cycle",
     ),
     "unknown method": ("ensemble: {method: maen}", "there is no ensemble method 'maen'; did you"),
     "nearly recommended": (
@@ -237,6 +317,15 @@ def test_the_ensemble_is_no_part_of_any_identity(write):
 
 def test_shipped_presets_choose_nothing_on_the_rows_that_they_report():
     assert {load_config(path).ensemble.method.name for path in SHIPPED} == {"mean"}
+
+
+def test_a_clash_in_the_defaults_is_named_once(write):
+    text = "defaults: {schedule: constant, warm_up: 0.2}\nvariants: {plain: , residual: }"
+    with pytest.raises(UserError) as caught:
+        load_config(write(text))
+    assert [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]] == [
+        "defaults.warm_up"
+    ]
 
 
 def test_all_mistakes_are_named_at_once_and_each_once(write):

@@ -1,7 +1,9 @@
 """Digits in other formats than the competition's, whole and broken."""
 
 import gzip
+import shutil
 import struct
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
+from competition import paths
+from competition.data import hdf5_example, idx, image_folder, other_formats
 from competition.data.sources import load_data_set
 from competition.errors import UserError
 
@@ -111,6 +115,39 @@ def test_test_labels_may_be_unknown(write, folder, arrays):
     write(folder, arrays)
     found = load_data_set("own")
     assert (len(found.train), len(found.test), found.held_out) == (90, 30, None)
+
+
+def test_rows_of_the_competition_can_be_had_as_hdf5(workplace, tiny_files, tiny):
+    shutil.copytree(tiny_files, "input/digit-recognizer")
+    assert hdf5_example.install() is True
+    found = load_data_set("mnist-hdf5")
+    assert (len(found.train), len(found.test), len(found.held_out)) == (120, 17, 17)
+    rows = as_set(found.train.images, found.train.labels)
+    assert rows == as_set(tiny.train.images, tiny.train.labels)
+    judged = found.train.labels[np.isin(found.train.ids, found.held_out)]
+    assert np.bincount(judged, minlength=10).min() >= 1
+    assert hdf5_example.install() is False
+    assert hdf5_example.install(force=True) is True
+    assert load_data_set("mnist-hdf5").fingerprint() == found.fingerprint()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_of_somebody_else_is_never_replaced(workplace, tiny_files, arrays, force):
+    shutil.copytree(tiny_files, "input/digit-recognizer")
+    own = Path("input/mnist-hdf5")
+    own.mkdir()
+    write_flat_hdf5(own, arrays)
+    file = own / "mnist.hdf5"
+    content = file.read_bytes() if force else file.read_bytes()[:-1000]  # good, or damaged
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"mnist\.hdf5 was not written by this program"):
+        hdf5_example.install(force)
+    assert file.read_bytes() == content
+
+
+def test_without_the_competitions_rows_there_is_no_example_of_hdf5(workplace):
+    with pytest.raises(UserError, match="the data set 'digit-recognizer' is not here"):
+        hdf5_example.install()
 
 
 ALIKE = {
@@ -267,6 +304,81 @@ def test_broken_data_gets_one_clear_error(write, message, folder, arrays):
     write(folder, arrays)
     with pytest.raises(UserError, match=message):
         load_data_set("own")
+
+
+EVERY_FORMAT = [*WRITERS, write_images]
+
+
+@pytest.fixture
+def readings(monkeypatch) -> list:
+    """Each reading of files that a cache could have spared."""
+    seen = []
+    for module, name in (
+        (other_formats, "read_hdf5"), (other_formats, "read_npz"),
+        (idx, "read_idx"), (image_folder, "_read_image"),
+    ):  # fmt: skip
+        read = getattr(module, name)
+        monkeypatch.setattr(module, name, partial(noted, seen, read))
+    return seen
+
+
+def noted(seen: list, read, file: Path):
+    seen.append(file)
+    return read(file)
+
+
+@pytest.mark.parametrize("write", EVERY_FORMAT)
+def test_unchanged_files_are_read_once(write, folder, arrays, readings):
+    write(folder, arrays)
+    first = load_data_set("own")
+    assert readings
+    readings.clear()
+    assert load_data_set("own").fingerprint() == first.fingerprint()
+    assert readings == []
+
+
+def replace_image(folder: Path) -> None:
+    cv2.imwrite(str(folder / "train/9/00009.png"), np.full((28, 28), [[9] * 27 + [0]], np.uint8))
+
+
+def remove_image(folder: Path) -> None:
+    (folder / "train/9/00009.png").unlink()
+
+
+def add_image(folder: Path) -> None:
+    cv2.imwrite(str(folder / "test/3/more.png"), np.full((28, 28), [[9] * 27 + [0]], np.uint8))
+
+
+def move_image(folder: Path) -> None:
+    (folder / "train/9/00009.png").rename(folder / "train/0/00009.png")
+
+
+@pytest.mark.parametrize("change", [replace_image, remove_image, add_image, move_image])
+def test_changed_image_files_are_read_again(change, folder, arrays, readings):
+    write_images(folder, arrays)
+    first = load_data_set("own")
+    readings.clear()
+    change(folder)
+    assert load_data_set("own").fingerprint() != first.fingerprint()
+    assert len(readings) >= 119
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-200], lambda b: b[:900] + b"\xff" + b[901:]])
+def test_a_damaged_cache_of_another_format_is_made_again(damage, folder, arrays, readings):
+    write_images(folder, arrays)
+    first = load_data_set("own").fingerprint()
+    cache = paths.folder_cache_file(folder)
+    cache.write_bytes(damage(cache.read_bytes()))
+    for expected in (120, 0):
+        readings.clear()
+        assert load_data_set("own").fingerprint() == first
+        assert len(readings) == expected
+
+
+def test_a_folder_that_takes_no_cache_is_read_all_the_same(folder, arrays):
+    write_npz(folder, arrays)
+    paths.folder_cache_file(folder).parent.write_text("no folder")
+    assert len(load_data_set("own").train) == 120
 
 
 def test_an_empty_folder_says_what_is_expected(folder):

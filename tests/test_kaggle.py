@@ -47,7 +47,7 @@ from kaggle_world import (
 from competition import paths
 from competition.__main__ import main
 from competition.kaggle import COMPETITION, archive
-from competition.kaggle.history import read_history
+from competition.kaggle.history import OLDER_COLUMNS, read_history
 from competition.kaggle.scoreboard import PUBLIC_ROWS, standard_errors_apart
 from competition.kaggle.submit import send, wait_for_score
 from competition.submission import HEADER
@@ -324,8 +324,29 @@ def test_a_score_that_comes_while_another_process_submits_is_shown(world: World,
 def test_a_difference_is_measured_in_standard_errors_of_both_accuracies():
     assert PUBLIC_ROWS == 28_000
     spread = sqrt(0.995 * 0.005 * (1 / 42_000 + 1 / 28_000))
-    assert standard_errors_apart(0.995, 0.995 + 2 * spread) == pytest.approx(2)
-    assert standard_errors_apart(0.995, 0.995) == 0
+    assert standard_errors_apart(0.995, 42_000, 0.995 + 2 * spread) == pytest.approx(2)
+    assert standard_errors_apart(0.995, 42_000, 0.995) == 0
+    wider = sqrt(0.995 * 0.005 * (1 / 8_400 + 1 / 28_000))
+    assert standard_errors_apart(0.995, 8_400, 0.995 - wider) == pytest.approx(-1)
+
+
+def test_the_history_keeps_how_many_rows_a_submission_held_out(world: World):
+    world.install()
+    world.make_submission(out_of_fold={"accuracy": 0.995, "rows": 8_400})
+    assert main(["submit"]) == 0
+    assert [entry.out_of_fold_rows for entry in read_history()] == ["8400"]
+
+
+def test_an_older_history_is_continued(world: World):
+    older = ["2026-01-02T03:04:05+00:00", "old.csv", "0" * 64, "old", "0.99", "7", "0.98"]
+    older += ["complete", ""]
+    world.install()
+    world.make_submission()
+    paths.submission_history_csv().write_text(",".join(OLDER_COLUMNS) + "\n" + ",".join(older))
+    assert main(["submit"]) == 0
+    first, second = read_history()
+    assert (first.out_of_fold, first.out_of_fold_rows) == ("0.99", "")
+    assert second.out_of_fold_rows == "42000"
 
 
 def test_the_history_opens_in_a_spreadsheet(world: World):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -15,15 +16,18 @@ from competition import paths
 from competition.config import load_config
 from competition.data.run import Run, load_run
 from competition.ensemble.blend import blend
+from competition.ensemble.provenance import provenance
 from competition.errors import UserError
 from competition.inspection.evaluation.subject import ensemble_subject, variant_subject
 from competition.inspection.evaluation.summary import Summary, summarise
 from competition.inspection.presentation import colours
 from competition.inspection.presentation.html import STATIC
+from competition.inspection.report.ensemble_tables import ensemble_text
 from competition.inspection.report.folder import report_markdown, write_report
 from competition.inspection.report.sections import Section, sections_of
 from competition.probabilities import Probabilities
-from competition.results import ALL_ROWS
+from competition.results import ALL_ROWS, CLASS_COUNTS
+from competition.selected import NOTE
 
 # Text that would be HTML if it were not escaped.
 NAME = "some<i>thing"
@@ -231,6 +235,56 @@ def test_one_variant_is_reported_whatever_the_others_are(run, browse):
     assert page.locator("h1").inner_text() == "tiny variant plain"
     errors = np.count_nonzero(mean.argmax(axis=1) != subject.panel.labels)
     assert page.locator(".tile dd").first.inner_text().split()[0] == str(errors)
+
+
+def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, capsys):
+    changes = ["variants.plain.callbacks=[early_stopping]", "folds={count: 3, only: [0]}"]
+    run = train(load(*changes))
+    made = blend([run])
+    summary = summarise(ensemble_subject(run, made))
+    sections = {section.key: section for section in sections_of(summary)}
+    tables = {table.key: table for each in sections.values() for table in each.tables}
+    names = ["plain seed0 (selected)", "residual seed0", "ensemble (selected)"]
+    assert [row[0] for row in tables["scores"].rows] == names
+    assert [row[0] for row in tables["folds"].rows] == names
+    assert [row[0] for row in tables["jobs"].rows] == ["plain (selected)", "residual"]
+    assert tables["contributions"].rows[0][0] == "plain (selected)"
+    accuracy = f"{summary.scores.ensemble.accuracy:.5f} (selected)"
+    assert tables["key-figures"].texts()[0][3] == accuracy
+    for key in ("scores", "jobs", "key-figures"):
+        assert NOTE in tables[key].note
+    text = ensemble_text(summary.scores, made.comparison, summary.contributions)
+    assert all(name in text for name in names)
+    assert text.count(NOTE) == 1
+    page = browse(write_report(summary).resolve() / paths.PAGE)
+    assert "accuracy (selected)" in page.locator("#tiles").inner_text()
+    written = provenance("tiny", made, made.chosen)
+    assert written["message"].endswith(" (selected)")
+    assert written["out_of_fold"]["selected"] == NOTE
+    assert [member.get("selected") for member in written["members"]] == [True, None]
+
+
+def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(project):
+    run = train(load("variants.plain.resampling=class_weights"))
+    counts = {"before": [*range(10)], "after": [4.5] * 9 + [1234.567]}
+    for job in run.identities:
+        if job.variant == "plain":
+            file = job.folder() / paths.MANIFEST
+            file.write_text(json.dumps(json.loads(file.read_text()) | {CLASS_COUNTS: counts}))
+    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    [table] = next(each.tables for each in sections if each.key == "resampling")
+    assert [row[:2] for row in table.rows] == [
+        [f"plain seed0 fold{fold}", when] for fold in (0, 1) for when in ("before", "after")
+    ]
+    assert table.texts()[0][2:] == [str(count) for count in range(10)]
+    assert table.texts()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
+
+
+def test_nothing_is_marked_where_nothing_was_selected(run):
+    made = blend([train(run)])
+    summary = summarise(ensemble_subject(run, made))
+    assert "selected" not in report_markdown(summary, sections_of(summary)).lower()
+    assert "selected" not in str(provenance("tiny", made, made.chosen))
 
 
 def test_an_unknown_variant_is_named(run):

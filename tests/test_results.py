@@ -196,6 +196,42 @@ def test_atomic_files_and_folders_leave_the_old_one_when_they_fail(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
+def test_a_folder_behind_a_link_is_replaced_and_the_link_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    link, disk = tmp_path / "input" / "embedded", tmp_path / "disk"
+    for folder in (link.parent, disk):
+        folder.mkdir()
+    link.symlink_to("../disk/digits")
+    for text in ("old", "new"):  # at first, the link leads to nothing yet
+        with atomic_folder(link) as partial:
+            assert partial.parent == disk
+            (partial / text).touch()
+        assert link.is_symlink()
+        assert [path.name for path in (disk / "digits").iterdir()] == [text]
+    with pytest.raises(ZeroDivisionError), atomic_folder(link) as partial:
+        fail_half_way(partial)
+    assert [path.name for path in disk.iterdir()] == ["digits"]
+    assert [path.name for path in link.iterdir()] == ["new"]
+
+
+def test_a_link_to_a_disk_that_is_not_there_says_so(tmp_path):
+    link = tmp_path / "embedded"
+    link.symlink_to(tmp_path / "disk" / "digits")
+    with pytest.raises(UserError, match=r"embedded is a link to .*/disk/digits, but there is no "):
+        atomic_folder(link).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["embedded"]
+
+
+def test_a_folder_that_is_a_disk_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.path.ismount", lambda path: path.name == "disk")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    for path in (tmp_path / "disk", tmp_path / "link"):
+        with pytest.raises(UserError, match=f"{path} is a disk of its own"):
+            atomic_folder(path).__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
 def test_probabilities_follow_ids_and_not_rows():
     one = probabilities([3, 1, 2])
     aligned = one.aligned_to(np.array([1, 2, 3]))

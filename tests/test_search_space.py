@@ -202,8 +202,12 @@ UNFIT = {
         "sampler: {name: tpe, startup: 3}",
         "tuning.sampler: 'tpe' has no parameter 'startup'; did you mean 'startup_trials'?",
     ),
-    "fold that is not there": ("folds: [0, 5]", "tuning.folds: there is no fold 5: folds.count is"),
-    "negative fold": ("folds: [0, -1]", "tuning.folds: there is no fold -1: folds.count is"),
+    "fold that is not there": ("folds: [0, 5]", "tuning.folds: there is no fold 5; there are: 0"),
+    "negative fold": ("folds: [0, -1]", "tuning.folds: there is no fold -1; there are: 0"),
+    "fold that is left out": (
+        "{}\nfolds: {only: [1, 2]}",
+        "tuning.folds: there is no fold 0; there are: 1, 2",
+    ),
     "no fold": ("folds: []", "tuning.folds: "),
     "a fold twice": ("folds: [0, 0]", "tuning.folds: each fold is expected once"),
     "every fold": (
@@ -256,12 +260,12 @@ def test_tuning_that_cannot_work_is_refused(load, tuning, message):
 )
 def test_tuning_that_can_work_is_taken(load, tuning):
     space = with_space("warm_up: {low: 0.1, high: 0.2}", f"tuning: {tuning}\nfolds: {{count: 6}}")
-    assert load(space).tuning.folds_left(6)
+    assert load(space).tuning.folds_left([*range(6)])
 
 
 def test_the_folds_left_are_all_others_unless_named(load):
-    assert load(SPACE, "tuning.folds=[1, 3]").tuning.folds_left(6) == [0, 2, 4, 5]
-    assert load(SPACE, "tuning.final_folds=[5]").tuning.folds_left(6) == [5]
+    assert load(SPACE, "tuning.folds=[1, 3]").tuning.folds_left([*range(6)]) == [0, 2, 4, 5]
+    assert load(SPACE, "tuning.final_folds=[5]").tuning.folds_left([*range(6)]) == [5]
 
 
 def test_the_shipped_search_is_ready():

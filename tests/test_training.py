@@ -1,22 +1,22 @@
 """Architectures, schedule, and the training of one variant on one fold."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import made_up_history
+from conftest import ROOT, made_up_history
 
 from competition import catalogue
 from competition.components import Architecture, Augmentation
-from competition.config import Training, Variant
+from competition.config import Training, Variant, load_config
 from competition.data.pool import Pool
 from competition.errors import UserError, disk_trouble
 from competition.results import Job
-from competition.training import estimate
+from competition.training import estimate, one_fold
 from competition.training.one_fold import Fold, compiled_model, train_one_fold
 from competition.training.prediction import predict
 from competition.training.runtime import use_precision
-from competition.training.schedule import learning_rate_schedule
 from competition.training.tensorboard_log import write_log
 
 # Few filters, so that every architecture is built and trained in seconds.
@@ -84,10 +84,14 @@ def test_deottes_net_has_his_number_of_parameters():
     assert model.count_params() + biases == 327_242
 
 
-def test_the_usual_cnn_has_its_published_number_of_parameters():
+@pytest.mark.parametrize(
+    ("system", "parameters"),
+    [("C", 1_463_835), ("C-smote", 1_463_835), ("D1", 330_346), ("D2", 330_346), ("D4", 61_706)],
+)
+def test_a_baseline_has_its_published_number_of_parameters(system, parameters):
     use_precision("float32")
-    model = catalogue.resolve(catalogue.ARCHITECTURES["four_convolutions"])()
-    assert model.count_params() == 330_346
+    variants = load_config(ROOT / "configs/baselines.yaml").variants
+    assert variants[system].architecture.build().count_params() == parameters
 
 
 @pytest.mark.parametrize("hidden", ["", "512-", "0", "1025-x", "-1"])
@@ -100,7 +104,7 @@ def test_a_perceptron_of_no_whole_numbers_is_refused(hidden):
 @pytest.mark.parametrize("warm_up", [0.0, 0.25])
 def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine(warm_up):
     settings = Training(learning_rate=0.01, warm_up=warm_up, final_learning_rate=0.02)
-    schedule = learning_rate_schedule(settings, steps=101)
+    schedule = settings.schedule.build(settings, 101)
     rates = np.array([float(schedule(step)) for step in range(101)])
     rising = round(warm_up * 101)
     falling = np.arange(101 - rising) / (100 - rising)
@@ -112,10 +116,144 @@ def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine(warm_up):
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_the_shortest_trainings_have_a_finite_learning_rate(steps):
-    schedule = learning_rate_schedule(Training(), steps)
+    schedule = Training().schedule.build(Training(), steps)
     rates = [float(schedule(step)) for step in range(steps)]
     assert min(rates) > 0
     assert max(rates) <= Training().learning_rate * 1.000001  # it is kept in float32
+
+
+FALLING = {"learning_rate": 0.008, "epochs": 3}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [0.008, 0.008, 0.008]),
+        ({"name": "exponential", "rate": 0.5}, [0.008, 0.004, 0.002]),
+        ("exponential", [0.008, 0.0076, 0.00722]),
+        ({"name": "step_decay", "factor": 0.1, "every": 2}, [0.008, 0.008, 0.0008]),
+        # The last of 5, 10 and 15 steps, of which the very last has the share `final` left.
+        (
+            {"name": "cosine", "final": 0.2},
+            [0.008 * (0.2 + 0.4 * (1 + np.cos(np.pi * step / 14))) for step in (4, 9, 14)],
+        ),
+    ],
+    ids=str,
+)
+def test_a_schedule_gives_each_epochs_last_step_its_rate(schedule, rates, fold):
+    settings = variant("perceptron", **FALLING, schedule=schedule)
+    _, history = train_one_fold(settings, fold, seed=0)
+    np.testing.assert_allclose([row["learning_rate"] for row in history], rates, rtol=1e-5)
+
+
+def test_the_rate_of_a_schedule_changes_between_epochs_and_not_before():
+    settings = Training(learning_rate=1.0, epochs=4, schedule={"name": "exponential", "rate": 0.5})
+    schedule = settings.schedule.build(settings, 20)
+    rates = [float(schedule(step)) for step in range(20)]
+    assert rates == [1.0] * 5 + [0.5] * 5 + [0.25] * 5 + [0.125] * 5
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"name": "exponential", "rate": 1.5}, "rate is 1.5, expected is a share from 0 to 1"),
+        ({"name": "cosine", "final": -0.1}, "final is -0.1, expected is a share"),
+        ({"name": "step_decay", "every": 0}, "every is 0, expected is a number of epochs from 1"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(schedule, message):
+    with pytest.raises(UserError, match=message):
+        compiled_model(variant(schedule=schedule), steps=10)
+
+
+@pytest.fixture
+def scripted(fold, monkeypatch):
+    """Trains with made-up validation losses; returns model, history, and each epoch's outcome."""
+
+    def train(losses: list[float], *callbacks: dict, **settings):
+        def validate(model, variant, fold, epoch):
+            return {"validation_loss": losses[epoch], "validation_accuracy": -losses[epoch]}
+
+        monkeypatch.setattr(one_fold, "_validate", validate)
+        images, outcomes = fold.digits.images[:5], []
+        settings |= {"epochs": len(losses), "schedule": "constant"}
+        chosen = variant("perceptron", callbacks=list(callbacks), **settings)
+        model, history = train_one_fold(
+            chosen, fold, 0, on_epoch=lambda _, model: outcomes.append(predict(model, images))
+        )
+        return predict(model, images), [row["learning_rate"] for row in history], outcomes
+
+    return train
+
+
+LOSSES = [1.0, 0.8, 0.9, 0.85, 0.7, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("callback", "epochs", "kept"),
+    [
+        ({"name": "early_stopping", "patience": 2}, 4, 4),
+        ({"name": "early_stopping", "patience": 2, "restore_best": True}, 4, 2),
+        ({"name": "early_stopping", "patience": 3, "restore_best": True}, 6, 5),
+        ({"name": "early_stopping", "patience": 1}, 3, 3),
+        ({"name": "best_checkpoint"}, 6, 5),
+        ({"name": "best_checkpoint", "monitor": "validation_accuracy"}, 6, 5),
+    ],
+    ids=str,
+)
+def test_a_callback_ends_the_training_and_keeps_the_epoch_that_it_should(
+    scripted, callback, epochs, kept
+):
+    final, _, outcomes = scripted(LOSSES, callback)
+    assert len(outcomes) == epochs
+    np.testing.assert_array_equal(final, outcomes[kept - 1])
+    others = [each for number, each in enumerate(outcomes, start=1) if number != kept]
+    assert all(np.abs(final - each).max() > 0 for each in others)
+
+
+def test_early_stopping_and_the_best_checkpoint_work_together(scripted):
+    stopping = {"name": "early_stopping", "patience": 2}
+    final, _, outcomes = scripted(LOSSES, stopping, {"name": "best_checkpoint"})
+    assert len(outcomes) == 4
+    np.testing.assert_array_equal(final, outcomes[1])
+
+
+def test_a_plateau_lowers_the_rate_by_its_factor_down_to_the_lowest(scripted):
+    plateau = {"name": "reduce_on_plateau", "patience": 2, "factor": 0.25, "lowest": 0.0001}
+    # Better by less than 0.0001 is no better: epochs 4 and 6 lower the rate for the next ones.
+    losses = [1.0, 0.5, 0.6, 0.49995, 0.7, 0.7, 0.7, 0.7, 0.3]
+    _, rates, _ = scripted(losses, plateau, learning_rate=0.004)
+    np.testing.assert_allclose(rates, [0.004] * 4 + [0.001] * 2 + [0.00025] * 2 + [0.0001])
+
+
+def test_a_checkpoint_leaves_no_file_behind(scripted, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    scripted(LOSSES, {"name": "best_checkpoint"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_callbacks_see_the_real_held_out_rows(fold):
+    """Without scripts: what is kept is the epoch of the lowest validation loss."""
+    settings = variant(epochs=4, schedule="constant", callbacks=["best_checkpoint"])
+    model, history = train_one_fold(settings, fold, seed=0)
+    images, labels = fold.digits.images[:40], fold.digits.labels[:40]
+    kept = -np.log(predict(model, images)[np.arange(40), labels]).mean()
+    assert kept == pytest.approx(min(row["validation_loss"] for row in history), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        ({"name": "early_stopping", "patience": 0}, "patience is 0, expected is a number of ep"),
+        ({"name": "best_checkpoint", "monitor": "loss"}, "monitor is 'loss', expected is one of"),
+        ({"name": "reduce_on_plateau", "factor": 1.0}, "factor is 1, expected is one above 0"),
+    ],
+    ids=str,
+)
+def test_a_callback_that_cannot_be_is_refused_before_the_first_epoch(fold, callback, message):
+    settings = variant(schedule="constant", callbacks=[callback])
+    with pytest.raises(UserError, match=message):
+        estimate.estimate_seconds(settings, fold, test_rows=10)
 
 
 def test_the_same_seed_trains_the_same_net_and_another_seed_another(fold):
@@ -139,6 +277,17 @@ def test_validation_rows_are_never_trained_on(fold):
     one, _ = train_one_fold(variant(), fold, seed=0)
     other, _ = train_one_fold(variant(), spoiled, seed=0)
     np.testing.assert_array_equal(predict(one, images), predict(other, images))
+
+
+def test_rows_that_do_not_count_teach_nothing(fold):
+    """The weights of a fold's classes reach the loss."""
+    weightless = dataclasses.replace(fold, class_weights=np.zeros(10, np.float32))
+    settings = variant("perceptron", weight_decay=0.0)
+    model, history = train_one_fold(settings, weightless, seed=0)
+    assert [row["loss"] for row in history] == [0.0, 0.0]
+    untrained, _ = train_one_fold(settings.model_copy(update={"epochs": 0}), fold, seed=0)
+    images = fold.digits.images[:5]
+    np.testing.assert_array_equal(predict(model, images), predict(untrained, images))
 
 
 def test_history_has_a_row_an_epoch_and_validates_as_often_as_asked(fold):

@@ -1,6 +1,7 @@
 """Which labelled rows are held out: computed once and kept on disk, the same for every member."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_file
-from competition.config import MOST_FOLDS, Config, Folds
+from competition.config import Config
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
+from competition.fold_settings import MOST_FOLDS, Folds
 from competition.results import ALL_ROWS
 
 
@@ -29,8 +31,14 @@ class FoldAssignment:
     @property
     def folds(self) -> np.ndarray:
         """The number of the first split that holds a row out, int8 `[n]`; -1 if none does."""
-        matrix = np.stack(list(self.held_out.values()))
-        return np.where(matrix.any(axis=0), matrix.argmax(axis=0), -1).astype(np.int8)
+        return self.numbers(self.held_out)
+
+    def numbers(self, splits: Collection[str]) -> np.ndarray:
+        """Returns the number of the first of some splits that holds a row out, int8 `[n]`."""
+        names = [name for name in self.held_out if name in splits]
+        matrix = np.stack([self.held_out[name] for name in names])
+        first = np.array([split_number(name) for name in names])[matrix.argmax(axis=0)]
+        return np.where(matrix.any(axis=0), first, -1).astype(np.int8)
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns the positions of the training and of the held-out rows of a split.
@@ -58,6 +66,12 @@ def split_names(settings: Folds) -> list[str]:
     """Returns `["fold0", "fold1", …]`, or `["holdout0", …]` where a share is held out."""
     name = "fold" if settings.scheme == "kfold" else "holdout"
     return [f"{name}{number}" for number in range(settings.count)]
+
+
+def trained_splits(settings: Folds) -> list[str]:
+    """Returns the names of the splits that are trained, which `only` may make fewer."""
+    names = split_names(settings)
+    return [names[number] for number in settings.numbers]
 
 
 def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> FoldAssignment:

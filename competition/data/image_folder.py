@@ -40,6 +40,11 @@ def read_image_folder(folder: Path) -> dict[tuple[str, str], np.ndarray]:
     return found
 
 
+def all_image_files(folder: Path) -> list[Path]:
+    """Returns every image that `read_image_folder` reads."""
+    return [file for inside in _parts(folder).values() for file in image_files(inside)]
+
+
 def image_files(folder: Path) -> list[Path]:
     """Returns every image below a folder, sorted by its path.
 

@@ -2,13 +2,20 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from competition import paths
 from competition.data import idx
-from competition.data.image_folder import is_image_folder, read_image_folder
+from competition.data.cache import cached
+from competition.data.image_folder import (
+    all_image_files,
+    is_image_folder,
+    read_image_folder,
+)
 from competition.data.named_arrays import (
     HDF5_START,
     NPZ_START,
@@ -27,11 +34,25 @@ Arrays = dict[tuple[str, str], np.ndarray]
 BRIGHT_EDGE = 128
 
 
+@dataclass(frozen=True)
+class Source:
+    """Something in a folder that digits can be read from.
+
+    Attributes:
+        files: all that is read.
+        read: returns what they hold.
+    """
+
+    files: list[Path]
+    read: Callable[[], Arrays]
+
+
 def read_other(name: str, folder: Path) -> DataSet | None:
     """Reads digits as MNIST's IDX files, `.npz`, HDF5, or as image files by class.
 
     Where the labels of the test images are known, these are labelled rows as well, which the data
-    itself holds out; their ids follow those of the training images.
+    itself holds out; their ids follow those of the training images. What is as it was when it was
+    read last comes from a cache.
 
     Args:
         name: of the data set.
@@ -43,23 +64,37 @@ def read_other(name: str, folder: Path) -> DataSet | None:
     Raises:
         UserError: when files are missing or damaged, or hold other things than digits.
     """
-    readers = _readers(folder) if folder.is_dir() else []
-    if len(readers) > 1:
-        raise UserError(f"{folder} holds digits in {len(readers)} ways; leave one of them there")
-    return _data_set(name, folder, readers[0]()) if readers else None
+    sources = _sources(folder) if folder.is_dir() else []
+    if len(sources) > 1:
+        raise UserError(f"{folder} holds digits in {len(sources)} ways; leave one of them there")
+    return _data_set(name, _read_cached(folder, sources[0])) if sources else None
 
 
-def _readers(folder: Path) -> list[Callable[[], Arrays]]:
-    """Returns what reads each of the things there that can be read."""
+def _read_cached(folder: Path, source: Source) -> Arrays:
+    """Returns what a source holds, checked."""
+
+    def read() -> dict[str, np.ndarray]:
+        return {"_".join(key): values for key, values in _checked(folder, source.read()).items()}
+
+    found = cached(paths.folder_cache_file(folder), folder, source.files, read)
+    return {tuple(name.split("_")): values for name, values in found.items()}
+
+
+def _sources(folder: Path) -> list[Source]:
+    """Returns each of the things there that can be read."""
     files = sorted(entry for entry in folder.iterdir() if entry.is_file())
-    readers = [partial(read_hdf5, file) for file in files if _starts_with(file, HDF5_START)]
-    readers += [partial(read_npz, file) for file in files if _starts_with(file, NPZ_START)]
+    sources = [
+        Source([file], partial(read, file))
+        for start, read in ((HDF5_START, read_hdf5), (NPZ_START, read_npz))
+        for file in files
+        if _starts_with(file, start)
+    ]
     idx_files = [file for file in files if idx.dimensions(file)]
     if idx_files:
-        readers.append(partial(_read_idx_files, folder, idx_files))
+        sources.append(Source(idx_files, partial(_read_idx_files, folder, idx_files)))
     if is_image_folder(folder):
-        readers.append(partial(read_image_folder, folder))
-    return readers
+        sources.append(Source(all_image_files(folder), partial(read_image_folder, folder)))
+    return sources
 
 
 def _starts_with(file: Path, start: bytes) -> bool:
@@ -80,21 +115,29 @@ def _idx_name(file: Path) -> str:
     return f"{part}/{'images' if idx.dimensions(file) == 3 else 'labels'}"
 
 
-def _data_set(name: str, folder: Path, found: Arrays) -> DataSet:
+def _checked(folder: Path, found: Arrays) -> Arrays:
+    """Returns images as uint8 `[n, 28, 28]` and labels as uint8 `[n]`."""
     images = {
-        part: _images(f"{folder}, {part}", found[part, "images"]) for part in ("train", "test")
+        (part, "images"): _images(f"{folder}, {part}", found[part, "images"])
+        for part in ("train", "test")
     }
     labels = {
-        part: _labels(f"{folder}, {part}", values, len(images[part]))
+        (part, kind): _labels(f"{folder}, {part}", values, len(images[part, "images"]))
         for (part, kind), values in found.items()
         if kind == "labels"
     }
-    test = Digits(_ids(images["test"]), images["test"])
-    if "test" not in labels:
-        return DataSet(name, Digits(_ids(images["train"]), images["train"], labels["train"]), test)
-    both = np.concatenate([images["train"], images["test"]])
-    train = Digits(_ids(both), both, np.concatenate([labels["train"], labels["test"]]))
-    return DataSet(name, train, test, train.ids[len(images["train"]) :])
+    return images | labels
+
+
+def _data_set(name: str, found: Arrays) -> DataSet:
+    """Returns checked arrays as a data set."""
+    images, labels = found["train", "images"], found["train", "labels"]
+    test = Digits(_ids(found["test", "images"]), found["test", "images"])
+    if ("test", "labels") not in found:
+        return DataSet(name, Digits(_ids(images), images, labels), test)
+    both = np.concatenate([images, test.images])
+    train = Digits(_ids(both), both, np.concatenate([labels, found["test", "labels"]]))
+    return DataSet(name, train, test, train.ids[len(images) :])
 
 
 def _ids(images: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.config import Config
-from competition.data.folds import FoldAssignment, load_folds, split_names
+from competition.data.folds import FoldAssignment, load_folds, trained_splits
 from competition.data.marks import read_label_errors
 from competition.data.sources import load_data_set
 from competition.digits import DataSet
@@ -39,7 +39,7 @@ class Run:
         """
         jobs = (
             Job(self.config.name, name, seed, split)
-            for split in [*split_names(self.config.folds), ALL_ROWS]
+            for split in [*trained_splits(self.config.folds), ALL_ROWS]
             for name, variant in self.config.variants.items()
             for seed in (variant.all_rows_seeds if split == ALL_ROWS else variant.seeds)
         )

@@ -1,4 +1,4 @@
-"""Reading digits from the competition's CSV files, strictly, and keeping them in a cache."""
+"""Reading digits from the competition's CSV files, strictly; other formats have their module."""
 
 import csv
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
-from competition.arrays import read_arrays
-from competition.atomic import atomic_file
+from competition.data.cache import cached
 from competition.data.other_formats import read_other
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
@@ -16,18 +15,20 @@ from competition.submission import check_rows
 PIXELS = [f"pixel{number}" for number in range(SIDE * SIDE)]
 LABEL = "label"
 
-# Raised by hand when this module reads the same file differently: every cache is then made again.
-READER_VERSION = 1
+
+class MissingDataError(UserError):
+    """Files of a data set are not there."""
 
 
 def load_data_set(name: str) -> DataSet:
     """Reads `input/<name>/`: the competition's files, or digits in one of the other formats.
 
-    `train.csv` and `test.csv` come from their caches where those are current. The sample
-    submission, which later stages check against, has to have the rows of `test.csv`.
+    What is as it was when it was read last comes from a cache. The sample submission, which later
+    stages check against, has to have the rows of `test.csv`.
 
     Raises:
-        UserError: when a file is missing or breaks the competition's format.
+        MissingDataError: when a file is missing.
+        UserError: when one breaks its format.
     """
     train, test = paths.train_csv(name), paths.test_csv(name)
     files = (train, test, paths.sample_submission_csv(name))
@@ -36,53 +37,25 @@ def load_data_set(name: str) -> DataSet:
     if other is not None:
         return other
     if missing:
-        raise UserError(
+        raise MissingDataError(
             f"the data set '{name}' is not here: {train.parent}/ has no {', '.join(missing)}; "
-            "`make download` fetches it, for the CONFIG that you use (ZIP=path takes an archive "
-            "at hand)"
+            "`make download` with the CONFIG that you use fetches it (ZIP=path takes an archive at "
+            "hand), or says what to put there"
         )
     data_set = DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
     check_rows(paths.sample_submission_csv(name), data_set.test.ids, str(test))
     return data_set
 
 
-def is_good(name: str) -> bool:
-    """Says whether a data set is there, whole and in the competition's format."""
-    try:
-        load_data_set(name)
-    except UserError:
-        return False
-    return True
-
-
 def read_cached(path: Path, labelled: bool) -> Digits:
-    """Reads a CSV file through a cache beside it, which holds the same digits as arrays.
+    """Reads a CSV file as `read_csv` does, through a cache in a folder beside it."""
 
-    The cache belongs to the file's size and time of change; a damaged or older one is replaced.
-    """
-    status = path.stat()
-    stamp = np.array([READER_VERSION, status.st_size, status.st_mtime_ns])
-    cached = _read_cache(paths.cache_file(path), stamp)
-    if cached is not None:
-        return cached
-    digits = read_csv(path, labelled)
-    arrays = {"ids": digits.ids, "images": digits.images}
-    if labelled:
-        arrays["labels"] = digits.labels
-    with atomic_file(paths.cache_file(path)) as partial, partial.open("wb") as file:
-        np.savez(file, stamp=stamp, **arrays)
-    return digits
+    def read() -> dict[str, np.ndarray]:
+        digits = read_csv(path, labelled)
+        arrays = {"ids": digits.ids, "images": digits.images}
+        return arrays | ({"labels": digits.labels} if labelled else {})
 
-
-def _read_cache(path: Path, stamp: np.ndarray) -> Digits | None:
-    """Returns None where there is no cache of this stamp; the zip's CRC tells a damaged one."""
-    try:
-        arrays = read_arrays(path)
-        if not np.array_equal(arrays["stamp"], stamp):
-            return None
-        return Digits(arrays["ids"], arrays["images"], arrays.get("labels"))
-    except (KeyError, UserError):
-        return None
+    return Digits(**cached(paths.cache_file(path), path.parent, [path], read))
 
 
 def read_csv(path: Path, labelled: bool) -> Digits:

@@ -13,7 +13,7 @@ class Contribution:
     """One variant, with all its seeds, in the plain mean, for which nothing is fitted.
 
     Attributes:
-        variant: its name.
+        variant: its name, perhaps marked.
         alone: the mean of its own members.
         without: the mean of all other members; None if there are none.
         beside_best: the mean of its members and those of the best variant, the one of least
@@ -48,7 +48,7 @@ class Contributions:
 
 def contributions(panel: Panel) -> Contributions:
     """Scores the panel's variants out of fold: alone, left out, and added to the best one."""
-    names = np.array([member.variant for member in panel.members])
+    names = np.array([member.marked_variant for member in panel.members])
     variants = list(dict.fromkeys(names.tolist()))
     alone = {each: _score_of(panel, names == each) for each in variants}
     best = min(variants, key=lambda each: alone[each].log_loss)

@@ -16,6 +16,7 @@ from competition.results import (
     read_predictions,
     require_complete,
 )
+from competition.selected import marked
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Member:
         out_of_fold: the labelled rows of the folds that count, each predicted by the net that did
             not see it.
         test: every test row, the mean over the nets.
+        is_selected: whether the held-out rows had a part in its trainings.
     """
 
     variant: str
@@ -36,9 +38,15 @@ class Member:
     manifests: dict[Job, dict]
     out_of_fold: Probabilities
     test: Probabilities
+    is_selected: bool = False
 
     def __str__(self) -> str:
-        return f"{self.variant} seed{self.seed}"
+        return marked(f"{self.variant} seed{self.seed}", self.is_selected)
+
+    @property
+    def marked_variant(self) -> str:
+        """The variant's name, with a mark if its figures out of fold are selected."""
+        return marked(self.variant, self.is_selected)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,11 @@ class Panel:
     def test(self) -> np.ndarray:
         """Probabilities of the test rows, float64 `[m, k, 10]`."""
         return np.stack([member.test.values for member in self.members], dtype=float)
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether the held-out rows had a part in the training of any member."""
+        return any(member.is_selected for member in self.members)
 
     @property
     def can_nest(self) -> bool:
@@ -103,7 +116,7 @@ def load_panel(runs: list[Run]) -> Panel:
         for run in runs
         for jobs in _by_member(list(chosen[run.config.name]))
     ]
-    return Panel(members, train.labels[counts], assigned.folds[counts])
+    return Panel(members, train.labels[counts], assigned.numbers(folds)[counts])
 
 
 def _by_member(jobs: list[Job]) -> list[list[Job]]:
@@ -140,6 +153,7 @@ def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, prefix: str) -> Mem
         {job: read_manifest(job) for job in jobs},
         out_of_fold.aligned_to(ids),
         Probabilities(data.test.ids, np.mean(tests, axis=0)),
+        run.config.variants[jobs[0].variant].is_selected,
     )
 
 

@@ -6,6 +6,7 @@ from competition.ensemble.blend import Blend
 from competition.ensemble.comparison import Compared
 from competition.ensemble.members import Member, Panel
 from competition.scores import score
+from competition.selected import NOTE, WORD, marked
 
 
 def provenance(name: str, made: Blend, method: Compared) -> dict[str, Any]:
@@ -18,7 +19,8 @@ def provenance(name: str, made: Blend, method: Compared) -> dict[str, Any]:
     """
     first = made.runs[0]
     manifests = made.panel.manifests()
-    accuracy = f"out-of-fold {method.score.accuracy:.5f}"
+    selected = made.panel.is_selected
+    accuracy = marked(f"out-of-fold {method.score.accuracy:.5f}", selected)
     return {
         "message": f"{name}: {len(manifests)} nets, {method.method.name}, {accuracy}",
         "config": _config(made),
@@ -32,7 +34,7 @@ def provenance(name: str, made: Blend, method: Compared) -> dict[str, Any]:
             "choice": made.comparison.choice_of(method),
         },
         "members": [_member(made.panel, member) for member in made.panel.members],
-        "out_of_fold": figures(method),
+        "out_of_fold": figures(method) | ({WORD: NOTE} if selected else {}),
     }
 
 
@@ -63,4 +65,5 @@ def _member(panel: Panel, member: Member) -> dict[str, Any]:
         "errors": reached.errors,
         "accuracy": round(reached.accuracy, 6),
         "results": [manifest["identity_hash"] for manifest in member.manifests.values()],
+        **({WORD: True} if member.is_selected else {}),
     }

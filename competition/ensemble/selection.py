@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from competition.config import Folds
-from competition.data.folds import split_names
+from competition.data.folds import split_names, trained_splits
 from competition.data.run import Run
 from competition.errors import UserError
+from competition.fold_settings import Folds
 from competition.results import ALL_ROWS, Job
 
 
 def chosen_folds(runs: list[Run]) -> list[str]:
     """Returns the names of the folds that count, which are those of the first configuration."""
     first = runs[0].config
+    if first.ensemble.folds is None:
+        return trained_splits(first.folds)
     names = split_names(first.folds)
-    return names if first.ensemble.folds is None else [names[k] for k in first.ensemble.folds]
+    return [names[number] for number in first.ensemble.folds]
 
 
 def chosen_jobs(run: Run, folds: list[str]) -> dict[Job, dict[str, Any]]:
@@ -43,7 +45,8 @@ def require_agreement(runs: list[Run]) -> None:
     names = [run.config.name for run in runs]
     if len(set(names)) != len(names):
         raise UserError(f"configurations of different names can be blended, not {', '.join(names)}")
-    differences = {run.config.name: _difference(run, runs[0]) for run in runs[1:]}
+    folds = chosen_folds(runs)
+    differences = {run.config.name: _difference(run, runs[0], folds) for run in runs[1:]}
     lines = [f"  {name}: {difference}\n" for name, difference in differences.items() if difference]
     if lines:
         raise UserError(
@@ -53,16 +56,17 @@ def require_agreement(runs: list[Run]) -> None:
         )
 
 
-def _difference(run: Run, first: Run) -> str:
+def _difference(run: Run, first: Run, folds: list[str]) -> str:
     """Returns how the rows or folds of a run differ from those of another, or nothing."""
-    own, other = run.config.folds, first.config.folds
+    own, other = (each.config.folds.model_copy(update={"only": None}) for each in (run, first))
     if run.fingerprint != first.fingerprint:
         return f"other data ('{run.config.data}', not '{first.config.data}')"
     if own != other:
         return f"folds of {_told(own)}, not of {_told(other)}"
     if run.folds.fingerprint() != first.folds.fingerprint():
         return "its file of folds holds another assignment"
-    return ""
+    lacking = [fold for fold in folds if fold not in trained_splits(run.config.folds)]
+    return f"it trains no {', '.join(lacking)}, as folds.only says" if lacking else ""
 
 
 def _told(settings: Folds) -> str:

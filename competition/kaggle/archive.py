@@ -39,15 +39,6 @@ def check_installed() -> None:
         raise UserError(f"{error}; `make download` fetches it again") from None
 
 
-def is_installed() -> bool:
-    """Says whether good data is there already."""
-    try:
-        check_installed()
-    except UserError:
-        return False
-    return True
-
-
 def good_sample() -> Path:
     """Returns the installed `sample_submission.csv`, after a look at its rows.
 

@@ -100,7 +100,7 @@ def _data() -> Iterator[Finding]:
         yield Finding(OK, "data", f"{folder}/ is complete")
     except UserError as error:
         yield Finding(MEND, "data", str(error))
-    free = machine.free_bytes(paths.INPUT)
+    free = machine.free_bytes(folder)
     text = f"{free / 1e9:.1f} GB are free here"
     enough = free >= NEEDED_BYTES
     hint = f"; a download needs {NEEDED_BYTES / 1e9:.2f}"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from competition import paths
-from competition.errors import UserError, disk_trouble
+from competition.errors import UserError, disk_trouble, passes
 from competition.kaggle import COMPETITION, PAGE
-from competition.kaggle.archive import BrokenArchiveError, install_archive, is_installed
+from competition.kaggle.archive import BrokenArchiveError, check_installed, install_archive
 from competition.kaggle.client import call
 from competition.kaggle.limits import DOWNLOAD, limit
 from competition.kaggle.notes import DOWNLOADING
@@ -40,11 +40,11 @@ def download(archive: Path | None, force: bool = False) -> bool:
         UserError: when the archive cannot be had or is not what it should be; the folder is as
             it was.
     """
-    if not force and is_installed():
+    if not force and passes(check_installed):
         return False
     try:
         with only_one(paths.INPUT, "downloading"):
-            require_space(paths.INPUT, NEEDED_BYTES)
+            require_space(paths.data_folder(COMPETITION), NEEDED_BYTES)
             install_archive(archive) if archive else _fetch_and_install(force)
     except UserError as error:
         raise UserError(_with_way_round(error, archive)) from None

@@ -31,6 +31,7 @@ class Entry:
         public_score: the accuracy on the public leaderboard, from 0 to 1.
         status: `pending`, `complete` or `error`.
         error_description: why Kaggle could not score it.
+        out_of_fold_rows: how many rows its out-of-fold accuracy is a share of.
     """
 
     time: str
@@ -42,9 +43,12 @@ class Entry:
     public_score: str = ""
     status: str = PENDING
     error_description: str = ""
+    out_of_fold_rows: str = ""
 
 
 COLUMNS = [field.name for field in fields(Entry)]
+# Histories that were begun before the last column was kept.
+OLDER_COLUMNS = COLUMNS[:-1]
 
 
 def new_entry(file: Path) -> Entry:
@@ -56,6 +60,7 @@ def new_entry(file: Path) -> Entry:
         sha256=file_hash(file),
         config=_text_at(provenance, "config", "name"),
         out_of_fold=_text_at(provenance, "out_of_fold", "accuracy"),
+        out_of_fold_rows=_text_at(provenance, "out_of_fold", "rows"),
     )
 
 
@@ -78,7 +83,7 @@ def read_history() -> list[Entry]:
         return []
     except (ValueError, csv.Error):
         header, rows = [], []
-    if header != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+    if header not in (COLUMNS, OLDER_COLUMNS) or any(len(row) != len(header) for row in rows):
         raise UserError(
             f"{path} is damaged: expected are the columns {', '.join(COLUMNS)}; mend it, or move "
             "it away to begin a new one"

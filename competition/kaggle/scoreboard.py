@@ -2,7 +2,6 @@
 
 from math import sqrt
 
-from competition.kaggle.archive import TRAIN_ROWS
 from competition.kaggle.client import call
 from competition.kaggle.history import PENDING, Entry, alone, read_history, update_entries
 
@@ -46,25 +45,28 @@ def score_rows(entries: list[Entry]) -> list[list[str]]:
 
 
 def difference(entry: Entry) -> str:
-    """Returns an entry's difference in standard errors as text, empty without both scores."""
+    """Returns an entry's difference in standard errors as text, empty if that is not known."""
     try:
-        apart = standard_errors_apart(float(entry.out_of_fold), float(entry.public_score))
+        apart = standard_errors_apart(
+            float(entry.out_of_fold), int(entry.out_of_fold_rows), float(entry.public_score)
+        )
     except (ValueError, ZeroDivisionError):
         return ""
     return f"{apart:+.1f}"
 
 
-def standard_errors_apart(out_of_fold: float, public: float) -> float:
+def standard_errors_apart(out_of_fold: float, rows: int, public: float) -> float:
     """Returns how far the public accuracy is from the out-of-fold one, in standard errors.
 
-    Both are taken for shares of independent rows of the same kind, all training and all public
-    ones, with the out-of-fold accuracy for the true one; then their difference has the standard
-    error √(p(1 − p)(1/n + 1/m)). From about ±2 on they disagree by more than luck. A little above
+    Both are taken for shares of independent rows of the same kind, n held-out and m public ones,
+    with the out-of-fold accuracy for the true one; then their difference has the standard error
+    √(p(1 − p)(1/n + 1/m)). From about ±2 on they disagree by more than luck. A little above
     zero is no surprise: the test rows are predicted by all folds' nets together.
 
     Args:
         out_of_fold: accuracy, above 0 and below 1.
+        rows: how many were held out, at least 1.
         public: accuracy, from 0 to 1.
     """
-    variance = out_of_fold * (1 - out_of_fold) * (1 / TRAIN_ROWS + 1 / PUBLIC_ROWS)
+    variance = out_of_fold * (1 - out_of_fold) * (1 / rows + 1 / PUBLIC_ROWS)
     return (public - out_of_fold) / sqrt(variance)

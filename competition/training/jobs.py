@@ -92,9 +92,11 @@ def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]
         seconds = [estimates[job.variant].training for job in jobs]
         augmenting = _augmenting_seconds(run, needed, estimates)
         whole = time.monotonic() - began + augmenting + makespan(seconds, plan.workers)
+        at_most = any(run.config.variants[job.variant].callbacks for job in jobs)
         print(
             f"about {duration(whole)} for {len(jobs)} jobs on this machine ({plan}), "
             f"{duration(augmenting)} of it for augmented images"
+            f"{'; less where callbacks end a training early' if at_most else ''}"
         )
         with pools_at_hand(needed, run.data_set):
             return _run_jobs(run.config, jobs, seconds, parallel, place)
@@ -106,7 +108,15 @@ def _run_jobs(
     calls = (delayed(run_job)(config, job, number, place) for number, job in enumerate(jobs))
     display = ProgressDisplay("training", sum(seconds))
     with display, place.board.shown_on(display, seconds):
-        return list(_failures(parallel(calls), display))
+        return list(_failures(_ended(parallel(calls), jobs, place.board), display))
+
+
+def _ended(outcomes: Iterator, jobs: list[Job], board: ProgressBoard) -> Iterator:
+    """Passes outcomes on, and counts each job as done, even if it ended before its last epoch."""
+    shares = board.shares()
+    for job, failure in outcomes:
+        shares[jobs.index(job)] = 1
+        yield job, failure
 
 
 def estimated(

@@ -15,12 +15,11 @@ from competition.errors import UserError
 from competition.training.batches import batches
 from competition.training.prediction import PREDICTION_BATCH_SIZE
 from competition.training.runtime import use_precision
-from competition.training.schedule import learning_rate_schedule
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What one training learns from, and what it is watched on but never chosen by.
+    """What one training learns from, and what it is watched on.
 
     Attributes:
         digits: all labelled digits.
@@ -28,6 +27,7 @@ class Fold:
         validation_rows: int `[m]`, positions held out; none where all rows are learnt from.
         pool: the augmented epochs of these digits.
         number: of the split; part of the random seed.
+        class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
     """
 
     digits: Digits
@@ -35,10 +35,24 @@ class Fold:
     validation_rows: np.ndarray
     pool: Pool
     number: int
+    class_weights: np.ndarray | None = None
 
     def steps(self, variant: Variant) -> int:
         """Returns the steps of one epoch; rows that fill no batch wait for another epoch."""
         return max(1, len(self.training_rows) // variant.batch_size)
+
+    def class_counts(self) -> list[float]:
+        """Returns how many training rows each class has, counted by their weights."""
+        counts = np.bincount(self.digits.labels[self.training_rows], minlength=CLASSES)
+        weights = 1 if self.class_weights is None else self.class_weights.astype(float)
+        return np.round(counts * weights, 3).tolist()
+
+    def learnt(self, epoch: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Returns images `[n, 28, 28, 1]` and one-hot labels of an epoch's rows, and weights."""
+        labels = self.digits.labels[rows]
+        weights = [] if self.class_weights is None else [self.class_weights[labels]]
+        images = self.pool.epoch(epoch, self.digits)[rows]
+        return images[..., None], one_hot(labels), *weights
 
 
 def train_one_fold(
@@ -50,6 +64,9 @@ def train_one_fold(
 ):
     """Trains a variant from scratch; the last epoch is the one that counts.
 
+    Only the variant's callbacks may end the training before, or go back to an earlier epoch: by
+    what they see of the held-out rows.
+
     Args:
         variant: architecture and training settings.
         fold: the rows.
@@ -60,40 +77,63 @@ def train_one_fold(
 
     Returns:
         The Keras model, and its history: one dict an epoch with `epoch`, `loss`, `accuracy`,
-        `learning_rate`, `validation_loss` and `validation_accuracy` (the last two are empty
-        in epochs that were not validated, and where no rows are held out).
+        `learning_rate` (of the epoch's last step), `validation_loss` and `validation_accuracy`
+        (the last two are empty in epochs that were not validated, and where no rows are held
+        out).
 
     Raises:
-        UserError: when the loss is no longer a number.
+        UserError: when the loss is no longer a number, or a callback cannot be built.
     """
     import keras
 
     use_precision(variant.precision)
-    keras.utils.set_random_seed(_random_seed(seed, fold.number))
+    keras.utils.set_random_seed(random_seed(seed, fold.number))
     model = compiled_model(variant, fold.steps(variant) * variant.epochs)
     watcher = keras.callbacks.LambdaCallback(on_train_batch_end=_step_counter(on_step))
+    callbacks = callback_list(variant, model)
+    callbacks.on_train_begin()
     history = []
     for epoch in range(variant.epochs):
+        callbacks.on_epoch_begin(epoch)
         rows = _shuffled_rows(fold, variant, seed, epoch)
         trained = _train_epoch(model, variant, fold, rows, epoch, watcher)
-        history.append(trained | _validate(model, variant, fold, epoch))
+        validated = _validate(model, variant, fold, epoch)
+        history.append(trained | validated)
+        callbacks.on_epoch_end(epoch, validated)
         if is_validated(variant, epoch):
             on_epoch(epoch + 1, model)
+        if model.stop_training:
+            break
+    callbacks.on_train_end()
     return model, history
+
+
+def callback_list(variant: Variant, model):
+    """Returns the variant's callbacks as Keras calls them, but for steps: they live by epochs.
+
+    `fit` is called once an epoch, and would have each of them begin anew every time.
+
+    Raises:
+        UserError: when one cannot be built with its parameters.
+    """
+    import keras
+
+    built = [callback.build() for callback in variant.callbacks]
+    return keras.callbacks.CallbackList(built, model=model)
 
 
 def compiled_model(variant: Variant, steps: int):
     """Returns the variant's model with its loss, and an optimiser for a training of `steps`.
 
     Raises:
-        UserError: when the architecture cannot be built with the variant's parameters.
+        UserError: when architecture or schedule cannot be built with the variant's parameters.
     """
     import keras
 
     model = variant.architecture.build()
     model.compile(
         keras.optimizers.AdamW(
-            learning_rate_schedule(variant, steps), weight_decay=variant.weight_decay
+            variant.schedule.build(variant, steps), weight_decay=variant.weight_decay
         ),
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=variant.label_smoothing
@@ -107,9 +147,8 @@ def _train_epoch(
     model, variant: Variant, fold: Fold, rows: np.ndarray, epoch: int, watcher
 ) -> dict[str, float]:
     """Returns the epoch's point of the training curve."""
-    images = fold.pool.epoch(epoch, fold.digits)[rows][..., None]
     record = model.fit(
-        batches(variant.batch_size, images, one_hot(fold.digits.labels[rows])),
+        batches(variant.batch_size, *fold.learnt(epoch, rows)),
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
@@ -120,7 +159,7 @@ def _train_epoch(
         "epoch": epoch + 1,
         "loss": record["loss"][0],
         "accuracy": record["accuracy"][0],
-        "learning_rate": float(model.optimizer.learning_rate),
+        "learning_rate": _last_rate(model.optimizer),
     }
     if not math.isfinite(row["loss"]):
         raise UserError(
@@ -130,8 +169,16 @@ def _train_epoch(
     return row
 
 
+def _last_rate(optimizer) -> float:
+    """Returns the rate of the step that was done last; the optimiser tells that of the next one."""
+    optimizer.iterations.assign_sub(1)
+    rate = float(optimizer.learning_rate)
+    optimizer.iterations.assign_add(1)
+    return rate
+
+
 def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, float | str]:
-    """Returns a point of the validation curve, which nothing is chosen by."""
+    """Returns a point of the validation curve, which only callbacks choose by."""
     if not is_validated(variant, epoch) or not len(fold.validation_rows):
         return {"validation_loss": "", "validation_accuracy": ""}
     images = fold.digits.images[fold.validation_rows][..., None]
@@ -156,7 +203,8 @@ def _shuffled_rows(fold: Fold, variant: Variant, seed: int, epoch: int) -> np.nd
     return order[: fold.steps(variant) * variant.batch_size]
 
 
-def _random_seed(seed: int, fold_number: int) -> int:
+def random_seed(seed: int, fold_number: int) -> int:
+    """Returns the seed of what is drawn for a member on one fold."""
     return int(np.random.SeedSequence([seed, fold_number]).generate_state(1)[0])
 
 

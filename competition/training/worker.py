@@ -17,13 +17,14 @@ from competition.data.run import Run, load_run
 from competition.machine import machine_name
 from competition.probabilities import Probabilities
 from competition.processes import end_with
-from competition.results import Job, write_result
+from competition.results import CLASS_COUNTS, Job, write_result
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain
 from competition.training.one_fold import Fold, train_one_fold
 from competition.training.plan import Plan
 from competition.training.prediction import predict_views
 from competition.training.progress_board import ProgressBoard
+from competition.training.resampling import resampled
 from competition.training.runtime import forget_models, start_keras
 from competition.training.tensorboard_log import write_log
 from competition.training.views import view_pool, views
@@ -75,7 +76,8 @@ def estimate_job(config: Config, job: Job, place: Place) -> tuple[Job, Estimate 
         start_keras(place.plan.threads)
         run = load_run(config)
         variant = config.variants[job.variant]
-        return job, estimate(variant, fold_of(run, job), len(run.data_set.test))
+        fold = resampled(fold_of(run, job), variant.resampling, job.seed)
+        return job, estimate(variant, fold, len(run.data_set.test))
     except Exception as error:
         return job, Failure(job, explain(error, place.plan))
 
@@ -111,8 +113,9 @@ def fold_of(run: Run, job: Job) -> Fold:
 
 def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
     forget_models()
-    variant, fold = run.config.variants[job.variant], fold_of(run, job)
+    variant, original = run.config.variants[job.variant], fold_of(run, job)
     wall, cpu = time.perf_counter(), time.process_time()
+    fold = resampled(original, variant.resampling, job.seed)
     on_step = _share_teller(number, place, variant.epochs * fold.steps(variant))
     model, history = train_one_fold(variant, fold, job.seed, on_step)
     predictions = _predictions(model, variant, run, job)
@@ -120,6 +123,7 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
         "identity": run.identities[job],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
+        **_class_counts(variant, original, fold),
         **_circumstances(model, place),
     }
     write_result(job, manifest, history, predictions, model.save)
@@ -139,6 +143,13 @@ def _predictions(model, variant: Variant, run: Run, job: Job) -> dict[str, Proba
         )
         for name, (digits, rows, pool) in parts.items()
     }
+
+
+def _class_counts(variant: Variant, original: Fold, fold: Fold) -> dict[str, Any]:
+    """Returns the classes' training rows before and after resampling, if there is any."""
+    if variant.resampling.name == "none":
+        return {}
+    return {CLASS_COUNTS: {"before": original.class_counts(), "after": fold.class_counts()}}
 
 
 def _circumstances(model, place: Place) -> dict[str, Any]:

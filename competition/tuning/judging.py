@@ -15,6 +15,7 @@ from competition.errors import UserError
 from competition.scores import Score, score
 from competition.training.one_fold import Fold, train_one_fold
 from competition.training.prediction import predict, predict_views
+from competition.training.resampling import resampled
 from competition.training.runtime import forget_models
 from competition.training.views import views
 from competition.training.worker import fold_of
@@ -46,7 +47,8 @@ def judged(
         TrialPruned: when the pruner has seen enough.
         UserError: when the loss or the probabilities are no longer numbers.
     """
-    folds = [replace(fold_of(run, search.job(split)), pool=pool) for split in search.splits]
+    originals = [replace(fold_of(run, search.job(split)), pool=pool) for split in search.splits]
+    folds = [resampled(fold, variant.resampling, search.seed) for fold in originals]
     trainings = [_Training(search, trial, variant, folds, at, tell) for at in range(len(folds))]
     predicted = [training.predictions() for training in trainings]
     reached = score(np.concatenate(predicted), np.concatenate([_labels(fold) for fold in folds]))

@@ -73,16 +73,18 @@ def run_trial(search: Search, number: int, place: Place, limits: Limits) -> Froz
 
 
 def unbuildable(search: Search, place: Place) -> list[str]:
-    """Returns which ends of the space and which choices no net or policy can be built with."""
+    """Returns which ends of the space and which choices no component can be built with."""
     end_with(place.command)
     start_keras(place.plan.threads)
     found = []
     for path, parameter in search.space.items():
         for end, value in parameter.edges().items():
-            component = getattr(search.variant.with_values({path: value}), path.partition(".")[0])
+            variant, section = search.variant.with_values({path: value}), path.partition(".")[0]
             try:
-                if path.startswith(("architecture", "augmentation")):
-                    component.build()
+                if section in ("architecture", "augmentation"):
+                    getattr(variant, section).build()
+                elif section == "schedule":
+                    variant.schedule.build(variant, variant.epochs)
             except UserError as error:
                 found.append(f"variants.{search.name}.search_space.{path}.{end}: {error}")
     return found

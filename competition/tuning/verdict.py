@@ -44,7 +44,7 @@ def final_verdict(search: Search, run: Run, best_config: Path, workers: int | No
     Raises:
         UserError: when a training fails.
     """
-    folds = search.settings.folds_left(search.config.folds.count)
+    folds = search.settings.folds_left(search.config.folds.numbers)
     best = load_run(load_config(best_config))
     scores = [_trained_score(one, search, folds, workers) for one in (best, run)]
     return Verdict(folds, *scores)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.ensemble.members import Panel
-from competition.inspection.evaluation.subject import ENSEMBLE, Subject
+from competition.inspection.evaluation.subject import Subject
 from competition.scores import Score, score
 
 
@@ -43,12 +43,12 @@ def fold_scores(subject: Subject) -> list[FoldScores]:
     members = {str(each): each.out_of_fold.values for each in subject.panel.members}
     named = members | _of_several_seeds(subject.panel)
     if subject.variant is None:
-        named[ENSEMBLE] = subject.cases.ensemble
+        named[subject.title] = subject.cases.ensemble
     return [_fold_scores(name, values, subject.panel) for name, values in named.items()]
 
 
 def _of_several_seeds(panel: Panel) -> dict[str, np.ndarray]:
-    names = [member.variant for member in panel.members]
+    names = [member.marked_variant for member in panel.members]
     return {
         f"{each}, all seeds": panel.out_of_fold[np.array(names) == each].mean(axis=0)
         for each in dict.fromkeys(names)

@@ -11,6 +11,7 @@ from competition.ensemble.comparison import Comparison
 from competition.ensemble.members import Panel, load_panel
 from competition.errors import UserError
 from competition.inspection.evaluation.cases import Cases, labelled_cases
+from competition.selected import marked
 from competition.yaml_input import nearest
 
 ENSEMBLE = "ensemble"
@@ -33,6 +34,11 @@ class Subject:
     panel: Panel
     cases: Cases
     comparison: Comparison | None
+
+    @property
+    def title(self) -> str:
+        """The name, with a mark if the figures are selected."""
+        return marked(self.name, self.panel.is_selected)
 
     @property
     def variant(self) -> str | None:

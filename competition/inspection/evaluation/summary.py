@@ -43,6 +43,7 @@ class JobRow:
         minutes: of wall-clock time, while `workers` jobs ran side by side.
         cpu_minutes: of processor time.
         workers: how many jobs shared the machine.
+        is_selected: whether the rows that it held out had a part in its training.
     """
 
     job: Job
@@ -50,6 +51,7 @@ class JobRow:
     minutes: float
     cpu_minutes: float
     workers: int
+    is_selected: bool
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ class Scores:
         ensemble: the ensemble's, or that of the variant that is looked at.
         without_fold0: the same without the rows of fold 0, on which settings are tried out: what
             is left has had no part in any choice. None if no other fold counts.
+        is_selected: whether the rows had a part in the training of any member.
     """
 
     members: dict[str, Score]
     ensemble: Score
     without_fold0: Score | None
+    is_selected: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ def job_rows(run: Run) -> list[JobRow]:
 def _job_row(run: Run, job: Job) -> JobRow:
     manifest = read_manifest(job)
     reached = None if job.split == ALL_ROWS else _held_out_score(run, job)
-    return JobRow(job, reached, manifest["minutes"], manifest["cpu_minutes"], manifest["workers"])
+    spent = [manifest[fact] for fact in ("minutes", "cpu_minutes", "workers")]
+    return JobRow(job, reached, *spent, run.config.variants[job.variant].is_selected)
 
 
 def _held_out_score(run: Run, job: Job) -> Score:
@@ -164,4 +169,4 @@ def panel_scores(panel: Panel, values: np.ndarray) -> Scores:
     labels, others = panel.labels, panel.folds != 0
     members = {str(each): score(each.out_of_fold.values, labels) for each in panel.members}
     without_fold0 = score(values[others], labels[others]) if others.any() else None
-    return Scores(members, score(values, labels), without_fold0)
+    return Scores(members, score(values, labels), without_fold0, panel.is_selected)

@@ -35,6 +35,10 @@ class Figure:
     height: float
     draw: Callable
 
+    def _repr_png_(self) -> bytes:
+        """Shows the figure in a notebook."""
+        return png(self.draw, self.height, LIGHT)
+
 
 @dataclass(frozen=True)
 class Drawn:

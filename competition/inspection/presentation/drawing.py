@@ -1,10 +1,13 @@
 """Figures as files, SVG and PNG, and as SVG inside a page that may be dark."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from io import BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from competition.inspection.presentation.colours import INK, LINE, QUIET, SURFACE, VARIABLES
 
@@ -47,20 +50,38 @@ class Plot:
     draw: Callable
     height: int = HEIGHT
 
+    def _repr_png_(self) -> bytes:
+        """Shows the figure in a notebook."""
+        file = BytesIO()
+        with _drawn(self) as figure:
+            _save_png(figure, file)
+        return file.getvalue()
+
 
 def write_plot(folder: Path, plot: Plot) -> str:
     """Writes `<key>.svg` and `<key>.png`, and returns SVG for a page, whose colours it takes."""
+    path = folder / f"{plot.key}.svg"
+    with _drawn(plot) as figure:
+        figure.savefig(path, metadata={"Date": None, "Creator": None})
+        _save_png(figure, path.with_suffix(".png"))
+    return _for_page(path.read_text(encoding="utf-8"), plot)
+
+
+@contextmanager
+def _drawn(plot: Plot) -> Iterator[Any]:
+    """Yields the figure in the style in which it is to be saved."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    path = folder / f"{plot.key}.svg"
     # The salt makes names within the file the same each time, and other than in other figures.
     with rc_context({**STYLE, "svg.hashsalt": plot.key}):
         figure = Figure(figsize=(WIDTH / POINTS_PER_INCH, plot.height / POINTS_PER_INCH))
         plot.draw(figure)
-        figure.savefig(path, metadata={"Date": None, "Creator": None})
-        figure.savefig(path.with_suffix(".png"), dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return _for_page(path.read_text(encoding="utf-8"), plot)
+        yield figure
+
+
+def _save_png(figure: Any, file: Path | BinaryIO) -> None:
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
 
 
 def _for_page(svg: str, plot: Plot) -> str:

@@ -68,6 +68,14 @@ class Table:
         lines = [self._markdown_cells(row) for row in self.texts()]
         return markdown.table([column.title for column in self.columns], lines)
 
+    def told(self) -> str:
+        """Returns the table in Markdown with its note below, to be read in a terminal."""
+        return "\n\n".join(filter(None, [self.markdown(), self.note]))
+
+    def _repr_markdown_(self) -> str:
+        """Shows the table in a notebook, with its note."""
+        return self.told()
+
     def _markdown_cells(self, row: list[str]) -> list[str]:
         pairs = zip(self.columns, row, strict=True)
         cells = [f"`{cell}`" if column.is_code and cell else cell for column, cell in pairs]

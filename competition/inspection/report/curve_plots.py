@@ -33,7 +33,8 @@ def learning_plots(histories: Histories, variant: str) -> list[Plot]:
              "A fold far from the others, or a gap that widens towards the end, is worth a look; "
              "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),
         Plot(f"learning-{variant}-rate", f"{variant}: learning rate",
-             "Rises through the warm-up and falls to nearly nothing, the same in every fold.",
+             "Of each epoch's last step. A schedule is the same in every fold; a callback lowers "
+             "the rate by what it sees of the fold.",
              partial(_draw_rates, histories)),
     ]  # fmt: skip
 

@@ -7,6 +7,7 @@ from competition.ensemble.contributions import Contribution, Contributions
 from competition.inspection.evaluation.summary import Scores
 from competition.inspection.presentation.table import Column, Table
 from competition.scores import Score
+from competition.selected import NOTE, marked
 
 METHODS_NOTE = (
     "Whatever a method fits was fitted without the fold that it is scored on. Above the lowest: in "
@@ -41,6 +42,7 @@ def scores_table(scores: Scores, name: str) -> Table:
         scores: all of them.
         name: of what was made of the members.
     """
+    name = marked(name, scores.is_selected)
     lines = {**scores.members, name: scores.ensemble}
     if scores.without_fold0:
         lines[f"{name}, without fold 0"] = scores.without_fold0
@@ -49,17 +51,21 @@ def scores_table(scores: Scores, name: str) -> Table:
         "All rows together",
         [Column("out of fold", names=("name",)), *SCORE_COLUMNS],
         [[name, *score_cells(score)] for name, score in lines.items()],
+        note_of(scores.is_selected),
         strong=name,
     )
 
 
+def note_of(is_selected: bool) -> str:
+    """Returns what the mark means, where there is one."""
+    return NOTE if is_selected else ""
+
+
 def ensemble_text(scores: Scores, comparison: Comparison, found: Contributions) -> str:
     """Returns an ensemble's tables as Markdown, to be read in a terminal."""
-    methods = methods_table(comparison)
-    parts = [scores_table(scores, "ensemble").markdown(), methods.markdown(), methods.note]
-    parts.append("\n".join(methods_words(comparison)))
-    for table in contributions_tables(found):
-        parts += [table.markdown(), *([table.note] if table.note else [])]
+    words = "\n".join(methods_words(comparison))
+    parts = [scores_table(scores, "ensemble").told(), methods_table(comparison).told(), words]
+    parts += [table.told() for table in contributions_tables(found)]
     return "\n\n".join(parts)
 
 

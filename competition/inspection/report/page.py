@@ -7,6 +7,7 @@ from competition.inspection.evaluation.subject import ENSEMBLE
 from competition.inspection.evaluation.summary import Summary
 from competition.inspection.presentation.html import render
 from competition.inspection.report.sections import Section
+from competition.selected import marked
 
 
 def report_page(summary: Summary, sections: list[Section], drawn: dict[str, str]) -> str:
@@ -37,7 +38,11 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     low, high = score.interval()
     return [
         ("errors", f"{score.errors:,}", f"in {score.rows:,} out-of-fold digits"),
-        ("accuracy", f"{score.accuracy:.5f}", f"95 %: {low:.5f} – {high:.5f}"),
+        (
+            marked("accuracy", summary.scores.is_selected),
+            f"{score.accuracy:.5f}",
+            f"95 %: {low:.5f} – {high:.5f}",
+        ),
         ("log-loss", f"{score.log_loss:.5f}", "nats a digit"),
         ("calibration error", f"{summary.calibration_error:.5f}", "confidence beside accuracy"),
         ("training", f"{summary.minutes:.1f} min", f"{summary.cpu_minutes:.1f} of processor time"),

@@ -6,8 +6,15 @@ from competition.inspection.evaluation.fold_scores import FoldScores
 from competition.inspection.evaluation.per_class import most_confused
 from competition.inspection.evaluation.summary import JobRow, Summary
 from competition.inspection.presentation.table import Column, Table
-from competition.inspection.report.ensemble_tables import SCORE_COLUMNS, pairs_table, score_cells
+from competition.inspection.report.ensemble_tables import (
+    SCORE_COLUMNS,
+    note_of,
+    pairs_table,
+    score_cells,
+)
+from competition.results import CLASS_COUNTS
 from competition.scores import Score
+from competition.selected import NOTE, WORD, marked
 
 # As many confusions as somebody may want to read.
 CONFUSIONS = 15
@@ -15,13 +22,19 @@ CONFUSIONS = 15
 
 def preset_table(summary: Summary) -> Table:
     """Returns the one line that the README's results table has of a preset."""
+    is_selected = summary.scores.is_selected
     columns = [Column("preset", is_code=True), Column("nets"), *SCORE_COLUMNS]
     columns[3] = Column("out-of-fold", "{:.5f}", ("accuracy",))
     columns += [Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}")]
     score = score_cells(summary.scores.ensemble)
+    if is_selected:
+        columns[3] = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
+        score[1] = (score[1], WORD)
     row = [summary.subject.run.config.name, len(summary.manifests), *score]
     row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.told("machine"))]
-    return Table("key-figures", "Key figures", [*columns, Column("machine")], [row])
+    return Table(
+        "key-figures", "Key figures", [*columns, Column("machine")], [row], note_of(is_selected)
+    )
 
 
 def glance_table(summary: Summary) -> Table:
@@ -30,9 +43,9 @@ def glance_table(summary: Summary) -> Table:
     data, members = subject.run.data_set, subject.panel.members
     folds = sorted(summary.folds[-1].by_fold)
     rows = {
-        "looked at": f"{subject.name}, the {subject.method} of its members"
+        "looked at": f"{subject.title}, the {subject.method} of its members"
         if len(members) > 1
-        else f"{subject.name}, one member",
+        else f"{subject.title}, one member",
         "data": f"{data.name}, {len(data.train):,} labelled rows and {len(data.test):,} test rows",
         "data fingerprint": subject.run.fingerprint[:16],
         "folds": f"{len(folds)} of {subject.run.config.folds.count} stratified folds: "
@@ -98,19 +111,40 @@ def jobs_table(rows: list[JobRow]) -> Table:
         columns,
         [_job_cells(row) for row in rows],
         "Every net by itself, on the rows that it held out; a net of all rows held none out. "
-        "Jobs that ran side by side spent the same minutes.",
+        "Jobs that ran side by side spent the same minutes."
+        + (f" {NOTE}" if any(row.is_selected for row in rows) else ""),
     )
 
 
 def _job_cells(row: JobRow) -> list:
-    job = row.job
+    job, name = row.job, marked(row.job.variant, row.is_selected)
     held_out = _held_out_cells(row.score)
     split = job.split.removeprefix("fold")
-    return [job.variant, job.seed, split, *held_out, row.minutes, row.cpu_minutes]
+    return [name, job.seed, split, *held_out, row.minutes, row.cpu_minutes]
 
 
 def _held_out_cells(score: Score | None) -> list:
     return [score.errors, score.rows, score.accuracy] if score else [None, None, None]
+
+
+def class_counts_table(summary: Summary) -> Table:
+    """Returns the training rows of each class before and after resampling, where there was any."""
+    columns = [Column("net"), Column("rows", names=("counted",))]
+    columns += [Column(str(label), "{:,.10g}") for label in range(10)]
+    rows = [
+        [str(job), when, *manifest[CLASS_COUNTS][when]]
+        for job, manifest in summary.manifests.items()
+        if CLASS_COUNTS in manifest
+        for when in ("before", "after")
+    ]
+    return Table(
+        "class-counts",
+        "Rows of each class to learn from",
+        columns,
+        rows,
+        "Before and after resampling, rows counted by their weights. Held-out rows had no part in "
+        "it, and stay as they are.",
+    )
 
 
 def classes_table(summary: Summary) -> Table:

@@ -16,6 +16,7 @@ from competition.inspection.report.ensemble_tables import (
 from competition.inspection.report.grid_plots import agreement_plot, confusion_plots, sample_plots
 from competition.inspection.report.result_tables import (
     agreement_tables,
+    class_counts_table,
     classes_table,
     confusion_table,
     confusions_table,
@@ -50,6 +51,7 @@ def sections_of(summary: Summary) -> list[Section]:
     return [
         _glance(summary),
         _by_fold(summary),
+        *_resampling(summary),
         _learning(summary),
         _confusion(summary),
         _classes(summary),
@@ -76,11 +78,19 @@ def _tuning(summary: Summary) -> list[Section]:
 
 def _by_fold(summary: Summary) -> Section:
     words = [
-        "Out of fold: every labelled row is predicted by nets that never saw it; the last epoch is "
-        "the one that counts."
+        "Out of fold: every labelled row is predicted by nets that never learnt from it. Where "
+        "nothing is said to be selected, the last epoch is the one that counts."
+        if summary.scores.is_selected
+        else "Out of fold: every labelled row is predicted by nets that never saw it; the last "
+        "epoch is the one that counts."
     ]
     tables = [scores_table(summary.scores, summary.subject.name), folds_table(summary.folds)]
     return Section("folds", "Members and ensemble", words, tables)
+
+
+def _resampling(summary: Summary) -> list[Section]:
+    table = class_counts_table(summary)
+    return [Section("resampling", "Resampling", tables=[table])] if table.rows else []
 
 
 def _learning(summary: Summary) -> Section:

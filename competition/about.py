@@ -1,0 +1,17 @@
+"""What a table of systems says of a variant: words, which change nothing that is trained."""
+
+from competition.section import Section
+
+
+class About(Section):
+    """A variant's description, and that of the mean of its seeds if it has several.
+
+    Attributes:
+        title, mean_title: what it is.
+        claim, mean_claim: the accuracy that its authors report, in their words.
+    """
+
+    title: str = ""
+    claim: str = ""
+    mean_title: str = ""
+    mean_claim: str = ""

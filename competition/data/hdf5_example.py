@@ -1,0 +1,78 @@
+"""Rows of the competition as one HDF5 file with a training and a test part, to try that format."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from competition import paths
+from competition.atomic import atomic_file
+from competition.data.sources import load_data_set
+from competition.errors import UserError, passes
+
+NAME = "mnist-hdf5"
+SOURCE = "digit-recognizer"
+# Of 42,000 rows, 6,000 are the test part.
+TEST_SHARE = 1 / 7
+SPLIT_SEED = 0
+
+# An attribute by which a file that was written here is known.
+MADE_FROM = "made_from"
+
+
+def install(force: bool = False) -> bool:
+    """Writes `input/mnist-hdf5/mnist.hdf5` unless good data is there, and says whether it did.
+
+    Args:
+        force: write it again, if it was written here.
+
+    Raises:
+        UserError: when something else is there, or the competition's rows are not.
+    """
+    if not force and passes(load_data_set, NAME):
+        return False
+    _require_ours(paths.data_folder(NAME))
+    write_example()
+    return True
+
+
+def write_example() -> None:
+    """Writes a stratified seventh of the competition's labelled rows as test, the others as train.
+
+    Raises:
+        UserError: when the competition's rows are missing or broken.
+    """
+    from sklearn.model_selection import train_test_split
+
+    digits = load_data_set(SOURCE).train
+    parts = train_test_split(
+        np.arange(len(digits)),
+        test_size=round(len(digits) * TEST_SHARE),
+        stratify=digits.labels,
+        random_state=SPLIT_SEED,
+    )
+    with atomic_file(paths.hdf5_file(NAME)) as partial, h5py.File(partial, "w") as file:
+        file.attrs[MADE_FROM] = SOURCE
+        for part, rows in zip(("train", "test"), parts, strict=True):
+            file[f"{part}/images"] = digits.images[rows]
+            file[f"{part}/labels"] = digits.labels[rows]
+
+
+def _require_ours(folder: Path) -> None:
+    cache = paths.folder_cache_file(folder).parent
+    found = (file for file in sorted(folder.glob("*")) if file != cache)
+    others = [file for file in found if not _is_ours(file)]
+    if others:
+        raise UserError(
+            f"{others[0]} was not written by this program, so nothing was changed; a file of your "
+            "own stays, and training says what is wrong with it; to try this format with the "
+            "competition's rows, move it away"
+        )
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        with h5py.File(file, "r") as opened:
+            return MADE_FROM in opened.attrs
+    except OSError:
+        return False

@@ -1,0 +1,28 @@
+"""Data that only the user can bring: looked at, never fetched or made."""
+
+from competition import paths
+from competition.config import Config
+from competition.data.sources import MissingDataError, load_data_set
+from competition.errors import UserError
+
+
+def require(name: str) -> None:
+    """Reads `input/<name>/`.
+
+    Raises:
+        UserError: when nothing is there, with what to put there, or it is not as it should be.
+    """
+    try:
+        load_data_set(name)
+    except MissingDataError:
+        raise UserError(_where_it_goes(name)) from None
+
+
+def _where_it_goes(name: str) -> str:
+    return (
+        f"nothing is known of where the data set '{name}' comes from; put it into "
+        f"{paths.data_folder(name)}/: train.csv, test.csv and sample_submission.csv in the "
+        "competition's format, or MNIST's IDX files, one .npz or HDF5 file, or folders of images "
+        '(the README says how, under "Other digits, other splits"); or set data: to '
+        f"{Config.model_fields['data'].default}"
+    )

@@ -1,0 +1,74 @@
+"""The variants of a run as systems of their own: how good each is, and what it took."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from competition.config import Ensemble
+from competition.data.run import Run
+from competition.ensemble.members import Member, Panel, load_panel
+from competition.inspection.evaluation.per_class import class_figures, confusion_counts
+from competition.scores import Score, score
+
+
+@dataclass(frozen=True)
+class System:
+    """One variant with its first seed, or the plain mean of all its seeds.
+
+    Attributes:
+        name: of the variant, perhaps marked.
+        title: what it is.
+        claim: the accuracy that its authors report, in their words.
+        nets: how many were trained for it.
+        parameters: of each of them.
+        minutes: of training; jobs that ran side by side spent the same minutes.
+        score: on the held-out rows.
+        precision, recall, f1: means over the classes.
+    """
+
+    name: str
+    title: str
+    claim: str
+    nets: int
+    parameters: int
+    minutes: float
+    score: Score
+    precision: float
+    recall: float
+    f1: float
+
+
+def systems(run: Run) -> list[System]:
+    """Returns each variant of a run with its first seed, and the mean of those with several.
+
+    Raises:
+        UserError: naming every job that is missing or stale.
+    """
+    all_of_it = run.config.model_copy(update={"ensemble": Ensemble()})
+    panel = load_panel([replace(run, config=all_of_it)])
+    found = []
+    for variant, settings in run.config.variants.items():
+        about = settings.about
+        members = [member for member in panel.members if member.variant == variant]
+        name = members[0].marked_variant
+        found.append(_system(panel, members[:1], name, about.title, about.claim))
+        if len(members) > 1:
+            name = f"{name}, mean of {len(members)} seeds"
+            found.append(_system(panel, members, name, about.mean_title, about.mean_claim))
+    return found
+
+
+def _system(panel: Panel, members: list[Member], name: str, title: str, claim: str) -> System:
+    values = np.mean([member.out_of_fold.values for member in members], axis=0, dtype=float)
+    classes = class_figures(confusion_counts(panel.labels, values.argmax(axis=1)))
+    manifests = [manifest for member in members for manifest in member.manifests.values()]
+    return System(
+        name,
+        title,
+        claim,
+        len(manifests),
+        manifests[0]["parameters"],
+        sum(manifest["minutes"] / manifest["workers"] for manifest in manifests),
+        score(values, panel.labels),
+        *(float(np.nanmean(each)) for each in (classes.precision, classes.recall, classes.f1)),
+    )

@@ -1,0 +1,57 @@
+"""Systems side by side, beside what their authors claim, as a table; computes nothing."""
+
+from pathlib import Path
+
+from competition import paths
+from competition.atomic import atomic_file
+from competition.data.run import Run
+from competition.inspection.evaluation.systems import System
+from competition.inspection.presentation.table import Column, Table
+from competition.inspection.report.ensemble_tables import SCORE_COLUMNS, note_of, score_cells
+
+
+def systems_table(run: Run, found: list[System]) -> Table:
+    """Returns a line for each system of a run."""
+    errors, accuracy, interval, _ = SCORE_COLUMNS
+    columns = [
+        Column("system"),
+        Column("what it is", names=("title",)),
+        Column("nets"),
+        Column("parameters", "{:,}"),
+        Column("minutes", "{:.1f}"),
+        *(errors, accuracy, interval),
+        *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
+        Column("claimed"),
+    ]
+    is_selected = any(variant.is_selected for variant in run.config.variants.values())
+    note = " ".join([_note(found), note_of(is_selected)]).strip()
+    return Table("systems", "Systems", columns, [_cells(each) for each in found], note)
+
+
+def _note(found: list[System]) -> str:
+    return (
+        f"Errors in {found[0].score.rows:,} held-out rows, the same for all. A variant of several "
+        "seeds stands here with its first one, and then with the mean of all. Parameters are of "
+        "one net; minutes are of training, divided by the jobs side by side; precision, recall "
+        "and F1 are means over the classes. What is claimed was measured by its authors on rows "
+        "of their own."
+    )
+
+
+def _cells(system: System) -> list:
+    figures = [*score_cells(system.score)[:3], system.precision, system.recall, system.f1]
+    return [
+        *(system.name, system.title, system.nets, system.parameters, system.minutes),
+        *figures,
+        system.claim,
+    ]
+
+
+def write_systems(config_name: str, table: Table) -> Path:
+    """Writes `output/<config>/systems.md` and `systems.csv`, and returns the former."""
+    path = paths.systems_file(config_name)
+    with atomic_file(path) as partial:
+        partial.write_text(f"# Systems of `{config_name}`\n\n{table.told()}\n", encoding="utf-8")
+    with atomic_file(path.with_suffix(".csv")) as partial:
+        table.write_csv(partial)
+    return path

@@ -1,0 +1,206 @@
+"""The classic systems: one table of them, and a real training with all that they ask for."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, one_sure, run_command, write_made_up_result
+
+from competition.config import load_config
+from competition.data.run import Run, load_run
+from competition.errors import UserError
+from competition.inspection.evaluation.systems import systems
+from competition.inspection.report.systems_table import systems_table, write_systems
+from competition.probabilities import Probabilities
+from competition.results import CLASS_COUNTS
+from competition.scores import wilson_interval
+from competition.selected import NOTE
+
+TINY_SYSTEMS = """\
+data: tiny
+folds: {count: 2, only: [0]}
+defaults: {epochs: 3, batch_size: 16, precision: float32, augmentation: none, test_time_shift: 0}
+variants:
+  stopped:
+    about: {title: "ends early", claim: 99.20 %}
+    architecture: {name: perceptron, hidden: "16"}
+    epochs: 30
+    schedule: constant
+    learning_rate: 0.02
+    callbacks: [{name: early_stopping, patience: 2}, reduce_on_plateau, best_checkpoint]
+  balanced:
+    architecture: {name: perceptron, hidden: "16"}
+    resampling: {name: smote, neighbours: 1}
+  several:
+    about: {title: one, claim: 98 %, mean_title: "all of them", mean_claim: 99 %}
+    architecture: {name: perceptron, hidden: "16"}
+    schedule: exponential
+    seeds: [0, 1]
+ensemble: {method: mean}
+"""
+
+
+def load(*overrides: str) -> Run:
+    return load_run(load_config(Path("configs/systems.yaml"), overrides))
+
+
+@pytest.fixture
+def systems_project(project) -> Path:
+    (project / "configs/systems.yaml").write_text(TINY_SYSTEMS)
+    return project
+
+
+def test_the_shipped_baselines_share_the_rows_of_fold_0_of_the_other_presets():
+    baselines, default = (
+        load_config(ROOT / f"configs/{name}.yaml").folds for name in ("baselines", "default")
+    )
+    assert baselines.numbers == [0]
+    assert baselines.model_copy(update={"only": None}) == default
+
+
+def test_the_shipped_baselines_say_what_is_selected_and_what_is_claimed():
+    variants = load_config(ROOT / "configs/baselines.yaml").variants
+    selected = [name for name, variant in variants.items() if variant.is_selected]
+    assert selected == ["A", "C", "C-smote"]
+    assert {name for name, variant in variants.items() if not variant.about.claim} == {
+        "F-resnet", "F-capsules"
+    }  # fmt: skip
+    assert all(variant.about.title for variant in variants.values())
+
+
+def test_deottes_recipe_is_the_published_one():
+    config = load_config(ROOT / "configs/deotte.yaml")
+    [net] = config.variants.values()
+    assert (config.folds.scheme, config.folds.count, config.folds.share) == ("holdout", 15, 0.1)
+    assert (net.epochs, net.batch_size, net.learning_rate, net.weight_decay) == (45, 64, 1e-3, 0)
+    assert net.schedule.identity() == {"name": "exponential"}  # 0.95 an epoch
+    assert net.architecture.identity() == {"name": "plain", "dropout": 0.4}
+    drawn = {"rotation": 10.0, "zoom": 0.1, "shear": 0.0, "shift": 0.1}
+    given = {
+        "rotation": 10.0,
+        "zoom": 0.1,
+        "shear": 5.0,
+        "shift": 0.08,
+    } | net.augmentation.parameters
+    assert given == drawn
+    assert config.ensemble.method.name == "mean"
+
+
+# Of each member: the class that it takes every third row for, and how sure it is of it.
+MADE_UP = {("stopped", 0): 0.9, ("balanced", 0): 0.2, ("several", 0): 0.8, ("several", 1): 0.0}
+
+
+def train(run: Run) -> Run:
+    """Makes results up: a third of the rows is mistaken for the next class, or nearly."""
+    labels, ids = run.data_set.train.labels, run.data_set.train.ids
+    test = Probabilities(run.data_set.test.ids, np.full((len(run.data_set.test), 10), 0.1))
+    for job, identity in run.identities.items():
+        values = []
+        for place, row in enumerate(run.folds.split(job.split)[1]):
+            wrong = MADE_UP[job.variant, job.seed] if place % 3 == 0 else 0.0
+            values.append(
+                (1 - wrong) * one_sure(labels[row], 1.0)
+                + wrong * one_sure((labels[row] + 1) % 10, 1.0)
+            )
+        rows = ids[run.folds.split(job.split)[1]]
+        write_made_up_result(
+            job, identity, out_of_fold=Probabilities(rows, np.array(values)), test=test
+        )
+    return run
+
+
+def test_each_variant_is_a_system_and_so_is_the_mean_of_its_seeds(systems_project):
+    run = train(load())
+    found = {each.name: each for each in systems(run)}
+    assert list(found) == [
+        "stopped (selected)", "balanced", "several", "several, mean of 2 seeds"
+    ]  # fmt: skip
+    assert {name: each.score.errors for name, each in found.items()} == {
+        "stopped (selected)": 20, "balanced": 0, "several": 20, "several, mean of 2 seeds": 0
+    }  # fmt: skip
+    assert {each.score.rows for each in found.values()} == {60}
+    assert found["balanced"].precision == found["balanced"].recall == found["balanced"].f1 == 1
+    mean = found["several, mean of 2 seeds"]
+    assert (mean.nets, mean.parameters, mean.minutes) == (2, 1, 2)
+    assert (mean.title, mean.claim) == ("all of them", "99 %")
+    assert (found["several"].nets, found["several"].claim) == (1, "98 %")
+    labels = run.data_set.train.labels[run.folds.split("fold0")[1]]
+    predicted = np.where(np.arange(60) % 3, labels, (labels + 1) % 10)
+    recalls = [(predicted[labels == each] == each).mean() for each in range(10)]
+    precisions = [(labels[predicted == each] == each).mean() for each in range(10)]
+    assert found["several"].recall == pytest.approx(np.mean(recalls))
+    assert found["several"].precision == pytest.approx(np.mean(precisions))
+
+
+def test_the_table_is_markdown_and_csv(systems_project):
+    run = train(load())
+    table = systems_table(run, systems(run))
+    path = write_systems("systems", table)
+    text = path.read_text()
+    low, high = wilson_interval(40, 60)
+    line = (
+        f"| stopped (selected) | ends early | 1 | 1 | 1.0 | 20 | 0.66667 | {low:.5f} – {high:.5f} |"
+    )
+    assert line in text
+    assert NOTE in text
+    assert "Errors in 60 held-out rows" in text
+    with path.with_suffix(".csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["claimed"] for row in rows] == ["99.20 %", "", "98 %", "99 %"]
+    assert [row["errors"] for row in rows] == ["20", "0", "20", "0"]
+
+
+def test_only_of_what_is_selected_the_note_speaks(systems_project):
+    run = load("variants.stopped.callbacks=[]")
+    assert NOTE not in systems_table(run, systems(train(run))).note
+
+
+def test_a_system_that_is_not_trained_is_named(systems_project):
+    with pytest.raises(UserError, match="stopped seed0 fold0: not trained yet"):
+        systems(load())
+
+
+def test_what_is_said_of_a_variant_changes_no_result(systems_project):
+    said = load("variants.stopped.about.title=other words")
+    assert said.identities == load().identities
+
+
+def rows_of(project: Path, job: str) -> list[dict[str, str]]:
+    with (project / "output/systems/jobs" / job / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_systems_are_trained_and_shown_by_one_command(systems_project):
+    def run(*command: str) -> str:
+        done = run_command(*command, "--config", "configs/systems.yaml", folder=systems_project)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    shown = run("baselines", "--jobs", "1")
+    assert "4 jobs, 0 done already" in shown
+    assert "less where callbacks end a training early" in shown
+    assert "several, mean of 2 seeds" in shown
+    assert NOTE in shown
+    assert shown.count("99.20 %") == 1
+    losses = [
+        float(row["validation_loss"]) for row in rows_of(systems_project, "stopped/seed0/fold0")
+    ]
+    best = int(np.argmin(losses))
+    assert len(losses) == min(30, best + 3)
+    rates = [float(row["learning_rate"]) for row in rows_of(systems_project, "several/seed0/fold0")]
+    np.testing.assert_allclose(rates, 0.003 * 0.95 ** np.arange(3), rtol=1e-5)
+    folder = systems_project / "output/systems/jobs/balanced/seed0/fold0"
+    counts = json.loads((folder / "manifest.json").read_text())[CLASS_COUNTS]
+    assert sum(counts["before"]) == 60
+    assert set(counts["after"]) == {max(counts["before"])}
+
+    again = run("baselines")
+    assert "4 jobs, 4 done already" in again
+    assert again.splitlines()[-1] == shown.splitlines()[-1]
+    assert "| **ensemble (selected)** |" in run("ensemble")
+    assert "(selected) |" in run("report")
+    report = (systems_project / "output/systems/report/results.md").read_text()
+    assert "### Rows of each class to learn from" in report
+    assert "balanced seed0 fold0 | before" in report
