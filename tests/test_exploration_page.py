@@ -63,6 +63,13 @@ def test_the_folder_has_a_picture_a_figure_and_the_tables(folder, studied):
         assert len(np.unique(image)) > 10, f"nothing is drawn in {name}"
 
 
+def test_a_figure_shows_itself_in_a_notebook(studied):
+    figure = all_figures(studied)[0]
+    image = cv2.imdecode(np.frombuffer(figure._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[:2] == (int(110 * figure.height), 528)
+    assert len(repr(figure)) < 1000
+
+
 def test_pictures_hold_no_text_beyond_the_edge(folder):
     for file in folder.glob("*.png"):
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)

@@ -307,3 +307,14 @@ def test_a_run_with_one_fold_and_without_mistakes(project):
     assert "| **ensemble** | 0 | 0 | 1.00000 |" in text
     assert "nan" not in text
     assert "samples-mistakes" not in [plot.key for each in sections for plot in each.plots]
+
+
+def test_tables_and_figures_show_themselves_in_a_notebook(reported):
+    _, sections, _ = reported
+    plot = next(plot for section in sections for plot in section.plots)
+    image = cv2.imdecode(np.frombuffer(plot._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[1] == 527
+    assert len(repr(plot)) < 1000
+    for table in (table for section in sections for table in section.tables):
+        assert table._repr_markdown_().startswith(table.markdown())
+        assert table._repr_markdown_().endswith(table.note)

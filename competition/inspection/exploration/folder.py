@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,12 @@ from competition.inspection.data_study.duplicates import write_pairs
 from competition.inspection.data_study.policies import Policy
 from competition.inspection.data_study.study import DataStudy, write_class_counts
 from competition.inspection.exploration import charts, digit_pictures, text
-from competition.inspection.presentation.canvas import DARK, LIGHT, png
+from competition.inspection.presentation.canvas import (
+    DARK,
+    LIGHT,
+    NOTEBOOK_DOTS_PER_INCH,
+    png,
+)
 from competition.inspection.presentation.html import render
 from competition.progress import ProgressDisplay
 
@@ -33,11 +38,11 @@ class Figure:
     title: str
     caption: str
     height: float
-    draw: Callable
+    draw: Callable = field(repr=False)
 
     def _repr_png_(self) -> bytes:
         """Shows the figure in a notebook."""
-        return png(self.draw, self.height, LIGHT)
+        return png(self.draw, self.height, LIGHT, NOTEBOOK_DOTS_PER_INCH)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from io import BytesIO
 # Inches. The page shows a figure 330 to 560 pixels wide, at which its type must be readable.
 WIDTH = 4.8
 DOTS_PER_INCH = 190
+NOTEBOOK_DOTS_PER_INCH = 110
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,23 @@ DARK = Palette(
 )  # fmt: skip
 
 
-def png(draw: Callable, height: float, palette: Palette) -> bytes:
+def png(
+    draw: Callable, height: float, palette: Palette, dots_per_inch: int = DOTS_PER_INCH
+) -> bytes:
     """Returns a figure as a PNG file's bytes.
 
     Args:
         draw: called with an empty figure and the palette.
         height: of the figure in inches.
         palette: its colours.
+        dots_per_inch: how large it is.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_style(palette)):
-        figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), dpi=dots_per_inch, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure, palette)
         file = BytesIO()

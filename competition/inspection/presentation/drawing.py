@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 380, 280
 TEXT_SIZE, SMALL_TEXT_SIZE = 11, 10
 POINTS_PER_INCH = 72
 DOTS_PER_INCH = 150
+NOTEBOOK_DOTS_PER_INCH = 100
 
 STYLE = {
     "figure.facecolor": SURFACE, "axes.facecolor": SURFACE, "savefig.facecolor": SURFACE,
@@ -47,14 +48,14 @@ class Plot:
     key: str
     title: str
     caption: str
-    draw: Callable
+    draw: Callable = field(repr=False)
     height: int = HEIGHT
 
     def _repr_png_(self) -> bytes:
         """Shows the figure in a notebook."""
         file = BytesIO()
         with _drawn(self) as figure:
-            _save_png(figure, file)
+            _save_png(figure, file, NOTEBOOK_DOTS_PER_INCH)
         return file.getvalue()
 
 
@@ -63,7 +64,7 @@ def write_plot(folder: Path, plot: Plot) -> str:
     path = folder / f"{plot.key}.svg"
     with _drawn(plot) as figure:
         figure.savefig(path, metadata={"Date": None, "Creator": None})
-        _save_png(figure, path.with_suffix(".png"))
+        _save_png(figure, path.with_suffix(".png"), DOTS_PER_INCH)
     return _for_page(path.read_text(encoding="utf-8"), plot)
 
 
@@ -80,8 +81,8 @@ def _drawn(plot: Plot) -> Iterator[Any]:
         yield figure
 
 
-def _save_png(figure: Any, file: Path | BinaryIO) -> None:
-    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+def _save_png(figure: Any, file: Path | BinaryIO, dots_per_inch: int) -> None:
+    figure.savefig(file, format="png", dpi=dots_per_inch, metadata={"Software": None})
 
 
 def _for_page(svg: str, plot: Plot) -> str:
