@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from functools import cache
 
 from joblib import Parallel
@@ -18,6 +19,8 @@ def side_by_side(workers: int) -> Parallel:
     are asked for in the same way; so all ask here. Arrays are sent, which takes no time for those
     of this project; shared through files, they leak when a command is interrupted.
     """
+    # A worker whose memory grew is replaced after a job; nothing is lost, so nothing is said.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
 
 

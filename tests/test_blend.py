@@ -344,6 +344,18 @@ def test_of_some_folds_the_rows_are_those_that_all_folds_would_have(trained):
         blend([trained, only])
 
 
+def test_a_row_of_several_hold_outs_belongs_to_the_first_that_is_trained(project):
+    settings = "folds={scheme: holdout, count: 3, share: 0.5, only: [2, 1]}"
+    run = train(load("tiny", settings, "ensemble.method=mean"))
+    made = blend([run])
+    ids = run.data_set.train.ids
+    by_split = {split: ids[rows] for split, rows in run.folds.held_out.items()}
+    np.testing.assert_array_equal(
+        made.panel.folds, np.where(np.isin(made.panel.ids, by_split["holdout1"]), 1, 2)
+    )
+    assert np.isin(by_split["holdout0"], made.panel.ids).mean() < 1
+
+
 def test_folds_that_were_changed_by_hand_are_named(trained):
     run = load("other")
     file = next(Path("output/other").glob("folds*.csv"))

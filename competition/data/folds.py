@@ -1,6 +1,7 @@
 """Which labelled rows are held out: computed once and kept on disk, the same for every member."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,14 @@ class FoldAssignment:
     @property
     def folds(self) -> np.ndarray:
         """The number of the first split that holds a row out, int8 `[n]`; -1 if none does."""
-        matrix = np.stack(list(self.held_out.values()))
-        return np.where(matrix.any(axis=0), matrix.argmax(axis=0), -1).astype(np.int8)
+        return self.numbers(self.held_out)
+
+    def numbers(self, splits: Collection[str]) -> np.ndarray:
+        """Returns the number of the first of some splits that holds a row out, int8 `[n]`."""
+        names = [name for name in self.held_out if name in splits]
+        matrix = np.stack([self.held_out[name] for name in names])
+        first = np.array([split_number(name) for name in names])[matrix.argmax(axis=0)]
+        return np.where(matrix.any(axis=0), first, -1).astype(np.int8)
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns the positions of the training and of the held-out rows of a split.

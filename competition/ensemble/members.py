@@ -116,7 +116,7 @@ def load_panel(runs: list[Run]) -> Panel:
         for run in runs
         for jobs in _by_member(list(chosen[run.config.name]))
     ]
-    return Panel(members, train.labels[counts], assigned.folds[counts])
+    return Panel(members, train.labels[counts], assigned.numbers(folds)[counts])
 
 
 def _by_member(jobs: list[Job]) -> list[list[Job]]:

@@ -41,10 +41,7 @@ class Paper:
 
     def _write_header(self, title: str, note: str) -> None:
         left = MARGIN + (CELL_WIDTH - DIGIT) // 2  # above the first digit's edge
-        heading = self.write(left, 30, title, fontsize=15, weight="bold")
-        # A name may have a hundred letters; they shrink by whole pixels, so some room is left.
-        share = 0.95 * (WIDTH - left - MARGIN) / heading.get_window_extent().width
-        heading.set_fontsize(15 * min(1, share))
+        self.write(left, 30, title, WIDTH - left - MARGIN, fontsize=15, weight="bold")
         self.write(left, 66, note, fontsize=9, color=QUIET_COLOUR)
 
     def draw(self, line: int, column: int, picture: np.ndarray) -> tuple[float, float]:
@@ -60,11 +57,24 @@ class Paper:
         framed[1:-1, 1:-1] = picture if picture.ndim == 3 else picture[..., None]
         return left + CELL_WIDTH / 2, top + DIGIT
 
-    def write(self, left: float, top: float, text: str, **style):
-        """Writes a line, and returns it; `left` and `top` in pixels from the upper left corner."""
+    def write(
+        self, left: float, top: float, text: str, within: float | None = None, **style
+    ) -> None:
+        """Writes a line.
+
+        Args:
+            left, top: where it begins, in pixels from the upper left corner.
+            text: what it says.
+            within: so many pixels it may be wide; it shrinks if it has to.
+            style: of matplotlib's texts.
+        """
         # Without `parse_math`, a dollar sign in a name stays one.
         place = left / WIDTH, 1 - top / self._height
-        return self._figure.text(*place, text, va="top", parse_math=False, **style)
+        line = self._figure.text(*place, text, va="top", parse_math=False, **style)
+        if within:
+            # Letters shrink by whole pixels, so some room is left.
+            share = 0.95 * within / line.get_window_extent().width
+            line.set_fontsize(line.get_fontsize() * min(1, share))
 
     def save(self, path: Path) -> None:
         """Writes the sheet as PNG."""
@@ -82,9 +92,9 @@ def ink_on_paper(image: np.ndarray) -> np.ndarray:
     return 255 - image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
 
 
-def write_small(paper: Paper, centre: float, top: float, text: str, **style) -> None:
+def write_small(paper: Paper, centre: float, top: float, text: str, *within, **style) -> None:
     """Writes a line of a caption."""
-    paper.write(centre, top, text, ha="center", fontsize=7.5, **style)
+    paper.write(centre, top, text, *within, ha="center", fontsize=7.5, **style)
 
 
 def write_classes(

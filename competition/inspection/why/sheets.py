@@ -5,6 +5,7 @@ from pathlib import Path
 from competition import paths
 from competition.inspection.maps.explanation import Explanation, Look
 from competition.inspection.presentation.paper import (
+    CELL_WIDTH,
     QUIET_COLOUR,
     Paper,
     ink_on_paper,
@@ -50,7 +51,7 @@ def _draw_digit(paper: Paper, line: int, explanation: Explanation, row: int, nam
     cases = explanation.cases
     centre, top = paper.draw(line, 0, ink_on_paper(cases.digits.images[row]))
     write_classes(paper, cases.digits.labels[row], cases.predictions[row], centre, top)
-    write_small(paper, centre, top + 32, name)
+    write_small(paper, centre, top + 32, name, CELL_WIDTH)
     write_small(paper, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)
 
 
