@@ -209,6 +209,7 @@ def test_a_submission_is_sent_unchanged_and_kept_in_the_history(world: World):
         "public_score": "0.99000",
         "status": "complete",
         "error_description": "",
+        "out_of_fold_rows": "42000",
     }
 
 
