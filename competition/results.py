@@ -12,6 +12,7 @@ from typing import Any
 from competition import paths
 from competition.atomic import atomic_folder
 from competition.config import RECIPE_VERSION, Variant
+from competition.csv_files import write_table
 from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
 
@@ -149,10 +150,9 @@ def write_result(
     """
     full = {"identity_hash": identity_hash(manifest["identity"]), **manifest}
     with atomic_folder(job.folder()) as folder:
-        with (folder / paths.HISTORY).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(history)
+        columns = list(history[0])
+        epochs = ([epoch[name] for name in columns] for epoch in history)
+        write_table(folder / paths.HISTORY, columns, epochs)
         write_probabilities(folder / paths.PROBABILITIES, **predictions)
         save_model(folder / paths.MODEL)
         (folder / paths.MANIFEST).write_text(json.dumps(full, indent=2) + "\n")

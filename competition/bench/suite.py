@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from competition import paths
-from competition.atomic import atomic_file
+from competition.atomic import write_text
 from competition.bench.comparison import compare
 from competition.bench.jobs import job_times, two_workers_speedup
 from competition.bench.nets import nets
@@ -70,8 +70,7 @@ def measure_race(run: Run) -> dict[str, Any]:
 def write_measures(config_name: str, found: dict[str, Any]) -> Path:
     """Writes what was measured to `output/<config>/bench.json` and returns it."""
     path = paths.bench_json(config_name)
-    with atomic_file(path) as partial:
-        partial.write_text(json.dumps(found, indent=2) + "\n")
+    write_text(path, json.dumps(found, indent=2) + "\n")
     return path
 
 

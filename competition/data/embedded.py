@@ -4,13 +4,13 @@ They need no account and no network: 1,797 real 8x8 digits of 43 writers (E. Alp
 C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, the test part).
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_folder
+from competition.csv_files import write_table
 from competition.data.sources import LABEL, PIXELS, load_data_set
 from competition.digits import SIDE
 from competition.errors import passes
@@ -85,11 +85,7 @@ def mnist_style(image: np.ndarray) -> np.ndarray:
 
 def write_csv(path: Path, images: np.ndarray, labels: np.ndarray | None = None) -> None:
     """Writes digits, uint8 `[n, 28, 28]`, in the competition's format, labels first."""
-    table = images.reshape(len(images), -1)
-    header = PIXELS
+    header, table = PIXELS, images.reshape(len(images), -1)
     if labels is not None:
-        table, header = np.column_stack([labels, table]), [LABEL, *PIXELS]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(table.tolist())
+        header, table = [LABEL, *PIXELS], np.column_stack([labels, table])
+    write_table(path, header, table.tolist())

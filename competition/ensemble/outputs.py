@@ -1,6 +1,5 @@
 """The files of an ensemble: submissions with their provenance, probabilities, settings, tables."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_folder
+from competition.csv_files import write_table
 from competition.ensemble.blend import Blend
 from competition.ensemble.comparison import Compared
 from competition.ensemble.contributions import Contribution, Contributions
@@ -131,11 +131,8 @@ def confidence_rows(made: Blend) -> list[dict[str, Any]]:
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, list(rows[0]), (row.values() for row in rows))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

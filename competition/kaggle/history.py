@@ -4,12 +4,13 @@ import csv
 import hashlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from competition import paths
 from competition.atomic import atomic_file
+from competition.csv_files import write_table
 from competition.errors import UserError
 from competition.locks import only_one
 from competition.submission import read_provenance
@@ -107,14 +108,8 @@ def update_entries(found: dict[str, dict[str, str]]) -> None:
 
 
 def _write(entries: Iterable[Entry]) -> None:
-    rows = [asdict(entry) for entry in entries]
-    with (
-        atomic_file(paths.submission_history_csv()) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with atomic_file(paths.submission_history_csv()) as partial:
+        write_table(partial, COLUMNS, map(astuple, entries))
 
 
 def _text_at(values: dict, *keys: str) -> str:

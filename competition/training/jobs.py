@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from joblib import Parallel, delayed
 
 from competition import locks, paths
-from competition.atomic import atomic_file, remove_partials
+from competition.atomic import remove_partials, write_text
 from competition.config import Config
 from competition.data.pool import Pool
 from competition.data.pool_space import pools_at_hand
@@ -47,7 +47,7 @@ def train_folds(
     began = time.monotonic()
     with _only_one(run.config.name):
         remove_partials(paths.jobs_folder(run.config.name))
-        _write_resolved(run.config)
+        write_text(paths.resolved_config_file(run.config.name), run.config.to_yaml())
         jobs = _announce(run, run.identities if wanted is None else wanted)
         if not jobs:
             return []
@@ -65,11 +65,6 @@ def _only_one(config_name: str) -> Iterator[None]:
                 'train under another name with SET="name=…"'
             )
         yield
-
-
-def _write_resolved(config: Config) -> None:
-    with atomic_file(paths.resolved_config_file(config.name)) as partial:
-        partial.write_text(config.to_yaml())
 
 
 def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:

@@ -4,13 +4,13 @@ The distance of two digits is that of their images as vectors of length 1: from 
 brightness, to 1.41, no pixel of ink in common.
 """
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from competition.csv_files import write_table
 from competition.digits import CLASSES, DataSet
 
 # Of 1,000 digits of the competition, 95 % are no further than this from themselves after a shift
@@ -197,13 +197,12 @@ def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
 
 def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:
     """Writes a line for each pair with its kind; test rows have no label."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        for kind, pairs in kinds.items():
-            for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True):
-                ends = *describe_row(data_set, one), *describe_row(data_set, other)
-                writer.writerow([kind, f"{distance:.4f}", *ends])
+    rows = (
+        [kind, f"{distance:.4f}", *describe_row(data_set, one), *describe_row(data_set, other)]
+        for kind, pairs in kinds.items()
+        for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True)
+    )
+    write_table(path, HEADER, rows)
 
 
 def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:

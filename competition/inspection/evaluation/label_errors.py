@@ -1,11 +1,11 @@
 """Labels that are likely wrong, ranked from out-of-fold probabilities; draws nothing."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from competition.csv_files import write_table
 from competition.digits import CLASSES
 from competition.inspection.evaluation.cases import Cases
 
@@ -80,7 +80,4 @@ def write_label_errors(path: Path, found: LabelErrors, cases: Cases) -> None:
         [f"{value:.4f}" for value in found.margins],
         ["yes" if each else "no" for each in found.confident],
     ]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(zip(*columns, strict=True))
+    write_table(path, HEADER, zip(*columns, strict=True))

@@ -29,4 +29,4 @@ def _static(name: str):
     """Returns a file of ours as it is: style and scripts are no text to be escaped."""
     from markupsafe import Markup
 
-    return Markup((STATIC / name).read_text())  # noqa: S704 (nothing of a user's is in it)
+    return Markup((STATIC / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)

@@ -1,11 +1,11 @@
 """A table once, for terminal, Markdown, CSV file and page: values apart from their looks."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from competition import markdown
+from competition.csv_files import write_table
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,11 @@ class Table:
     def write_csv(self, path: Path) -> None:
         """Writes every value, unrounded or to nine digits."""
         names = [name for column in self.columns for name in column.csv_names()]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(names)
-            for row in self.rows:
-                pairs = zip(self.columns, row, strict=True)
-                writer.writerow([value for column, cell in pairs for value in column.raw(cell)])
+        write_table(path, names, map(self._raw_values, self.rows))
+
+    def _raw_values(self, row: list[Any]) -> list[Any]:
+        pairs = zip(self.columns, row, strict=True)
+        return [value for column, cell in pairs for value in column.raw(cell)]
 
 
 def _values(cell: Any) -> tuple:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from competition import paths
-from competition.atomic import atomic_file
+from competition.atomic import atomic_file, write_text
 from competition.data.run import Run
 from competition.inspection.evaluation.systems import System
 from competition.inspection.presentation.table import Column, Table
@@ -50,8 +50,7 @@ def _cells(system: System) -> list:
 def write_systems(config_name: str, table: Table) -> Path:
     """Writes `output/<config>/systems.md` and `systems.csv`, and returns the former."""
     path = paths.systems_file(config_name)
-    with atomic_file(path) as partial:
-        partial.write_text(f"# Systems of `{config_name}`\n\n{table.told()}\n", encoding="utf-8")
+    write_text(path, f"# Systems of `{config_name}`\n\n{table.told()}\n")
     with atomic_file(path.with_suffix(".csv")) as partial:
         table.write_csv(partial)
     return path
