@@ -69,7 +69,7 @@ def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str,
         variant: the variant's settings.
         job: which seed and split of it.
         data: the data set's fingerprint.
-        folds: the fold assignment's fingerprint, which is no matter where no row is held out.
+        folds: the fold assignment's fingerprint, which does not matter where no row is held out.
     """
     identity = {
         "recipe_version": RECIPE_VERSION,
@@ -82,7 +82,7 @@ def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str,
 
 
 def identity_hash(identity: Any) -> str:
-    """Returns a SHA-256 of JSON values, as 64 hexadecimal digits; the order of keys is no part."""
+    """Returns a SHA-256 of JSON values, as 64 hexadecimal digits, whatever the order of keys."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -30,7 +30,7 @@ def write_submission(
         ids: int `[n]`, the test rows.
         labels: uint8 `[n]`, the predicted classes.
         provenance: where the predictions come from, as JSON values.
-        sample: the data set's `sample_submission.csv`; None where it is no competition's, so that
+        sample: the data set's `sample_submission.csv`; None where there is none, so that
             the file has to hold the test rows and no more.
 
     Raises:
@@ -87,7 +87,7 @@ def check_rows(path: Path, expected: np.ndarray, source: str) -> None:
     bad = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if len(bad):
         raise UserError(
-            f"{path}: ImageId {ids[bad[0]]} has the label {labels[bad[0]]}, expected is 0 to 9"
+            f"{path}: ImageId {ids[bad[0]]} has the label {labels[bad[0]]}, expected 0 to 9"
         )
 
 

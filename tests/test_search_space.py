@@ -106,27 +106,27 @@ def test_a_storage_is_written_and_shown_nowhere(load):
 MISTAKES = {
     "unknown setting": (
         "epocs: {low: 1, high: 2}",
-        "plain.search_space.epocs: this is nothing that can be searched; did you mean 'epochs'?",
+        "plain.search_space.epocs: this cannot be searched; did you mean 'epochs'?",
     ),
     "unknown parameter of the architecture": (
         "architecture.widht: {low: 8, high: 16}",
-        "architecture.widht: this is nothing that can be searched; did you mean 'architecture.wi",
+        "architecture.widht: this cannot be searched; did you mean 'architecture.wi",
     ),
     "parameter of another policy": (
         "augmentation.strength: {low: 8, high: 16}",
-        "search_space.augmentation.strength: this is nothing that can be searched",
+        "search_space.augmentation.strength: this cannot be searched",
     ),
     "changes no weight": ("seeds: {choices: [1, 2]}", "search_space.seeds: this is nothing that"),
     "views, which all trials share": (
         "test_time_augmentation.rotation: {low: 1.0, high: 2.0}",
-        "search_space.test_time_augmentation.rotation: this is nothing that can be searched",
+        "search_space.test_time_augmentation.rotation: this cannot be searched",
     ),
     "unknown key": ("epochs: {low: 1, hihg: 2}", "epochs.hihg: unknown key; did you mean 'high'?"),
     "no parameter": ("epochs: 3", "search_space.epochs: input should be 'key: value' lines"),
     "no mapping": ("[epochs]: {}", "a key must be text"),
     "text for a number": ("epochs: {low: one, high: 2}", "search_space.epochs.low"),
-    "half a range": ("epochs: {low: 1}", "search_space.epochs: expected are low and high, or choi"),
-    "nothing at all": ("epochs: {log: true}", "search_space.epochs: expected are low and high, or"),
+    "half a range": ("epochs: {low: 1}", "search_space.epochs: expected low and high, or choi"),
+    "nothing at all": ("epochs: {log: true}", "search_space.epochs: expected low and high, or"),
     "wrong way round": ("epochs: {low: 3, high: 2}", "low must be less than high, not 3 and 2"),
     "one value": ("epochs: {low: 3, high: 3}", "low must be less than high, not 3 and 3"),
     "one choice": ("epochs: {choices: [3]}", "choices must be two or more different values"),
@@ -146,7 +146,7 @@ MISTAKES = {
     ),
     "a range of names": (
         "precision: {low: 1, high: 2}",
-        "search_space.precision: this is no number: expected are choices",
+        "search_space.precision: this is not a number: expected choices",
     ),
     "low end refused": (
         "epochs: {low: 0, high: 3}",
@@ -221,7 +221,7 @@ UNFIT = {
     "no trials": ("trials: 0", "tuning.trials: input should be greater than or equal to 1"),
     "no time": ("hours: 0", "tuning.hours: input should be greater than 0"),
     "another objective": ("objective: accuracy", "tuning.objective: input should be 'log_loss'"),
-    "storage is a file": ("storage: study.db", "tuning.storage: expected is a URL"),
+    "storage is a file": ("storage: study.db", "tuning.storage: expected a URL"),
     "grid without end": (
         "sampler: grid",
         "tuning.sampler: grid needs a step, or choices, for variants.plain.search_space.warm_up",

@@ -70,11 +70,23 @@ def mnist_style(image: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    rows, columns = np.nonzero(image.any(axis=1))[0], np.nonzero(image.any(axis=0))[0]
-    ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * (255 / BRIGHTEST)
+    ink = _bounding_box(image) * (255 / BRIGHTEST)
     scale = BOX / max(ink.shape)
-    width, height = (max(1, round(length * scale)) for length in ink.shape[::-1])
-    ink = cv2.resize(ink, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255)
+    size = tuple(max(1, round(length * scale)) for length in ink.shape[::-1])
+    return _centred(cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC).clip(0, 255))
+
+
+def _bounding_box(image: np.ndarray) -> np.ndarray:
+    """Returns the part of an image that has ink."""
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _centred(ink: np.ndarray) -> np.ndarray:
+    """Returns uint8 `[28, 28]` with the centre of mass of the ink, 0 to 255, in the middle."""
+    import cv2
+
+    height, width = ink.shape
     masses = ink.sum()
     centre_row = (ink.sum(axis=1) @ np.arange(height)) / masses
     centre_column = (ink.sum(axis=0) @ np.arange(width)) / masses

@@ -86,7 +86,7 @@ def read_history() -> list[Entry]:
         header, rows = [], []
     if header not in (COLUMNS, OLDER_COLUMNS) or any(len(row) != len(header) for row in rows):
         raise UserError(
-            f"{path} is damaged: expected are the columns {', '.join(COLUMNS)}; mend it, or move "
+            f"{path} is damaged: expected the columns {', '.join(COLUMNS)}; mend it, or move "
             "it away to begin a new one"
         )
     return [Entry(*row) for row in rows]
@@ -102,9 +102,9 @@ def append_entry(entry: Entry) -> None:
     _write([*read_history(), entry])
 
 
-def update_entries(found: dict[str, dict[str, str]]) -> None:
+def update_entries(changes: dict[str, dict[str, str]]) -> None:
     """Changes values of the entries with these references; to be called while `alone`."""
-    _write(replace(entry, **found.get(entry.reference, {})) for entry in read_history())
+    _write(replace(entry, **changes.get(entry.reference, {})) for entry in read_history())
 
 
 def _write(entries: Iterable[Entry]) -> None:

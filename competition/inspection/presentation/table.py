@@ -68,13 +68,13 @@ class Table:
         lines = [self._markdown_cells(row) for row in self.texts()]
         return markdown.table([column.title for column in self.columns], lines)
 
-    def told(self) -> str:
+    def markdown_with_note(self) -> str:
         """Returns the table in Markdown with its note below, to be read in a terminal."""
         return "\n\n".join(filter(None, [self.markdown(), self.note]))
 
     def _repr_markdown_(self) -> str:
         """Shows the table in a notebook, with its note."""
-        return self.told()
+        return self.markdown_with_note()
 
     def _markdown_cells(self, row: list[str]) -> list[str]:
         pairs = zip(self.columns, row, strict=True)
