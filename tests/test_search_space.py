@@ -266,7 +266,7 @@ def test_tuning_that_cannot_work_is_refused(load, tuning, message):
 
 def test_a_grid_that_has_no_end_in_practice_is_refused(load):
     space = "epochs: {low: 1, high: 1000}, batch_size: {low: 1, high: 101}"
-    with pytest.raises(UserError, match="variants.plain.search_space has 101,000; expected at"):
+    with pytest.raises(UserError, match=r"variants\.plain\.search_space has 101,000; expected at"):
         load(with_space(space, "tuning: {sampler: grid}"))
     assert load(with_space(space, "tuning: {sampler: tpe}")).tuning.sampler.name == "tpe"
 
