@@ -21,9 +21,10 @@ from pydantic import (
 )
 
 from competition import paths
-from competition.about import About
-from competition.clashes import clashes
-from competition.components import (
+from competition.errors import UserError
+from competition.settings.about import About
+from competition.settings.clashes import clashes
+from competition.settings.components import (
     Architecture,
     Augmentation,
     Callback,
@@ -31,11 +32,10 @@ from competition.components import (
     Resampling,
     Schedule,
 )
-from competition.ensemble_settings import Ensemble
-from competition.errors import UserError
-from competition.fold_settings import Folds
-from competition.search_space import Parameter, checked_space, with_values
-from competition.section import (
+from competition.settings.ensemble import Ensemble
+from competition.settings.folds import Folds
+from competition.settings.search_space import Parameter, checked_space, with_values
+from competition.settings.section import (
     Name,
     Section,
     Seed,
@@ -44,8 +44,8 @@ from competition.section import (
     explanation,
     refuse,
 )
-from competition.tuning_settings import Tuning, misfits
-from competition.yaml_input import apply_override, nearest, read_yaml
+from competition.settings.tuning import Tuning, misfits
+from competition.settings.yaml_input import apply_override, nearest, read_yaml
 
 # Raised by hand when the meaning of a default changes: then every finished job is stale.
 RECIPE_VERSION = 2

@@ -8,11 +8,11 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from competition import catalogue, locks, paths
-from competition.components import Augmentation
 from competition.data import pool_space
 from competition.data.pool import Pool, augment, make_pools
 from competition.data.pool_space import make_room
 from competition.errors import UserError
+from competition.settings.components import Augmentation
 
 POLICIES = [name for name in catalogue.AUGMENTATIONS if name != "none"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from competition.components import Architecture
 from competition.config import Config, load_config
 from competition.errors import UserError
+from competition.settings.components import Architecture
 
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 

@@ -8,7 +8,6 @@ from conftest import one_sure
 from scipy.stats import binomtest
 
 from competition.catalogue import ENSEMBLE_METHODS, resolve
-from competition.components import Method
 from competition.ensemble.averages import geometric_mean, majority_vote, mean
 from competition.ensemble.calibration import expected_calibration_error, temperature
 from competition.ensemble.comparison import compare
@@ -23,6 +22,7 @@ from competition.errors import UserError
 from competition.inspection.report.ensemble_tables import contributions_tables, methods_words
 from competition.probabilities import Probabilities
 from competition.scores import score
+from competition.settings.components import Method
 
 METHODS = {name: resolve(location) for name, location in ENSEMBLE_METHODS.items()}
 FITTED = ["weighted_mean", "hill_climbing", "temperature", "stacking"]

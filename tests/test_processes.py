@@ -5,9 +5,9 @@ import time
 
 from joblib import delayed
 
-from competition.components import Augmentation
 from competition.data.pool import Pool, make_pools
 from competition.processes import side_by_side
+from competition.settings.components import Augmentation
 
 
 def process_id() -> int:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from competition.components import Augmentation, Resampling
 from competition.data.pool import Pool
 from competition.digits import Digits
 from competition.errors import UserError
+from competition.settings.components import Augmentation, Resampling
 from competition.training.one_fold import Fold, one_hot
 from competition.training.resampling import resampled
 

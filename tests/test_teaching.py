@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from conftest import one_sure, run_command, write_made_up_result
 
-from competition.components import Augmentation
 from competition.config import load_config
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.probabilities import Probabilities
 from competition.results import Job
+from competition.settings.components import Augmentation
 from competition.training.one_fold import Fold, Taught, one_hot
 from competition.training.teaching import taught
 

@@ -8,11 +8,11 @@ import pytest
 from conftest import ROOT, made_up_history
 
 from competition import catalogue
-from competition.components import Architecture, Augmentation
 from competition.config import Training, Variant, load_config
 from competition.data.pool import Pool
 from competition.errors import UserError, disk_trouble
 from competition.results import Job
+from competition.settings.components import Architecture, Augmentation
 from competition.training import estimate, one_fold
 from competition.training.one_fold import Fold, compiled_model, train_one_fold
 from competition.training.prediction import predict

@@ -12,8 +12,8 @@ from competition.atomic import atomic_file
 from competition.config import Config
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
-from competition.fold_settings import MOST_FOLDS, Folds
 from competition.results import ALL_ROWS
+from competition.settings.folds import MOST_FOLDS, Folds
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from joblib import delayed
 from competition import paths
 from competition.arrays import DAMAGED_ARRAYS, is_whole, write_array
 from competition.atomic import atomic_file
-from competition.components import Augmentation
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
 from competition.processes import end_with, side_by_side
 from competition.progress import ProgressDisplay
 from competition.results import identity_hash
+from competition.settings.components import Augmentation
 
 # Raised by hand when this module makes other files of the same policy and seed.
 POOL_VERSION = 2

@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 
 from competition.catalogue import ENSEMBLE_METHODS, RECOMMENDED
-from competition.components import Method
 from competition.ensemble.calibration import expected_calibration_error
 from competition.ensemble.fitted import Fitted
 from competition.ensemble.members import Panel
@@ -14,6 +13,7 @@ from competition.ensemble.nested import nested
 from competition.ensemble.significance import Discordance, bootstrap_intervals, discordance
 from competition.errors import UserError
 from competition.scores import Score, log_losses, score
+from competition.settings.components import Method
 
 # In nats: the same mean computed in two ways differs by less, in all rows and so significantly.
 NEGLIGIBLE = 1e-9

@@ -5,8 +5,8 @@ from typing import Any
 from competition.data.folds import split_names, trained_splits
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.fold_settings import Folds
 from competition.results import ALL_ROWS, Job
+from competition.settings.folds import Folds
 
 
 def chosen_folds(runs: list[Run]) -> list[str]:

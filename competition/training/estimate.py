@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from competition.components import Augmentation
 from competition.config import Variant
 from competition.data.pool import augment
+from competition.settings.components import Augmentation
 from competition.training.batches import batches
 from competition.training.one_fold import (
     Fold,

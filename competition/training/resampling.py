@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from competition.components import Resampling
 from competition.digits import CLASSES, SIDE, Digits
+from competition.settings.components import Resampling
 from competition.training.one_fold import Fold, random_seed
 
 NO_IMAGES = np.empty((0, SIDE, SIDE), np.uint8)

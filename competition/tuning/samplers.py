@@ -25,7 +25,7 @@ from optuna.samplers import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from competition.search_space import Parameter
+from competition.settings.search_space import Parameter
 
 Space = dict[str, Parameter]
 

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from competition import catalogue
-from competition.components import Component
 from competition.config import RECIPE_VERSION, Config, Variant
 from competition.data.folds import split_names
 from competition.data.pool import Pool
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.results import Job
-from competition.search_space import Parameter
-from competition.section import LONGEST_NAME
+from competition.settings.components import Component
+from competition.settings.search_space import Parameter
+from competition.settings.section import LONGEST_NAME
+from competition.settings.tuning import EXHAUSTIVE, Tuning, combinations, longest_epochs
 from competition.training.views import view_pool
-from competition.tuning_settings import EXHAUSTIVE, Tuning, combinations, longest_epochs
 
 
 @dataclass(frozen=True)

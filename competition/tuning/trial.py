@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from competition.data.run import load_run
 from competition.errors import UserError
 from competition.processes import end_with
-from competition.search_space import Parameter, Value
+from competition.settings.search_space import Parameter, Value
 from competition.training.failures import explain
 from competition.training.runtime import start_keras
 from competition.training.worker import WorkerContext

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition import catalogue
-from competition.components import Augmentation
 from competition.config import Config
 from competition.data.pool import augment
 from competition.digits import SIDE, Digits
 from competition.inspection.data_study.measures import measure
+from competition.settings.components import Augmentation
 
 DIGITS_SHOWN = 8
 DRAWS_SHOWN = 5

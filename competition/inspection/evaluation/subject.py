@@ -12,7 +12,7 @@ from competition.ensemble.members import Panel, load_panel
 from competition.errors import UserError
 from competition.inspection.evaluation.cases import Cases, labelled_cases
 from competition.selected import marked
-from competition.yaml_input import nearest
+from competition.settings.yaml_input import nearest
 
 ENSEMBLE = "ensemble"
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from competition.section import Section, Seed, each_once
+from competition.settings.section import Section, Seed, each_once
 
 # More would leave no room for the number that stands for all rows in random seeds.
 MOST_FOLDS = 50

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from competition import catalogue
 from competition.errors import UserError
-from competition.yaml_input import nearest
+from competition.settings.yaml_input import nearest
 
 
 class Component(BaseModel):

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from competition import catalogue
-from competition.components import Component
-from competition.section import Section, explanation, refuse
-from competition.yaml_input import nearest
+from competition.settings.components import Component
+from competition.settings.section import Section, explanation, refuse
+from competition.settings.yaml_input import nearest
 
 Number = int | float
 Value = bool | int | float | str

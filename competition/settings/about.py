@@ -1,6 +1,6 @@
 """What a table of systems says of a variant: words, which change nothing that is trained."""
 
-from competition.section import Section
+from competition.settings.section import Section
 
 
 class About(Section):

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from competition.catalogue import RECOMMENDED
-from competition.components import Method
-from competition.section import Name, Section, Seed, each_once
-from competition.yaml_input import nearest
+from competition.settings.components import Method
+from competition.settings.section import Name, Section, Seed, each_once
+from competition.settings.yaml_input import nearest
 
 
 class Ensemble(Section):

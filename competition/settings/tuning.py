@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from competition import catalogue
-from competition.components import Pruner, Sampler
-from competition.search_space import Parameter
-from competition.section import Section, Seed, each_once
+from competition.settings.components import Pruner, Sampler
+from competition.settings.search_space import Parameter
+from competition.settings.section import Section, Seed, each_once
 
 # Samplers that go through every value, of which there must not be endlessly many.
 EXHAUSTIVE = {"grid", "brute_force"}
