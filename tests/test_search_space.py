@@ -125,7 +125,7 @@ MISTAKES = {
         "augmentation.strength: {low: 8, high: 16}",
         "search_space.augmentation.strength: this cannot be searched",
     ),
-    "changes no weight": ("seeds: {choices: [1, 2]}", "search_space.seeds: this is nothing that"),
+    "changes no weight": ("seeds: {choices: [1, 2]}", "search_space.seeds: this cannot be"),
     "views, which all trials share": (
         "test_time_augmentation.rotation: {low: 1.0, high: 2.0}",
         "search_space.test_time_augmentation.rotation: this cannot be searched",
