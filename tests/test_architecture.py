@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import re
 import statistics
 import subprocess
 import sys
@@ -138,20 +137,6 @@ def test_functions_and_files_stay_short():
     assert statistics.median(map(lines_without_docstring, functions)) <= 10
     assert max(map(lines_without_docstring, functions)) <= 35
     assert max(len(file.read_text().splitlines()) for file in FILES) <= 300
-
-
-def test_the_readme_has_a_line_for_every_file():
-    readme = (ROOT / "README.md").read_text()
-    named = [file for file in FILES if file.name != "__init__.py" and file.parent.name != "models"]
-    paths = [str(file.relative_to(ROOT)) for file in named]
-    assert [path for path in paths if f"`{path}`" not in readme] == []
-
-
-def test_the_readme_has_every_target():
-    makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
-    (targets,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
-    table = "\n".join(line for line in readme.splitlines() if line.startswith("| `make "))
-    assert [name for name in targets.split() if f"`make {name}`" not in table] == []
 
 
 @pytest.mark.parametrize("module", ["competition.__main__", "competition.commands"])

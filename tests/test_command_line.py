@@ -269,10 +269,10 @@ def test_a_net_of_all_rows_is_trained_last_and_predicts_the_test_rows_only(train
         assert [row["validation_loss"] for row in csv.DictReader(file)] == ["", ""]
 
 
-def killed_after_its_first_job(project, jobs: str) -> dict[str, int]:
-    """Starts a training, kills it, and returns the jobs that it had finished."""
+def killed_after_its_first_job(project) -> dict[str, int]:
+    """Starts a training, two side by side, kills it, and returns the jobs that it had finished."""
     command = [sys.executable, "-m", "competition", "train-folds", "--config"]
-    command += ["configs/tiny.yaml", "--jobs", jobs]
+    command += ["configs/tiny.yaml", "--jobs", "2"]
     process = subprocess.Popen(command, cwd=project, env=environment(), start_new_session=True)
     deadline = time.monotonic() + 120
     while not manifests(project) and time.monotonic() < deadline:
@@ -283,27 +283,28 @@ def killed_after_its_first_job(project, jobs: str) -> dict[str, int]:
     return manifests(project)
 
 
-def test_killed_training_goes_on_where_it_stopped(project):
-    finished = killed_after_its_first_job(project, jobs="1")
+def test_killed_training_goes_on_where_it_stopped_to_the_same_predictions(project, training):
+    finished = killed_after_its_first_job(project)
     assert 1 <= len(finished) < 4
-    resumed = train(project, "--jobs", "1")
+    resumed = train(project, "--jobs", "2")
     assert resumed.returncode == 0, resumed.stderr
     after = manifests(project)
     assert len(after) == 4
     assert {job: after[job] for job in finished} == finished
     assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
-
-
-def test_killed_training_ends_with_the_same_predictions(project, training):
-    assert 1 <= len(killed_after_its_first_job(project, jobs="2")) < 4
-    assert train(project, "--jobs", "2").returncode == 0
     assert results(project) == results(training[0])
 
 
 def test_a_single_job_left_is_trained_as_if_it_were_one_of_many(trained):
+    """Its augmented images were damaged meanwhile, and are made again before."""
     expected = results(trained)
     shutil.rmtree(trained / "output/tiny/jobs/residual/seed0/fold1")
-    assert train(trained, "--jobs", "2").returncode == 0
+    pool = next(trained.glob("output/pools/*/epoch000.npy"))
+    whole = pool.read_bytes()
+    pool.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    again = train(trained, "--jobs", "2")
+    assert "epoch000.npy are damaged and are made again" in again.stdout
+    assert pool.read_bytes() == whole
     assert results(trained) == expected
 
 
@@ -438,18 +439,6 @@ def test_cleaning_leaves_a_running_training_what_it_reads(project):
         assert list(project.glob("output/pools/*/*.npy"))
     assert run_command("clean", folder=project).returncode == 0
     assert not (project / "output/pools").exists()
-
-
-def test_a_damaged_pool_is_made_again_before_it_is_trained_on(trained):
-    pool = next(trained.glob("output/pools/*/epoch000.npy"))
-    whole = pool.read_bytes()
-    pool.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
-    expected = results(trained)
-    shutil.rmtree(trained / "output/tiny/jobs/plain")
-    again = train(trained, "--jobs", "2")
-    assert "epoch000.npy are damaged and are made again" in again.stdout
-    assert pool.read_bytes() == whole
-    assert results(trained) == expected
 
 
 # Mounts a small disk for results that nobody else sees, where the system lets ordinary users.

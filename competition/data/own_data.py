@@ -23,6 +23,6 @@ def _where_it_goes(name: str) -> str:
         f"nothing is known of where the data set '{name}' comes from; put it into "
         f"{paths.data_folder(name)}/: train.csv, test.csv and sample_submission.csv in the "
         "competition's format, or MNIST's IDX files, one .npz or HDF5 file, or folders of images "
-        '(the README says how, under "Other digits, other splits"); or set data: to '
+        '(docs/settings.md says how, under "Other digits"); or set data: to '
         f"{Config.model_fields['data'].default}"
     )

@@ -1,0 +1,56 @@
+"""README and docs: nothing that is there is left out, and no link leads nowhere."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+from competition.config import Config, Variant
+
+PACKAGE = ROOT / "competition"
+README = ROOT / "README.md"
+DOCUMENTS = [README, ROOT / "EXPERIMENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def table_keys(name: str) -> dict[str, str]:
+    """Returns of all tables of a document the first cell in backticks, with the cell after it."""
+    text = (ROOT / "docs" / name).read_text()
+    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]*?) \|", text, re.MULTILINE))
+
+
+def anchors(text: str) -> set[str]:
+    """Returns the names that GitHub gives to a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_file_has_a_line():
+    files = [file for file in PACKAGE.rglob("*.py") if file.name != "__init__.py"]
+    paths = {str(file.relative_to(ROOT)) for file in files if file.parent.name != "models"}
+    named = {name for name in table_keys("files.md") if name.endswith(".py")}
+    assert named == paths
+
+
+def test_the_readme_has_every_target():
+    makefile, readme = (ROOT / "Makefile").read_text(), README.read_text()
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    table = "\n".join(line for line in readme.splitlines() if line.startswith("| `make "))
+    assert [name for name in targets.split() if f"`make {name}`" not in table] == []
+
+
+def test_every_setting_has_a_line_with_its_default():
+    told = table_keys("settings.md")
+    assert told.keys() == Config.model_fields.keys() | Variant.model_fields.keys()
+    for name, field in Variant.model_fields.items():
+        if re.fullmatch("`.*`", told[name]):
+            assert told[name] == f"`{getattr(field.default, 'name', field.default)}`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for link in re.findall(r"\]\(([^)]+)\)", document.read_text()):
+        if not link.startswith("https://"):
+            path, _, anchor = link.partition("#")
+            target = document.parent / path if path else document
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target.read_text()), link
