@@ -103,7 +103,7 @@ def parameters(location: str) -> dict[str, tuple[str, object]]:
         For each parameter that has a default: its annotation as text, and the default.
     """
     module, function = location.split(":")
-    source = Path(importlib.util.find_spec(module).origin).read_text()
+    source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
     definitions = (n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef))
     arguments = next(d.args for d in definitions if d.name == function)
     with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]

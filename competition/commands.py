@@ -13,7 +13,6 @@ from competition.closing_words import demo_summary, where_ensemble_is
 from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
-from competition.kaggle.submit import command_line, send, wait_for_score
 from competition.submission import read_message
 
 DEMO_CONFIG = Path("configs/demo.yaml")
@@ -61,9 +60,9 @@ def explore(config: Config) -> None:
     from competition.inspection.exploration.folder import write_exploration
     from competition.inspection.exploration.text import findings
 
-    found = study(config, load_data_set(config.data))
-    folder = write_exploration(found)
-    for subject, sentences in findings(found).items():
+    studied = study(config, load_data_set(config.data))
+    folder = write_exploration(studied)
+    for subject, sentences in findings(studied).items():
         print(f"{subject}: {sentences}")
     print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
 
@@ -77,7 +76,7 @@ def train_folds(config: Config, jobs: int | None) -> None:
 
     run = load_run(config)
     failures = train(run, jobs)
-    print(f"\n{jobs_table(job_rows(run)).told()}\n")
+    print(f"\n{jobs_table(job_rows(run)).markdown_with_note()}\n")
     _require_none(failures)
     print("next: `make ensemble` with the same CONFIG and SET")
 
@@ -93,7 +92,10 @@ def baselines(config: Config, jobs: int | None) -> None:
     _require_none(train(run, jobs))
     table = systems_table(run, systems(run))
     path = write_systems(config.name, table)
-    print(f"\n{table.told()}\n\n{path} is the same, and {path.with_suffix('.csv').name} beside it")
+    print(
+        f"\n{table.markdown_with_note()}\n\n"
+        f"{path} is the same, and {path.with_suffix('.csv').name} beside it"
+    )
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
@@ -129,17 +131,18 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.outputs import write_blend
     from competition.inspection.evaluation.summary import panel_scores
     from competition.inspection.report.ensemble_tables import ensemble_text
+    from competition.kaggle.submit import command_line
 
-    made = blend([load_run(config) for config in configs])
-    found = contributions(made.panel)
-    path = write_blend(made, found)
-    scores = panel_scores(made.panel, made.out_of_fold.values)
-    print(f"{ensemble_text(scores, made.comparison, found)}\n")
-    print(where_ensemble_is(made.name, path))
+    combined = blend([load_run(config) for config in configs])
+    contributed = contributions(combined.panel)
+    path = write_blend(combined, contributed)
+    scores = panel_scores(combined.panel, combined.out_of_fold.values)
+    print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
+    print(where_ensemble_is(combined.name, path))
     if configs[0].data == COMPETITION:
         print(f"submit it with:\n  {command_line(path, read_message(path))}")
     else:
-        print(f"it is no submission for Kaggle, as it was made from '{configs[0].data}'")
+        print(f"it cannot be submitted to Kaggle, as it was made from '{configs[0].data}'")
 
 
 def gallery(config: Config, all_rows: bool = False) -> None:
@@ -190,7 +193,7 @@ def report(config: Config, variant: str | None = None) -> None:
     summary = summarise(subject)
     folder = write_report(summary)
     print(
-        f"{preset_table(summary).told()}\n\n"
+        f"{preset_table(summary).markdown_with_note()}\n\n"
         f"open {folder / paths.PAGE} in a browser; {folder / paths.RESULTS} is the same as text"
     )
 
@@ -198,6 +201,7 @@ def report(config: Config, variant: str | None = None) -> None:
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
     """Sends a checked submission to Kaggle, and waits for its score."""
     from competition.kaggle.scoreboard import difference
+    from competition.kaggle.submit import send, wait_for_score
 
     file = file or paths.submission_csv(config.name)
     sent = send(file, message or read_message(file), force)
@@ -246,12 +250,12 @@ def bench(config: Config, long: bool) -> None:
 
     run = load_run(config)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        found = measure(run)
-        path = write_measures(config.name, found)
+        measures = measure(run)
+        path = write_measures(config.name, measures)
         if long:  # an interrupted race leaves the other figures
-            found |= measure_race(run)
-            write_measures(config.name, found)
-    print(f"{tables(found)}\n\nall figures are in {path}")
+            measures |= measure_race(run)
+            write_measures(config.name, measures)
+    print(f"{tables(measures)}\n\nall figures are in {path}")
 
 
 def clean() -> None:

@@ -96,7 +96,10 @@ def positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     rows = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)]
     missing = np.flatnonzero(ids[rows] != wanted)
     if len(missing):
-        raise UserError(f"{len(missing)} ids are not there, the first is {wanted[missing[0]]}")
+        raise UserError(
+            f"{len(missing)} of the {len(wanted)} ids asked for are missing, the first is "
+            f"{wanted[missing[0]]}"
+        )
     return rows
 
 

@@ -14,7 +14,7 @@ from competition.yaml_input import nearest
 class Ensemble(Section):
     """How the members are combined, and which they are; without a list, all that there are.
 
-    It is no part of any result's identity, so it may change freely.
+    It is not part of any result's identity, so it may change freely.
     """
 
     method: Method = Field(

@@ -34,7 +34,7 @@ class Folds(Section):
     @model_validator(mode="before")
     @classmethod
     def _once(cls, given: Any) -> Any:
-        """Whoever holds out a share does so once, unless he says how often."""
+        """A share, or what the data holds out, is held out once unless `count` says how often."""
         is_other = isinstance(given, dict) and given.get("scheme", "kfold") != "kfold"
         return {"count": 1, **given} if is_other else given
 

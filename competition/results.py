@@ -12,6 +12,7 @@ from typing import Any
 from competition import paths
 from competition.atomic import atomic_folder
 from competition.config import RECIPE_VERSION, Variant
+from competition.csv_files import write_table
 from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
 
@@ -68,7 +69,7 @@ def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str,
         variant: the variant's settings.
         job: which seed and split of it.
         data: the data set's fingerprint.
-        folds: the fold assignment's fingerprint, which is no matter where no row is held out.
+        folds: the fold assignment's fingerprint, which does not matter where no row is held out.
     """
     identity = {
         "recipe_version": RECIPE_VERSION,
@@ -81,7 +82,7 @@ def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str,
 
 
 def identity_hash(identity: Any) -> str:
-    """Returns a SHA-256 of JSON values, as 64 hexadecimal digits; the order of keys is no part."""
+    """Returns a SHA-256 of JSON values, as 64 hexadecimal digits, whatever the order of keys."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
@@ -149,10 +150,9 @@ def write_result(
     """
     full = {"identity_hash": identity_hash(manifest["identity"]), **manifest}
     with atomic_folder(job.folder()) as folder:
-        with (folder / paths.HISTORY).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(history)
+        columns = list(history[0])
+        epochs = ([epoch[name] for name in columns] for epoch in history)
+        write_table(folder / paths.HISTORY, columns, epochs)
         write_probabilities(folder / paths.PROBABILITIES, **predictions)
         save_model(folder / paths.MODEL)
         (folder / paths.MANIFEST).write_text(json.dumps(full, indent=2) + "\n")

@@ -55,7 +55,7 @@ class Parameter(Section):
 
     def _problem(self) -> str | None:
         if self.low is None or self.high is None:
-            return "expected are low and high, or choices"
+            return "expected low and high, or choices"
         if not self.low < self.high:
             return f"low must be less than high, not {self.low} and {self.high}"
         if max(abs(self.low), abs(self.high)) > LARGEST:
@@ -94,7 +94,7 @@ class Parameter(Section):
         return [type(self.low)(low + number * step) for number in range(self.count())]
 
     def as_floats(self) -> "Parameter":
-        """Returns the same range of a setting that is no whole number, however it is written."""
+        """Returns the same range of a setting that is not a whole number, however it is written."""
         if self.choices is not None:
             return self
         bounds = {"low": float(self.low), "high": float(self.high)}
@@ -174,19 +174,27 @@ def checked_space(
     Raises:
         ValidationError: naming all at once that is no parameter or could not be configured.
     """
-    space, misshapen = flattened({} if raw is None else raw), None
-    try:
-        parameters = validate(space)
-    except ValidationError as error:
-        misshapen = error
-        bad = {location[0] for one in error.errors() if (location := one["loc"])}
-        parameters = validate({k: v for k, v in space.items() if k not in bad} if bad else {})
+    parameters, misshapen = _validated(flattened({} if raw is None else raw), validate)
     has_components = {"architecture", "augmentation"} <= given.keys()  # else their errors do
     found = problems(parameters, model, given) if has_components else {}
     if found or misshapen:
         refuse(found, misshapen)
     kinds = searchable(model, given)
-    return {k: p.as_floats() if kinds.get(k) == "float" else p for k, p in parameters.items()}
+    return {
+        name: parameter.as_floats() if kinds.get(name) == "float" else parameter
+        for name, parameter in parameters.items()
+    }
+
+
+def _validated(
+    space: Any, validate: Callable[[Any], dict[str, Parameter]]
+) -> tuple[dict[str, Parameter], ValidationError | None]:
+    """Returns the parameters of a space that are well-formed, and the errors of the others."""
+    try:
+        return validate(space), None
+    except ValidationError as error:
+        bad = {location[0] for one in error.errors() if (location := one["loc"])}
+        return validate({k: v for k, v in space.items() if k not in bad} if bad else {}), error
 
 
 def problems(
@@ -207,7 +215,7 @@ def problems(
     found: dict[str, str] = {}
     for path, parameter in space.items():
         if path not in kinds:
-            found[path] = "this is nothing that can be searched" + nearest(path, kinds)
+            found[path] = "this cannot be searched" + nearest(path, kinds)
         elif wrong_type := _wrong_type(parameter, kinds[path]):
             found[path] = wrong_type
         elif any(other.startswith(f"{path}.") for other in space):
@@ -221,7 +229,7 @@ def _wrong_type(parameter: Parameter, kind: str) -> str | None:
     if parameter.choices is not None:
         return None
     if kind not in ("int", "float"):
-        return "this is no number: expected are choices"
+        return "this is not a number: expected choices"
     numbers = {"low": parameter.low, "high": parameter.high, "step": parameter.step}
     broken = [name for name, number in numbers.items() if isinstance(number, float)]
     if kind == "int" and broken:

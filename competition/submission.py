@@ -1,6 +1,5 @@
 """The competition's CSV: written, and read back before anything else may use it."""
 
-import csv
 import json
 import re
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
-from competition.atomic import atomic_file
+from competition.atomic import atomic_file, write_text
+from competition.csv_files import read_table, write_table
 from competition.digits import CLASSES, require_unique
 from competition.errors import UserError
 
@@ -17,10 +17,7 @@ HEADER = ["ImageId", "Label"]
 
 def write_rows(path: Path, ids: np.ndarray, labels: np.ndarray) -> None:
     """Writes `ImageId,Label` lines in the competition's format."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(zip(ids.tolist(), labels.tolist(), strict=True))
+    write_table(path, HEADER, zip(ids.tolist(), labels.tolist(), strict=True))
 
 
 def write_submission(
@@ -33,7 +30,7 @@ def write_submission(
         ids: int `[n]`, the test rows.
         labels: uint8 `[n]`, the predicted classes.
         provenance: where the predictions come from, as JSON values.
-        sample: the data set's `sample_submission.csv`; None where it is no competition's, so that
+        sample: the data set's `sample_submission.csv`; None where there is none, so that
             the file has to hold the test rows and no more.
 
     Raises:
@@ -48,8 +45,7 @@ def write_submission(
                 check_submission(partial, sample)
         except UserError as error:
             raise UserError(str(error).replace(str(partial), str(path))) from None
-        with atomic_file(paths.provenance_json(path)) as beside:
-            beside.write_text(json.dumps(provenance, indent=2) + "\n")
+        write_text(paths.provenance_json(path), json.dumps(provenance, indent=2) + "\n")
 
 
 def read_message(path: Path) -> str:
@@ -91,23 +87,15 @@ def check_rows(path: Path, expected: np.ndarray, source: str) -> None:
     bad = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if len(bad):
         raise UserError(
-            f"{path}: ImageId {ids[bad[0]]} has the label {labels[bad[0]]}, expected is 0 to 9"
+            f"{path}: ImageId {ids[bad[0]]} has the label {labels[bad[0]]}, expected 0 to 9"
         )
 
 
 def _read_rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Returns ids and labels, int64 `[n]` each."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}; `make ensemble` writes submissions") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV file: {error}") from None
-    if lines[:1] != [HEADER]:
-        raise UserError(f"{path}: the first line is expected to be {','.join(HEADER)}")
-    for number, line in enumerate(lines[1:], start=2):
+    lines = read_table(path, HEADER, "`make ensemble` writes submissions")
+    for number, line in enumerate(lines, start=2):
         if len(line) != len(HEADER) or not all(re.fullmatch("-?[0-9]{1,9}", c) for c in line):
             raise UserError(f"{path}, line {number}: two whole numbers are expected, not {line}")
-    ids, labels = np.array(lines[1:], np.int64).reshape(-1, len(HEADER)).T
+    ids, labels = np.array(lines, np.int64).reshape(-1, len(HEADER)).T
     return ids, labels

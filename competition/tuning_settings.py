@@ -22,9 +22,9 @@ FoldNumbers = Annotated[list[int], each_once("fold"), Field(min_length=1)]
 
 def _is_url(storage: str) -> str:
     if not re.match(r"[a-z][a-z0-9+]*://", storage):
-        raise ValueError("expected is a URL, such as postgresql://user@host/name")
+        raise ValueError("expected a URL, such as postgresql://user@host/name")
     if re.fullmatch(r"sqlite(\+\w+)?:///?(:memory:)?", storage):
-        raise ValueError("a database in memory reaches no other process; expected is a file")
+        raise ValueError("a database in memory reaches no other process; expected a file")
     return storage
 
 
@@ -109,7 +109,7 @@ def _sampler_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]
     if name == "cma_es" and tuning.storage is not None:
         return {
             "sampler": "cma_es keeps its state as a pickle, which is read from no database, as "
-            "it could do anything; expected is another sampler, or no storage"
+            "it could do anything; choose another sampler, or no storage"
         }
     return _too_many_values(name, searched) if name in EXHAUSTIVE else {}
 
@@ -127,7 +127,7 @@ def _too_many_values(sampler: str, searched: dict[str, Any]) -> dict[str, str]:
         if (count := combinations(settings.search_space)) > MOST_COMBINATIONS:
             return {
                 "sampler": f"{sampler} goes through every combination, of which variants.{variant}."
-                f"search_space has {count:,}; expected are at most {MOST_COMBINATIONS:,}"
+                f"search_space has {count:,}; expected at most {MOST_COMBINATIONS:,}"
             }
     return {}
 
@@ -148,7 +148,7 @@ def _pruner_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]:
     if tuning.pruned_by == "epochs" and blind:
         return {
             "pruner": f"{tuning.pruner.name} compares trials by their epochs, but variants."
-            f"{blind[0]} is validated after its last one only; expected is a smaller "
+            f"{blind[0]} is validated after its last one only; set a smaller "
             "validate_every, more epochs, or the pruner none"
         }
     return {}
@@ -164,7 +164,7 @@ def _too_few_folds(tuning: Tuning) -> dict[str, str]:
     return {
         "pruner": f"wilcoxon with a p_threshold of {threshold:g} can end no trial before the last "
         f"of {len(tuning.folds)} folds, as a trial that is worse on n folds has the p-value "
-        "1 / 2^n; expected are more tuning.folds, a higher p_threshold, or another pruner"
+        "1 / 2^n; set more tuning.folds, a higher p_threshold, or another pruner"
     }
 
 

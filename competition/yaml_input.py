@@ -41,7 +41,9 @@ def apply_override(raw: dict, override: str) -> None:
     """
     key, separator, value = override.partition("=")
     if not separator or not key:
-        raise UserError(f"the override '{override}' must look like key=value, as folds.count=3")
+        raise UserError(
+            f"the override '{override}' must look like key=value, such as folds.count=3"
+        )
     *parents, last = key.split(".")
     section = raw
     for parent in parents:

@@ -241,7 +241,7 @@ DOWNLOADS = {
     ),
     "rows missing": fails(
         answering("archive.zip", stored(zipped(competition_files(9)))),
-        "digit-recognizer.zip: train.csv has 9 rows, expected are 10",
+        "digit-recognizer.zip: train.csv has 9 rows, expected 10",
         ONCE_MORE,
         asked=TWICE,
     ),
@@ -253,7 +253,7 @@ DOWNLOADS = {
     "full disk": fails(full_disk, "No space left on device", input=PART, seconds=15),
     "read-only disk": fails(read_only_disk, "the disk refused at input/", asked=UNASKED),
     "a limit that is none": fails(
-        setting(**{ANSWER: "soon"}), "is 'soon', expected is a number of seconds above 0"
+        setting(**{ANSWER: "soon"}), "is 'soon', expected a number of seconds above 0"
     ),
     "zip at hand": gets(at_hand(ARCHIVE), "installed", command=("download", "--zip", "mine.zip")),
     "zip at hand is missing": with_zip(as_it_is, "there is no archive mine.zip"),

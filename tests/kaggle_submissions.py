@@ -161,9 +161,9 @@ SUBMISSIONS = {
     "an id twice": is_refused(holding([[1, 7], [2, 0], [2, 9]]), "these come again: 2"),
     "an unknown id": is_refused(holding([[1, 7], [2, 0], [4, 9]]), "has an ImageId 4"),
     "a label that is none": is_refused(
-        holding([[1, 7], [2, 0], [3, 10]]), "has the label 10, expected is 0 to 9"
+        holding([[1, 7], [2, 0], [3, 10]]), "has the label 10, expected 0 to 9"
     ),
-    "a label that is no integer": is_refused(
+    "a label that is not an integer": is_refused(
         holding([[1, 7], [2, 0], [3, 0.5]]), "line 4: two whole numbers are expected"
     ),
     "a sample of something else": is_refused(

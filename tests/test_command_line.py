@@ -571,7 +571,7 @@ def without_test(archive):
         (cut, "is not a whole zip archive"),
         (flip, "is not a whole zip archive"),
         (without_test, "has no test.csv and no sample_submission.csv"),
-        (lambda archive: None, "train.csv has 120 rows, expected are 42,000"),
+        (lambda archive: None, "train.csv has 120 rows, expected 42,000"),
     ],
     ids=["missing", "page", "cut", "flipped byte", "members missing", "rows missing"],
 )

@@ -146,7 +146,10 @@ MISTAKES = {
     ),
     "wrong type": ("folds: {count: many}", "folds.count: input should be a valid integer"),
     "number as text": ("defaults: {epochs: '3'}", "defaults.epochs: input should be a valid int"),
-    "true is no number": ("defaults: {epochs: true}", "defaults.epochs: input should be a valid"),
+    "true is not a number": (
+        "defaults: {epochs: true}",
+        "defaults.epochs: input should be a valid",
+    ),
     "one fold": ("folds: {count: 1}", "folds.count: there are at least 2 folds, not 1; with"),
     "another scheme": ("folds: {scheme: leave_one_out}", "folds.scheme: input should be 'kfold'"),
     "a share of all": ("folds: {scheme: holdout, share: 1.0}", "folds.share: input should be less"),

@@ -47,9 +47,9 @@ BROKEN_ROWS = {
     "fraction": (changed(5, "1.5"), "row 2 (line 3), column pixel5: '1.5' is not an integer"),
     "text": (changed(783, "x"), "row 2 (line 3), column pixel783: 'x' is not an integer"),
     "missing value": (changed(9, ""), "row 2 (line 3), column pixel9: the value is missing"),
-    "short row": (INKED[:-1], "row 2 (line 3) has 783 values, expected are 784"),
-    "long row": ([*INKED, "1"], "row 2 (line 3) has 785 values, expected are 784"),
-    "empty line": ([""], "row 2 (line 3) has 0 values, expected are 784"),
+    "short row": (INKED[:-1], "row 2 (line 3) has 783 values, expected 784"),
+    "long row": ([*INKED, "1"], "row 2 (line 3) has 785 values, expected 784"),
+    "empty line": ([""], "row 2 (line 3) has 0 values, expected 784"),
     "no ink": (["0"] * 784, "row 2 (line 3) has no ink at all"),
 }
 

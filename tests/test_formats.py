@@ -282,7 +282,7 @@ BROKEN = {
     "colours": (colourful, r"red.png has the shape \(28, 28, 3\)"),
     "cut image": (cut_image, "cut.png cannot be read as an image"),
     "empty image": (empty_image, "empty.png cannot be read as an image"),
-    "folder of another name": (eleventh_class, "which is no class from 0 to 9"),
+    "folder of another name": (eleventh_class, "which is not a class from 0 to 9"),
     "no test folder": (no_test_folder, "has no folder test/"),
     "other side": (changed(IMAGES, lambda v: v[:, 1:]), r"have the shape \(90, 27, 28\)"),
     "no images": (changed(IMAGES, lambda v: v[:0]), r"have the shape \(0, 28, 28\)"),

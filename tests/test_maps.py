@@ -292,8 +292,8 @@ def _cut(path: Path) -> None:
 
 
 BAD_MODELS = {
-    "empty": (lambda path: path.write_bytes(b""), "it is no zip file"),
-    "cut": (_cut, "it is no zip file"),
+    "empty": (lambda path: path.write_bytes(b""), "it is not a zip file"),
+    "cut": (_cut, "it is not a zip file"),
     "a folder's zip": (lambda path: zipfile.ZipFile(path, "w").close(), "no item named"),
     "damaged": (_one_changed_byte, "Bad CRC-32"),
     "a layer that nobody knows": (_unknown_layer, "could not be deserialized"),
@@ -308,5 +308,5 @@ def test_a_model_that_cannot_be_trusted_is_refused(tmp_path, monkeypatch, make, 
     job = Job("tiny", "plain", 0, "fold0")
     job.folder().mkdir(parents=True)
     make(job.folder() / paths.MODEL)
-    with pytest.raises(UserError, match=f"is damaged, or no model of this project .*{reason}"):
+    with pytest.raises(UserError, match=f"is damaged, or not a model of this project .*{reason}"):
         load_net(job)

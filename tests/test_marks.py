@@ -80,7 +80,7 @@ def test_a_missing_and_a_binary_file_are_told_apart(tmp_path, digits):
         read_marks(tmp_path / "elsewhere.csv", digits)
     path = tmp_path / "marks.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is no CSV file"):
+    with pytest.raises(UserError, match="is not a CSV file"):
         read_marks(path, digits)
 
 

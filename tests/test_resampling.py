@@ -159,6 +159,6 @@ def test_class_weights_do_not_depend_on_the_held_out_rows(fold):
 
 @pytest.mark.parametrize("neighbours", [0, 8])
 def test_too_few_rows_of_a_class_for_smote_are_named(fold, neighbours):
-    message = f"neighbours is {neighbours}, expected is a number from 1 to 7, as the rarest class"
+    message = f"neighbours is {neighbours}, expected a number from 1 to 7, as the rarest class"
     with pytest.raises(UserError, match=message):
         resampled(fold, by("smote", neighbours=neighbours), seed=0)

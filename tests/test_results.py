@@ -236,7 +236,7 @@ def test_probabilities_follow_ids_and_not_rows():
     one = probabilities([3, 1, 2])
     aligned = one.aligned_to(np.array([1, 2, 3]))
     np.testing.assert_array_equal(aligned.values, one.values[[1, 2, 0]])
-    with pytest.raises(UserError, match="1 ids are not there, the first is 4"):
+    with pytest.raises(UserError, match="ids asked for are missing, the first is 4"):
         one.aligned_to(np.array([1, 4]))
 
 

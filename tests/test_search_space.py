@@ -115,27 +115,30 @@ def test_a_storage_is_written_and_shown_nowhere(load):
 MISTAKES = {
     "unknown setting": (
         "epocs: {low: 1, high: 2}",
-        "plain.search_space.epocs: this is nothing that can be searched; did you mean 'epochs'?",
+        "plain.search_space.epocs: this cannot be searched; did you mean 'epochs'?",
     ),
     "unknown parameter of the architecture": (
         "architecture.widht: {low: 8, high: 16}",
-        "architecture.widht: this is nothing that can be searched; did you mean 'architecture.wi",
+        "architecture.widht: this cannot be searched; did you mean 'architecture.wi",
     ),
     "parameter of another policy": (
         "augmentation.strength: {low: 8, high: 16}",
-        "search_space.augmentation.strength: this is nothing that can be searched",
+        "search_space.augmentation.strength: this cannot be searched",
     ),
-    "changes no weight": ("seeds: {choices: [1, 2]}", "search_space.seeds: this is nothing that"),
+    "changes no weight": (
+        "seeds: {choices: [1, 2]}",
+        "seeds: this cannot be searched",
+    ),
     "views, which all trials share": (
         "test_time_augmentation.rotation: {low: 1.0, high: 2.0}",
-        "search_space.test_time_augmentation.rotation: this is nothing that can be searched",
+        "search_space.test_time_augmentation.rotation: this cannot be searched",
     ),
     "unknown key": ("epochs: {low: 1, hihg: 2}", "epochs.hihg: unknown key; did you mean 'high'?"),
     "no parameter": ("epochs: 3", "search_space.epochs: input should be 'key: value' lines"),
     "no mapping": ("[epochs]: {}", "a key must be text"),
     "text for a number": ("epochs: {low: one, high: 2}", "search_space.epochs.low"),
-    "half a range": ("epochs: {low: 1}", "search_space.epochs: expected are low and high, or choi"),
-    "nothing at all": ("epochs: {log: true}", "search_space.epochs: expected are low and high, or"),
+    "half a range": ("epochs: {low: 1}", "search_space.epochs: expected low and high, or choi"),
+    "nothing at all": ("epochs: {log: true}", "search_space.epochs: expected low and high, or"),
     "wrong way round": ("epochs: {low: 3, high: 2}", "low must be less than high, not 3 and 2"),
     "one value": ("epochs: {low: 3, high: 3}", "low must be less than high, not 3 and 3"),
     "one choice": ("epochs: {choices: [3]}", "choices must be two or more different values"),
@@ -161,7 +164,7 @@ MISTAKES = {
     ),
     "a range of names": (
         "precision: {low: 1, high: 2}",
-        "search_space.precision: this is no number: expected are choices",
+        "search_space.precision: this is not a number: expected choices",
     ),
     "low end refused": (
         "epochs: {low: 0, high: 3}",
@@ -236,7 +239,7 @@ UNFIT = {
     "no trials": ("trials: 0", "tuning.trials: input should be greater than or equal to 1"),
     "no time": ("hours: 0", "tuning.hours: input should be greater than 0"),
     "another objective": ("objective: accuracy", "tuning.objective: input should be 'log_loss'"),
-    "storage is a file": ("storage: study.db", "tuning.storage: expected is a URL"),
+    "storage is a file": ("storage: study.db", "tuning.storage: expected a URL"),
     "storage is nowhere": ("storage: 'sqlite://'", "tuning.storage: a database in memory reaches"),
     "storage is memory": ("storage: 'sqlite:///:memory:'", "storage: a database in memory reaches"),
     "grid without end": (
@@ -268,7 +271,7 @@ def test_tuning_that_cannot_work_is_refused(load, tuning, message):
 
 def test_a_grid_that_has_no_end_in_practice_is_refused(load):
     space = "epochs: {low: 1, high: 1000}, batch_size: {low: 1, high: 101}"
-    with pytest.raises(UserError, match="search_space has 101,000; expected are at most"):
+    with pytest.raises(UserError, match="search_space has 101,000; expected at"):
         load(with_space(space, "tuning: {sampler: grid}"))
     assert load(with_space(space, "tuning: {sampler: tpe}")).tuning.sampler.name == "tpe"
 

@@ -97,7 +97,7 @@ def test_a_baseline_has_its_published_number_of_parameters(system, parameters):
 @pytest.mark.parametrize("hidden", ["", "512-", "0", "1025-x", "-1"])
 def test_a_perceptron_of_no_whole_numbers_is_refused(hidden):
     architecture = Architecture(name="perceptron", hidden=hidden)
-    with pytest.raises(UserError, match="expected are whole numbers such as 512-256"):
+    with pytest.raises(UserError, match="expected whole numbers such as 512-256"):
         architecture.build()
 
 
@@ -156,9 +156,9 @@ def test_the_rate_of_a_schedule_changes_between_epochs_and_not_before():
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        ({"name": "exponential", "rate": 1.5}, "rate is 1.5, expected is a share from 0 to 1"),
-        ({"name": "cosine", "final": -0.1}, "final is -0.1, expected is a share"),
-        ({"name": "step_decay", "every": 0}, "every is 0, expected is a number of epochs from 1"),
+        ({"name": "exponential", "rate": 1.5}, "rate is 1.5, expected a share from 0 to 1"),
+        ({"name": "cosine", "final": -0.1}, "final is -0.1, expected a share"),
+        ({"name": "step_decay", "every": 0}, "every is 0, expected a number of epochs from 1"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused(schedule, message):
@@ -244,9 +244,9 @@ def test_callbacks_see_the_real_held_out_rows(fold):
 @pytest.mark.parametrize(
     ("callback", "message"),
     [
-        ({"name": "early_stopping", "patience": 0}, "patience is 0, expected is a number of ep"),
-        ({"name": "best_checkpoint", "monitor": "loss"}, "monitor is 'loss', expected is one of"),
-        ({"name": "reduce_on_plateau", "factor": 1.0}, "factor is 1, expected is one above 0"),
+        ({"name": "early_stopping", "patience": 0}, "patience is 0, expected a number of ep"),
+        ({"name": "best_checkpoint", "monitor": "loss"}, "monitor is 'loss', expected one of"),
+        ({"name": "reduce_on_plateau", "factor": 1.0}, "factor is 1, expected one above 0"),
     ],
     ids=str,
 )

@@ -16,7 +16,7 @@ from competition.data.run import load_run
 from competition.errors import UserError
 from competition.training.plan import Plan
 from competition.training.progress_board import ProgressBoard
-from competition.training.worker import Place
+from competition.training.worker import WorkerContext
 from competition.tuning import judging, trial
 from competition.tuning.abandoned import ended, successors, take_up
 from competition.tuning.best import best_trial, write_best
@@ -93,7 +93,7 @@ def known_losses(monkeypatch):
 def run_trials(search: Search, count: int, trials: int = 100, deadline: float = math.inf) -> list:
     """Runs trials one after the other in this process."""
     with ProgressBoard.on_disk(count) as board:
-        place = Place(Plan(1, 1), os.getpid(), board, "code")
+        place = WorkerContext(Plan(1, 1), os.getpid(), board, "code")
         limits = Limits(trials, deadline)
         outcomes = [run_trial(search, number, place, limits) for number in range(count)]
         assert (board.shares() == 1).all()

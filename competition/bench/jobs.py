@@ -21,7 +21,7 @@ from competition.results import Job
 from competition.training.one_fold import one_hot
 from competition.training.plan import Plan
 from competition.training.runtime import start_keras
-from competition.training.worker import Place, pools_needed, run_job
+from competition.training.worker import WorkerContext, pools_needed, run_job
 from competition.version import code_version
 
 EPOCHS = 2
@@ -80,9 +80,9 @@ def job_times(run: Run, name: str) -> JobTimes:
 
 
 def _job_seconds(config: Config, job: Job, clock: StepClock) -> float:
-    place = Place(Plan(1, core_count()), os.getpid(), clock, code_version())
+    context = WorkerContext(Plan(1, core_count()), os.getpid(), clock, code_version())
     began = time.monotonic()
-    _, failure = run_job(config, job, 0, place)
+    _, failure = run_job(config, job, 0, context)
     if failure:
         raise UserError(f"{failure.job}: {failure.message}")
     return time.monotonic() - began

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from competition.training.one_fold import step_watcher
+
 # The first steps of a `fit` fill its buffers.
 STEPS_TO_SKIP = 3
 
@@ -19,7 +21,7 @@ class Pace:
             processes.
         pause: seconds between the end of the last step and the return of `fit`. On arrays,
             Keras's pipeline waits for its own tuner there; in a long epoch that is little, in a
-            short measurement much, so it is no part of the pace.
+            short measurement much, so it is not part of the pace.
     """
 
     step_ends: np.ndarray
@@ -38,12 +40,8 @@ def paced_fit(model, feed: dict[str, Any]) -> Pace:
         model: it is trained.
         feed: what `fit` is to learn from, more than `STEPS_TO_SKIP` + 1 steps.
     """
-    import keras
-
     ends: list[float] = []
-    watcher = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: ends.append(time.monotonic())
-    )
+    watcher = step_watcher(lambda step: ends.append(time.monotonic()))
     model.fit(**feed, verbose=0, callbacks=[watcher])
     return Pace(np.array(ends), time.monotonic() - ends[-1])
 

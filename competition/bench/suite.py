@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from competition import paths
-from competition.atomic import atomic_file
+from competition.atomic import write_text
 from competition.bench.comparison import compare
 from competition.bench.jobs import job_times, two_workers_speedup
 from competition.bench.nets import nets
@@ -43,8 +43,8 @@ def measure(run: Run) -> dict[str, Any]:
     first = next(iter(run.config.variants))
     compared = nets(run.config)
     products = {precision: matrix_product(precision) for precision in ("float32", "bfloat16")}
-    measures = len(compared) * (ROUNDS + 1) + 2 * ROUNDS_OF_JOBS
-    with ProgressDisplay("measuring", measures) as display:
+    turns = len(compared) * (ROUNDS + 1) + 2 * ROUNDS_OF_JOBS
+    with ProgressDisplay("measuring", turns) as display:
         tick = _ticker(display)
         return {
             **_circumstances(run),
@@ -67,11 +67,10 @@ def measure_race(run: Run) -> dict[str, Any]:
     return {"race": run_race(run, next(iter(run.config.variants)))}
 
 
-def write_measures(config_name: str, found: dict[str, Any]) -> Path:
+def write_measures(config_name: str, measures: dict[str, Any]) -> Path:
     """Writes what was measured to `output/<config>/bench.json` and returns it."""
     path = paths.bench_json(config_name)
-    with atomic_file(path) as partial:
-        partial.write_text(json.dumps(found, indent=2) + "\n")
+    write_text(path, json.dumps(measures, indent=2) + "\n")
     return path
 
 

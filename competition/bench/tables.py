@@ -5,18 +5,23 @@ from typing import Any
 from competition.markdown import table
 
 
-def tables(found: dict[str, Any]) -> str:
+def tables(measures: dict[str, Any]) -> str:
     """Returns the tables and sentences for what was measured."""
-    parts = [_headline(found), _nets(found["nets"]), _job(found["job"]), _workers(found)]
-    if "race" in found:
-        parts.append(_race(found["race"]))
+    parts = [
+        _headline(measures),
+        _nets(measures["nets"]),
+        _job(measures["job"]),
+        _workers(measures),
+    ]
+    if "race" in measures:
+        parts.append(_race(measures["race"]))
     return "\n\n".join(parts)
 
 
-def _headline(found: dict[str, Any]) -> str:
+def _headline(measures: dict[str, Any]) -> str:
     return (
-        f"{found['machine']}, {found['threads']} threads. Medians, lowest and highest in brackets; "
-        "the peak is that of a product of 2048 x 2048 matrices in the same precision."
+        f"{measures['machine']}, {measures['threads']} threads. Medians, lowest and highest in "
+        "brackets; the peak is that of a product of 2048 x 2048 matrices in the same precision."
     )
 
 
@@ -51,8 +56,8 @@ def _job(job: dict[str, Any]) -> str:
     )
 
 
-def _workers(found: dict[str, Any]) -> str:
-    two = found["two_workers"]
+def _workers(measures: dict[str, Any]) -> str:
+    two = measures["two_workers"]
     return (
         f"Two workers train `{two['variant']}` {_range(two['speedup'], '.2f')} times as fast as "
         "one with all the threads."

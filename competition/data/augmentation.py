@@ -11,6 +11,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
 
+from competition.data.warp import Warp
+
 
 def none() -> None:
     """The images as they are, in every epoch."""
@@ -66,8 +68,6 @@ def warp(
         knots: the displacements are drawn on a grid of `knots` x `knots` points.
         probability: share of the images that are displaced, from 0 to 1.
     """
-    from competition.data.warp import Warp
-
     drawn = Warp(rotation, zoom, shear, shift, displacement, knots, probability)
     return albumentations.Compose([drawn])
 

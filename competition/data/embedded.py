@@ -4,13 +4,13 @@ They need no account and no network: 1,797 real 8x8 digits of 43 writers (E. Alp
 C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, the test part).
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_folder
+from competition.csv_files import write_table
 from competition.data.sources import LABEL, PIXELS, load_data_set
 from competition.digits import SIDE
 from competition.errors import passes
@@ -70,11 +70,23 @@ def mnist_style(image: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    rows, columns = np.nonzero(image.any(axis=1))[0], np.nonzero(image.any(axis=0))[0]
-    ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * (255 / BRIGHTEST)
+    ink = _bounding_box(image) * (255 / BRIGHTEST)
     scale = BOX / max(ink.shape)
-    width, height = (max(1, round(length * scale)) for length in ink.shape[::-1])
-    ink = cv2.resize(ink, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255)
+    size = tuple(max(1, round(length * scale)) for length in ink.shape[::-1])
+    return _centred(cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC).clip(0, 255))
+
+
+def _bounding_box(image: np.ndarray) -> np.ndarray:
+    """Returns the part of an image that has ink."""
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _centred(ink: np.ndarray) -> np.ndarray:
+    """Returns uint8 `[28, 28]` with the centre of mass of the ink, 0 to 255, in the middle."""
+    import cv2
+
+    height, width = ink.shape
     masses = ink.sum()
     centre_row = (ink.sum(axis=1) @ np.arange(height)) / masses
     centre_column = (ink.sum(axis=0) @ np.arange(width)) / masses
@@ -85,11 +97,7 @@ def mnist_style(image: np.ndarray) -> np.ndarray:
 
 def write_csv(path: Path, images: np.ndarray, labels: np.ndarray | None = None) -> None:
     """Writes digits, uint8 `[n, 28, 28]`, in the competition's format, labels first."""
-    table = images.reshape(len(images), -1)
-    header = PIXELS
+    header, table = PIXELS, images.reshape(len(images), -1)
     if labels is not None:
-        table, header = np.column_stack([labels, table]), [LABEL, *PIXELS]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(table.tolist())
+        header, table = [LABEL, *PIXELS], np.column_stack([labels, table])
+    write_table(path, header, table.tolist())

@@ -121,12 +121,12 @@ def _file_name(settings: Folds, data_fingerprint: str) -> str:
 def _table(digits: Digits, settings: Folds) -> tuple[str, np.ndarray]:
     """Returns the header, and a column of fold numbers, or one of 0 and 1 a hold-out."""
     if settings.scheme == "kfold":
-        return "id,fold", _dealt(digits, settings)
+        return "id,fold", _fold_column(digits, settings)
     names = ",".join(["id", *split_names(settings)])
-    return names, _drawn(digits, settings)
+    return names, _holdout_columns(digits, settings)
 
 
-def _dealt(digits: Digits, settings: Folds) -> np.ndarray:
+def _fold_column(digits: Digits, settings: Folds) -> np.ndarray:
     from sklearn.model_selection import StratifiedKFold
 
     smallest = np.bincount(digits.labels)[np.unique(digits.labels)].min()
@@ -142,7 +142,7 @@ def _dealt(digits: Digits, settings: Folds) -> np.ndarray:
     return folds
 
 
-def _drawn(digits: Digits, settings: Folds) -> np.ndarray:
+def _holdout_columns(digits: Digits, settings: Folds) -> np.ndarray:
     from sklearn.model_selection import StratifiedShuffleSplit
 
     splitter = StratifiedShuffleSplit(

@@ -25,19 +25,19 @@ def read_image_folder(folder: Path) -> dict[tuple[str, str], np.ndarray]:
         `images` or `labels`. Labels of the test images are there if they lie in class folders.
 
     Raises:
-        UserError: when folders are missing, or naming the first file that is no image of
+        UserError: when folders are missing, or naming the first file that is not an image of
             28 × 28 pixels in grey.
     """
-    found: dict[tuple[str, str], np.ndarray] = {}
+    arrays: dict[tuple[str, str], np.ndarray] = {}
     parts = _parts(folder)
     for part, inside in parts.items():
         files = image_files(inside)
-        found[part, "images"] = np.stack([_read_image(file) for file in files])
+        arrays[part, "images"] = np.stack([_read_image(file) for file in files])
         if part == "train" or any(file.parent != inside for file in files):
-            found[part, "labels"] = np.array([_class_of(file) for file in files], np.uint8)
+            arrays[part, "labels"] = np.array([_class_of(file) for file in files], np.uint8)
     if "test" not in parts:
-        raise UserError(f"{folder} has no folder test/; expected are {LAYOUT}")
-    return found
+        raise UserError(f"{folder} has no folder test/; expected {LAYOUT}")
+    return arrays
 
 
 def all_image_files(folder: Path) -> list[Path]:
@@ -53,7 +53,7 @@ def image_files(folder: Path) -> list[Path]:
     """
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
     if not files:
-        raise UserError(f"{folder} holds no PNG or JPEG file; expected are {LAYOUT}")
+        raise UserError(f"{folder} holds no PNG or JPEG file; expected {LAYOUT}")
     return files
 
 
@@ -66,8 +66,7 @@ def _class_of(file: Path) -> int:
     name = file.parent.name
     if not (name.isascii() and name.isdigit() and int(name) < CLASSES):
         raise UserError(
-            f"{file} lies in a folder '{name}', which is no class from 0 to 9; "
-            f"expected are {LAYOUT}"
+            f"{file} lies in a folder '{name}', which is not a class from 0 to 9; expected {LAYOUT}"
         )
     return int(name)
 
@@ -83,7 +82,7 @@ def _read_image(file: Path) -> np.ndarray:
         image = image[..., 0]
     if image.shape != (SIDE, SIDE) or image.dtype != np.uint8:
         raise UserError(
-            f"{file} has the shape {image.shape} and {image.dtype}; expected are {SIDE} × {SIDE} "
+            f"{file} has the shape {image.shape} and {image.dtype}; expected {SIDE} × {SIDE} "
             "pixels of 8 bits in grey, all images alike"
         )
     return image

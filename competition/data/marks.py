@@ -10,13 +10,13 @@ belong to this data. `mark` is one of `MARKS`. `label` is what the person believ
 only a `label error` has one, and it may be empty, when the label is wrong but no other is better.
 """
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from competition.csv_files import read_table
 from competition.digits import Digits
 from competition.errors import UserError
 
@@ -91,18 +91,9 @@ def read_marks(path: Path, digits: Digits) -> list[Mark]:
 
 def _numbered_lines(path: Path) -> list[tuple[int, list[str]]]:
     """Returns the lines below the header, with their numbers; spreadsheets may have saved them."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file))
-    except FileNotFoundError:
-        raise UserError(
-            f"there is no {path}; the page that `make gallery` writes exports marks"
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV file: {error}") from None
-    if lines[:1] != [list(COLUMNS)]:
-        raise UserError(f"{path}: the first line is expected to be {','.join(COLUMNS)}")
-    return [(number, cells) for number, cells in enumerate(lines[1:], start=2) if cells]
+    source = "the page that `make gallery` writes exports marks"
+    lines = read_table(path, COLUMNS, source, encoding="utf-8-sig")
+    return [(number, cells) for number, cells in enumerate(lines, start=2) if cells]
 
 
 def _mark(cells: list[str], given: dict[int, int]) -> Mark:

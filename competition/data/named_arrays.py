@@ -79,7 +79,7 @@ def chosen(path: Path, named: Iterable[tuple[str, Any]]) -> dict[tuple[str, str]
         absent = ", ".join(f"{kind} of {part}" for part, kind in missing)
         there = ", ".join(name for name, _ in named) or "nothing"
         raise UserError(
-            f"{path} has no {absent}; expected are x_train, y_train, x_test and, if they are "
+            f"{path} has no {absent}; expected x_train, y_train, x_test and, if they are "
             f"known, y_test, or groups such as train/images and train/labels; it holds {there}"
         )
     return found

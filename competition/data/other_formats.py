@@ -76,8 +76,8 @@ def _read_cached(folder: Path, source: Source) -> Arrays:
     def read() -> dict[str, np.ndarray]:
         return {"_".join(key): values for key, values in _checked(folder, source.read()).items()}
 
-    found = cached(paths.folder_cache_file(folder), folder, source.files, read)
-    return {tuple(name.split("_")): values for name, values in found.items()}
+    arrays = cached(paths.folder_cache_file(folder), folder, source.files, read)
+    return {tuple(name.split("_")): values for name, values in arrays.items()}
 
 
 def _sources(folder: Path) -> list[Source]:
@@ -115,28 +115,28 @@ def _idx_name(file: Path) -> str:
     return f"{part}/{'images' if idx.dimensions(file) == 3 else 'labels'}"
 
 
-def _checked(folder: Path, found: Arrays) -> Arrays:
+def _checked(folder: Path, arrays: Arrays) -> Arrays:
     """Returns images as uint8 `[n, 28, 28]` and labels as uint8 `[n]`."""
     images = {
-        (part, "images"): _images(f"{folder}, {part}", found[part, "images"])
+        (part, "images"): _images(f"{folder}, {part}", arrays[part, "images"])
         for part in ("train", "test")
     }
     labels = {
         (part, kind): _labels(f"{folder}, {part}", values, len(images[part, "images"]))
-        for (part, kind), values in found.items()
+        for (part, kind), values in arrays.items()
         if kind == "labels"
     }
     return images | labels
 
 
-def _data_set(name: str, found: Arrays) -> DataSet:
+def _data_set(name: str, arrays: Arrays) -> DataSet:
     """Returns checked arrays as a data set."""
-    images, labels = found["train", "images"], found["train", "labels"]
-    test = Digits(_ids(found["test", "images"]), found["test", "images"])
-    if ("test", "labels") not in found:
+    images, labels = arrays["train", "images"], arrays["train", "labels"]
+    test = Digits(_ids(arrays["test", "images"]), arrays["test", "images"])
+    if ("test", "labels") not in arrays:
         return DataSet(name, Digits(_ids(images), images, labels), test)
     both = np.concatenate([images, test.images])
-    train = Digits(_ids(both), both, np.concatenate([labels, found["test", "labels"]]))
+    train = Digits(_ids(both), both, np.concatenate([labels, arrays["test", "labels"]]))
     return DataSet(name, train, test, train.ids[len(images) :])
 
 
@@ -150,14 +150,14 @@ def _images(where: str, values: np.ndarray) -> np.ndarray:
     shapes = [(count, SIDE, SIDE), (count, SIDE, SIDE, 1), (count, SIDE * SIDE)]
     if not count or np.shape(values) not in shapes:
         raise UserError(
-            f"{where}: the images have the shape {np.shape(values)}; expected are some of "
+            f"{where}: the images have the shape {np.shape(values)}; expected images of "
             f"{SIDE} × {SIDE} pixels in grey"
         )
     images = _as_bytes(where, values).reshape(count, SIDE, SIDE)
     _require(where, images.any(axis=(1, 2)), "has no ink at all: every pixel is 0")
     edges = np.concatenate([images[:, [0, -1]].ravel(), images[:, :, [0, -1]].ravel()])
     if np.median(edges) >= BRIGHT_EDGE:
-        raise UserError(f"{where}: the digits are dark on white; expected is bright ink on black")
+        raise UserError(f"{where}: the digits are dark on white; expected bright ink on black")
     return images
 
 
@@ -166,7 +166,7 @@ def _as_bytes(where: str, values: np.ndarray) -> np.ndarray:
     if values.dtype == np.uint8:
         return values
     problem = (
-        f"{where}: the pixels are {values.dtype}; expected are whole numbers from 0 to 255, or "
+        f"{where}: the pixels are {values.dtype}; expected whole numbers from 0 to 255, or "
         "the same divided by 255"
     )
     if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
@@ -184,13 +184,13 @@ def _labels(where: str, values: np.ndarray, expected: int) -> np.ndarray:
         values = values.argmax(axis=1)
     if np.shape(values) != (expected,):
         raise UserError(
-            f"{where}: the labels have the shape {np.shape(values)}; expected is one for each of "
+            f"{where}: the labels have the shape {np.shape(values)}; expected one for each of "
             f"the {expected:,} images"
         )
     if values.dtype.kind not in "iuf":
-        raise UserError(f"{where}: the labels are {values.dtype}; expected are whole numbers")
+        raise UserError(f"{where}: the labels are {values.dtype}; expected whole numbers")
     is_class = np.isin(values, np.arange(CLASSES))
-    _require(where, is_class, "has a label that is no whole number from 0 to 9")
+    _require(where, is_class, "has a label that is not a whole number from 0 to 9")
     return values.astype(np.uint8)
 
 

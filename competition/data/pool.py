@@ -42,14 +42,14 @@ class Pool:
     Attributes:
         augmentation: the policy; `none` takes no space on disk.
         seed: different seeds draw different images.
-        data: fingerprint of the data set that the digits come from.
+        data_fingerprint: of the data set that the digits come from.
         part: its labelled rows, `train`, or its unlabelled ones, `test`.
         owner: who alone uses it and removes it; the images are the same as those that all share.
     """
 
     augmentation: Augmentation
     seed: int
-    data: str
+    data_fingerprint: str
     part: Part = "train"
     owner: str = ""
 
@@ -85,7 +85,8 @@ class Pool:
 
     def folder(self) -> Path:
         """Returns where the epochs are kept."""
-        identity = [POOL_VERSION, self.augmentation.identity(), self.seed, self.data, self.part]
+        policy = self.augmentation.identity()
+        identity = [POOL_VERSION, policy, self.seed, self.data_fingerprint, self.part]
         return paths.pool_folder(identity_hash(identity)[:16], self.owner)
 
     def file(self, number: int) -> Path:

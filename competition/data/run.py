@@ -117,7 +117,7 @@ def _teacher(path: str, pupil: Run) -> Run:
     if untaught:
         raise UserError(
             f"the teacher {path} trains no net for {', '.join(sorted(untaught))}, as its "
-            "folds.only says; expected is one for each that is taught"
+            "folds.only says; expected one for each that is taught"
         )
     if run.folds.fingerprint() != pupil.folds.fingerprint():
         raise UserError(

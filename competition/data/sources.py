@@ -94,7 +94,7 @@ def _check_header(path: Path, expected: list[str]) -> None:
         position = next(i for i, name in enumerate(found) if name != expected[i])
         problem = f"has '{found[position]}' as column {position + 1}, not '{expected[position]}'"
     raise UserError(
-        f"{path} {problem}; expected are {len(expected)} columns in the competition's order: "
+        f"{path} {problem}; expected {len(expected)} columns in the competition's order: "
         f"{', '.join(expected[:2])} … {expected[-1]}"
     )
 
@@ -121,23 +121,22 @@ def _parse(path: Path, columns: list[str]) -> np.ndarray:
 
 
 def _first_bad_cell(path: Path, columns: list[str]) -> str | None:
-    """Says where the first value stands that is no integer from 0 to 255; slow, for errors."""
+    """Says where the first value stands that is not an integer from 0 to 255; slow, for errors."""
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = csv.reader(file)
         next(rows)
         for number, row in enumerate(rows, start=1):
             where = f"{path}, row {number} (line {number + 1})"
             if len(row) != len(columns):
-                return f"{where} has {len(row)} values, expected are {len(columns)}"
+                return f"{where} has {len(row)} values, expected {len(columns)}"
             for column, cell in zip(columns, row, strict=True):
                 if not (cell.isascii() and cell.isdigit() and int(cell) <= 255):
-                    value = (
-                        f"'{cell}' is not an integer"
-                        if cell
-                        else "the value is missing; expected is one"
-                    )
-                    return f"{where}, column {column}: {value} from 0 to 255"
+                    return f"{where}, column {column}: {_problem_of(cell)} from 0 to 255"
     return None
+
+
+def _problem_of(cell: str) -> str:
+    return f"'{cell}' is not an integer" if cell else "the value is missing; expected one"
 
 
 def _require(path: Path, good: np.ndarray, problem: str) -> None:

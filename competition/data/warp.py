@@ -22,7 +22,7 @@ class Warp(albumentations.ImageOnlyTransform):
         probability: share of the images that are displaced, from 0 to 1; all are mapped.
 
     Raises:
-        ValueError: when `probability` is no share, or the grid has no vector.
+        ValueError: when `probability` is not a share, or the grid has no vector.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class Warp(albumentations.ImageOnlyTransform):
         probability: float,
     ):
         if not 0 <= probability <= 1:
-            raise ValueError(f"probability is {probability}, expected is 0 to 1")
+            raise ValueError(f"probability is {probability}, expected 0 to 1")
         if knots < 1:
-            raise ValueError(f"knots is {knots}, expected is 1 or more")
+            raise ValueError(f"knots is {knots}, expected 1 or more")
         super().__init__(p=1.0)
         self.rotation, self.zoom, self.shear = rotation, zoom, shear
         self.shift, self.displacement, self.knots = shift, displacement, knots

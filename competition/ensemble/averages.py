@@ -1,6 +1,7 @@
 """Ensemble methods that average or vote, with nothing to fit; see `fitted.py` for the arguments."""
 
 import numpy as np
+from scipy.special import softmax
 
 from competition.digits import CLASSES
 from competition.ensemble.fitted import Fitted
@@ -14,7 +15,7 @@ def mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
 
 def geometric_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """The mean of the members' log-probabilities, made to sum to 1: each has a sort of veto."""
-    return Fitted(lambda rows: softmax(log_probabilities(rows).mean(axis=0)))
+    return Fitted(lambda rows: softmax(log_probabilities(rows).mean(axis=0), axis=-1))
 
 
 def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
@@ -29,9 +30,3 @@ def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
 def _votes(rows: np.ndarray) -> np.ndarray:
     votes = np.eye(CLASSES)[rows.argmax(axis=-1)].sum(axis=0)
     return (votes + rows.mean(axis=0)) / (len(rows) + 1)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns float `[..., 10]` probabilities that are proportional to the logits' exponentials."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import softmax
 
-from competition.ensemble.averages import softmax
 from competition.ensemble.fitted import Fitted
 from competition.scores import log_probabilities
 
@@ -27,7 +27,7 @@ def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
     inverse = np.array([_fit_inverse_temperature(each, labels) for each in logits])
     of_mean = _fit_inverse_temperature(_log_of_mean(logits, inverse), labels)
     return Fitted(
-        lambda rows: softmax(_log_of_mean(log_probabilities(rows), inverse) * of_mean),
+        lambda rows: softmax(_log_of_mean(log_probabilities(rows), inverse) * of_mean, axis=-1),
         {
             "member_temperatures": [round(float(1 / each), 6) for each in inverse],
             "temperature": round(1 / of_mean, 6),
@@ -36,14 +36,14 @@ def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
 
 
 def _log_of_mean(logits: np.ndarray, inverse_temperatures: np.ndarray) -> np.ndarray:
-    scaled = softmax(logits * inverse_temperatures[:, None, None])
+    scaled = softmax(logits * inverse_temperatures[:, None, None], axis=-1)
     return log_probabilities(scaled.mean(axis=0))
 
 
 def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the factor of the logits `[n, 10]` that gives the least log-loss, which is convex."""
     of_truth = logits[np.arange(len(labels)), labels].mean()
-    found = minimize(
+    fitted = minimize(
         _loss_and_gradient,
         [1.0],
         (np.ascontiguousarray(logits.T), of_truth),  # sums over classes are faster like this
@@ -51,7 +51,7 @@ def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         method="L-BFGS-B",
         bounds=[INVERSE_TEMPERATURES],
     )
-    return float(found.x[0])
+    return float(fitted.x[0])
 
 
 def _loss_and_gradient(
@@ -77,8 +77,8 @@ def expected_calibration_error(values: np.ndarray, labels: np.ndarray) -> float:
     Returns:
         From 0, where every bin is as right as it is sure, to 1.
     """
-    found = reliability(values, labels)
-    return float(np.abs(found.right - found.confidence_sums).sum() / len(labels))
+    bins = reliability(values, labels)
+    return float(np.abs(bins.right - bins.confidence_sums).sum() / len(labels))
 
 
 @dataclass(frozen=True)

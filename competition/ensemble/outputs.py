@@ -1,6 +1,5 @@
 """The files of an ensemble: submissions with their provenance, probabilities, settings, tables."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_folder
+from competition.csv_files import write_table
 from competition.ensemble.blend import Blend
 from competition.ensemble.comparison import Compared
 from competition.ensemble.contributions import Contribution, Contributions
@@ -18,7 +18,7 @@ from competition.scores import Score
 from competition.submission import write_submission
 
 
-def write_blend(made: Blend, found: Contributions) -> Path:
+def write_blend(blend: Blend, contributions: Contributions) -> Path:
     """Writes `output/<name>/ensemble/` and the checked submissions, of the blend and of the mean.
 
     Returns:
@@ -27,28 +27,28 @@ def write_blend(made: Blend, found: Contributions) -> Path:
     Raises:
         UserError: when a submission does not fit the data set's sample.
     """
-    with atomic_folder(paths.ensemble_folder(made.name)) as folder:
+    with atomic_folder(paths.ensemble_folder(blend.name)) as folder:
         write_probabilities(
-            folder / paths.PROBABILITIES, out_of_fold=made.out_of_fold, test=made.test
+            folder / paths.PROBABILITIES, out_of_fold=blend.out_of_fold, test=blend.test
         )
-        _write_methods(folder, made)
-        _write_contributions(folder, found)
-        _write_table(folder / "test_confidence.csv", confidence_rows(made))
-    _write_submission(paths.mean_name(made.name), made, made.comparison.mean)
-    return _write_submission(made.name, made, made.chosen)
+        _write_methods(folder, blend)
+        _write_contributions(folder, contributions)
+        _write_table(folder / "test_confidence.csv", confidence_rows(blend))
+    _write_submission(paths.mean_name(blend.name), blend, blend.comparison.mean)
+    return _write_submission(blend.name, blend, blend.chosen)
 
 
-def _write_submission(name: str, made: Blend, method: Compared) -> Path:
-    test, path = made.test_by(method), paths.submission_csv(name)
-    sample = paths.sample_submission_csv(made.runs[0].data_set.name)
-    origin = provenance(name, made, method)
+def _write_submission(name: str, blend: Blend, method: Compared) -> Path:
+    test, path = blend.test_by(method), paths.submission_csv(name)
+    sample = paths.sample_submission_csv(blend.runs[0].data_set.name)
+    origin = provenance(name, blend, method)
     expected = sample if sample.exists() else None
     write_submission(path, test.ids, test.predictions(), origin, expected)
     return path
 
 
-def _write_methods(folder: Path, made: Blend) -> None:
-    comparison = made.comparison
+def _write_methods(folder: Path, blend: Blend) -> None:
+    comparison = blend.comparison
     rows = [_method_row(each) for each in comparison.methods]
     _write_table(folder / "methods.csv", rows)
     told = {
@@ -60,7 +60,7 @@ def _write_methods(folder: Path, made: Blend) -> None:
         "choice": comparison.choice_of(comparison.chosen),
     }
     _write_json(folder / "methods.json", told)
-    members = [str(member) for member in made.panel.members]
+    members = [str(member) for member in blend.panel.members]
     fitted = {each.method.name: each.fitted.settings for each in comparison.methods}
     _write_json(folder / "settings.json", {"members": members, "methods": fitted})
 
@@ -83,11 +83,13 @@ def _method_row(compared: Compared) -> dict[str, Any]:
     }
 
 
-def _write_contributions(folder: Path, found: Contributions) -> None:
-    names = [each.variant for each in found.variants]
-    _write_table(folder / "contributions.csv", [_contribution_row(e) for e in found.variants])
+def _write_contributions(folder: Path, contributions: Contributions) -> None:
+    names = [each.variant for each in contributions.variants]
+    _write_table(
+        folder / "contributions.csv", [_contribution_row(e) for e in contributions.variants]
+    )
     for name in ("error_overlap", "disagreement"):
-        matrix = getattr(found, name).tolist()
+        matrix = getattr(contributions, name).tolist()
         rows = [{"variant": n, **dict(zip(names, counts, strict=True))}
                 for n, counts in zip(names, matrix, strict=True)]  # fmt: skip
         _write_table(folder / f"{name}.csv", rows)
@@ -106,20 +108,20 @@ def _errors_and_loss(reached: Score | None) -> dict[str, Any]:
     return {"errors": errors, "log_loss": loss}
 
 
-def confidence_rows(made: Blend) -> list[dict[str, Any]]:
+def confidence_rows(blend: Blend) -> list[dict[str, Any]]:
     """Returns how sure the ensemble is of each test row, the least certain one first.
 
     The margin is the prediction's probability less that of the runner-up; the entropy is in nats,
     from 0 to log 10; `members_against` counts the members that predict something else.
     """
-    values, predictions = made.test.values.astype(float), made.test.predictions()
+    values, predictions = blend.test.values.astype(float), blend.test.predictions()
     runner_up, likeliest = np.sort(values, axis=1)[:, -2:].T
     entropy = -(values * np.log(values, where=values > 0, out=np.zeros_like(values))).sum(axis=1)
-    against = (made.panel.test.argmax(axis=2) != predictions).sum(axis=0)
+    against = (blend.panel.test.argmax(axis=2) != predictions).sum(axis=0)
     margin = likeliest - runner_up
-    order = np.lexsort((made.test.ids, margin, likeliest))
+    order = np.lexsort((blend.test.ids, margin, likeliest))
     columns = {
-        "ImageId": made.test.ids,
+        "ImageId": blend.test.ids,
         "prediction": predictions,
         "probability": likeliest.round(6),
         "margin": margin.round(6),
@@ -131,11 +133,8 @@ def confidence_rows(made: Blend) -> list[dict[str, Any]]:
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, list(rows[0]), (row.values() for row in rows))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

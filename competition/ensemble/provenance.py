@@ -9,21 +9,21 @@ from competition.scores import score
 from competition.selected import NOTE, WORD, marked
 
 
-def provenance(name: str, made: Blend, method: Compared) -> dict[str, Any]:
+def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
     """Returns the provenance of a blend by one method, as JSON values; it is always the same.
 
     Args:
         name: of the submission.
-        made: the blend.
+        blend: the blend.
         method: the one that made the submission, the chosen one or the mean.
     """
-    first = made.runs[0]
-    manifests = made.panel.manifests()
-    selected = made.panel.is_selected
+    first = blend.runs[0]
+    manifests = blend.panel.manifests()
+    selected = blend.panel.is_selected
     accuracy = marked(f"out-of-fold {method.score.accuracy:.5f}", selected)
     return {
         "message": f"{name}: {len(manifests)} nets, {method.method.name}, {accuracy}",
-        "config": _config(made),
+        "config": _config(blend),
         "data_set": first.data_set.name,
         "data_fingerprint": first.fingerprint,
         "folds_fingerprint": first.folds.fingerprint(),
@@ -31,9 +31,9 @@ def provenance(name: str, made: Blend, method: Compared) -> dict[str, Any]:
         "method": {
             **method.method.identity(),
             "settings": method.fitted.settings,
-            "choice": made.comparison.choice_of(method),
+            "choice": blend.comparison.choice_of(method),
         },
-        "members": [_member(made.panel, member) for member in made.panel.members],
+        "members": [_member(blend.panel, member) for member in blend.panel.members],
         "out_of_fold": figures(method) | ({WORD: NOTE} if selected else {}),
     }
 
@@ -51,10 +51,10 @@ def figures(method: Compared) -> dict[str, Any]:
     }
 
 
-def _config(made: Blend) -> dict[str, Any]:
+def _config(blend: Blend) -> dict[str, Any]:
     """Returns the configuration; of several, their common name and each one."""
-    dumps = [run.config.model_dump(mode="json") for run in made.runs]
-    return dumps[0] if len(dumps) == 1 else {"name": made.name, "blend_of": dumps}
+    dumps = [run.config.model_dump(mode="json") for run in blend.runs]
+    return dumps[0] if len(dumps) == 1 else {"name": blend.name, "blend_of": dumps}
 
 
 def _member(panel: Panel, member: Member) -> dict[str, Any]:

@@ -62,13 +62,13 @@ def _difference(run: Run, first: Run, folds: list[str]) -> str:
     if run.fingerprint != first.fingerprint:
         return f"other data ('{run.config.data}', not '{first.config.data}')"
     if own != other:
-        return f"folds of {_told(own)}, not of {_told(other)}"
+        return f"folds of {_in_words(own)}, not of {_in_words(other)}"
     if run.folds.fingerprint() != first.folds.fingerprint():
         return "its file of folds holds another assignment"
     lacking = [fold for fold in folds if fold not in trained_splits(run.config.folds)]
     return f"it trains no {', '.join(lacking)}, as folds.only says" if lacking else ""
 
 
-def _told(settings: Folds) -> str:
+def _in_words(settings: Folds) -> str:
     share = f", share {settings.share:g}" if settings.scheme == "holdout" else ""
     return f"scheme {settings.scheme}, count {settings.count}{share}, seed {settings.seed}"

@@ -2,9 +2,9 @@
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import softmax
 
 from competition.digits import CLASSES
-from competition.ensemble.averages import softmax
 from competition.ensemble.fitted import Fitted
 from competition.errors import UserError
 from competition.scores import log_probabilities
@@ -33,7 +33,7 @@ def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -
     features = _features(members)
     start = np.vstack([*[np.eye(CLASSES) / len(members)] * len(members), np.zeros(CLASSES)])
     scale = _scale(features, start, penalty)
-    found = minimize(
+    fitted = minimize(
         _loss_and_gradient,
         np.zeros(start.size),
         (features, labels, start, scale, penalty),
@@ -41,9 +41,9 @@ def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -
         method="L-BFGS-B",
         options={"ftol": 1e-8},
     )
-    weights = start + scale @ found.x.reshape(start.shape)
+    weights = start + scale @ fitted.x.reshape(start.shape)
     return Fitted(
-        lambda rows: softmax((weights.T @ _features(rows)).T),
+        lambda rows: softmax((weights.T @ _features(rows)).T, axis=-1),
         {"weights": weights[:-1].round(6).tolist(), "bias": weights[-1].round(6).tolist()},
     )
 
@@ -65,7 +65,7 @@ def _scale(features: np.ndarray, start: np.ndarray, penalty: float) -> np.ndarra
         float64 `[10 m + 1, 10 m + 1]`: the inverse square root of the objective's second
         derivative at the start, a mean over the classes.
     """
-    at_start = softmax((start.T @ features).T)
+    at_start = softmax((start.T @ features).T, axis=-1)
     uncertainty = (at_start * (1 - at_start)).mean(axis=1)
     weighted = features * np.sqrt(uncertainty)
     curvature = weighted @ weighted.T + penalty * np.eye(len(features))

@@ -17,7 +17,7 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """
     of_truth = truth_probabilities(members, labels)
     count = len(members)
-    found = minimize(
+    fitted = minimize(
         lambda weights: _loss_and_gradient(weights, of_truth),
         np.full(count, 1 / count),
         jac=True,
@@ -26,7 +26,7 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-10, "maxiter": 200},
     )
-    weights = found.x.clip(0)
+    weights = fitted.x.clip(0)
     return _weighted(weights / weights.sum())
 
 

@@ -60,7 +60,7 @@ def install_archive(archive: Path) -> None:
 
     Raises:
         UserError: when there is no such file.
-        BrokenArchiveError: when it is no zip, is damaged, has an unsafe name, lacks a file, or a
+        BrokenArchiveError: when it is not a zip, is damaged, has an unsafe name, lacks a file, or a
             file breaks the format or has too few rows.
     """
     files = (paths.train_csv, paths.test_csv, paths.sample_submission_csv)
@@ -85,7 +85,7 @@ def _check_counts(train_rows: int, test_rows: int, where: str) -> None:
     expected = {"train.csv": (train_rows, TRAIN_ROWS), "test.csv": (test_rows, TEST_ROWS)}
     for name, (found, wanted) in expected.items():
         if found != wanted:
-            raise UserError(f"{where}{name} has {found:,} rows, expected are {wanted:,}")
+            raise UserError(f"{where}{name} has {found:,} rows, expected {wanted:,}")
 
 
 def _extract(archive: Path, names: list[str], folder: Path) -> None:
@@ -99,7 +99,7 @@ def _extract(archive: Path, names: list[str], folder: Path) -> None:
     except FileNotFoundError:
         raise UserError(f"there is no archive {archive}") from None
     except IsADirectoryError:
-        raise UserError(f"{archive} is a folder; expected is the zip archive itself") from None
+        raise UserError(f"{archive} is a folder; expected the zip archive itself") from None
     except DAMAGED_ARCHIVE as error:
         raise BrokenArchiveError(f"{archive.name} is not a whole zip archive ({error})") from None
 
@@ -118,7 +118,7 @@ def _check_members(archive: str, members: list[zipfile.ZipInfo], names: list[str
             problems.append(f"has a {member.filename} that claims to be larger than 500 MB")
     if problems:
         raise BrokenArchiveError(
-            f"{archive} {problems[0]}; expected is the archive of the competition '{COMPETITION}'"
+            f"{archive} {problems[0]}; expected the archive of the competition '{COMPETITION}'"
         )
 
 

@@ -49,21 +49,21 @@ def sources() -> list[Source]:
 def overlooked() -> list[str]:
     """Returns a sentence for each file that looks like credentials, but that no one reads."""
     used = {source.file for source in sources()}
-    looked_at = _key_file()
     sentences = []
     named = os.environ.get(TOKEN_VARIABLE, "")
     if named and _is_there(named) and Path(named) not in used:
         sentences.append(f"The file {_short(Path(named))}, which {TOKEN_VARIABLE} names, is empty")
-    for file in dict.fromkeys([looked_at, *_misplaced()]):
-        if not file.is_file() or file in used:
-            continue
-        if file == looked_at:
-            problem = 'is not {"username": …, "key": …}; download it again'
-        else:
-            place = looked_at if file.name == looked_at.name else _home(file.name)
-            problem = f"is not where the client looks; move it to {_short(place)}"
-        sentences.append(f"{_short(file)} {problem}")
+    unread = [file for file in dict.fromkeys([_key_file(), *_misplaced()]) if file not in used]
+    sentences += [f"{_short(file)} {_why_unread(file)}" for file in unread if file.is_file()]
     return sentences
+
+
+def _why_unread(file: Path) -> str:
+    looked_at = _key_file()
+    if file == looked_at:
+        return 'is not {"username": …, "key": …}; download it again'
+    place = looked_at if file.name == looked_at.name else _home(file.name)
+    return f"is not where the client looks; move it to {_short(place)}"
 
 
 def _tokens() -> Iterator[Source]:

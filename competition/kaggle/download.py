@@ -96,7 +96,7 @@ def _fetch(folder: Path) -> Path:
         if not archive.exists():  # else it is whole, or a part that the next try continues
             shutil.rmtree(folder)
     if not archive.exists():
-        raise BrokenArchiveError("what Kaggle sent is no zip archive")
+        raise BrokenArchiveError("what Kaggle sent is not a zip archive")
     return archive
 
 

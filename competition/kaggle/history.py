@@ -4,12 +4,13 @@ import csv
 import hashlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from competition import paths
 from competition.atomic import atomic_file
+from competition.csv_files import write_table
 from competition.errors import UserError
 from competition.locks import only_one
 from competition.submission import read_provenance
@@ -85,7 +86,7 @@ def read_history() -> list[Entry]:
         header, rows = [], []
     if header not in (COLUMNS, OLDER_COLUMNS) or any(len(row) != len(header) for row in rows):
         raise UserError(
-            f"{path} is damaged: expected are the columns {', '.join(COLUMNS)}; mend it, or move "
+            f"{path} is damaged: expected the columns {', '.join(COLUMNS)}; mend it, or move "
             "it away to begin a new one"
         )
     return [Entry(*row) for row in rows]
@@ -101,20 +102,14 @@ def append_entry(entry: Entry) -> None:
     _write([*read_history(), entry])
 
 
-def update_entries(found: dict[str, dict[str, str]]) -> None:
+def update_entries(changes: dict[str, dict[str, str]]) -> None:
     """Changes values of the entries with these references; to be called while `alone`."""
-    _write(replace(entry, **found.get(entry.reference, {})) for entry in read_history())
+    _write(replace(entry, **changes.get(entry.reference, {})) for entry in read_history())
 
 
 def _write(entries: Iterable[Entry]) -> None:
-    rows = [asdict(entry) for entry in entries]
-    with (
-        atomic_file(paths.submission_history_csv()) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with atomic_file(paths.submission_history_csv()) as partial:
+        write_table(partial, COLUMNS, map(astuple, entries))
 
 
 def _text_at(values: dict, *keys: str) -> str:

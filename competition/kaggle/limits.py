@@ -22,7 +22,7 @@ def limit(name: str) -> float:
     """Returns a limit in seconds, one of the names above.
 
     Raises:
-        UserError: when the environment variable of any of them is no positive number, so that
+        UserError: when the environment variable of any of them is not a positive number, so that
             nobody hears of it only after a submission was sent.
     """
     return {one: _read(one) for one in DEFAULTS}[name]
@@ -35,5 +35,5 @@ def _read(name: str) -> float:
     except ValueError:
         seconds = 0.0
     if not (isfinite(seconds) and seconds > 0):
-        raise UserError(f"{name} is '{text}', expected is a number of seconds above 0, as 90")
+        raise UserError(f"{name} is '{text}', expected a number of seconds above 0, such as 90")
     return seconds

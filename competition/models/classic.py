@@ -80,11 +80,11 @@ def perceptron(hidden: str = "512"):
         A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
 
     Raises:
-        ValueError: when `hidden` is no list of whole numbers.
+        ValueError: when `hidden` is not a list of whole numbers.
     """
     words = hidden.split("-")
     if not all(word.isdecimal() and int(word) for word in words):
-        raise ValueError(f"hidden is '{hidden}', expected are whole numbers such as 512-256")
+        raise ValueError(f"hidden is '{hidden}', expected whole numbers such as 512-256")
     images, features = standardised_images()
     features = layers.Flatten()(features)
     for word in words:

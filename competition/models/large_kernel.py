@@ -28,7 +28,7 @@ def large_kernel(width: int = 16, kernel_size: int = 7):
         ValueError: when no kernel of that size fits the image.
     """
     if not 2 <= kernel_size <= 28:
-        raise ValueError(f"kernel_size is {kernel_size}, expected is 2 to 28 pixels")
+        raise ValueError(f"kernel_size is {kernel_size}, expected 2 to 28 pixels")
     images, features = standardised_images()
     for layer in range(1, 1 + 27 // (kernel_size - 1)):
         features = convolution_block(features, layer * width, kernel_size, padding="valid")

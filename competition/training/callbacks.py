@@ -43,7 +43,7 @@ def reduce_on_plateau(
         monitor: one of `BETTER`.
     """
     if not 0 < factor < 1:
-        raise ValueError(f"factor is {factor:g}, expected is one above 0 and below 1")
+        raise ValueError(f"factor is {factor:g}, expected one above 0 and below 1")
     return keras.callbacks.ReduceLROnPlateau(
         monitor, mode=_direction(monitor), patience=_epochs(patience), factor=factor, min_lr=lowest
     )
@@ -79,11 +79,11 @@ class BestCheckpoint(keras.callbacks.ModelCheckpoint):
 
 def _direction(monitor: str) -> str:
     if monitor not in BETTER:
-        raise ValueError(f"monitor is '{monitor}', expected is one of {', '.join(BETTER)}")
+        raise ValueError(f"monitor is '{monitor}', expected one of {', '.join(BETTER)}")
     return BETTER[monitor]
 
 
 def _epochs(patience: int) -> int:
     if patience < 1:
-        raise ValueError(f"patience is {patience}, expected is a number of epochs from 1")
+        raise ValueError(f"patience is {patience}, expected a number of epochs from 1")
     return patience

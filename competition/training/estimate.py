@@ -16,6 +16,7 @@ from competition.training.one_fold import (
     callback_list,
     compiled_model,
     one_hot,
+    step_watcher,
 )
 from competition.training.prediction import PREDICTION_BATCH_SIZE, predict
 from competition.training.runtime import use_precision
@@ -88,10 +89,7 @@ def estimate_seconds(variant: Variant, fold: Fold, test_rows: int) -> float:
     step = _seconds_a_step(model, variant, fold)
     predict(model, fold.digits.images[:PREDICTION_BATCH_SIZE])
     start_up = time.perf_counter() - began - TIMED_STEPS * step
-    sample = fold.digits.images[: 4 * PREDICTION_BATCH_SIZE]
-    began = time.perf_counter()
-    predict(model, sample)
-    a_row = (time.perf_counter() - began) / len(sample)
+    a_row = _seconds_a_row(model, fold.digits.images)
     views = view_count(variant)
     validations = views + variant.epochs // variant.validate_every
     predicted_rows = validations * len(fold.validation_rows) + views * test_rows
@@ -99,9 +97,7 @@ def estimate_seconds(variant: Variant, fold: Fold, test_rows: int) -> float:
 
 
 def _seconds_a_step(model, variant: Variant, fold: Fold) -> float:
-    """Returns the median time between the ends of steps, so that a slow first one is no matter."""
-    import keras
-
+    """Returns the median time between the ends of steps, which no slow first one changes."""
     rows = np.resize(fold.training_rows, TIMED_STEPS * variant.batch_size)
     images, labels = fold.digits.images[rows][..., None], one_hot(fold.digits.labels[rows])
     ends: list[float] = []
@@ -109,10 +105,14 @@ def _seconds_a_step(model, variant: Variant, fold: Fold) -> float:
         batches(variant.batch_size, images, labels),
         shuffle=False,
         verbose=0,
-        callbacks=[
-            keras.callbacks.LambdaCallback(
-                on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
-            )
-        ],
+        callbacks=[step_watcher(lambda step: ends.append(time.perf_counter()))],
     )
     return float(np.median(np.diff(ends)))
+
+
+def _seconds_a_row(model, images: np.ndarray) -> float:
+    """Returns the mean time of a prediction by a model that has predicted before."""
+    sample = images[: 4 * PREDICTION_BATCH_SIZE]
+    began = time.perf_counter()
+    predict(model, sample)
+    return (time.perf_counter() - began) / len(sample)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from joblib import Parallel, delayed
 
 from competition import locks, paths
-from competition.atomic import atomic_file, remove_partials
+from competition.atomic import remove_partials, write_text
 from competition.config import Config
 from competition.data.pool import Pool
 from competition.data.pool_space import pools_at_hand
@@ -23,7 +23,7 @@ from competition.training.failures import Failure, workers_may_end
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.teaching import require_teachers
-from competition.training.worker import Place, estimate_job, pools_needed, run_job
+from competition.training.worker import WorkerContext, estimate_job, pools_needed, run_job
 from competition.version import code_version
 
 
@@ -48,7 +48,7 @@ def train_folds(
     began = time.monotonic()
     with _only_one(run.config.name):
         remove_partials(paths.jobs_folder(run.config.name))
-        _write_resolved(run.config)
+        write_text(paths.resolved_config_file(run.config.name), run.config.to_yaml())
         jobs = _announce(run, run.identities if wanted is None else wanted)
         if not jobs:
             return []
@@ -69,11 +69,6 @@ def _only_one(config_name: str) -> Iterator[None]:
         yield
 
 
-def _write_resolved(config: Config) -> None:
-    with atomic_file(paths.resolved_config_file(config.name)) as partial:
-        partial.write_text(config.to_yaml())
-
-
 def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     """Says what is done, stale and missing, and returns what is to do in training order."""
     found = survey({job: run.identities[job] for job in wanted})
@@ -88,9 +83,9 @@ def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
 def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]:
     needed = pools_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
-        place = Place(plan, os.getpid(), board, code_version())
+        context = WorkerContext(plan, os.getpid(), board, code_version())
         parallel = side_by_side(plan.workers)
-        estimates = estimated(run.config, jobs, parallel, place)
+        estimates = estimated(run.config, jobs, parallel, context)
         seconds = [estimates[job.variant].training for job in jobs]
         augmenting = _augmenting_seconds(run, needed, estimates)
         whole = time.monotonic() - began + augmenting + makespan(seconds, plan.workers)
@@ -101,16 +96,20 @@ def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]
             f"{'; less where callbacks end a training early' if at_most else ''}"
         )
         with pools_at_hand(needed, run.data_set):
-            return _run_jobs(run.config, jobs, seconds, parallel, place)
+            return _run_jobs(run.config, jobs, seconds, parallel, context)
 
 
 def _run_jobs(
-    config: Config, jobs: list[Job], seconds: list[float], parallel: Parallel, place: Place
+    config: Config,
+    jobs: list[Job],
+    seconds: list[float],
+    parallel: Parallel,
+    context: WorkerContext,
 ) -> list[Failure]:
-    calls = (delayed(run_job)(config, job, number, place) for number, job in enumerate(jobs))
+    calls = (delayed(run_job)(config, job, number, context) for number, job in enumerate(jobs))
     display = ProgressDisplay("training", sum(seconds))
-    with display, place.board.shown_on(display, seconds):
-        return list(_failures(_ended(parallel(calls), jobs, place.board), display))
+    with display, context.board.shown_on(display, seconds):
+        return list(_failures(_ended(parallel(calls), jobs, context.board), display))
 
 
 def _ended(outcomes: Iterator, jobs: list[Job], board: ProgressBoard) -> Iterator:
@@ -122,7 +121,7 @@ def _ended(outcomes: Iterator, jobs: list[Job], board: ProgressBoard) -> Iterato
 
 
 def estimated(
-    config: Config, jobs: list[Job], parallel: Parallel, place: Place
+    config: Config, jobs: list[Job], parallel: Parallel, context: WorkerContext
 ) -> dict[str, Estimate]:
     """Times the first steps of each job's variant, in the processes that will train.
 
@@ -130,7 +129,7 @@ def estimated(
         UserError: naming every variant that cannot be trained.
     """
     first = {job.variant: job for job in reversed(jobs)}
-    outcomes = dict(parallel(delayed(estimate_job)(config, job, place) for job in first.values()))
+    outcomes = dict(parallel(delayed(estimate_job)(config, job, context) for job in first.values()))
     failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
     if failures:
         messages = (f"{failure.job} cannot be trained: {failure.message}" for failure in failures)

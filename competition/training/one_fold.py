@@ -135,7 +135,7 @@ def train_one_fold(
     use_precision(variant.precision)
     keras.utils.set_random_seed(random_seed(seed, fold.number))
     model = compiled_model(variant, fold.steps(variant) * variant.epochs)
-    watcher = keras.callbacks.LambdaCallback(on_train_batch_end=_step_counter(on_step))
+    watcher = step_watcher(on_step)
     callbacks = callback_list(variant, model)
     callbacks.on_train_begin()
     history = []
@@ -263,6 +263,11 @@ def random_seed(seed: int, fold_number: int) -> int:
     return int(np.random.SeedSequence([seed, fold_number]).generate_state(1)[0])
 
 
-def _step_counter(on_step: Callable[[int], None]) -> Callable:
+def step_watcher(on_step: Callable[[int], None]):
+    """Returns a Keras callback that calls `on_step` after each step with the number of steps."""
+    import keras
+
     steps = itertools.count(1)
-    return lambda batch, logs: on_step(next(steps))
+    return keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: on_step(next(steps))
+    )

@@ -16,9 +16,14 @@ def predict(model, images: np.ndarray) -> np.ndarray:
         model: a Keras model from images to logits.
         images: what to predict.
     """
+    logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
+    return class_probabilities(logits)
+
+
+def class_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Returns the softmax of logits `[n, 10]`, float32 of the same shape."""
     from scipy.special import softmax
 
-    logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
     return softmax(logits.astype(np.float32), axis=1)
 
 

@@ -82,7 +82,7 @@ def smote(digits: Digits, seed: int, neighbours: int = 5) -> Resampled:
     smallest = np.bincount(digits.labels)[np.unique(digits.labels)].min()
     if not 1 <= neighbours < smallest:
         raise ValueError(
-            f"neighbours is {neighbours}, expected is a number from 1 to {smallest - 1}, as the "
+            f"neighbours is {neighbours}, expected a number from 1 to {smallest - 1}, as the "
             f"rarest class has {smallest} rows to learn from"
         )
     sampler = SMOTE(k_neighbors=neighbours, random_state=seed)

@@ -61,7 +61,7 @@ def step_decay(
         every: epochs.
     """
     if every < 1:
-        raise ValueError(f"every is {every}, expected is a number of epochs from 1")
+        raise ValueError(f"every is {every}, expected a number of epochs from 1")
     return _falling(settings, steps, every, _share("factor", factor))
 
 
@@ -77,5 +77,5 @@ def _falling(settings: Training, steps: int, every: int, factor: float) -> Learn
 
 def _share(name: str, value: float) -> float:
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value:g}, expected is a share from 0 to 1")
+        raise ValueError(f"{name} is {value:g}, expected a share from 0 to 1")
     return value

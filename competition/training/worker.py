@@ -33,8 +33,8 @@ from competition.version import library_versions
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a job runs, and how it tells how far it is.
+class WorkerContext:
+    """What a job in a worker process is told by its command.
 
     Attributes:
         plan: how many jobs run side by side, with how many threads.
@@ -49,38 +49,42 @@ class Place:
     code_version: str
 
 
-def run_job(config: Config, job: Job, number: int, place: Place) -> tuple[Job, Failure | None]:
+def run_job(
+    config: Config, job: Job, number: int, context: WorkerContext
+) -> tuple[Job, Failure | None]:
     """Trains a job and writes its result.
 
     Args:
         config: the whole configuration; the data is read here, so that no arrays travel.
         job: which of its jobs.
         number: the job's place on the progress board.
-        place: plan and progress board.
+        context: plan and progress board.
 
     Returns:
         The job, and its failure if it failed.
     """
-    end_with(place.command)
+    end_with(context.command)
     try:
-        start_keras(place.plan.threads)
-        _train_and_write(load_run(config), job, number, place)
+        start_keras(context.plan.threads)
+        _train_and_write(load_run(config), job, number, context)
     except Exception as error:  # the other jobs go on
-        return job, Failure(job, explain(error, place.plan))
+        return job, Failure(job, explain(error, context.plan))
     return job, None
 
 
-def estimate_job(config: Config, job: Job, place: Place) -> tuple[Job, Estimate | Failure]:
+def estimate_job(
+    config: Config, job: Job, context: WorkerContext
+) -> tuple[Job, Estimate | Failure]:
     """Returns the job, and what one training of it will take here, or why it cannot begin."""
-    end_with(place.command)
+    end_with(context.command)
     try:
-        start_keras(place.plan.threads)
+        start_keras(context.plan.threads)
         run = load_run(config)
         variant = config.variants[job.variant]
         fold = resampled(fold_of(run, job), variant.resampling, job.seed)
         return job, estimate(variant, fold, len(run.data_set.test))
     except Exception as error:
-        return job, Failure(job, explain(error, place.plan))
+        return job, Failure(job, explain(error, context.plan))
 
 
 def pool_of(run: Run, job: Job) -> Pool:
@@ -115,12 +119,12 @@ def fold_of(run: Run, job: Job) -> Fold:
     return Fold(digits, training, validation, pool, number, taught=behind)
 
 
-def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
+def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:
     forget_models()
     variant, original = run.config.variants[job.variant], fold_of(run, job)
     wall, cpu = time.perf_counter(), time.process_time()
     fold = resampled(original, variant.resampling, job.seed)
-    on_step = _share_teller(number, place, variant.epochs * fold.steps(variant))
+    on_step = _share_teller(number, context, variant.epochs * fold.steps(variant))
     model, history = train_one_fold(variant, fold, job.seed, on_step)
     predictions = _predictions(model, variant, run, job)
     manifest = {
@@ -128,7 +132,7 @@ def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
         **_class_counts(variant, original, fold),
-        **_circumstances(model, place),
+        **_circumstances(model, context),
     }
     write_result(job, manifest, history, predictions, model.save)
     write_log(job, history)
@@ -156,23 +160,23 @@ def _class_counts(variant: Variant, original: Fold, fold: Fold) -> dict[str, Any
     return {CLASS_COUNTS: {"before": original.class_counts(), "after": fold.class_counts()}}
 
 
-def _circumstances(model, place: Place) -> dict[str, Any]:
+def _circumstances(model, context: WorkerContext) -> dict[str, Any]:
     """What a result was made with and does not say of itself, as JSON values."""
     return {
         "parameters": model.count_params(),
         "precision": model.dtype_policy.compute_dtype,
-        "workers": place.plan.workers,
-        "threads": place.plan.threads,
+        "workers": context.plan.workers,
+        "threads": context.plan.threads,
         "machine": machine_name(),
         "versions": library_versions(),
-        "code_version": place.code_version,
+        "code_version": context.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _share_teller(number: int, place: Place, steps: int) -> Callable[[int], None]:
+def _share_teller(number: int, context: WorkerContext, steps: int) -> Callable[[int], None]:
     """Returns what is to be called after each step with the number of steps done."""
-    shares = place.board.shares()
+    shares = context.board.shares()
 
     def tell(step: int) -> None:
         shares[number] = step / steps

@@ -7,7 +7,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from competition import paths
-from competition.atomic import atomic_file
+from competition.atomic import write_text
 from competition.errors import UserError
 from competition.tuning.search import Search
 from competition.tuning.trial import FAILURE
@@ -43,8 +43,7 @@ def write_best(trial: FrozenTrial, search: Search) -> Path:
     unused = {"defaults": True, "tuning": True, "variants": {search.name: {"search_space"}}}
     content = config.model_dump(mode="json", exclude=unused)
     path = paths.best_config_file(search.config.name, search.name)
-    with atomic_file(path) as partial:
-        partial.write_text(_comment(trial, search) + yaml.safe_dump(content, sort_keys=False))
+    write_text(path, _comment(trial, search) + yaml.safe_dump(content, sort_keys=False))
     return path
 
 

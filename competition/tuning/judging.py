@@ -28,7 +28,7 @@ def judged(
     variant: Variant,
     run: Run,
     pool: Pool,
-    tell: Callable[[float], None],
+    on_progress: Callable[[float], None],
 ) -> Score:
     """Trains a variant on each of the study's folds.
 
@@ -38,7 +38,7 @@ def judged(
         variant: with the trial's values.
         run: data and folds.
         pool: of augmented images, with as many epochs as the variant has.
-        tell: is called after each step with the share that is done.
+        on_progress: is called after each step with the share that is done.
 
     Returns:
         The score of the held-out rows of all these folds together, just as their jobs would have.
@@ -49,7 +49,9 @@ def judged(
     """
     originals = [replace(fold_of(run, search.job(split)), pool=pool) for split in search.splits]
     folds = [resampled(fold, variant.resampling, search.seed) for fold in originals]
-    trainings = [_Training(search, trial, variant, folds, at, tell) for at in range(len(folds))]
+    trainings = [
+        _Training(search, trial, variant, folds, at, on_progress) for at in range(len(folds))
+    ]
     predicted = [training.predictions() for training in trainings]
     reached = score(np.concatenate(predicted), np.concatenate([_labels(fold) for fold in folds]))
     if not isfinite(reached.log_loss):
@@ -64,7 +66,7 @@ class _Training:
     """One of a trial's trainings.
 
     Attributes:
-        search, trial, variant, folds, tell: as `judged` has them.
+        search, trial, variant, folds, on_progress: as `judged` has them.
         position: among the folds, of the one that is held out.
     """
 
@@ -73,7 +75,7 @@ class _Training:
     variant: Variant
     folds: list[Fold]
     position: int
-    tell: Callable[[float], None]
+    on_progress: Callable[[float], None]
 
     def predictions(self) -> np.ndarray:
         """Trains, and returns the probabilities of the held-out rows, float32 `[n, 10]`."""
@@ -87,7 +89,7 @@ class _Training:
             self._after_step,
             self._after_epoch if by_epochs else lambda epoch, model: None,
         )
-        pool = self.search.view_pool(fold.pool.data)
+        pool = self.search.view_pool(fold.pool.data_fingerprint)
         seen = views(self.variant, fold.digits, fold.validation_rows, pool)
         predicted = predict_views(model, seen)
         if self.search.settings.pruned_by == "folds":
@@ -97,7 +99,7 @@ class _Training:
 
     def _after_step(self, step: int) -> None:
         steps = self.folds[self.position].steps(self.variant) * self.variant.epochs
-        self.tell((self.position + step / steps) / len(self.folds))
+        self.on_progress((self.position + step / steps) / len(self.folds))
 
     def _after_epoch(self, epoch: int, model) -> None:
         """Reports a point of the first fold's curve.

@@ -27,7 +27,7 @@ def hyperband(epochs: int, reduction_factor: int = 3) -> BasePruner:
         reduction_factor: one of so many trials goes on from each rung.
     """
     if reduction_factor < 2:
-        raise ValueError(f"reduction_factor is {reduction_factor}, expected is 2 or more")
+        raise ValueError(f"reduction_factor is {reduction_factor}, expected 2 or more")
     return HyperbandPruner(max_resource=epochs, reduction_factor=reduction_factor)
 
 

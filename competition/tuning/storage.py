@@ -76,7 +76,7 @@ def database_trouble(url: str | None) -> Iterator[None]:
         first_lines = " ".join(str(cause).split("\n")[:2])
         raise UserError(
             f"the storage {without_password(url, url)} cannot be used: "
-            f"{without_password(first_lines, url)}; expected is the URL of a database that can "
+            f"{without_password(first_lines, url)}; expected the URL of a database that can "
             "be reached, and its driver must be installed (psycopg[binary] for PostgreSQL)"
         ) from None
 

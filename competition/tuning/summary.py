@@ -6,7 +6,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from competition import paths
-from competition.atomic import atomic_file
+from competition.atomic import write_text
 from competition.markdown import score_cells, table
 from competition.selected import NOTE
 from competition.tuning.abandoned import ended
@@ -60,8 +60,7 @@ def write_summary(
     }
     parts = [f"# Tuning of {search}"]
     parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]
-    with atomic_file(path) as partial:
-        partial.write_text("\n\n".join(parts) + "\n")
+    write_text(path, "\n\n".join(parts) + "\n")
     return path
 
 

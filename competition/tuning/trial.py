@@ -13,7 +13,7 @@ from competition.processes import end_with
 from competition.search_space import Parameter, Value
 from competition.training.failures import explain
 from competition.training.runtime import start_keras
-from competition.training.worker import Place
+from competition.training.worker import WorkerContext
 from competition.tuning.abandoned import ended
 from competition.tuning.judging import judged
 from competition.tuning.search import Search
@@ -38,13 +38,15 @@ class Limits:
     deadline: float
 
 
-def run_trial(search: Search, number: int, place: Place, limits: Limits) -> FrozenTrial | None:
+def run_trial(
+    search: Search, number: int, context: WorkerContext, limits: Limits
+) -> FrozenTrial | None:
     """Asks the study for values, trains with them, and tells it what came of it.
 
     Args:
         search: what is searched.
         number: the trial's place on the progress board.
-        place: plan and progress board.
+        context: plan and progress board.
         limits: whether there is to be another trial at all.
 
     Returns:
@@ -53,7 +55,7 @@ def run_trial(search: Search, number: int, place: Place, limits: Limits) -> Froz
     Raises:
         UserError: when the storage cannot be used.
     """
-    end_with(place.command)
+    end_with(context.command)
     quiet_optuna()
     done: list[FrozenTrial] = []
     with database_trouble(search.settings.storage):
@@ -61,21 +63,21 @@ def run_trial(search: Search, number: int, place: Place, limits: Limits) -> Froz
         optuna.storages.fail_stale_trials(study)  # of other machines; a journal knows of none
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if time.time() < limits.deadline and len(ended(study)) + len(running) < limits.trials:
-            start_keras(place.plan.threads)
+            start_keras(context.plan.threads)
             study.optimize(
-                _objective(search, number, place),
+                _objective(search, number, context),
                 n_trials=1,
                 catch=(Exception,),
                 callbacks=[lambda _, trial: done.append(trial)],
             )
-    place.board.shares()[number] = 1
+    context.board.shares()[number] = 1
     return done[0] if done else None
 
 
-def unbuildable(search: Search, place: Place) -> list[str]:
+def unbuildable(search: Search, context: WorkerContext) -> list[str]:
     """Returns which ends of the space and which choices no component can be built with."""
-    end_with(place.command)
-    start_keras(place.plan.threads)
+    end_with(context.command)
+    start_keras(context.plan.threads)
     found = []
     for path, parameter in search.space.items():
         for end, value in parameter.edges().items():
@@ -90,9 +92,9 @@ def unbuildable(search: Search, place: Place) -> list[str]:
     return found
 
 
-def _objective(search: Search, number: int, place: Place) -> Callable[[Trial], float]:
+def _objective(search: Search, number: int, context: WorkerContext) -> Callable[[Trial], float]:
     """Returns what is to be small; it notes why it fails, and then fails."""
-    shares = place.board.shares()
+    shares = context.board.shares()
 
     def objective(trial: Trial) -> float:
         try:
@@ -100,17 +102,17 @@ def _objective(search: Search, number: int, place: Place) -> Callable[[Trial], f
         except optuna.TrialPruned:
             raise
         except Exception as error:
-            trial.set_user_attr(FAILURE, explain(error, place.plan))
+            trial.set_user_attr(FAILURE, explain(error, context.plan))
             raise
 
     return objective
 
 
-def _value(search: Search, trial: Trial, tell: Callable[[float], None]) -> float:
+def _value(search: Search, trial: Trial, on_progress: Callable[[float], None]) -> float:
     variant = search.variant.with_values(suggested(search, trial))
     run = load_run(search.config)
     with pool_for(search, variant, run, trial.number) as pool:
-        reached = judged(search, trial, variant, run, pool, tell)
+        reached = judged(search, trial, variant, run, pool, on_progress)
     trial.set_user_attr(SCORE, [reached.rows, reached.errors, reached.log_loss])
     return getattr(reached, search.settings.objective)
 

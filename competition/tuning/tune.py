@@ -20,7 +20,7 @@ from competition.training.failures import workers_may_end
 from competition.training.jobs import estimated
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
-from competition.training.worker import Place
+from competition.training.worker import WorkerContext
 from competition.tuning.abandoned import ended, take_up
 from competition.tuning.search import Search
 from competition.tuning.storage import (
@@ -130,20 +130,20 @@ def _announce(study: Study, search: Search) -> int:
 
 def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -> None:
     with ProgressBoard.on_disk(left) as board, workers_may_end(plan, "trials"):
-        place = Place(plan, os.getpid(), board, code_version())
+        context = WorkerContext(plan, os.getpid(), board, code_version())
         parallel = side_by_side(plan.workers)
-        _require_buildable(search, parallel, place)
-        each = _seconds_a_trial(search, run, parallel, place)
+        _require_buildable(search, parallel, context)
+        each = _seconds_a_trial(search, run, parallel, context)
         print(
             f"{left} trials on this machine ({plan}): about {duration(each)} each, "
             f"{duration(each * left / plan.workers)} in all if none is pruned"
         )
         limits = Limits(search.most_trials(), _deadline(search))
-        calls = (delayed(run_trial)(search, number, place, limits) for number in range(left))
+        calls = (delayed(run_trial)(search, number, context, limits) for number in range(left))
         with room_for_trials(search, run, plan.workers):
             display = ProgressDisplay("tuning", left)
             with display, board.shown_on(display, [1.0] * left):
-                _tell(study, search, parallel(calls), display)
+                _report_trials(study, search, parallel(calls), display)
         if time.time() >= limits.deadline:
             print(f"the time is up with {len(ended(study))} of {limits.trials} trials")
 
@@ -153,23 +153,23 @@ def _deadline(search: Search) -> float:
     return inf if hours is None else time.time() + 3600 * hours
 
 
-def _require_buildable(search: Search, parallel: Parallel, place: Place) -> None:
-    [problems] = parallel([delayed(unbuildable)(search, place)])
+def _require_buildable(search: Search, parallel: Parallel, context: WorkerContext) -> None:
+    [problems] = parallel([delayed(unbuildable)(search, context)])
     if problems:
         raise UserError("the search space cannot be used:\n  " + "\n  ".join(problems))
 
 
-def _seconds_a_trial(search: Search, run: Run, parallel: Parallel, place: Place) -> float:
+def _seconds_a_trial(search: Search, run: Run, parallel: Parallel, context: WorkerContext) -> float:
     """Times the first steps of the variant as it is, for as many epochs as the space has."""
     longest = search.variant.with_values({"epochs": search.longest_epochs})
     config = search.config.model_copy(update={"variants": {search.name: longest}})
-    estimate = estimated(config, [search.job(search.splits[0])], parallel, place)[search.name]
+    estimate = estimated(config, [search.job(search.splits[0])], parallel, context)[search.name]
     images = 0 if search.augments_alike() else longest.epochs * len(run.data_set.train)
     augmenting = images * estimate.augmenting[longest.augmentation]
     return len(search.splits) * estimate.training + augmenting
 
 
-def _tell(
+def _report_trials(
     study: Study, search: Search, outcomes: Iterator[FrozenTrial | None], display: ProgressDisplay
 ) -> None:
     """Says how each trial ended, as it ends."""

@@ -1,13 +1,14 @@
 """Trials in words: a line each while they run, a table of all afterwards."""
 
-import csv
 from pathlib import Path
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from competition import paths
 from competition.atomic import atomic_file
+from competition.csv_files import write_table
 from competition.scores import Score
 from competition.tuning.abandoned import successors
 from competition.tuning.search import Search
@@ -55,18 +56,17 @@ def write_trials(study: Study, search: Search) -> Path:
     path = paths.trials_csv(search.config.name, search.name)
     again = successors(study)
     header = ["trial", "state", search.settings.objective, "minutes", *search.space, "remark"]
-    with atomic_file(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for trial in study.get_trials(deepcopy=False):
-            values = [trial.params.get(name, "") for name in search.space]
-            row = [
-                trial.number,
-                trial.state.name.lower(),
-                "" if trial.value is None else trial.value,
-            ]
-            writer.writerow([*row, f"{minutes_of(trial):.2f}", *values, _remark(trial, again)])
+    rows = [_trial_row(trial, search, again) for trial in study.get_trials(deepcopy=False)]
+    with atomic_file(path) as partial:
+        write_table(partial, header, rows)
     return path
+
+
+def _trial_row(trial: FrozenTrial, search: Search, again: dict[int, int]) -> list[Any]:
+    value = "" if trial.value is None else trial.value
+    values = [trial.params.get(name, "") for name in search.space]
+    state, minutes = trial.state.name.lower(), f"{minutes_of(trial):.2f}"
+    return [trial.number, state, value, minutes, *values, _remark(trial, again)]
 
 
 def _remark(trial: FrozenTrial, again: dict[int, int]) -> str:

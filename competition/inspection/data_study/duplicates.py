@@ -4,13 +4,13 @@ The distance of two digits is that of their images as vectors of length 1: from 
 brightness, to 1.41, no pixel of ink in common.
 """
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from competition.csv_files import write_table
 from competition.digits import CLASSES, DataSet
 
 # Of 1,000 digits of the competition, 95 % are no further than this from themselves after a shift
@@ -76,12 +76,12 @@ class Duplicates:
         return len(np.unique(rows[between].max(axis=1)))
 
 
-def find_duplicates(data_set: DataSet, advance: Callable[[float], None]) -> Duplicates:
+def find_duplicates(data_set: DataSet, on_progress: Callable[[float], None]) -> Duplicates:
     """Searches all pairs of rows: none within the distances is missed.
 
     Args:
         data_set: labelled and test rows.
-        advance: told what share of the work is done, from time to time.
+        on_progress: is called from time to time with the share of the work that is done.
     """
     train, test = data_set.train, data_set.test
     images = np.concatenate([train.images, test.images]).reshape(-1, train.images[0].size)
@@ -90,11 +90,11 @@ def find_duplicates(data_set: DataSet, advance: Callable[[float], None]) -> Dupl
     exact = Pairs(np.stack([first[copies], copies], axis=1), np.zeros(len(copies)))
     distinct = np.flatnonzero(first == np.arange(len(first)))
     search = _Search.among(images[distinct])
-    near = _mapped(search.within(NEAR, lambda share: advance(0.7 * share)), distinct)
+    near = _mapped(search.within(NEAR, lambda share: on_progress(0.7 * share)), distinct)
     labelled = np.arange(len(train))
     search = _Search.among(images[labelled])
     contradictions = search.contradictions(
-        train.labels, CONTRADICTION, lambda share: advance(0.7 + 0.3 * share)
+        train.labels, CONTRADICTION, lambda share: on_progress(0.7 + 0.3 * share)
     )
     contradictions = contradictions.take(np.arange(len(contradictions))[:CLOSEST_CONTRADICTIONS])
     return Duplicates(len(train), exact, near, contradictions)
@@ -134,18 +134,18 @@ class _Search:
         vectors /= lengths[:, None]
         return cls(images, lengths, principal_components(vectors, COMPONENTS))
 
-    def within(self, limit: float, advance: Callable[[float], None]) -> Pairs:
+    def within(self, limit: float, on_progress: Callable[[float], None]) -> Pairs:
         """Returns all pairs within a distance, each once."""
         found = []
         for start in range(0, len(self.images), BLOCK):
             rows = np.arange(start, min(start + BLOCK, len(self.images)))
             pairs = self._between(rows, np.arange(start, len(self.images)), limit)
             found.append(pairs[pairs[:, 0] < pairs[:, 1]])
-            advance(1 - (1 - rows[-1] / len(self.images)) ** 2)
+            on_progress(1 - (1 - rows[-1] / len(self.images)) ** 2)
         return self._checked(found, limit)
 
     def contradictions(
-        self, labels: np.ndarray, limit: float, advance: Callable[[float], None]
+        self, labels: np.ndarray, limit: float, on_progress: Callable[[float], None]
     ) -> Pairs:
         """Returns all pairs of different labels within a distance, each once."""
         found = []
@@ -153,7 +153,7 @@ class _Search:
             of_class, others = np.flatnonzero(labels == label), np.flatnonzero(labels > label)
             for start in range(0, len(of_class), BLOCK):
                 found.append(self._between(of_class[start : start + BLOCK], others, limit))
-            advance((label + 1) / CLASSES)
+            on_progress((label + 1) / CLASSES)
         return self._checked(found, limit)
 
     def _between(self, rows: np.ndarray, others: np.ndarray, limit: float) -> np.ndarray:
@@ -197,13 +197,12 @@ def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
 
 def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:
     """Writes a line for each pair with its kind; test rows have no label."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        for kind, pairs in kinds.items():
-            for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True):
-                ends = *describe_row(data_set, one), *describe_row(data_set, other)
-                writer.writerow([kind, f"{distance:.4f}", *ends])
+    rows = (
+        [kind, f"{distance:.4f}", *describe_row(data_set, one), *describe_row(data_set, other)]
+        for kind, pairs in kinds.items()
+        for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True)
+    )
+    write_table(path, HEADER, rows)
 
 
 def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:

@@ -41,7 +41,7 @@ def embed(
     test: Digits,
     components: np.ndarray,
     seed: int,
-    on_share: Callable[[float], None],
+    on_progress: Callable[[float], None],
 ) -> Embedding:
     """Draws a sample, and embeds it by t-SNE (L. van der Maaten, G. Hinton, JMLR 9, 2008).
 
@@ -49,7 +49,7 @@ def embed(
         train, test: the digits.
         components: float32 `[n + m, c]`, main components of all of them, in this order.
         seed: draws the sample.
-        on_share: is told from time to time how much of the work is done, from 0 to 1.
+        on_progress: is called from time to time with the share of the work that is done.
     """
     random = np.random.default_rng(seed)
     labelled = _sample(random, len(train), LABELLED_ROWS)
@@ -57,7 +57,7 @@ def embed(
     chosen, labels = components[rows], train.labels[labelled]
     if len(labels) < FEWEST_LABELLED:
         return Embedding(labels, chosen[:, :2], None, None)
-    neighbours = _tsne(chosen, seed, on_share)
+    neighbours = _tsne(chosen, seed, on_progress)
     agreement = _agreement(neighbours[: len(labels)], labels)
     return Embedding(labels, chosen[:, :2], neighbours, agreement)
 
@@ -66,24 +66,24 @@ def _sample(random: np.random.Generator, count: int, most: int) -> np.ndarray:
     return np.sort(random.choice(count, min(count, most), replace=False))
 
 
-def _tsne(features: np.ndarray, seed: int, on_share: Callable[[float], None]) -> np.ndarray:
+def _tsne(features: np.ndarray, seed: int, on_progress: Callable[[float], None]) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     planned = TSNE(perplexity=perplexity, max_iter=ITERATIONS, random_state=seed, verbose=2)
-    with redirect_stdout(_Iterations(on_share)):
+    with redirect_stdout(_Iterations(on_progress)):
         return planned.fit_transform(features)
 
 
 class _Iterations(io.TextIOBase):
     """Reads how far t-SNE is from what it prints, as scikit-learn has no callback for it."""
 
-    def __init__(self, on_share: Callable[[float], None]):
-        self._on_share = on_share
+    def __init__(self, on_progress: Callable[[float], None]):
+        self._on_progress = on_progress
 
     def write(self, text: str) -> int:
         if found := re.match(r"\[t-SNE\] Iteration (\d+):", text):
-            self._on_share(min(1, int(found[1]) / ITERATIONS))
+            self._on_progress(min(1, int(found[1]) / ITERATIONS))
         return len(text)
 
 

@@ -52,7 +52,7 @@ class ShiftTest:
 
 
 def shift_test(
-    train: np.ndarray, test: np.ndarray, seed: int, advance: Callable[[float], None]
+    train: np.ndarray, test: np.ndarray, seed: int, on_progress: Callable[[float], None]
 ) -> ShiftTest | None:
     """Runs a classifier two-sample test (D. Lopez-Paz, M. Oquab, ICLR 2017).
 
@@ -63,7 +63,7 @@ def shift_test(
     Args:
         train, test: float32 `[n, c]` each, features of all rows.
         seed: draws the rows, the folds and the trees.
-        advance: told what share of the work is done, from time to time.
+        on_progress: is called from time to time with the share of the work that is done.
 
     Returns:
         None if there are too few rows to learn from.
@@ -73,12 +73,12 @@ def shift_test(
         return None
     random = np.random.default_rng(seed)
     sides = [side[random.choice(len(side), count, replace=False)] for side in (train, test)]
-    answers = _answers(np.concatenate(sides), np.repeat([0, 1], count), seed, advance)
+    answers = _answers(np.concatenate(sides), np.repeat([0, 1], count), seed, on_progress)
     return ShiftTest(answers[:count], answers[count:])
 
 
 def _answers(
-    features: np.ndarray, sides: np.ndarray, seed: int, advance: Callable[[float], None]
+    features: np.ndarray, sides: np.ndarray, seed: int, on_progress: Callable[[float], None]
 ) -> np.ndarray:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
@@ -91,5 +91,5 @@ def _answers(
         )
         model.fit(features[others], sides[others])
         answers[held_out] = model.predict_proba(features[held_out])[:, 1]
-        advance(done / FOLDS)
+        on_progress(done / FOLDS)
     return answers

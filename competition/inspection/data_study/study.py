@@ -1,12 +1,12 @@
 """Everything that is studied of a data set before training; draws nothing."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from competition.config import Config
+from competition.csv_files import write_table
 from competition.digits import CLASSES, DataSet, Digits
 from competition.inspection.data_study.duplicates import (
     Duplicates,
@@ -119,10 +119,9 @@ def _examples(digits: Digits) -> list[np.ndarray]:
 
 def write_class_counts(path: Path, counts: ClassCounts) -> None:
     """Writes a line for each class, beside equal shares."""
-    rows, expected = counts.counts, counts.expected
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COUNTS_HEADER)
-        for label, count in enumerate(rows.tolist()):
-            share, difference = count / rows.sum(), count - expected
-            writer.writerow([label, count, f"{share:.4f}", f"{expected:.1f}", f"{difference:+.1f}"])
+    total, expected = counts.counts.sum(), counts.expected
+    rows = (
+        [label, count, f"{count / total:.4f}", f"{expected:.1f}", f"{count - expected:+.1f}"]
+        for label, count in enumerate(counts.counts.tolist())
+    )
+    write_table(path, COUNTS_HEADER, rows)

@@ -10,7 +10,7 @@ from competition.digits import Digits, positions
 from competition.ensemble.blend import Blend
 from competition.ensemble.members import Panel
 from competition.inspection.evaluation.per_class import confusion_counts
-from competition.scores import SMALLEST_PROBABILITY
+from competition.scores import SMALLEST_PROBABILITY, log_losses
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class Cases:
     @cached_property
     def losses(self) -> np.ndarray:
         """Log-loss of each row in nats, float64 `[n]`; the run's log-loss is their mean."""
-        of_truth = self.of_class(self.digits.labels).astype(np.float64)
-        return -np.log(of_truth.clip(SMALLEST_PROBABILITY))
+        return log_losses(self.ensemble, self.digits.labels)
 
     @cached_property
     def votes(self) -> np.ndarray:
@@ -100,9 +99,9 @@ class Cases:
         )
 
 
-def out_of_fold_cases(run: Run, made: Blend) -> Cases:
+def out_of_fold_cases(run: Run, blend: Blend) -> Cases:
     """Returns the labelled rows of the folds that count, as nets see them that never saw them."""
-    return labelled_cases(run, made.panel, made.out_of_fold.values)
+    return labelled_cases(run, blend.panel, blend.out_of_fold.values)
 
 
 def labelled_cases(run: Run, panel: Panel, values: np.ndarray) -> Cases:
@@ -112,10 +111,10 @@ def labelled_cases(run: Run, panel: Panel, values: np.ndarray) -> Cases:
     return Cases(train.take(positions(train.ids, panel.ids)), panel.folds, values, members)
 
 
-def test_cases(run: Run, made: Blend) -> Cases:
+def test_cases(run: Run, blend: Blend) -> Cases:
     """Returns every test row."""
-    members = np.stack([member.test.values for member in made.panel.members])
-    return Cases(run.data_set.test, None, made.test.values, members)
+    members = np.stack([member.test.values for member in blend.panel.members])
+    return Cases(run.data_set.test, None, blend.test.values, members)
 
 
 def _without(values: np.ndarray, classes: np.ndarray) -> np.ndarray:

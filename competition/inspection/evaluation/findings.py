@@ -43,10 +43,10 @@ class Findings:
     label_errors: LabelErrors
 
 
-def find(run: Run, made: Blend) -> Findings:
+def find(run: Run, blend: Blend) -> Findings:
     """Looks through every row of a run and its ensemble."""
-    members = [str(member) for member in made.panel.members]
-    labelled, test = out_of_fold_cases(run, made), test_cases(run, made)
+    members = [str(member) for member in blend.panel.members]
+    labelled, test = out_of_fold_cases(run, blend), test_cases(run, blend)
     return look_through(run.config.name, run.fingerprint, members, labelled, test)
 
 

@@ -1,11 +1,11 @@
 """Labels that are likely wrong, ranked from out-of-fold probabilities; draws nothing."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from competition.csv_files import write_table
 from competition.digits import CLASSES
 from competition.inspection.evaluation.cases import Cases
 
@@ -67,20 +67,17 @@ def _thresholds(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.array([each.mean() if len(each) else np.inf for each in own])
 
 
-def write_label_errors(path: Path, found: LabelErrors, cases: Cases) -> None:
+def write_label_errors(path: Path, errors: LabelErrors, cases: Cases) -> None:
     """Writes a line for each, the likeliest first; `confident` is yes or no."""
-    of_rows = cases.take(found.rows)
+    of_rows = cases.take(errors.rows)
     columns = [
-        range(1, len(found) + 1),
+        range(1, len(errors) + 1),
         of_rows.digits.ids,
         of_rows.digits.labels,
-        found.suggested,
+        errors.suggested,
         [f"{value:.4f}" for value in of_rows.of_class(of_rows.digits.labels)],
-        [f"{value:.4f}" for value in of_rows.of_class(found.suggested)],
-        [f"{value:.4f}" for value in found.margins],
-        ["yes" if each else "no" for each in found.confident],
+        [f"{value:.4f}" for value in of_rows.of_class(errors.suggested)],
+        [f"{value:.4f}" for value in errors.margins],
+        ["yes" if each else "no" for each in errors.confident],
     ]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(zip(*columns, strict=True))
+    write_table(path, HEADER, zip(*columns, strict=True))

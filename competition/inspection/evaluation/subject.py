@@ -51,10 +51,10 @@ class Subject:
         return self.comparison.chosen.method.name if self.comparison else "mean"
 
 
-def ensemble_subject(run: Run, made: Blend) -> Subject:
+def ensemble_subject(run: Run, blend: Blend) -> Subject:
     """Returns what the chosen method makes of all members, nested if it fits anything."""
-    cases = labelled_cases(run, made.panel, made.out_of_fold.values)
-    return Subject(ENSEMBLE, run, made.panel, cases, made.comparison)
+    cases = labelled_cases(run, blend.panel, blend.out_of_fold.values)
+    return Subject(ENSEMBLE, run, blend.panel, cases, blend.comparison)
 
 
 def variant_subject(run: Run, variant: str) -> Subject:

@@ -115,7 +115,7 @@ class Summary:
     def cpu_minutes(self) -> float:
         return sum(row.cpu_minutes for row in self.jobs)
 
-    def told(self, fact: str) -> list[str]:
+    def distinct(self, fact: str) -> list[str]:
         """Returns what the nets' manifests say of something, each answer once."""
         return sorted({str(manifest[fact]) for manifest in self.manifests.values()})
 

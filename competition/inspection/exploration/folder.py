@@ -1,6 +1,5 @@
 """The folder of a study of the data: page, figures, tables; computes nothing."""
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,7 @@ from competition.inspection.presentation.canvas import (
     NOTEBOOK_DOTS_PER_INCH,
     png,
 )
-from competition.inspection.presentation.html import render
+from competition.inspection.presentation.html import png_data_uri, render
 from competition.progress import ProgressDisplay
 
 
@@ -54,8 +53,8 @@ class Drawn:
     dark: bytes
 
     def address(self, theme: str) -> str:
-        """Returns the `light` or `dark` one as an address that holds it."""
-        return f"data:image/png;base64,{b64encode(getattr(self, theme)).decode()}"
+        """Returns the `light` or the `dark` one as a data URI."""
+        return png_data_uri(getattr(self, theme))
 
 
 def write_exploration(study: DataStudy) -> Path:

@@ -26,6 +26,7 @@ def findings(study: DataStudy) -> dict[str, str]:
 
 
 def counts(study: DataStudy) -> str:
+    """Says how the rows of the classes compare with equal shares."""
     rows = study.counts.counts
     most, least = int(rows.argmax()), int(rows.argmin())
     p_value = study.counts.p_value
@@ -38,6 +39,7 @@ def counts(study: DataStudy) -> str:
 
 
 def shift(study: DataStudy) -> str:
+    """Says whether a classifier can tell labelled from test rows."""
     found = study.shift
     if found is None:
         return (
@@ -58,6 +60,7 @@ def shift(study: DataStudy) -> str:
 
 
 def near_pairs(study: DataStudy) -> str:
+    """Counts copies and near duplicates, and says where they are."""
     duplicates = study.duplicates
     exact, near = len(duplicates.exact), len(duplicates.near)
     places = duplicates.places(duplicates.near)
@@ -82,6 +85,7 @@ def _label_of_near(study: DataStudy) -> str:
 
 
 def contradictions(study: DataStudy) -> str:
+    """Says whether near duplicates have different labels."""
     pairs = study.duplicates.contradictions
     if not len(pairs):
         return f"No two digits of different labels are within a distance of {CONTRADICTION}."
@@ -95,6 +99,7 @@ def contradictions(study: DataStudy) -> str:
 
 
 def ink(study: DataStudy) -> str:
+    """Says how much ink the classes have."""
     labels, values = study.data_set.train.labels, study.train.ink
     medians = {int(label): np.median(values[labels == label]) for label in np.unique(labels)}
     least, most = min(medians, key=medians.get), max(medians, key=medians.get)
@@ -106,6 +111,7 @@ def ink(study: DataStudy) -> str:
 
 
 def slant(study: DataStudy) -> str:
+    """Says how far strokes lean."""
     slants = study.train.slant, study.test.slant
     mean, deviation = slants[0].mean(), slants[0].std()
     side = "right" if mean > 0 else "left"
@@ -116,6 +122,7 @@ def slant(study: DataStudy) -> str:
 
 
 def inked(study: DataStudy) -> str:
+    """Says how much of the image the digits fill."""
     found, measured = study.train_pixels, study.train
     height, width = found.largest
     never = np.count_nonzero(found.inked == 0)

@@ -62,21 +62,21 @@ class Explanation:
     looks: dict[str, Look]
 
 
-def explain(run: Run, made: Blend, asked: list[int]) -> Explanation:
+def explain(run: Run, blend: Blend, asked: list[int]) -> Explanation:
     """Looks into the nets of each variant's first seed, and says before how long that takes.
 
     Args:
         run: configuration, data and folds.
-        made: its ensemble, which says which rows are the worst.
+        blend: its ensemble, which says which rows are the worst.
         asked: ids of labelled rows to be explained besides the worst.
 
     Raises:
         UserError: when an id is of no row that was held out; naming the models that are missing,
             or the one that is damaged.
     """
-    cases = out_of_fold_cases(run, made)
+    cases = out_of_fold_cases(run, blend)
     chosen = cases.take(rows_to_explain(cases, asked))
-    visits = visits_by_variant(run, made.panel, chosen.digits.ids)
+    visits = visits_by_variant(run, blend.panel, chosen.digits.ids)
     require_models([visit.job for of_variant in visits.values() for visit in of_variant])
     start_keras(core_count())
     rivals = chosen.best_other_than(chosen.digits.labels)

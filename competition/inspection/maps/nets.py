@@ -13,7 +13,7 @@ from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 from competition.results import Job, by_variant
 from competition.training.batches import batches
-from competition.training.prediction import PREDICTION_BATCH_SIZE
+from competition.training.prediction import PREDICTION_BATCH_SIZE, class_probabilities
 from competition.training.runtime import forget_models
 
 # Images whose features are in memory at a time: 50 MB for the widest net of the catalogue.
@@ -41,14 +41,12 @@ class Net:
         Yields:
             Features float32 `[b, f]` and class probabilities float32 `[b, 10]` of the next rows.
         """
-        from scipy.special import softmax
-
         for start in range(0, len(images), BLOCK):
             block = images[start : start + BLOCK]
             asked = batches(PREDICTION_BATCH_SIZE, block[..., None])
             *given, logits = self._model.predict(asked, verbose=0)
             flat = [each.reshape(len(block), -1).astype(np.float32) for each in given]
-            yield np.concatenate(flat, axis=1), softmax(logits.astype(np.float32), axis=1)
+            yield np.concatenate(flat, axis=1), class_probabilities(logits)
 
 
 def require_models(jobs: Collection[Job]) -> None:
@@ -81,7 +79,7 @@ def load_net(job: Job) -> Net:
     except Exception as error:  # Keras raises whatever the damage leads to
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{path} is damaged, or no model of this project ({reason[0]}); remove its folder, "
+            f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder, "
             "and `make train-folds` makes it again"
         ) from None
 
@@ -90,7 +88,7 @@ def _load_model(path: Path):
     import keras
 
     if not is_zipfile(path):
-        raise ValueError("it is no zip file")
+        raise ValueError("it is not a zip file")
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     shapes = model.input_shape, model.output_shape
     if shapes != SHAPES:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
+from competition.inspection.presentation.colours import INK, QUIET, SURFACE
+
 # Inches. The page shows a figure 330 to 560 pixels wide, at which its type must be readable.
 WIDTH = 4.8
 DOTS_PER_INCH = 190
@@ -34,9 +36,9 @@ class Palette:
 
 
 LIGHT = Palette(
-    paper="#ffffff",
-    ink="#1c1e22",
-    quiet="#575c66",
+    paper=SURFACE,
+    ink=INK,
+    quiet=QUIET,
     line="#85888f",
     train="#005f96",
     test="#a84300",

@@ -1,11 +1,11 @@
 """A table once, for terminal, Markdown, CSV file and page: values apart from their looks."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from competition import markdown
+from competition.csv_files import write_table
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class Table:
         lines = [self._markdown_cells(row) for row in self.texts()]
         return markdown.table([column.title for column in self.columns], lines)
 
-    def told(self) -> str:
+    def markdown_with_note(self) -> str:
         """Returns the table in Markdown with its note below, to be read in a terminal."""
         return "\n\n".join(filter(None, [self.markdown(), self.note]))
 
     def _repr_markdown_(self) -> str:
         """Shows the table in a notebook, with its note."""
-        return self.told()
+        return self.markdown_with_note()
 
     def _markdown_cells(self, row: list[str]) -> list[str]:
         pairs = zip(self.columns, row, strict=True)
@@ -85,12 +85,11 @@ class Table:
     def write_csv(self, path: Path) -> None:
         """Writes every value, unrounded or to nine digits."""
         names = [name for column in self.columns for name in column.csv_names()]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(names)
-            for row in self.rows:
-                pairs = zip(self.columns, row, strict=True)
-                writer.writerow([value for column, cell in pairs for value in column.raw(cell)])
+        write_table(path, names, map(self._raw_values, self.rows))
+
+    def _raw_values(self, row: list[Any]) -> list[Any]:
+        pairs = zip(self.columns, row, strict=True)
+        return [value for column, cell in pairs for value in column.raw(cell)]
 
 
 def _values(cell: Any) -> tuple:

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from competition.ensemble.calibration import Reliability
 from competition.inspection.evaluation.per_class import ClassCurves
 from competition.inspection.evaluation.summary import Summary
 from competition.inspection.presentation.colours import BLUE, QUIET, SERIES, VERMILLION
@@ -152,22 +153,24 @@ def _draw_roc_corner(curves: list[ClassCurves], figure) -> None:
 
 
 def _draw_precision_recall(curves: list[ClassCurves], figure) -> None:
-    axes = figure.add_subplot(xlabel="recall", ylabel="precision")
-    for curve in curves:
-        axes.plot(curve.recall, curve.precision, **_class_style(curve))
+    axes = _precision_recall_axes(curves, figure)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    _class_legend(axes, "lower left")
 
 
 def _draw_precision_recall_corner(curves: list[ClassCurves], figure) -> None:
-    axes = figure.add_subplot(xlabel="recall", ylabel="precision")
-    for curve in curves:
-        axes.plot(curve.recall, curve.precision, **_class_style(curve))
+    axes = _precision_recall_axes(curves, figure)
     level = min((np.minimum(each.recall, each.precision).max() for each in curves), default=0)
     depth = min(1, max(SMALLEST_CORNER, 3 * (1 - level)))
     axes.set(xlim=(1 - depth, 1 + depth / 40), ylim=(1 - depth, 1 + depth / 40))
     _plain_numbers(axes)
+
+
+def _precision_recall_axes(curves: list[ClassCurves], figure):
+    axes = figure.add_subplot(xlabel="recall", ylabel="precision")
+    for curve in curves:
+        axes.plot(curve.recall, curve.precision, **_class_style(curve))
     _class_legend(axes, "lower left")
+    return axes
 
 
 def _class_style(curve: ClassCurves) -> dict:
@@ -194,7 +197,7 @@ def reliability_plot(summary: Summary) -> Plot:
     )
 
 
-def _draw_reliability(found, figure) -> None:
+def _draw_reliability(found: Reliability, figure) -> None:
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
     figure.subplots_adjust(hspace=0.12, bottom=0.13)
     filled = found.rows > 0

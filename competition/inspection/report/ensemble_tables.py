@@ -61,11 +61,15 @@ def note_of(is_selected: bool) -> str:
     return NOTE if is_selected else ""
 
 
-def ensemble_text(scores: Scores, comparison: Comparison, found: Contributions) -> str:
+def ensemble_text(scores: Scores, comparison: Comparison, contributions: Contributions) -> str:
     """Returns an ensemble's tables as Markdown, to be read in a terminal."""
     words = "\n".join(methods_words(comparison))
-    parts = [scores_table(scores, "ensemble").told(), methods_table(comparison).told(), words]
-    parts += [table.told() for table in contributions_tables(found)]
+    parts = [
+        scores_table(scores, "ensemble").markdown_with_note(),
+        methods_table(comparison).markdown_with_note(),
+        words,
+    ]
+    parts += [table.markdown_with_note() for table in contributions_tables(contributions)]
     return "\n\n".join(parts)
 
 
@@ -107,11 +111,15 @@ def methods_words(comparison: Comparison) -> list[str]:
     return sentences
 
 
-def contributions_tables(found: Contributions) -> list[Table]:
+def contributions_tables(contributions: Contributions) -> list[Table]:
     """Returns what each variant contributes, and how alike they err; nothing if there is one."""
-    if len(found.variants) < 2:
+    if len(contributions.variants) < 2:
         return []
-    what = {"alone": "alone", "all without it": "without", f"{found.best.variant} with it": "best"}
+    what = {
+        "alone": "alone",
+        "all without it": "without",
+        f"{contributions.best.variant} with it": "best",
+    }
     columns = [
         Column("variant"),
         *(
@@ -119,18 +127,20 @@ def contributions_tables(found: Contributions) -> list[Table]:
             for title, name in what.items()
         ),
     ]
-    rows = [_variant_cells(each) for each in found.variants]
-    rows.append(["all together", _short(found.together), None, None])
+    rows = [_variant_cells(each) for each in contributions.variants]
+    rows.append(["all together", _short(contributions.together), None, None])
     title = "Alone, left out, and added to the best"
     return [
         Table("contributions", title, columns, rows, VARIANTS_NOTE),
-        _pairs_table(found, "error-overlap", "wrong in both", found.error_overlap),
-        _pairs_table(found, "disagreement", "predicted otherwise", found.disagreement),
+        _pairs_table(contributions, "error-overlap", "wrong in both", contributions.error_overlap),
+        _pairs_table(
+            contributions, "disagreement", "predicted otherwise", contributions.disagreement
+        ),
     ]
 
 
-def _pairs_table(found: Contributions, key: str, what: str, counts: np.ndarray) -> Table:
-    names = [each.variant for each in found.variants]
+def _pairs_table(contributions: Contributions, key: str, what: str, counts: np.ndarray) -> Table:
+    names = [each.variant for each in contributions.variants]
     return pairs_table(key, f"Variants: rows {what}", what, names, counts)
 
 

@@ -31,7 +31,7 @@ def preset_table(summary: Summary) -> Table:
         columns[3] = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
         score[1] = (score[1], WORD)
     row = [summary.subject.run.config.name, len(summary.manifests), *score]
-    row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.told("machine"))]
+    row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.distinct("machine"))]
     return Table(
         "key-figures", "Key figures", [*columns, Column("machine")], [row], note_of(is_selected)
     )
@@ -53,8 +53,8 @@ def glance_table(summary: Summary) -> Table:
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
         "nets": str(len(summary.manifests)),
         "training": f"{summary.minutes:.1f} minutes, {summary.cpu_minutes:.1f} of processor time",
-        "machine": "; ".join(summary.told("machine")),
-        "code": ", ".join(summary.told("code_version")),
+        "machine": "; ".join(summary.distinct("machine")),
+        "code": ", ".join(summary.distinct("code_version")),
     }
     columns = [Column("what"), Column("value")]
     return Table("at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()])

@@ -11,7 +11,7 @@ from competition.inspection.presentation.html import render
 from competition.inspection.presentation.sprites import (
     DIGITS_PER_SPRITE,
     SPRITE_COLUMNS,
-    png_address,
+    data_uri,
     sprites,
 )
 from competition.inspection.why.overlay import overlay, scale_of
@@ -127,7 +127,7 @@ def _maps(look: Look, row: int, classes: dict[str, int], scale: float) -> list[M
 
 def _map(role: str, of_class: int, value: float, drops: np.ndarray, scale: float) -> Map:
     hidden = value - drops.astype(float)
-    address = png_address(overlay(drops, scale))
+    address = data_uri(overlay(drops, scale))
     return Map(role, of_class, value, float(hidden.min()), float(hidden.max()), address)
 
 
