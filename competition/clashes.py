@@ -17,7 +17,8 @@ def clashes(training: Any) -> dict[str, str]:
         training: a `Training` whose values are valid each by itself.
     """
     of_callbacks = _of_callbacks(training) if training.callbacks else []
-    return dict([*_rates(training), *_of_resampling(training), *of_callbacks])
+    alone = [*_rates(training), *_of_resampling(training), *_of_teacher(training)]
+    return dict([*alone, *of_callbacks])
 
 
 def _rates(training: Any) -> Iterator[tuple[str, str]]:
@@ -34,6 +35,22 @@ def _of_resampling(training: Any) -> Iterator[tuple[str, str]]:
             "augmentation",
             f"{name} makes rows of its own, of which there are no augmented images; set "
             "augmentation: none",
+        )
+
+
+def _of_teacher(training: Any) -> Iterator[tuple[str, str]]:
+    if training.teacher is None:
+        return
+    if getattr(training, "search_space", None):
+        yield (
+            "teacher",
+            "trials of a search learn labels alone; leave teacher or search_space out",
+        )
+    if (name := training.resampling.name) != "none":
+        yield (
+            "resampling",
+            f"{name} counts labels, and the rows that {training.teacher} teaches have shares of "
+            "all classes; leave teacher or resampling out",
         )
 
 

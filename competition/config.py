@@ -77,6 +77,9 @@ class Training(Section):
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
     augmentation: Augmentation = Augmentation(name="warp")
     resampling: Resampling = Resampling(name="none")
+    teacher: str | None = Field(
+        None, description="a YAML file, whose nets say what the unlabelled rows are, to learn them"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(
         1, ge=0, le=4, description="pixels; predictions average so shifted images"
@@ -110,8 +113,8 @@ class Training(Section):
 
 
 # Which members there are, how often they are looked at, what else might be tried with them and
-# what is said of them changes no trained weight.
-NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about"}
+# what is said of them changes no trained weight; of a teacher, its jobs count, not its file's name.
+NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about", "teacher"}
 
 # All trials of a study look at the same views: they are made once.
 NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -16,6 +17,9 @@ Value = bool | int | float | str
 
 # How far a range may miss a whole number of steps, in steps: what rounding in binary leaves.
 ROUNDING = 1e-6
+
+# Up to here a float tells whole numbers apart, and all of them fit into Optuna's arrays.
+LARGEST = 2**53
 
 
 class Parameter(Section):
@@ -54,11 +58,13 @@ class Parameter(Section):
             return "expected are low and high, or choices"
         if not self.low < self.high:
             return f"low must be less than high, not {self.low} and {self.high}"
+        if max(abs(self.low), abs(self.high)) > LARGEST:
+            return f"low and high must be between -{LARGEST} and {LARGEST}"
         if self.log and self.low <= 0:
             return f"low must be greater than 0 where log is true, not {self.low}"
         if self.log and self.step is not None:
             return "log and step exclude each other"
-        if self.step is not None and not _is_whole((self.high - self.low) / self.step):
+        if self.step is not None and not _are_steps((self.high - self.low) / self.step):
             return f"steps of {self.step} lead from {self.low} past {self.high}"
         return None
 
@@ -72,16 +78,20 @@ class Parameter(Section):
         """Returns the low end, or the first choice."""
         return next(iter(self.edges().values()))
 
-    def values(self) -> list[Value] | None:
-        """Returns every value that can be drawn, or None where there is no end of them."""
+    def count(self) -> int | None:
+        """Returns how many values can be drawn, or None where there is no end of them."""
+        if self.choices is not None:
+            return len(self.choices)
+        if self.step is None and not isinstance(self.low, int):
+            return None
+        return round((self.high - self.low) / (self.step or 1)) + 1
+
+    def values(self) -> list[Value]:
+        """Returns every value that can be drawn, of which there must be an end."""
         if self.choices is not None:
             return self.choices
-        whole = isinstance(self.low, int)
-        if self.step is None and not whole:
-            return None
         low, step = Decimal(str(self.low)), Decimal(str(self.step or 1))
-        count = round((self.high - self.low) / float(step)) + 1
-        return [type(self.low)(low + number * step) for number in range(count)]
+        return [type(self.low)(low + number * step) for number in range(self.count())]
 
     def as_floats(self) -> "Parameter":
         """Returns the same range of a setting that is no whole number, however it is written."""
@@ -232,5 +242,6 @@ def _refused(
     return found
 
 
-def _is_whole(quotient: float) -> bool:
-    return abs(quotient - round(quotient)) < ROUNDING
+def _are_steps(quotient: float) -> bool:
+    """Says whether a number of steps is a whole one, from 1."""
+    return isfinite(quotient) and abs(quotient - max(1, round(quotient))) < ROUNDING

@@ -1,16 +1,21 @@
 """How a search space is searched, and whether that suits the variants and the folds."""
 
 import re
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from competition import catalogue
 from competition.components import Pruner, Sampler
+from competition.search_space import Parameter
 from competition.section import Section, Seed, each_once
 
 # Samplers that go through every value, of which there must not be endlessly many.
 EXHAUSTIVE = {"grid", "brute_force"}
+
+# Optuna lists all of them for each trial, in memory; no study would come to their end.
+MOST_COMBINATIONS = 100_000
 
 FoldNumbers = Annotated[list[int], each_once("fold"), Field(min_length=1)]
 
@@ -104,15 +109,30 @@ def _sampler_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]
             "sampler": "cma_es keeps its state as a pickle, which is read from no database, as "
             "it could do anything; expected is another sampler, or no storage"
         }
+    return _too_many_values(name, searched) if name in EXHAUSTIVE else {}
+
+
+def _too_many_values(sampler: str, searched: dict[str, Any]) -> dict[str, str]:
     endless = [
         f"variants.{variant}.search_space.{path}"
         for variant, settings in searched.items()
         for path, parameter in settings.search_space.items()
-        if parameter.values() is None
+        if parameter.count() is None
     ]
-    if name in EXHAUSTIVE and endless:
-        return {"sampler": f"{name} needs a step, or choices, for {', '.join(endless)}"}
+    if endless:
+        return {"sampler": f"{sampler} needs a step, or choices, for {', '.join(endless)}"}
+    for variant, settings in searched.items():
+        if (count := combinations(settings.search_space)) > MOST_COMBINATIONS:
+            return {
+                "sampler": f"{sampler} goes through every combination, of which variants.{variant}."
+                f"search_space has {count:,}; expected are at most {MOST_COMBINATIONS:,}"
+            }
     return {}
+
+
+def combinations(space: dict[str, Parameter]) -> int:
+    """Returns how many different trials a space has, of which there must be an end."""
+    return prod(parameter.count() for parameter in space.values())
 
 
 def _pruner_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]:

@@ -66,12 +66,21 @@ def test_an_override_reaches_a_parameter_however_it_is_written(load):
         ({"low": 3, "high": 6}, [3, 4, 5, 6]),
         ({"low": 3, "high": 9, "step": 3}, [3, 6, 9]),
         ({"low": 0.1, "high": 0.7, "step": 0.2}, [0.1, 0.3, 0.5, 0.7]),
-        ({"low": 0.1, "high": 0.7}, None),
         ({"choices": ["a", "b"]}, ["a", "b"]),
     ],
 )
 def test_the_values_of_a_parameter(parameter, values):
     assert Parameter(**parameter).values() == values
+    assert Parameter(**parameter).count() == len(values)
+
+
+def test_without_steps_there_is_no_end_of_values():
+    assert Parameter(low=0.1, high=0.7).count() is None
+
+
+def test_many_values_take_no_time_unless_all_are_tried(load):
+    space = load(with_space("architecture.width: {low: 1, high: 9000000000000000}"))
+    assert space.variants["plain"].search_space["architecture.width"].count() == 9 * 10**15
 
 
 def test_a_variant_takes_values_of_its_space_and_nothing_else_changes(load):
@@ -139,6 +148,12 @@ MISTAKES = {
     "log and step": ("epochs: {low: 1, high: 3, step: 1, log: true}", "log and step exclude each"),
     "no step": ("epochs: {low: 1, high: 3, step: 0}", "epochs.step: input should be greater than"),
     "steps that miss": ("epochs: {low: 1, high: 4, step: 2}", "steps of 2 lead from 1 past 4"),
+    "steps too large": ("epochs: {low: 1, high: 2, step: 9000000}", "steps of 9000000 lead from 1"),
+    "steps too small": ("warm_up: {low: 0, high: 1, step: 1e-320}", "steps of 1e-320 lead from 0"),
+    "beyond whole numbers": (
+        f"epochs: {{low: 1, high: {10**400}, step: 3}}",
+        "search_space.epochs: low and high must be between -9007199254740992 and 90071992547409",
+    ),
     "endless": ("learning_rate: {low: .inf, high: .inf}", "search_space.learning_rate.low"),
     "half an epoch": (
         "epochs: {low: 1, high: 2.5}",
@@ -247,6 +262,13 @@ def test_tuning_that_cannot_work_is_refused(load, tuning, message):
     with pytest.raises(UserError) as caught:
         load(with_space("warm_up: {low: 0.1, high: 0.2}", f"tuning: {tuning}"))
     assert message in str(caught.value)
+
+
+def test_a_grid_that_has_no_end_in_practice_is_refused(load):
+    space = "epochs: {low: 1, high: 1000}, batch_size: {low: 1, high: 101}"
+    with pytest.raises(UserError, match="variants.plain.search_space has 101,000; expected are at"):
+        load(with_space(space, "tuning: {sampler: grid}"))
+    assert load(with_space(space, "tuning: {sampler: tpe}")).tuning.sampler.name == "tpe"
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,17 @@
 """A configuration with its data set and folds: what every stage after the download uses."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from competition.config import Config
+from competition.config import Config, load_config
 from competition.data.folds import FoldAssignment, load_folds, trained_splits
 from competition.data.marks import read_label_errors
 from competition.data.sources import load_data_set
 from competition.digits import DataSet
-from competition.results import ALL_ROWS, Job, job_identity
+from competition.errors import UserError
+from competition.results import ALL_ROWS, Job, identity_hash, job_identity
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Run:
         fingerprint: of the data set.
         folds: which rows each split holds out.
         label_errors: what training learns in place of a row's label, None to leave the row out.
+        teachers: by the file that a variant names, the run whose nets teach it.
     """
 
     config: Config
@@ -29,6 +31,7 @@ class Run:
     fingerprint: str
     folds: FoldAssignment
     label_errors: dict[int, int | None] = field(default_factory=dict)
+    teachers: dict[str, "Run"] = field(default_factory=dict)
 
     @cached_property
     def identities(self) -> dict[Job, dict[str, Any]]:
@@ -45,11 +48,33 @@ class Run:
         )
         return {job: self._identity(job) for job in jobs}
 
+    def teaching(self, job: Job) -> dict[Job, dict[str, Any]]:
+        """Returns whose test predictions a job learns, with what identifies their results.
+
+        They held out the same rows as the job, which so learns nothing of their labels: not by
+        way of its teacher either.
+        """
+        teacher = self.config.variants[job.variant].teacher
+        return self.teachers[teacher].of_split(job.split) if teacher else {}
+
+    def of_split(self, split: str) -> dict[Job, dict[str, Any]]:
+        """Returns the jobs that hold out no other rows than a split; of `"all"`, every job."""
+        return {
+            job: identity
+            for job, identity in self.identities.items()
+            if split in (job.split, ALL_ROWS)
+        }
+
     def _identity(self, job: Job) -> dict[str, Any]:
         variant = self.config.variants[job.variant]
         identity = job_identity(variant, job, self.fingerprint, self.folds.fingerprint())
         mended = {str(row): label for row, label in self.label_errors.items()}
-        return identity | ({"label_errors": mended} if mended else {})
+        taught = list(self.teaching(job).values())
+        return (
+            identity
+            | ({"label_errors": mended} if mended else {})
+            | ({"teacher": identity_hash(taught)} if taught else {})
+        )
 
 
 def load_run(config: Config) -> Run:
@@ -63,4 +88,40 @@ def load_run(config: Config) -> Run:
     fingerprint = data_set.fingerprint()
     folds = load_folds(config, data_set, fingerprint)
     errors = read_label_errors(Path(config.marks), data_set.train) if config.marks else {}
-    return Run(config, data_set, fingerprint, folds, errors)
+    run = Run(config, data_set, fingerprint, folds, errors)
+    return replace(run, teachers=_teachers(run))
+
+
+def _teachers(run: Run) -> dict[str, Run]:
+    named = {variant.teacher for variant in run.config.variants.values() if variant.teacher}
+    return {path: _teacher(path, run) for path in sorted(named)}
+
+
+def _teacher(path: str, pupil: Run) -> Run:
+    """Loads a run that teaches another one.
+
+    Raises:
+        UserError: when its nets may have seen what the pupil's hold out, or have a teacher
+            themselves, which might be the pupil.
+    """
+    config = load_config(Path(path))
+    if any(variant.teacher for variant in config.variants.values()):
+        raise UserError(f"the teacher {path} has a teacher itself; name one that learns labels")
+    if config.data != pupil.config.data:
+        raise UserError(
+            f"the teacher {path} has learnt {config.data}, and {pupil.config.name} learns "
+            f"{pupil.config.data}; both need the same data"
+        )
+    run = load_run(config)
+    untaught = set(trained_splits(pupil.config.folds)) - set(trained_splits(config.folds))
+    if untaught:
+        raise UserError(
+            f"the teacher {path} trains no net for {', '.join(sorted(untaught))}, as its "
+            "folds.only says; expected is one for each that is taught"
+        )
+    if run.folds.fingerprint() != pupil.folds.fingerprint():
+        raise UserError(
+            f"the teacher {path} holds out other rows than {pupil.config.name}: so it would tell "
+            "of rows that are held out to judge by; give both the same folds"
+        )
+    return run

@@ -22,6 +22,7 @@ from competition.training.estimate import Estimate, makespan
 from competition.training.failures import Failure, workers_may_end
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
+from competition.training.teaching import require_teachers
 from competition.training.worker import Place, estimate_job, pools_needed, run_job
 from competition.version import code_version
 
@@ -51,6 +52,7 @@ def train_folds(
         jobs = _announce(run, run.identities if wanted is None else wanted)
         if not jobs:
             return []
+        require_teachers(run, jobs)
         plan = chosen_plan(len(run.identities), len(jobs), workers)
         with workers_may_end(plan, "jobs"):
             return _train(run, jobs, plan, began)

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from competition.training.prediction import predict_views
 from competition.training.progress_board import ProgressBoard
 from competition.training.resampling import resampled
 from competition.training.runtime import forget_models, start_keras
+from competition.training.teaching import taught
 from competition.training.tensorboard_log import write_log
 from competition.training.views import view_pool, views
 from competition.version import library_versions
@@ -99,7 +100,8 @@ def pools_needed(run: Run, jobs: Iterable[Job]) -> dict[Pool, int]:
     needed: Counter[Pool] = Counter()
     for job in jobs:
         variant = run.config.variants[job.variant]
-        needed |= {pool_of(run, job): variant.epochs}
+        parts: tuple[Part, ...] = ("train", "test") if variant.teacher else ("train",)
+        needed |= {replace(pool_of(run, job), part=part): variant.epochs for part in parts}
         needed |= dict.fromkeys(view_pools_of(run, job).values(), variant.test_time_draws)
     return dict(needed)
 
@@ -108,7 +110,9 @@ def fold_of(run: Run, job: Job) -> Fold:
     """Returns the rows of a job, with the pool that it draws from."""
     training, validation = run.folds.split(job.split)
     digits, training = without_label_errors(run.data_set.train, training, run.label_errors)
-    return Fold(digits, training, validation, pool_of(run, job), split_number(job.split))
+    pool = pool_of(run, job)
+    number, behind = split_number(job.split), taught(run, job, pool)
+    return Fold(digits, training, validation, pool, number, taught=behind)
 
 
 def _train_and_write(run: Run, job: Job, number: int, place: Place) -> None:

@@ -1,7 +1,6 @@
 """What is searched: one variant of a configuration, with all that decides a trial's value."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from competition import catalogue
@@ -15,7 +14,7 @@ from competition.results import Job
 from competition.search_space import Parameter
 from competition.section import LONGEST_NAME
 from competition.training.views import view_pool
-from competition.tuning_settings import EXHAUSTIVE, Tuning, longest_epochs
+from competition.tuning_settings import EXHAUSTIVE, Tuning, combinations, longest_epochs
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,7 @@ class Search:
         """Returns how many trials the study is to have: as configured, or the whole grid."""
         if self.settings.sampler.name not in EXHAUSTIVE:
             return self.settings.trials
-        combinations = prod(len(parameter.values()) for parameter in self.space.values())
-        return min(self.settings.trials, combinations)
+        return min(self.settings.trials, combinations(self.space))
 
     def job(self, split: str) -> Job:
         """Returns the job that trains the variant with the same seed on a fold."""

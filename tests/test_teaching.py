@@ -1,0 +1,142 @@
+"""Teachers: what is learnt of the unlabelled rows, and from whom."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import one_sure, run_command, write_made_up_result
+
+from competition.components import Augmentation
+from competition.config import load_config
+from competition.data.pool import Pool
+from competition.data.run import Run, load_run
+from competition.errors import UserError
+from competition.probabilities import Probabilities
+from competition.results import Job
+from competition.training.one_fold import Fold, Taught, one_hot
+from competition.training.teaching import taught
+
+PUPIL = """\
+data: tiny
+folds: {count: 2}
+defaults: {epochs: 2, batch_size: 16, precision: float32}
+variants:
+  taught: {architecture: {name: plain, width: 4}, teacher: configs/tiny.yaml, all_rows_seeds: [0]}
+ensemble: {method: mean}
+"""
+
+
+@pytest.fixture
+def school(project) -> Path:
+    """The tiny project with a pupil of `configs/tiny.yaml`."""
+    (project / "configs/pupil.yaml").write_text(PUPIL)
+    return project
+
+
+def pupil(*overrides: str) -> Run:
+    return load_run(load_config(Path("configs/pupil.yaml"), overrides))
+
+
+def of_pupil(split: str) -> Job:
+    return Job("pupil", "taught", 0, split)
+
+
+def test_a_job_is_taught_by_nets_that_held_out_the_same_rows(school):
+    run = pupil()
+    names = {split: [*map(str, run.teaching(of_pupil(split)))] for split in ("fold1", "all")}
+    assert names["fold1"] == ["plain seed0 fold1", "residual seed0 fold1"]
+    assert len(names["all"]) == 4
+
+
+def test_what_is_learnt_is_the_mean_of_their_test_predictions(school):
+    run, digits = pupil(), pupil().data_set.test
+    for label, (job, identity) in enumerate(run.teachers["configs/tiny.yaml"].identities.items()):
+        rows = np.tile(one_sure(label, 0.91), (len(digits), 1)).astype(np.float32)
+        out_of_fold = Probabilities(np.array([1], np.int32), rows[:1])
+        test = Probabilities(digits.ids[::-1], rows)
+        write_made_up_result(job, identity, out_of_fold=out_of_fold, test=test)
+    pool = Pool(Augmentation(name="warp"), 0, run.fingerprint)
+    said = taught(run, of_pupil("fold1"), pool)
+    expected = [0.01, 0.01, 0.46, 0.46, *[0.01] * 6]
+    np.testing.assert_allclose(said.probabilities, np.tile(expected, (40, 1)), atol=1e-5)
+    assert said.digits is run.data_set.test
+    assert said.pool == replace(pool, part="test")
+
+
+def test_who_teaches_is_part_of_what_identifies_a_result(school):
+    job = of_pupil("fold0")
+    identity = pupil().identities[job]
+    assert len(identity["teacher"]) == 64
+    assert "teacher" not in identity["variant"]
+    (school / "configs/other.yaml").write_text((school / "configs/tiny.yaml").read_text())
+    teacher = school / "configs/tiny.yaml"
+    assert pupil("variants.taught.teacher=configs/other.yaml").identities[job] == identity
+    teacher.write_text(teacher.read_text().replace("epochs: 2", "epochs: 3"))
+    assert pupil().identities[job]["teacher"] != identity["teacher"]
+
+
+def test_taught_rows_stand_behind_the_labelled_ones(tiny):
+    unchanged = Augmentation(name="none")
+    shares = np.tile(one_sure(3, 0.7), (40, 1)).astype(np.float32)
+    behind = Taught(tiny.test, shares, Pool(unchanged, 0, "data", part="test"))
+    rows = np.arange(120)
+    fold = Fold(
+        tiny.train, rows[20:], rows[:20], Pool(unchanged, 0, "data"), number=0, taught=behind
+    )
+    np.testing.assert_array_equal(fold.learnt_rows(), np.arange(20, 160))
+    images, targets = fold.learnt(0, np.array([159, 20, 120]))
+    test, train = tiny.test.images, tiny.train
+    np.testing.assert_array_equal(images[..., 0], [test[39], train.images[20], test[0]])
+    np.testing.assert_array_equal(targets[[0, 2]], shares[:2])
+    np.testing.assert_array_equal(targets[1], one_hot(train.labels[20:21])[0])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("variants.taught.teacher=configs/pupil.yaml", "has a teacher itself"),
+        ("variants.taught.teacher=configs/absent.yaml", "configs/absent.yaml"),
+        ("folds.count=3", "trains no net for fold2, as its folds.only says"),
+        ("folds.seed=1", "holds out other rows than pupil"),
+        ("variants.taught.resampling=class_weights", "leave teacher or resampling out"),
+        (
+            "variants.taught.search_space={learning_rate: {low: 1e-3, high: 1e-2}}",
+            "leave teacher or search_space out",
+        ),
+    ],
+)
+def test_who_cannot_teach_is_refused(school, override, message):
+    with pytest.raises(UserError, match=message):
+        pupil(override)
+
+
+def test_a_teacher_needs_a_net_for_each_fold(school):
+    teacher = school / "configs/tiny.yaml"
+    teacher.write_text(teacher.read_text().replace("{count: 2}", "{count: 2, only: [1]}"))
+    with pytest.raises(UserError, match="trains no net for fold0"):
+        pupil()
+
+
+def test_a_teacher_needs_the_same_data(school):
+    (school / "input/tiny").rename(school / "input/others")
+    with pytest.raises(UserError, match="has learnt tiny, and pupil learns others"):
+        pupil("data=others")
+
+
+def test_a_pupil_waits_for_its_teacher_and_learns_more_rows(school):
+    train = ("train-folds", "--jobs", "2", "--config")
+    too_early = run_command(*train, "configs/pupil.yaml", folder=school)
+    assert too_early.returncode == 1
+    assert (
+        "tiny (configs/tiny.yaml) is to teach, but 4 of 4 jobs have no result" in too_early.stderr
+    )
+    for name in ("tiny", "pupil"):
+        done = run_command(*train, f"configs/{name}.yaml", folder=school)
+        assert done.returncode == 0, done.stderr
+    blended = run_command("ensemble", "--config", "configs/pupil.yaml", folder=school)
+    assert blended.returncode == 0, blended.stderr
+    job = of_pupil("fold0")
+    manifest = json.loads((job.folder() / "manifest.json").read_text())
+    assert manifest["identity"] == pupil().identities[job]
