@@ -137,7 +137,8 @@ def ensemble(configs: list[Config]) -> None:
     print(f"{ensemble_text(scores, made.comparison, found)}\n")
     print(where_ensemble_is(made.name, path))
     if configs[0].data == COMPETITION:
-        print(f"submit it with:\n  {command_line(path, read_message(path))}")
+        print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
+        print(f"  {command_line(path, read_message(path))}")
     else:
         print(f"it is no submission for Kaggle, as it was made from '{configs[0].data}'")
 
