@@ -81,7 +81,7 @@ notebook: .venv/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep 
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
 
 test: .venv/.installed-dev ## Run the tests, two files side by side
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.installed-dev ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -140,7 +140,8 @@ def ensemble(configs: list[Config]) -> None:
     print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
     print(where_ensemble_is(combined.name, path))
     if configs[0].data == COMPETITION:
-        print(f"submit it with:\n  {command_line(path, read_message(path))}")
+        print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
+        print(f"  {command_line(path, read_message(path))}")
     else:
         print(f"it cannot be submitted to Kaggle, as it was made from '{configs[0].data}'")
 

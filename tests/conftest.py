@@ -28,6 +28,14 @@ variants:
   residual: {architecture: {width: 4}}
 """
 
+# The files that take longest, the longest first: begun last, one would keep a single core busy.
+LONGEST = ("command_line", "tuning_command", "notebook", "baselines", "bench", "training", "report")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 @pytest.fixture(scope="session")
 def tiny() -> DataSet:

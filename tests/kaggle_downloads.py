@@ -221,7 +221,6 @@ DOWNLOADS = {
         "broke off several times; what came is kept",
         "goes on from there",
         input=PART,
-        seconds=15,
         asked={"archive.zip": 3},
     ),
     "not a zip": fails(
@@ -250,7 +249,7 @@ DOWNLOADS = {
         "input/digit-recognizer/ needs 250 MB of free disk, but there are only 3",
         asked=UNASKED,
     ),
-    "full disk": fails(full_disk, "No space left on device", input=PART, seconds=15),
+    "full disk": fails(full_disk, "No space left on device", input=PART),
     "read-only disk": fails(read_only_disk, "the disk refused at input/", asked=UNASKED),
     "a limit that is none": fails(
         setting(**{ANSWER: "soon"}), "is 'soon', expected a number of seconds above 0"

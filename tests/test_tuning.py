@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from competition import catalogue, paths
+from competition import catalogue, locks, paths
 from competition.config import load_config
 from competition.data.run import load_run
 from competition.errors import UserError
@@ -24,7 +24,7 @@ from competition.tuning.search import Search, find_search
 from competition.tuning.storage import mend_journal, open_storage, quiet_optuna, without_password
 from competition.tuning.study import open_study, require_comparable
 from competition.tuning.trial import FAILURE, Limits, run_trial
-from competition.tuning.tune import run_study
+from competition.tuning.tune import lock_of, run_study
 from competition.tuning.words import trial_line, write_trials
 
 CONFIG = """\
@@ -439,6 +439,22 @@ def test_the_best_trial_is_a_configuration_with_exactly_its_values(search, known
     assert (config.data, config.folds) == (of_this.config.data, of_this.config.folds)
 
 
+def test_the_best_trial_is_an_ensemble_of_itself(search, known_losses):
+    """The ensemble of the study's configuration may name members that it does not have."""
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search(
+        RATES,
+        "sampler: grid, pruner: none",
+        "variants.residual.seeds=[1]",
+        "ensemble={method: geometric_mean, variants: [plain, residual], seeds: [0, 1], folds: [2]}",
+    )
+    run_trials(of_this, 1)
+    config = load_config(write_best(best_trial(open_study(of_this), of_this), of_this))
+    assert list(config.variants) == ["plain"]
+    assert (config.ensemble.variants, config.ensemble.seeds) == (None, None)
+    assert (config.ensemble.method.name, config.ensemble.folds) == ("geometric_mean", [2])
+
+
 def test_a_journal_is_mended_after_a_kill(search):
     of_this = search()
     abandoned(of_this)
@@ -474,6 +490,15 @@ def test_sqlite_takes_one_process(search, known_losses):
     done = run_trials(of_this, 2)
     assert [one.state.name for one in done] == ["COMPLETE"] * 2
     assert not paths.journal_file("some", "plain").exists()
+
+
+def test_sqlite_takes_one_study_at_a_time(search, known_losses):
+    of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
+    another = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db", "name=another")
+    with locks.exclusive(lock_of(of_this)), pytest.raises(UserError, match="takes only one; wait"):
+        run_study(another, load_run(another.config), workers=1)
+    assert not Path("study.db").exists()
+    assert lock_of(search()) != lock_of(search(RATES, "sampler: grid", "name=another"))
 
 
 @pytest.mark.parametrize(

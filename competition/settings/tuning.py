@@ -23,6 +23,8 @@ FoldNumbers = Annotated[list[int], each_once("fold"), Field(min_length=1)]
 def _is_url(storage: str) -> str:
     if not re.match(r"[a-z][a-z0-9+]*://", storage):
         raise ValueError("expected a URL, such as postgresql://user@host/name")
+    if re.fullmatch(r"sqlite(\+\w+)?:///?(:memory:)?", storage):
+        raise ValueError("a database in memory reaches no other process; expected a file")
     return storage
 
 

@@ -30,11 +30,16 @@ def best_trial(study: Study, search: Search) -> FrozenTrial:
 
 
 def write_best(trial: FrozenTrial, search: Search) -> Path:
-    """Writes `best.yaml`, which differs from the study's configuration by the trial's values."""
-    variant = search.variant.with_values(trial.params)
-    config = search.config.model_copy(
-        update={"name": search.best_name, "variants": {search.name: variant}}
-    )
+    """Writes `best.yaml`: of the study's configuration its variant alone, with the trial's values.
+
+    An ensemble that names members may name others, so here all that there are go in.
+    """
+    changes = {
+        "name": search.best_name,
+        "variants": {search.name: search.variant.with_values(trial.params)},
+        "ensemble": search.config.ensemble.model_copy(update={"variants": None, "seeds": None}),
+    }
+    config = search.config.model_copy(update=changes)
     unused = {"defaults": True, "tuning": True, "variants": {search.name: {"search_space"}}}
     content = config.model_dump(mode="json", exclude=unused)
     path = paths.best_config_file(search.config.name, search.name)

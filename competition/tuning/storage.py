@@ -23,6 +23,13 @@ def is_sqlite(url: str | None) -> bool:
     return url is not None and url.startswith("sqlite")
 
 
+def lock_of_sqlite(url: str) -> Path:
+    """Returns a file beside that of a SQLite database, for whoever uses it to hold."""
+    from sqlalchemy import make_url
+
+    return Path(f"{make_url(url).database}.lock")
+
+
 def is_here(url: str | None) -> bool:
     """Says whether the storage is a file of this machine, and not the database of several."""
     return url is None or is_sqlite(url)

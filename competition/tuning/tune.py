@@ -27,6 +27,7 @@ from competition.tuning.storage import (
     database_trouble,
     is_here,
     is_sqlite,
+    lock_of_sqlite,
     mend_journal,
     quiet_optuna,
 )
@@ -59,8 +60,8 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
     quiet_optuna()
     if is_sqlite(url):
         workers = _only_worker(workers)
-    lock = paths.tuning_lock_file(search.config.name, search.name)
     with database_trouble(url):
+        lock = lock_of(search)
         study = _prepared(search, run, lock)
         with _held(lock, search):
             left = _announce(study, search)
@@ -79,9 +80,18 @@ def _only_worker(workers: int | None) -> int:
     return 1
 
 
+def lock_of(search: Search) -> Path:
+    """Returns the file that a command holds: of its study, or of all in the same SQLite file."""
+    if is_sqlite(url := search.settings.storage):
+        return lock_of_sqlite(url)
+    return paths.tuning_lock_file(search.config.name, search.name)
+
+
 def _prepared(search: Search, run: Run, lock: Path) -> Study:
     """Opens the study; if no other command works on it, mends what a killed one left."""
     with locks.exclusive(lock) as is_alone:
+        if is_sqlite(search.settings.storage):
+            _require_alone(is_alone)
         if is_alone:
             mend_journal(paths.journal_file(search.config.name, search.name))
             remove_left_over(search)
@@ -99,10 +109,16 @@ def _held(lock: Path, search: Search) -> Iterator[None]:
         with locks.shared(lock):
             yield
         return
-    with locks.exclusive(lock) as is_free:
-        if not is_free:
-            raise UserError(f"another process tunes {search}, and SQLite takes only one; wait")
+    with locks.exclusive(lock) as is_alone:
+        _require_alone(is_alone)
         yield
+
+
+def _require_alone(is_alone: bool) -> None:
+    if not is_alone:
+        raise UserError(
+            "another process uses this database, and SQLite takes only one; wait for its end"
+        )
 
 
 def _announce(study: Study, search: Search) -> int:

@@ -33,8 +33,8 @@ def _note(systems: list[System]) -> str:
         f"Errors in {systems[0].score.rows:,} held-out rows, the same for all. A variant of "
         "several seeds stands here with its first one, and then with the mean of all. Parameters "
         "are of one net; minutes are of training, divided by the jobs side by side; precision, "
-        "recall and F1 are means over the classes. What is claimed was measured by its authors "
-        "on rows of their own."
+        "recall and F1 are means over the classes. What is claimed was measured by its authors on "
+        "rows of their own."
     )
 
 
