@@ -7,7 +7,7 @@ from conftest import ROOT
 
 from competition.config import Config, load_config
 from competition.errors import UserError
-from competition.search_space import Parameter
+from competition.settings.search_space import Parameter
 
 SPACE = """\
 folds: {count: 6}
