@@ -41,6 +41,7 @@ class Job:
     split: str
 
     def folder(self) -> Path:
+        """Returns where the job's result is, or will be."""
         return paths.job_folder(self.config, self.variant, self.seed, self.split)
 
     def __str__(self) -> str:

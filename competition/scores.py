@@ -20,6 +20,7 @@ class Score:
 
     @property
     def accuracy(self) -> float:
+        """The share of the rows that were predicted rightly, from 0 to 1."""
         return 1 - self.errors / self.rows
 
     def interval(self) -> tuple[float, float]:

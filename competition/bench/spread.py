@@ -16,6 +16,7 @@ class Spread:
 
     @property
     def median(self) -> float:
+        """The middle one of the runs, or the mean of the middle two."""
         return median(self.runs)
 
     def over(self, other: "Spread") -> "Spread":

@@ -28,10 +28,12 @@ class Blend:
 
     @property
     def name(self) -> str:
+        """The name of the run; of several, all names joined."""
         return paths.blend_name([run.config.name for run in self.runs])
 
     @property
     def chosen(self) -> Compared:
+        """The method that makes the submission."""
         return self.comparison.chosen
 
     @cached_property

@@ -77,6 +77,7 @@ class Comparison:
 
     @cached_property
     def recommended(self) -> Compared:
+        """The method that the figures recommend; see the function of this name."""
         return recommended(self.methods)
 
     def recommendation(self) -> str:

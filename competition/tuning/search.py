@@ -44,10 +44,12 @@ class Search:
 
     @property
     def space(self) -> dict[str, Parameter]:
+        """The parameters that are searched, by full name."""
         return self.variant.search_space
 
     @property
     def settings(self) -> Tuning:
+        """How they are searched."""
         return self.config.tuning
 
     @property
@@ -57,6 +59,7 @@ class Search:
 
     @property
     def longest_epochs(self) -> int:
+        """The epochs of the longest training in the search space."""
         return longest_epochs(self.variant)
 
     @property

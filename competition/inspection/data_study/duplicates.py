@@ -129,6 +129,7 @@ class _Search:
 
     @classmethod
     def among(cls, images: np.ndarray) -> "_Search":
+        """Prepares images, uint8 `[n, 784]`, each with some ink."""
         vectors = images.astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1)
         vectors /= lengths[:, None]

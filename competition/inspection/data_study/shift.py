@@ -28,6 +28,7 @@ class ShiftTest:
 
     @property
     def rows(self) -> int:
+        """Rows that were asked about."""
         return len(self.of_train) + len(self.of_test)
 
     @property
@@ -37,6 +38,7 @@ class ShiftTest:
 
     @property
     def accuracy(self) -> float:
+        """The share of rows that were told right, from 0 to 1."""
         return self.right / self.rows
 
     def interval(self) -> tuple[float, float]:

@@ -113,6 +113,7 @@ class Summary:
 
     @property
     def cpu_minutes(self) -> float:
+        """Of processor time, all jobs together."""
         return sum(row.cpu_minutes for row in self.jobs)
 
     def distinct(self, fact: str) -> list[str]:

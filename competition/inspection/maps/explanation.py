@@ -151,6 +151,7 @@ class Clock:
         self._display, self._done = display, 0.0
 
     def advance(self, seconds: float) -> None:
+        """Shows that work is done which was expected to take these seconds."""
         self._done += seconds
         self._display.update(self._done)
 

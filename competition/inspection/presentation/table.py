@@ -25,6 +25,7 @@ class Column:
     is_code: bool = False
 
     def csv_names(self) -> tuple[str, ...]:
+        """Returns the column's heading in a CSV file, one for each of a cell's values."""
         return self.names or (self.title.replace(" ", "_"),)
 
     def text(self, cell: Any) -> str:
