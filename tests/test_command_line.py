@@ -241,7 +241,7 @@ def test_results_need_no_models_no_pool_and_no_cache(trained):
 
 def test_a_changed_config_trains_only_what_it_changes(trained):
     before = manifests(trained)
-    changed = train(trained, "--set", "variants.plain.epochs=1")
+    changed = train(trained, "--set", "variants.plain.epochs=1", "--jobs", "1")
     assert (
         "plain seed0 fold0 fold1: was trained otherwise and is trained again "
         "(variant.epochs: 2 → 1)" in changed.stdout
@@ -274,7 +274,7 @@ def killed_after_its_first_job(project) -> dict[str, int]:
     command = [sys.executable, "-m", "competition", "train-folds", "--config"]
     command += ["configs/tiny.yaml", "--jobs", "2"]
     process = subprocess.Popen(command, cwd=project, env=environment(), start_new_session=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not manifests(project) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()

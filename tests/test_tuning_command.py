@@ -54,7 +54,7 @@ def kill_after_its_first_trial(project) -> None:
         [*command, "--jobs", "2"], cwd=project, env=environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         found = states(project)
         if any(state.is_finished() for state in found) and TrialState.RUNNING in found:
