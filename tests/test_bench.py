@@ -22,7 +22,7 @@ from competition.config import Variant, load_config
 from competition.data.run import load_run
 from competition.models.dropout import FeatureMapDropout
 from competition.models.normalization import FusedBatchNormalization
-from competition.training.one_fold import one_hot
+from competition.training.fold import one_hot
 from competition.training.runtime import use_precision
 
 

@@ -9,7 +9,7 @@ from competition.data.pool import Pool
 from competition.digits import Digits
 from competition.errors import UserError
 from competition.settings.components import Augmentation, Resampling
-from competition.training.one_fold import Fold, one_hot
+from competition.training.fold import Fold, one_hot
 from competition.training.resampling import resampled
 
 # Of the training rows, so many are of the classes 0, 1 and 2.

@@ -15,7 +15,7 @@ from competition.errors import UserError
 from competition.probabilities import Probabilities
 from competition.results import Job
 from competition.settings.components import Augmentation
-from competition.training.one_fold import Fold, Taught, one_hot
+from competition.training.fold import Fold, Taught, one_hot
 from competition.training.teaching import taught
 
 PUPIL = """\

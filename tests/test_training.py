@@ -14,7 +14,8 @@ from competition.errors import UserError, disk_trouble
 from competition.results import Job
 from competition.settings.components import Architecture, Augmentation
 from competition.training import estimate, one_fold
-from competition.training.one_fold import Fold, compiled_model, train_one_fold
+from competition.training.fold import Fold
+from competition.training.one_fold import compiled_model, train_one_fold
 from competition.training.prediction import predict
 from competition.training.runtime import use_precision
 from competition.training.tensorboard_log import write_log

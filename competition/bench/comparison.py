@@ -10,7 +10,7 @@ from competition.bench.pace import Pace, paced_fit
 from competition.bench.spread import Spread
 from competition.bench.work import training_flop
 from competition.digits import Digits
-from competition.training.one_fold import one_hot
+from competition.training.fold import one_hot
 
 STEPS = 40
 

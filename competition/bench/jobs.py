@@ -18,7 +18,7 @@ from competition.errors import UserError
 from competition.machine import core_count
 from competition.processes import end_with, side_by_side
 from competition.results import Job
-from competition.training.one_fold import one_hot
+from competition.training.fold import one_hot
 from competition.training.plan import Plan
 from competition.training.runtime import start_keras
 from competition.training.worker import WorkerContext, pools_needed, run_job

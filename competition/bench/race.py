@@ -21,7 +21,8 @@ from competition.progress import ProgressDisplay
 from competition.results import Job
 from competition.scores import score
 from competition.training.estimate import seconds_an_image
-from competition.training.one_fold import Fold, train_one_fold
+from competition.training.fold import Fold
+from competition.training.one_fold import train_one_fold
 from competition.training.prediction import predict
 from competition.training.runtime import use_precision
 from competition.training.worker import fold_of

@@ -11,13 +11,8 @@ from competition.config import Variant
 from competition.data.pool import augment
 from competition.settings.components import Augmentation
 from competition.training.batches import batches
-from competition.training.one_fold import (
-    Fold,
-    callback_list,
-    compiled_model,
-    one_hot,
-    step_watcher,
-)
+from competition.training.fold import Fold, one_hot
+from competition.training.one_fold import callback_list, compiled_model, step_watcher
 from competition.training.prediction import PREDICTION_BATCH_SIZE, predict
 from competition.training.runtime import use_precision
 from competition.training.views import view_count

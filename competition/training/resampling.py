@@ -9,7 +9,7 @@ import numpy as np
 
 from competition.digits import CLASSES, SIDE, Digits
 from competition.settings.components import Resampling
-from competition.training.one_fold import Fold, random_seed
+from competition.training.fold import Fold
 
 NO_IMAGES = np.empty((0, SIDE, SIDE), np.uint8)
 NO_LABELS = np.empty(0, np.uint8)
@@ -44,7 +44,7 @@ def resampled(fold: Fold, resampling: Resampling, seed: int) -> Fold:
         UserError: when the rows cannot be resampled so.
     """
     learnt = fold.digits.take(fold.training_rows)
-    made = resampling.build(learnt, random_seed(seed, fold.number))
+    made = resampling.build(learnt, fold.random_seed(seed))
     count = len(fold.digits)
     rows = [fold.training_rows[made.rows], count + np.arange(len(made.images))]
     return replace(

@@ -8,7 +8,7 @@ from competition.data.run import Run
 from competition.errors import UserError
 from competition.probabilities import mean_of
 from competition.results import Job, read_predictions, require_complete
-from competition.training.one_fold import Taught
+from competition.training.fold import Taught
 
 
 def require_teachers(run: Run, jobs: Iterable[Job]) -> None:

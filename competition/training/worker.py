@@ -20,7 +20,8 @@ from competition.processes import end_with
 from competition.results import CLASS_COUNTS, Job, write_result
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain
-from competition.training.one_fold import Fold, train_one_fold
+from competition.training.fold import Fold
+from competition.training.one_fold import train_one_fold
 from competition.training.plan import Plan
 from competition.training.prediction import predict_views
 from competition.training.progress_board import ProgressBoard

@@ -13,7 +13,8 @@ from competition.data.pool import Pool
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.scores import Score, score
-from competition.training.one_fold import Fold, train_one_fold
+from competition.training.fold import Fold
+from competition.training.one_fold import train_one_fold
 from competition.training.prediction import predict, predict_views
 from competition.training.resampling import resampled
 from competition.training.runtime import forget_models
