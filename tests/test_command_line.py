@@ -121,7 +121,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert "test_confidence.csv there begins with the test rows" in combined.stdout
     assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
-    assert "no submission for Kaggle, as it was made from 'tiny'" in combined.stdout
+    assert "it cannot be submitted to Kaggle, as it was made from 'tiny'" in combined.stdout
     assert f"| **ensemble** | {errors} |" in combined.stdout
     assert f"| ensemble, without fold 0 | {errors_beyond_fold0(trained)} |" in combined.stdout
 
