@@ -21,7 +21,7 @@ from competition.inspection.maps.explanation import explain
 from competition.inspection.maps.neighbours import nearest
 from competition.inspection.maps.nets import Net, load_net
 from competition.inspection.maps.occlusion import drops, hidden_and_whole, with_hidden_patches
-from competition.inspection.maps.rows import WORST, rows_to_explain, visits_by_variant
+from competition.inspection.maps.rows import WORST, assignments_by_variant, rows_to_explain
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job
 from competition.training.runtime import use_precision
@@ -184,13 +184,13 @@ def made(run) -> Blend:
 
 def test_each_row_is_shown_to_the_nets_of_the_first_seed_that_held_it_out(run, made):
     ids = run.data_set.train.ids[::7]
-    visits = visits_by_variant(run, made.panel, ids)
-    assert list(visits) == ["plain seed0", "residual seed0"]
-    for of_variant in visits.values():
-        assert [visit.job.split for visit in of_variant] == ["fold0", "fold1", "fold2"]
-        for fold, visit in enumerate(of_variant):
+    assignments = assignments_by_variant(run, made.panel, ids)
+    assert list(assignments) == ["plain seed0", "residual seed0"]
+    for of_variant in assignments.values():
+        assert [assignment.job.split for assignment in of_variant] == ["fold0", "fold1", "fold2"]
+        for fold, assignment in enumerate(of_variant):
             expected = np.flatnonzero(run.folds.folds[::7] == fold)
-            np.testing.assert_array_equal(visit.rows, expected)
+            np.testing.assert_array_equal(assignment.rows, expected)
 
 
 def test_a_row_that_is_held_out_twice_is_shown_once(run, made):
@@ -198,8 +198,8 @@ def test_a_row_that_is_held_out_twice_is_shown_once(run, made):
     folds = dataclasses.replace(run.folds, held_out=held_out)
     twice = dataclasses.replace(run, folds=folds)
     rows = run.data_set.train.ids[run.folds.held_out["fold0"]]
-    for visits in visits_by_variant(twice, made.panel, rows).values():
-        assert [visit.job.split for visit in visits] == ["fold0"]
+    for assignments in assignments_by_variant(twice, made.panel, rows).values():
+        assert [assignment.job.split for assignment in assignments] == ["fold0"]
 
 
 def test_rows_are_explained_by_nets_that_never_saw_them(run, made, capsys):
@@ -211,24 +211,24 @@ def test_rows_are_explained_by_nets_that_never_saw_them(run, made, capsys):
     assert found.cases.digits.ids[0] == asked
     assert found.cases.digits.ids[1:].tolist() == list(range(120, 20, -1))
     folds, train = run.folds.folds, run.data_set.train
-    for name, look in found.looks.items():
-        assert look.neighbours.shape == look.distances.shape == (101, 6)
-        assert (folds[look.neighbours] != found.cases.folds[:, None]).all()
-        np.testing.assert_array_equal(look.labels, train.labels[look.neighbours])
-        assert look.neighbours[0, 0] == twin_of(run)
-        assert look.distances[0, 0] == pytest.approx(0, abs=1e-6)
-        assert (np.diff(look.distances, axis=1) >= 0).all()
+    for name, evidence in found.by_variant.items():
+        assert evidence.neighbours.shape == evidence.distances.shape == (101, 6)
+        assert (folds[evidence.neighbours] != found.cases.folds[:, None]).all()
+        np.testing.assert_array_equal(evidence.labels, train.labels[evidence.neighbours])
+        assert evidence.neighbours[0, 0] == twin_of(run)
+        assert evidence.distances[0, 0] == pytest.approx(0, abs=1e-6)
+        assert (np.diff(evidence.distances, axis=1) >= 0).all()
         for row in (0, 1, 50):
             job = Job("tiny", name.split()[0], 0, f"fold{found.cases.folds[row]}")
             kernel = np.random.default_rng(seed_of(job)).normal(0, 0.2, (784, 10))
             image = found.cases.digits.images[row].reshape(1, 784) / 255
-            np.testing.assert_allclose(look.values[row], softmax(image @ kernel)[0], rtol=1e-3)
+            np.testing.assert_allclose(evidence.values[row], softmax(image @ kernel)[0], rtol=1e-3)
             rival = found.rivals[row]
             assert rival != found.cases.digits.labels[row]
             hidden = image.reshape(28, 28).copy()
             hidden[:4, :4] = round(train.images.mean()) / 255
             lost = (softmax(image @ kernel) - softmax(hidden.reshape(1, 784) @ kernel))[0, rival]
-            assert look.drops[row, 1, 0, 0] == pytest.approx(lost, abs=1e-5)
+            assert evidence.drops[row, 1, 0, 0] == pytest.approx(lost, abs=1e-5)
 
 
 def test_label_errors_are_left_out_or_learnt_as_a_person_has_them(run):
@@ -237,10 +237,10 @@ def test_label_errors_are_left_out_or_learnt_as_a_person_has_them(run):
     wrong = dict(zip(train.ids[1::2].tolist(), mended[1::2].tolist(), strict=True))
     wrong |= {int(train.ids[twin]): None}
     marked = dataclasses.replace(run, label_errors=wrong)
-    look = explain(marked, write_results(marked), [TWIN + 1]).looks["plain seed0"]
-    assert twin not in look.neighbours
-    np.testing.assert_array_equal(look.labels, mended[look.neighbours])
-    assert (look.neighbours % 2).any()
+    evidence = explain(marked, write_results(marked), [TWIN + 1]).by_variant["plain seed0"]
+    assert twin not in evidence.neighbours
+    np.testing.assert_array_equal(evidence.labels, mended[evidence.neighbours])
+    assert (evidence.neighbours % 2).any()
 
 
 def test_all_models_that_are_missing_are_named_before_any_work(run, made):

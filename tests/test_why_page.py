@@ -10,7 +10,7 @@ from conftest import made_up_cases
 from pages import assert_readable
 
 from competition import paths
-from competition.inspection.maps.explanation import Explanation, Look
+from competition.inspection.maps.explanation import Evidence, Explanation
 from competition.inspection.presentation.colours import BLUE, VERMILLION
 from competition.inspection.presentation.paper import (
     CELL_HEIGHT,
@@ -28,8 +28,8 @@ VARIANT = '<img src=x onerror="alert(1)"> seed0'
 ROWS = 12
 
 
-def made_up_look(random: np.random.Generator) -> Look:
-    return Look(
+def made_up_evidence(random: np.random.Generator) -> Evidence:
+    return Evidence(
         random.dirichlet(np.ones(10), ROWS).astype(np.float32),
         random.uniform(-0.8, 0.8, (ROWS, 2, 14, 14)).astype(np.float32),
         random.integers(20, 60, (ROWS, 6)),
@@ -45,8 +45,8 @@ def explanation() -> Explanation:
     cases = made_up_cases(random, 2 * np.eye(10)[labels], 2, labels)
     chosen = cases.take(np.arange(ROWS))
     rivals = chosen.best_other_than(chosen.digits.labels)
-    looks = {"plain seed0": made_up_look(random), VARIANT: made_up_look(random)}
-    return Explanation(NAME, cases.digits, chosen, 2, rivals, looks)
+    by_variant = {"plain seed0": made_up_evidence(random), VARIANT: made_up_evidence(random)}
+    return Explanation(NAME, cases.digits, chosen, 2, rivals, by_variant)
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +92,16 @@ def test_the_page_shows_what_was_computed(browse, explanation):
         sure = percent(cases.ensemble[row].max())
         assert first == f"label {label}, predicted {prediction} with {sure}"
         assert second.startswith(f"loss {cases.losses[row]:.4f} · fold {cases.folds[row]} ·")
-        for number, look in enumerate(explanation.looks.values()):
+        for number, evidence in enumerate(explanation.by_variant.values()):
             part = article.locator("section").nth(number)
             captions = []
             for place, one in enumerate((label, explanation.rivals[row])):
-                hidden = look.values[row, one] - look.drops[row, place].astype(float)
+                hidden = evidence.values[row, one] - evidence.drops[row, place].astype(float)
                 ends = f"{percent(hidden.min())} – {percent(hidden.max())}"
-                captions.append(f"{one} {percent(look.values[row, one])} {ends}")
+                captions.append(f"{one} {percent(evidence.values[row, one])} {ends}")
             assert words(part.locator("figcaption")) == captions
-            ids = explanation.train.ids[look.neighbours[row]]
-            lines = zip(look.labels[row], ids, look.distances[row], strict=True)
+            ids = explanation.train.ids[evidence.neighbours[row]]
+            lines = zip(evidence.labels[row], ids, evidence.distances[row], strict=True)
             assert words(part.locator(".neighbours li")) == [
                 f"{one} #{id} {distance:.3f}" for one, id, distance in lines
             ]
@@ -111,28 +111,28 @@ def test_neighbours_have_the_colours_of_their_labels(browse, explanation):
     page = browse()
     label, rival = explanation.cases.digits.labels[4], explanation.rivals[4]
     roles = {label: "true", rival: "predicted"}
-    look = explanation.looks["plain seed0"]
+    evidence = explanation.by_variant["plain seed0"]
     shown = page.locator("article").nth(4).locator("section").first.locator(".neighbours b")
     classes = shown.evaluate_all("all => all.map(one => one.className)")
-    assert classes == [roles.get(one, "") for one in look.labels[4]]
+    assert classes == [roles.get(one, "") for one in evidence.labels[4]]
 
 
 def test_each_digit_is_the_one_that_is_meant(browse, explanation):
     page = browse(color_scheme="dark")
-    look = explanation.looks[VARIANT]
+    evidence = explanation.by_variant[VARIANT]
     digit = page.locator("article").nth(3).locator("section").nth(1).locator(".digit.alike").nth(2)
     digit.evaluate("one => one.style.setProperty('--alike', '84px')")
     digit.evaluate("one => document.body.replaceChildren(one)")  # to where whole pixels begin
     digit = page.locator(".digit")
     shown = cv2.imdecode(np.frombuffer(digit.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    image = explanation.train.images[look.neighbours[3, 2]]
+    image = explanation.train.images[evidence.neighbours[3, 2]]
     np.testing.assert_array_equal(shown, np.kron(image, np.ones((3, 3), np.uint8)))
 
 
 def test_a_map_is_what_was_computed(browse, explanation):
     page = browse()
-    drops = explanation.looks["plain seed0"].drops
-    scale = scale_of([look.drops[5] for look in explanation.looks.values()])
+    drops = explanation.by_variant["plain seed0"].drops
+    scale = scale_of([evidence.drops[5] for evidence in explanation.by_variant.values()])
     address = page.locator("article").nth(5).locator(".map img").nth(1).get_attribute("src")
     png = b64decode(address.removeprefix("data:image/png;base64,"))
     decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -215,11 +215,11 @@ def test_sheets_have_a_line_a_variant_and_no_text_beyond_the_edge(folder, explan
         top, left = HEADER_HEIGHT + line * CELL_HEIGHT, MARGIN + column * CELL_WIDTH + inset
         return drawn[0][top : top + DIGIT, left : left + DIGIT, ::-1]
 
-    looks = list(explanation.looks.values())
-    scale = scale_of([look.drops[1] for look in looks])
+    by_variant = list(explanation.by_variant.values())
+    scale = scale_of([evidence.drops[1] for evidence in by_variant])
     image = explanation.cases.digits.images[1]
-    np.testing.assert_array_equal(cell(3, 2), on_paper(image, looks[1].drops[1, 1], scale))
-    neighbour = 255 - explanation.train.images[looks[1].neighbours[1, 0]]
+    np.testing.assert_array_equal(cell(3, 2), on_paper(image, by_variant[1].drops[1, 1], scale))
+    neighbour = 255 - explanation.train.images[by_variant[1].neighbours[1, 0]]
     enlarged = np.kron(neighbour, np.ones((4, 4), np.uint8))
     np.testing.assert_array_equal(cell(3, 4), np.dstack([enlarged] * 3))
 
@@ -228,16 +228,16 @@ def test_neighbours_are_a_table(folder, explanation):
     with (folder / paths.NEIGHBOURS).open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == ROWS * 2 * 6
-    look = explanation.looks[VARIANT]
+    evidence = explanation.by_variant[VARIANT]
     distance = float(lines[6 + 2].pop("distance"))
-    assert distance == pytest.approx(look.distances[0, 2], rel=1e-6)
+    assert distance == pytest.approx(evidence.distances[0, 2], rel=1e-6)
     assert lines[6 + 2] == {
         "id": "1",
         "label": str(explanation.cases.digits.labels[0]),
         "variant": VARIANT,
         "rank": "3",
-        "neighbour": str(explanation.train.ids[look.neighbours[0, 2]]),
-        "learnt_as": str(look.labels[0, 2]),
+        "neighbour": str(explanation.train.ids[evidence.neighbours[0, 2]]),
+        "learnt_as": str(evidence.labels[0, 2]),
     }
 
 

@@ -13,14 +13,14 @@ from competition.inspection.evaluation.cases import Cases, out_of_fold_cases
 from competition.inspection.maps.neighbours import nearest
 from competition.inspection.maps.nets import Net, Pace, load_net, measure_pace, require_models
 from competition.inspection.maps.occlusion import PATCHES, drops, hidden_and_whole
-from competition.inspection.maps.rows import Visit, rows_to_explain, visits_by_variant
+from competition.inspection.maps.rows import Assignment, assignments_by_variant, rows_to_explain
 from competition.machine import core_count
 from competition.progress import ProgressDisplay, duration
 from competition.training.runtime import start_keras
 
 
 @dataclass(frozen=True)
-class Look:
+class Evidence:
     """What one variant says of n rows, each by the net that held it out.
 
     Attributes:
@@ -51,7 +51,7 @@ class Explanation:
         asked: how many were asked for.
         rivals: int `[n]`, the ensemble's likeliest class besides the label; of a mistake, the one
             that it predicts.
-        looks: by the variant's name, with its seed.
+        by_variant: by the variant's name, with its seed.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Explanation:
     cases: Cases
     asked: int
     rivals: np.ndarray
-    looks: dict[str, Look]
+    by_variant: dict[str, Evidence]
 
 
 def explain(run: Run, blend: Blend, asked: list[int]) -> Explanation:
@@ -76,15 +76,19 @@ def explain(run: Run, blend: Blend, asked: list[int]) -> Explanation:
     """
     cases = out_of_fold_cases(run, blend)
     chosen = cases.take(rows_to_explain(cases, asked))
-    visits = visits_by_variant(run, blend.panel, chosen.digits.ids)
-    require_models([visit.job for of_variant in visits.values() for visit in of_variant])
+    assignments = assignments_by_variant(run, blend.panel, chosen.digits.ids)
+    require_models(
+        [assignment.job for of_variant in assignments.values() for assignment in of_variant]
+    )
     start_keras(core_count())
     rivals = chosen.best_other_than(chosen.digits.labels)
-    looks = Inquiry(run, chosen.digits, rivals).looks(visits)
-    return Explanation(run.config.name, run.data_set.train, chosen, len({*asked}), rivals, looks)
+    by_variant = Explainer(run, chosen.digits, rivals).by_variant(assignments)
+    return Explanation(
+        run.config.name, run.data_set.train, chosen, len({*asked}), rivals, by_variant
+    )
 
 
-class Inquiry:
+class Explainer:
     """Asks nets about digits, with progress.
 
     Args:
@@ -98,53 +102,63 @@ class Inquiry:
         self._classes = np.column_stack([digits.labels, rivals]).astype(int)
         self._grey = round(run.data_set.train.images.mean())
 
-    def looks(self, visits: dict[str, list[Visit]]) -> dict[str, Look]:
+    def by_variant(self, assignments: dict[str, list[Assignment]]) -> dict[str, Evidence]:
         """Returns what each variant says."""
         sample = self._run.data_set.train.images
-        paces = {name: measure_pace(each[0].job, sample) for name, each in visits.items()}
-        work = {name: self._seconds(paces[name], each) for name, each in visits.items()}
-        nets = sum(map(len, visits.values()))
+        paces = {name: measure_pace(each[0].job, sample) for name, each in assignments.items()}
+        work = {name: self._seconds(paces[name], each) for name, each in assignments.items()}
+        nets = sum(map(len, assignments.values()))
         print(f"about {duration(sum(work.values()))} to look into {nets} nets")
         with ProgressDisplay(f"looking into {nets} nets", sum(work.values())) as display:
-            clock = Clock(display)
-            return {name: self._look(each, paces[name], clock) for name, each in visits.items()}
+            expected = ExpectedTime(display)
+            return {
+                name: self._evidence(each, paces[name], expected)
+                for name, each in assignments.items()
+            }
 
-    def _seconds(self, pace: Pace, visits: list[Visit]) -> float:
+    def _seconds(self, pace: Pace, assignments: list[Assignment]) -> float:
         images = sum(
-            len(self._run.folds.split(visit.job.split)[0]) + len(visit.rows) * (PATCHES + 1)
-            for visit in visits
+            len(self._run.folds.split(assignment.job.split)[0])
+            + len(assignment.rows) * (PATCHES + 1)
+            for assignment in assignments
         )
-        return len(visits) * pace.start + images * pace.an_image
+        return len(assignments) * pace.start + images * pace.an_image
 
-    def _look(self, visits: list[Visit], pace: Pace, clock: "Clock") -> Look:
+    def _evidence(
+        self, assignments: list[Assignment], pace: Pace, expected: "ExpectedTime"
+    ) -> Evidence:
         """Returns the answers of the nets of one variant, in the order of the rows."""
         parts = []
-        for visit in visits:
-            net = load_net(visit.job)
-            clock.advance(pace.start)
-            parts.append(self._ask(net, visit, lambda answers: clock.counted(answers, pace)))
-        back = np.argsort(np.concatenate([visit.rows for visit in visits]))
-        return Look(*(np.concatenate(of_visits)[back] for of_visits in zip(*parts, strict=True)))
+        for assignment in assignments:
+            net = load_net(assignment.job)
+            expected.advance(pace.start)
+            parts.append(
+                self._ask(net, assignment, lambda answers: expected.counted(answers, pace))
+            )
+        back = np.argsort(np.concatenate([assignment.rows for assignment in assignments]))
+        return Evidence(
+            *(np.concatenate(of_assignments)[back] for of_assignments in zip(*parts, strict=True))
+        )
 
-    def _ask(self, net: Net, visit: Visit, counted: Callable) -> tuple[np.ndarray, ...]:
-        """Returns what one net says of the rows that it held out: the parts of a `Look`."""
-        images = self._digits.images[visit.rows]
+    def _ask(self, net: Net, assignment: Assignment, counted: Callable) -> tuple[np.ndarray, ...]:
+        """Returns what one net says of the rows that it held out: the parts of `Evidence`."""
+        images = self._digits.images[assignment.rows]
         hidden = counted(net.answers(hidden_and_whole(images, self._grey)))
-        lost, values = drops((each for _, each in hidden), self._classes[visit.rows])
-        train, rows = self._learnt(visit)
+        lost, values = drops((each for _, each in hidden), self._classes[assignment.rows])
+        train, rows = self._learnt(assignment)
         queries = np.concatenate([features for features, _ in net.answers(images)])
         answers = counted(net.answers(train.images[rows]))
         found, distances = nearest(queries, (features for features, _ in answers))
         neighbours = rows[found]
         return values, lost, neighbours, train.labels[neighbours], distances
 
-    def _learnt(self, visit: Visit) -> tuple[Digits, np.ndarray]:
+    def _learnt(self, assignment: Assignment) -> tuple[Digits, np.ndarray]:
         """Returns the digits as a net learnt them, and the positions of those that it learnt."""
-        rows, _ = self._run.folds.split(visit.job.split)
+        rows, _ = self._run.folds.split(assignment.job.split)
         return without_label_errors(self._run.data_set.train, rows, self._run.label_errors)
 
 
-class Clock:
+class ExpectedTime:
     """Adds up the seconds that work was expected to take, as it is done."""
 
     def __init__(self, display: ProgressDisplay):

@@ -16,7 +16,7 @@ WORST = 100
 
 
 @dataclass(frozen=True)
-class Visit:
+class Assignment:
     """A net, and which of the rows to explain it held out.
 
     Attributes:
@@ -49,25 +49,25 @@ def rows_to_explain(cases: Cases, asked: list[int]) -> np.ndarray:
     return np.array(list(dict.fromkeys([*(places[row] for row in asked), *worst])))
 
 
-def visits_by_variant(run: Run, panel: Panel, ids: np.ndarray) -> dict[str, list[Visit]]:
+def assignments_by_variant(run: Run, panel: Panel, ids: np.ndarray) -> dict[str, list[Assignment]]:
     """Returns the nets of each variant's first seed that held any of these labelled rows out."""
     first = {member.variant: member for member in reversed(panel.members)}
     rows = positions(run.data_set.train.ids, ids)
     return {
-        str(member): _visits(run, member, rows)
+        str(member): _assignments(run, member, rows)
         for member in panel.members
         if first[member.variant] is member
     }
 
 
-def _visits(run: Run, member: Member, rows: np.ndarray) -> list[Visit]:
-    """Returns a visit for each net that is the first to hold some of these rows out."""
+def _assignments(run: Run, member: Member, rows: np.ndarray) -> list[Assignment]:
+    """Returns an assignment for each net that is the first to hold some of these rows out."""
     waiting = np.ones(len(rows), bool)
-    visits = []
+    assignments = []
     for job in member.manifests:
         if job.split == ALL_ROWS:
             continue
         held_out = waiting & run.folds.held_out[job.split][rows]
         waiting &= ~held_out
-        visits += [Visit(job, np.flatnonzero(held_out))] if held_out.any() else []
-    return visits
+        assignments += [Assignment(job, np.flatnonzero(held_out))] if held_out.any() else []
+    return assignments

@@ -40,9 +40,9 @@ def neighbours_table(explanation: Explanation) -> Table:
     columns = "id", "label", "variant", "rank", "neighbour", "learnt_as", "distance"
     rows = [
         [digits.ids[row], digits.labels[row], name, rank + 1, explanation.train.ids[position],
-         look.labels[row, rank], look.distances[row, rank]]
+         evidence.labels[row, rank], evidence.distances[row, rank]]
         for row in range(len(digits))
-        for name, look in explanation.looks.items()
-        for rank, position in enumerate(look.neighbours[row])
+        for name, evidence in explanation.by_variant.items()
+        for rank, position in enumerate(evidence.neighbours[row])
     ]  # fmt: skip
     return Table("neighbours", "Neighbours", [Column(name) for name in columns], rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
-from competition.inspection.maps.explanation import Explanation, Look
+from competition.inspection.maps.explanation import Evidence, Explanation
 from competition.inspection.presentation.html import render
 from competition.inspection.presentation.sprites import (
     DIGITS_PER_SPRITE,
@@ -57,7 +57,7 @@ class Row:
         asked: whether it was asked for.
         id, label, prediction, confidence, loss, fold: as the ensemble has them.
         scale: the probability that its maps show at full strength.
-        looks: maps and neighbours, by the variant's name.
+        by_variant: maps and neighbours, by the variant's name.
     """
 
     sprite: int
@@ -69,13 +69,13 @@ class Row:
     loss: float
     fold: int
     scale: float
-    looks: dict[str, tuple[list[Map], list[Neighbour]]]
+    by_variant: dict[str, tuple[list[Map], list[Neighbour]]]
 
 
 def write_page(path: Path, explanation: Explanation) -> None:
     """Writes the page."""
     shown = explanation.cases.digits.images
-    positions = [look.neighbours for look in explanation.looks.values()]
+    positions = [evidence.neighbours for evidence in explanation.by_variant.values()]
     neighbours, places = np.unique(np.stack(positions), return_inverse=True)
     images = np.concatenate([shown, explanation.train.images[neighbours]])
     places = len(shown) + places.reshape(np.shape(positions))
@@ -94,10 +94,10 @@ def write_page(path: Path, explanation: Explanation) -> None:
 
 def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
     """Returns a row; `places` are those of its neighbours' digits, `[v, k]` for v variants."""
-    cases, looks = explanation.cases, explanation.looks
+    cases, by_variant = explanation.cases, explanation.by_variant
     label, prediction = int(cases.digits.labels[row]), int(cases.predictions[row])
     classes = {"true": label, "predicted": int(explanation.rivals[row])}
-    scale = scale_of([look.drops[row] for look in looks.values()])
+    scale = scale_of([evidence.drops[row] for evidence in by_variant.values()])
     return Row(
         sprite=row,
         asked=row < explanation.asked,
@@ -108,19 +108,19 @@ def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
         loss=float(cases.losses[row]),
         fold=int(cases.folds[row]),
         scale=scale,
-        looks={
+        by_variant={
             name: (
-                _maps(look, row, classes, scale),
-                _neighbours(explanation, look, row, classes, places[number]),
+                _maps(evidence, row, classes, scale),
+                _neighbours(explanation, evidence, row, classes, places[number]),
             )
-            for number, (name, look) in enumerate(looks.items())
+            for number, (name, evidence) in enumerate(by_variant.items())
         },
     )
 
 
-def _maps(look: Look, row: int, classes: dict[str, int], scale: float) -> list[Map]:
+def _maps(evidence: Evidence, row: int, classes: dict[str, int], scale: float) -> list[Map]:
     return [
-        _map(role, one, float(look.values[row, one]), look.drops[row, place], scale)
+        _map(role, one, float(evidence.values[row, one]), evidence.drops[row, place], scale)
         for place, (role, one) in enumerate(classes.items())
     ]
 
@@ -132,11 +132,15 @@ def _map(role: str, of_class: int, value: float, drops: np.ndarray, scale: float
 
 
 def _neighbours(
-    explanation: Explanation, look: Look, row: int, classes: dict[str, int], places: np.ndarray
+    explanation: Explanation,
+    evidence: Evidence,
+    row: int,
+    classes: dict[str, int],
+    places: np.ndarray,
 ) -> list[Neighbour]:
     roles = {one: role for role, one in classes.items()}
-    ids = explanation.train.ids[look.neighbours[row]].tolist()
-    labels, distances = look.labels[row].tolist(), look.distances[row].tolist()
+    ids = explanation.train.ids[evidence.neighbours[row]].tolist()
+    labels, distances = evidence.labels[row].tolist(), evidence.distances[row].tolist()
     return [
         Neighbour(place, one, label, roles.get(label, ""), distance)
         for place, one, label, distance in zip(places.tolist(), ids, labels, distances, strict=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from competition import paths
-from competition.inspection.maps.explanation import Explanation, Look
+from competition.inspection.maps.explanation import Evidence, Explanation
 from competition.inspection.presentation.paper import (
     CELL_WIDTH,
     QUIET_COLOUR,
@@ -27,7 +27,7 @@ NOTE = (
 def write_sheets(folder: Path, explanation: Explanation) -> None:
     """Writes as many sheets as the rows fill; a row is never divided."""
     rows = range(len(explanation.cases))
-    rows_a_sheet = max(1, LINES // len(explanation.looks))
+    rows_a_sheet = max(1, LINES // len(explanation.by_variant))
     starts = range(0, len(rows), rows_a_sheet)
     with ProgressDisplay(f"drawing {len(starts)} sheets", len(starts)) as display:
         for number, start in enumerate(starts, start=1):
@@ -38,12 +38,12 @@ def write_sheets(folder: Path, explanation: Explanation) -> None:
 
 
 def _write_sheet(path: Path, explanation: Explanation, rows: range, title: str) -> None:
-    paper = Paper(len(rows) * len(explanation.looks), title, NOTE)
-    places = [(row, name) for row in rows for name in explanation.looks]
+    paper = Paper(len(rows) * len(explanation.by_variant), title, NOTE)
+    places = [(row, name) for row in rows for name in explanation.by_variant]
     for line, (row, name) in enumerate(places):
         _draw_digit(paper, line, explanation, row, name)
-        _draw_maps(paper, line, explanation, row, explanation.looks[name])
-        _draw_neighbours(paper, line, explanation, row, explanation.looks[name])
+        _draw_maps(paper, line, explanation, row, explanation.by_variant[name])
+        _draw_neighbours(paper, line, explanation, row, explanation.by_variant[name])
     paper.save(path)
 
 
@@ -55,28 +55,35 @@ def _draw_digit(paper: Paper, line: int, explanation: Explanation, row: int, nam
     write_small(paper, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)
 
 
-def _draw_maps(paper: Paper, line: int, explanation: Explanation, row: int, look: Look) -> None:
+def _draw_maps(
+    paper: Paper, line: int, explanation: Explanation, row: int, evidence: Evidence
+) -> None:
     cases = explanation.cases
-    scale = scale_of([each.drops[row] for each in explanation.looks.values()])
+    scale = scale_of([each.drops[row] for each in explanation.by_variant.values()])
     classes = cases.digits.labels[row], explanation.rivals[row]
     for place, one in enumerate(classes):
-        drops = look.drops[row, place]
+        drops = evidence.drops[row, place]
         picture = on_paper(cases.digits.images[row], drops, scale)
         centre, top = paper.draw(line, 1 + place, picture)
-        write_small(paper, centre, top + 13, f"{one}: {look.values[row, one]:.1%}")
-        low, high = (look.values[row, one] - change for change in (drops.max(), drops.min()))
+        write_small(paper, centre, top + 13, f"{one}: {evidence.values[row, one]:.1%}")
+        low, high = (evidence.values[row, one] - change for change in (drops.max(), drops.min()))
         write_small(paper, centre, top + 32, f"{low:.1%} – {high:.1%}", color=QUIET_COLOUR)
 
 
 def _draw_neighbours(
-    paper: Paper, line: int, explanation: Explanation, row: int, look: Look
+    paper: Paper, line: int, explanation: Explanation, row: int, evidence: Evidence
 ) -> None:
     train = explanation.train
-    for rank, position in enumerate(look.neighbours[row]):
+    for rank, position in enumerate(evidence.neighbours[row]):
         picture = ink_on_paper(train.images[position])
         centre, top = paper.draw(line, FIRST_NEIGHBOUR + rank, picture)
         paper.write(
-            centre, top + 7, str(look.labels[row, rank]), ha="center", fontsize=11, weight="bold"
+            centre,
+            top + 7,
+            str(evidence.labels[row, rank]),
+            ha="center",
+            fontsize=11,
+            weight="bold",
         )
-        write_small(paper, centre, top + 32, f"{look.distances[row, rank]:.4f}")
+        write_small(paper, centre, top + 32, f"{evidence.distances[row, rank]:.4f}")
         write_small(paper, centre, top + 51, f"#{train.ids[position]}", color=QUIET_COLOUR)
