@@ -29,7 +29,7 @@ variants:
 """
 
 # The files that take longest, the longest first: begun last, one would keep a single core busy.
-LONGEST = ("command_line", "tuning_command", "notebook", "baselines", "bench", "training", "report")
+LONGEST = ("command_line", "baselines", "notebook", "bench", "tuning_command", "teaching")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
