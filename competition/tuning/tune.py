@@ -135,7 +135,7 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
         _require_buildable(search, parallel, context)
         each = _seconds_a_trial(search, run, parallel, context)
         print(
-            f"{left} trials on this machine ({plan}): about {duration(each)} each, "
+            f"{left} to do on this machine ({plan}): about {duration(each)} each, "
             f"{duration(each * left / plan.workers)} in all if none is pruned"
         )
         limits = Limits(search.most_trials(), _deadline(search))
