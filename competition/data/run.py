@@ -85,7 +85,10 @@ def load_run(config: Config) -> Run:
             marks do not fit it.
     """
     data_set = load_data_set(config.data)
-    fingerprint = data_set.fingerprint()
+    return _run_on(config, data_set, data_set.fingerprint())
+
+
+def _run_on(config: Config, data_set: DataSet, fingerprint: str) -> Run:
     folds = load_folds(config, data_set, fingerprint)
     errors = read_label_errors(Path(config.marks), data_set.train) if config.marks else {}
     run = Run(config, data_set, fingerprint, folds, errors)
@@ -112,7 +115,7 @@ def _teacher(path: str, pupil: Run) -> Run:
             f"the teacher {path} has learnt {config.data}, and {pupil.config.name} learns "
             f"{pupil.config.data}; both need the same data"
         )
-    run = load_run(config)
+    run = _run_on(config, pupil.data_set, pupil.fingerprint)
     untaught = set(trained_splits(pupil.config.folds)) - set(trained_splits(config.folds))
     if untaught:
         raise UserError(

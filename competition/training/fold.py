@@ -97,9 +97,8 @@ class Fold:
     ) -> tuple[np.ndarray, np.ndarray]:
         own, others = self.pool.epoch(epoch, self.digits), taught.pool.epoch(epoch, taught.digits)
         images = _rows_of_both(own, others, rows)
-        return images[..., None], _rows_of_both(
-            one_hot(self.digits.labels), taught.probabilities, rows
-        )
+        shares = _rows_of_both(one_hot(self.digits.labels), taught.probabilities, rows)
+        return images[..., None], shares
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What the nets of a teacher say of the unlabelled rows, for those whom they teach."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from competition.data.pool import Pool
@@ -11,7 +11,7 @@ from competition.results import Job, read_predictions, require_complete
 from competition.training.fold import Taught
 
 
-def require_teachers(run: Run, jobs: Iterable[Job]) -> None:
+def require_teachers(run: Run, jobs: Collection[Job]) -> None:
     """Raises UserError, naming every job of a teacher whose result some jobs lack."""
     for path, teacher in run.teachers.items():
         pupils = [job for job in jobs if run.config.variants[job.variant].teacher == path]

@@ -116,8 +116,14 @@ def fold_of(run: Run, job: Job) -> Fold:
     training, validation = run.folds.split(job.split)
     digits, training = without_label_errors(run.data_set.train, training, run.label_errors)
     pool = pool_of(run, job)
-    number, behind = split_number(job.split), taught(run, job, pool)
-    return Fold(digits, training, validation, pool, number, taught=behind)
+    return Fold(
+        digits,
+        training,
+        validation,
+        pool,
+        split_number(job.split),
+        taught=taught(run, job, pool),
+    )
 
 
 def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:
