@@ -119,6 +119,14 @@ def test_a_teacher_needs_a_net_for_each_fold(school):
         pupil()
 
 
+def test_a_teacher_that_was_selected_by_held_out_rows_is_refused(school):
+    teacher = school / "configs/tiny.yaml"
+    watched = "{epochs: 2, callbacks: [best_checkpoint], "
+    teacher.write_text(teacher.read_text().replace("{epochs: 2, ", watched))
+    with pytest.raises(UserError, match=r"the teacher configs/tiny\.yaml has callbacks"):
+        pupil()
+
+
 def test_a_teacher_needs_the_same_data(school):
     (school / "input/tiny").rename(school / "input/others")
     with pytest.raises(UserError, match="has learnt tiny, and pupil learns others"):

@@ -104,12 +104,17 @@ def _teacher(path: str, pupil: Run) -> Run:
     """Loads a run that teaches another one.
 
     Raises:
-        UserError: when its nets may have seen what the pupil's hold out, or have a teacher
-            themselves, which might be the pupil.
+        UserError: when its nets may have seen what the pupil's hold out, or were selected by it,
+            or have a teacher themselves, which might be the pupil.
     """
     config = load_config(Path(path))
     if any(variant.teacher for variant in config.variants.values()):
         raise UserError(f"the teacher {path} has a teacher itself; name one that learns labels")
+    if any(variant.is_selected for variant in config.variants.values()):
+        raise UserError(
+            f"the teacher {path} has callbacks, which look at the rows that are held out to judge "
+            "by, and would pass that on; name one without"
+        )
     if config.data != pupil.config.data:
         raise UserError(
             f"the teacher {path} has learnt {config.data}, and {pupil.config.name} learns "
