@@ -174,7 +174,7 @@ def why(config: Config, rows: list[int]) -> None:
     explanation = explain(run, blend([run]), rows)
     folder = write_explanation(explanation)
     print(
-        f"{len(explanation.cases)} rows by {len(explanation.looks)} variants; "
+        f"{len(explanation.cases)} rows by {len(explanation.by_variant)} variants; "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it; "
         "`make gallery` links to them"
     )

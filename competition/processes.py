@@ -5,11 +5,14 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from joblib import Parallel
 
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_INTERRUPTS = 0.5
 
 
 def side_by_side(workers: int) -> Parallel:
@@ -35,6 +38,37 @@ def end_with(command: int) -> None:
         # Ctrl-C in a terminal reaches the workers too; the command alone answers it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(command,), daemon=True).start()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Lets Ctrl-C end the block as KeyboardInterrupt, whatever becomes of the first one.
+
+    Raised while Python runs a callback of its garbage collector, which TensorFlow's tracing is
+    full of, it is dropped; raised inside a library, it may come out as an error of that library.
+    So it is raised again until the block is left.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # a worker, which Ctrl-C is not for, or a program with a way of its own
+        return
+    interrupts = []
+
+    def interrupt(number, _):
+        interrupts.append(number)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_INTERRUPTS)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupts:
+            raise KeyboardInterrupt
 
 
 def _watch(command: int) -> None:

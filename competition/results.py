@@ -30,6 +30,9 @@ HISTORY_COLUMNS = (
 # The split that holds no row out: its net predicts the test rows only.
 ALL_ROWS = "all"
 
+# What is shown of a setting that a configuration leaves alone.
+UNSET = "not set"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -204,10 +207,10 @@ def read_predictions(job: Job, name: str) -> Probabilities:
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Names the values that differ; one that is absent had the default."""
+    """Names the values that differ; one that is not set has the default of its setting."""
     lines = []
     for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key, "default"), new.get(key, "default")
+        before, after = old.get(key, UNSET), new.get(key, UNSET)
         if isinstance(before, dict) and isinstance(after, dict):
             lines += differences(before, after, f"{prefix}{key}.")
         elif before != after:

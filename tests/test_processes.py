@@ -1,13 +1,19 @@
-"""Worker processes are kept from stage to stage."""
+"""Worker processes are kept from stage to stage, and an interrupt is never lost."""
 
+import gc
 import os
+import signal
 import time
 
+import pytest
 from joblib import delayed
 
 from competition.data.pool import Pool, make_pools
-from competition.processes import side_by_side
+from competition.processes import interruptible, side_by_side
 from competition.settings.components import Augmentation
+
+# What drops an interrupt says so on standard error, and pytest as a warning.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def process_id() -> int:
@@ -26,3 +32,63 @@ def test_all_stages_share_their_workers(tiny, tmp_path, monkeypatch):
     make_pools({Pool(Augmentation(name="affine"), 0, "data"): 2}, tiny, workers=2)
     assert len(first) == 2
     assert workers() == first
+
+
+def interrupt_myself() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class Dropping:
+    """What Python drops calls this, and what is raised here goes nowhere."""
+
+    def __del__(self) -> None:
+        interrupt_myself()
+
+
+def drop_the_interrupt() -> None:
+    Dropping()
+    gc.collect()
+
+
+def turn_the_interrupt_into_an_error() -> None:
+    try:
+        interrupt_myself()
+    except KeyboardInterrupt:
+        raise ValueError("the library's own") from None
+
+
+@pytest.fixture
+def answering():
+    """Ctrl-C raises here, even if these tests run in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    "trouble", [interrupt_myself, drop_the_interrupt, turn_the_interrupt_into_an_error]
+)
+def test_an_interrupt_ends_the_block_whatever_becomes_of_the_first(answering, trouble):
+    ended = []
+
+    def work() -> None:
+        trouble()
+        time.sleep(30)
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        work()
+    assert not ended
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_was_dropped_at_the_end_counts_too(answering):
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        drop_the_interrupt()
+
+
+def test_a_worker_goes_on_ignoring_interrupts(answering):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interruptible():
+        interrupt_myself()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -58,10 +58,10 @@ def test_a_result_is_done_missing_or_stale():
     found = survey(identities())
     assert (found.done, found.missing, found.stale) == ([first], [second], {})
     changed = survey(identities(epochs=3))
-    assert changed.stale == {first: "variant.epochs: default → 3"}
+    assert changed.stale == {first: "variant.epochs: not set → 3"}
     with pytest.raises(UserError) as caught:
         require_complete(identities(epochs=3))
-    assert "plain seed0 fold0: trained otherwise (variant.epochs: default → 3)" in str(caught.value)
+    assert "plain seed0 fold0: trained otherwise (variant.epochs: not set → 3)" in str(caught.value)
     assert "plain seed0 fold1: not trained yet" in str(caught.value)
 
 
@@ -94,7 +94,7 @@ def test_other_components_are_named_with_all_that_differs():
     write(job, identities()[job])
     changed = identities(augmentation={"name": "affine", "rotation": 7.0})
     assert survey(changed).stale[job] == (
-        "variant.augmentation: default → {'name': 'affine', 'rotation': 7.0}"
+        "variant.augmentation: not set → {'name': 'affine', 'rotation': 7.0}"
     )
 
 

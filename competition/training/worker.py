@@ -16,7 +16,7 @@ from competition.data.pool import Part, Pool
 from competition.data.run import Run, load_run
 from competition.machine import machine_name
 from competition.probabilities import Probabilities
-from competition.processes import end_with
+from competition.processes import end_with, interruptible
 from competition.results import CLASS_COUNTS, Job, write_result
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain
@@ -66,8 +66,9 @@ def run_job(
     """
     end_with(context.command)
     try:
-        start_keras(context.plan.threads)
-        _train_and_write(load_run(config), job, number, context)
+        with interruptible():
+            start_keras(context.plan.threads)
+            _train_and_write(load_run(config), job, number, context)
     except Exception as error:  # the other jobs go on
         return job, Failure(job, explain(error, context.plan))
     return job, None
@@ -79,11 +80,12 @@ def estimate_job(
     """Returns the job, and what one training of it will take here, or why it cannot begin."""
     end_with(context.command)
     try:
-        start_keras(context.plan.threads)
-        run = load_run(config)
-        variant = config.variants[job.variant]
-        fold = resampled(fold_of(run, job), variant.resampling, job.seed)
-        return job, estimate(variant, fold, len(run.data_set.test))
+        with interruptible():
+            start_keras(context.plan.threads)
+            run = load_run(config)
+            variant = config.variants[job.variant]
+            fold = resampled(fold_of(run, job), variant.resampling, job.seed)
+            return job, estimate(variant, fold, len(run.data_set.test))
     except Exception as error:
         return job, Failure(job, explain(error, context.plan))
 
