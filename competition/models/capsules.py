@@ -15,10 +15,13 @@ SMALLEST = 1e-6
 
 
 def capsules(width: int = 32, types: int = 16, size: int = 16):
-    """Convolutions whose 7x7 outcome is read as capsules, which route themselves to the classes.
+    """Convolutions whose 4x4 outcome is read as capsules, which route themselves to the classes.
+
+    Three stages, each of which halves the image: after two, a capsule would see 13 of 28 pixels a
+    side, and most of them could not tell which digit they are part of.
 
     Args:
-        width: filters of the first convolutions; the later ones have twice as many.
+        width: filters of the first stage; each further one has twice as many.
         types: kinds of capsules; there is one of each at every place.
         size: length of a capsule's pose.
 
@@ -27,7 +30,7 @@ def capsules(width: int = 32, types: int = 16, size: int = 16):
         logarithms of the classes' shares.
     """
     images, features = standardised_images()
-    for filters in (width, 2 * width):
+    for filters in (width, 2 * width, 4 * width):
         features = convolution_block(features, filters, 3)
         features = convolution_block(features, filters, 3, strides=2)
     poses = batch_normalization(layers.Conv2D(types * size, 1, use_bias=False)(features))
