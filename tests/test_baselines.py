@@ -76,7 +76,7 @@ def test_deottes_recipe_is_the_published_one():
     assert (config.folds.scheme, config.folds.count, config.folds.share) == ("holdout", 15, 0.1)
     assert (net.epochs, net.batch_size, net.learning_rate, net.weight_decay) == (45, 64, 1e-3, 0)
     assert net.schedule.identity() == {"name": "exponential"}  # 0.95 an epoch
-    assert net.architecture.identity() == {"name": "plain", "dropout": 0.4}
+    assert net.architecture.identity() == {"name": "deotte"}
     drawn = {"rotation": 10.0, "zoom": 0.1, "shear": 0.0, "shift": 0.1}
     given = {
         "rotation": 10.0,
