@@ -1,7 +1,5 @@
 """Search spaces: what may be searched, and every mistake named with its path before any work."""
 
-from pathlib import Path
-
 import pytest
 from conftest import ROOT
 
