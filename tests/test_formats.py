@@ -205,6 +205,21 @@ def giant_header(folder: Path, arrays: dict) -> None:
     file.write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, *[2**32 - 1] * 3) + file.read_bytes()[16:])
 
 
+def replaced(write, name: str, content: bytes):
+    """Returns a writer of files, one of which holds other bytes."""
+
+    def broken(folder: Path, arrays: dict) -> None:
+        write(folder, arrays)
+        (folder / name).write_bytes(content)
+
+    return broken
+
+
+def with_stray(name: str, content: bytes):
+    """Returns a writer of IDX files with a file beside them."""
+    return replaced(write_idx, name, content)
+
+
 def other_groups(folder: Path, arrays: dict) -> None:
     with h5py.File(folder / "mnist.hdf5", "w") as file:
         file["some/data"] = arrays["train", "images"]
@@ -264,13 +279,28 @@ def no_test_folder(folder: Path, arrays: dict) -> None:
     (folder / "test").rename(folder / "others")
 
 
+def no_idx(name: str) -> str:
+    return f"own/{name} does not begin as an IDX file does"
+
+
 IMAGES, LABELS = ("train", "images"), ("train", "labels")
+IDX_LABELS = "t10k-labels-idx1-ubyte"
+GZIP_LABELS, GZIP_IMAGES = f"{IDX_LABELS}.gz", "train-images-idx3-ubyte.gz"
 BROKEN = {
     "cut gzip": (truncated(write_gzip, 0.7), "is cut or damaged"),
     "cut idx": (truncated(write_idx, 0.9), "its header promises 90 × 28 × 28 values, 70,560"),
     "idx without its header": (truncated(write_idx, 0.0001), "ends within its header"),
     "lying idx": (lying_header, "promises 91 × 28 × 28 values, 71,344 bytes, but 70,560"),
     "giant idx": (giant_header, "but 70,560 follow"),
+    "gzip cut to its head": (
+        replaced(write_gzip, GZIP_LABELS, gzip.compress(b"digits")[:12]), no_idx(GZIP_LABELS)),
+    "cut gzip of images": (
+        replaced(write_gzip, GZIP_IMAGES, gzip.compress(b"digits")[:12]), no_idx(GZIP_IMAGES)),
+    "page in place of gzip": (
+        replaced(write_gzip, GZIP_LABELS, b"<html>403 Forbidden"), no_idx(GZIP_LABELS)),
+    "empty idx": (replaced(write_idx, IDX_LABELS, b""), no_idx(IDX_LABELS)),
+    "gzip of something else": (
+        with_stray("more.gz", gzip.compress(b"no digits")), no_idx("more.gz")),
     "cut npz": (truncated(write_npz, 0.7), "cannot be read as arrays"),
     "cut hdf5": (truncated(write_flat_hdf5, 0.7), "is cut or damaged"),
     "hdf5 without the groups": (other_groups, "has no images of test, images of train, labels of"),
@@ -378,6 +408,12 @@ def test_a_damaged_cache_of_another_format_is_made_again(damage, folder, arrays,
 def test_a_folder_that_takes_no_cache_is_read_all_the_same(folder, arrays):
     write_npz(folder, arrays)
     paths.folder_cache_file(folder).parent.write_text("no folder")
+    assert len(load_data_set("own").train) == 120
+
+
+def test_hidden_files_beside_the_digits_are_not_looked_at(folder, arrays):
+    write_gzip(folder, arrays)
+    (folder / f"._{GZIP_LABELS}").write_bytes(b"\x00\x05\x16\x07")  # of macOS
     assert len(load_data_set("own").train) == 120
 
 

@@ -27,6 +27,12 @@ def dimensions(path: Path) -> int | None:
         return None
 
 
+def is_gzip(path: Path) -> bool:
+    """Says whether a file begins as gzip does."""
+    with path.open("rb") as file:
+        return file.read(len(GZIP_START)) == GZIP_START
+
+
 def read_idx(path: Path) -> np.ndarray:
     """Reads an IDX file of unsigned bytes, uint8 `[n]` or `[n, height, width]`.
 
@@ -51,9 +57,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _opened(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == GZIP_START
-    return gzip.open(path) if is_gzip else path.open("rb")
+    return gzip.open(path) if is_gzip(path) else path.open("rb")
 
 
 def _shape(path: Path, file: BinaryIO) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """Digits in other formats than the competition's: found by their content, checked as strictly."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
-from competition.data import idx
 from competition.data.cache import cached
+from competition.data.idx_files import find_idx_files, read_idx_files
 from competition.data.image_folder import (
     all_image_files,
     is_image_folder,
@@ -19,8 +18,6 @@ from competition.data.image_folder import (
 from competition.data.named_arrays import (
     HDF5_START,
     NPZ_START,
-    PARTS,
-    chosen,
     read_hdf5,
     read_npz,
 )
@@ -82,16 +79,17 @@ def _read_cached(folder: Path, source: Source) -> Arrays:
 
 def _sources(folder: Path) -> list[Source]:
     """Returns each of the things there that can be read."""
-    files = sorted(entry for entry in folder.iterdir() if entry.is_file())
+    files = [file for file in sorted(folder.glob("[!.]*")) if file.is_file()]
     sources = [
         Source([file], partial(read, file))
         for start, read in ((HDF5_START, read_hdf5), (NPZ_START, read_npz))
         for file in files
         if _starts_with(file, start)
     ]
-    idx_files = [file for file in files if idx.dimensions(file)]
+    arrays = {source.files[0] for source in sources}
+    idx_files = find_idx_files([file for file in files if file not in arrays])
     if idx_files:
-        sources.append(Source(idx_files, partial(_read_idx_files, folder, idx_files)))
+        sources.append(Source(idx_files, partial(read_idx_files, folder, idx_files)))
     if is_image_folder(folder):
         sources.append(Source(all_image_files(folder), partial(read_image_folder, folder)))
     return sources
@@ -100,19 +98,6 @@ def _sources(folder: Path) -> list[Source]:
 def _starts_with(file: Path, start: bytes) -> bool:
     with file.open("rb") as opened:
         return opened.read(len(start)) == start
-
-
-def _read_idx_files(folder: Path, files: list[Path]) -> Arrays:
-    """Reads `train-images…`, `train-labels…`, `t10k-images…` and perhaps `t10k-labels…`."""
-    chosen_files = chosen(folder, [(_idx_name(file), file) for file in files])
-    return {key: idx.read_idx(file) for key, file in chosen_files.items()}
-
-
-def _idx_name(file: Path) -> str:
-    """Returns `train/images` and the like: the part by the file's name, the kind by its content."""
-    words = re.split("[-_.]", file.name.lower())
-    part = next((word for word in words if word in PARTS), "unknown")
-    return f"{part}/{'images' if idx.dimensions(file) == 3 else 'labels'}"
 
 
 def _checked(folder: Path, arrays: Arrays) -> Arrays:
