@@ -157,6 +157,7 @@ ALIKE = {
     "floats from 0 to 255": ("images", lambda values: values.astype(np.float64)),
     "whole numbers": ("images", lambda values: values.astype(np.int64)),
     "one-hot labels": ("labels", lambda values: np.eye(10, dtype=np.float32)[values]),
+    "one-hot truth values": ("labels", lambda values: np.eye(10, dtype=bool)[values]),
     "float labels": ("labels", lambda values: values.astype(np.float32)),
 }
 
@@ -176,11 +177,16 @@ def changed(key: tuple[str, str], change):
 
 def with_value(position, value):
     def change(values):
-        values = values.astype(type(value))
+        values = values.astype(value.dtype)
         values[position] = value
         return values
 
     return change
+
+
+def one_hot_with(row: list):
+    """Returns a change of labels into one-hot rows, the seventh of which is another one."""
+    return lambda labels: with_value(6, np.float32(row))(np.eye(10)[labels])
 
 
 def truncated(write, keep: float):
@@ -284,6 +290,7 @@ def no_idx(name: str) -> str:
 
 
 IMAGES, LABELS = ("train", "images"), ("train", "labels")
+NOT_ONE_HOT = "image 7 has a row of labels that is not a single 1 among zeros"
 IDX_LABELS = "t10k-labels-idx1-ubyte"
 GZIP_LABELS, GZIP_IMAGES = f"{IDX_LABELS}.gz", "train-images-idx3-ubyte.gz"
 BROKEN = {
@@ -322,9 +329,16 @@ BROKEN = {
     "not finite": (changed(IMAGES, with_value((4, 4), np.float32("nan"))), "the pixels are float"),
     "beyond 255": (changed(IMAGES, with_value((4, 4), np.int32(256))), "they go from 0 to 256"),
     "text": (changed(LABELS, lambda v: v.astype(str)), "the labels are <U"),
+    "truth values": (changed(LABELS, lambda v: v > 4), "the labels are bool"),
     "label 10": (changed(LABELS, with_value(6, np.int32(10))), "image 7 has a label that is no"),
     "label -1": (changed(LABELS, with_value(6, np.int32(-1))), "image 7 has a label that is no"),
     "half a label": (changed(LABELS, with_value(6, np.float32(2.5))), "image 7 has a label"),
+    "one-hot without a 1": (changed(LABELS, one_hot_with([0] * 10)), NOT_ONE_HOT),
+    "one-hot with a NaN": (changed(LABELS, one_hot_with([0] * 9 + [np.nan])), NOT_ONE_HOT),
+    "one-hot with two": (changed(LABELS, one_hot_with([1, 1] + [0] * 8)), NOT_ONE_HOT),
+    "one-hot with a share": (changed(LABELS, one_hot_with([0.9] + [0] * 9)), NOT_ONE_HOT),
+    "one-hot with less than 0": (changed(LABELS, one_hot_with([1, -1] + [0] * 8)), NOT_ONE_HOT),
+    "one-hot text": (changed(LABELS, lambda v: np.eye(10, dtype=int)[v].astype(str)), "are <U"),
     "too few labels": (changed(LABELS, lambda v: v[1:]), "one for each of the 90 images"),
 }  # fmt: skip
 

@@ -165,18 +165,27 @@ def _as_bytes(where: str, values: np.ndarray) -> np.ndarray:
 
 def _labels(where: str, values: np.ndarray, expected: int) -> np.ndarray:
     """Returns labels as uint8 `[n]`; one-hot rows `[n, 10]` are read as well."""
-    if np.shape(values) == (expected, CLASSES) and (np.sort(values)[:, :-1] == 0).all():
-        values = values.argmax(axis=1)
-    if np.shape(values) != (expected,):
+    if np.shape(values) not in [(expected,), (expected, CLASSES)]:
         raise UserError(
             f"{where}: the labels have the shape {np.shape(values)}; expected one for each of "
             f"the {expected:,} images"
         )
-    if values.dtype.kind not in "iuf":
+    is_one_hot = np.ndim(values) == 2
+    if values.dtype.kind not in ("biuf" if is_one_hot else "iuf"):
         raise UserError(f"{where}: the labels are {values.dtype}; expected whole numbers")
+    if is_one_hot:
+        return _classes(where, values)
     is_class = np.isin(values, np.arange(CLASSES))
     _require(where, is_class, "has a label that is not a whole number from 0 to 9")
     return values.astype(np.uint8)
+
+
+def _classes(where: str, rows: np.ndarray) -> np.ndarray:
+    """Returns the classes, uint8 `[n]`, of one-hot rows."""
+    ones = rows == 1
+    is_one_hot = (ones.sum(axis=1) == 1) & (ones | (rows == 0)).all(axis=1)
+    _require(where, is_one_hot, "has a row of labels that is not a single 1 among zeros")
+    return ones.argmax(axis=1).astype(np.uint8)
 
 
 def _require(where: str, good: np.ndarray, problem: str) -> None:
