@@ -1,8 +1,10 @@
 """Digits in other formats than the competition's, whole and broken."""
 
 import gzip
+import io
 import shutil
 import struct
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -239,6 +241,32 @@ def linked_outside(folder: Path, arrays: dict) -> None:
             file[name] = h5py.ExternalLink(str(folder.parent / "elsewhere.hdf5"), name)
 
 
+GIANT = (10**10, 28, 28)
+
+
+def giant_npz(folder: Path, arrays: dict) -> None:
+    write_npz(folder, {key: arrays[key] for key in arrays if key != IMAGES})
+    header = {"descr": "|u1", "fortran_order": False, "shape": GIANT}
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, header)
+    with zipfile.ZipFile(folder / "mnist.npz", "a") as archive:
+        archive.writestr("x_train.npy", head.getvalue() + arrays[IMAGES].tobytes())
+
+
+def giant_hdf5(folder: Path, arrays: dict) -> None:
+    write_flat_hdf5(folder, arrays)
+    with h5py.File(folder / "mnist.hdf5", "a") as file:
+        del file["x_train"]
+        file.create_dataset("x_train", GIANT, np.uint8, chunks=(1, 28, 28))
+
+
+def hdf5_of_times(folder: Path, arrays: dict) -> None:
+    write_flat_hdf5(folder, arrays)
+    with h5py.File(folder / "mnist.hdf5", "a") as file:
+        del file["x_train"]
+        h5py.h5d.create(file.id, b"x_train", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((90,)))
+
+
 def pickled(folder: Path, arrays: dict) -> None:
     images = np.array([{"a": 1}], dtype=object)
     np.savez(folder / "mnist.npz", x_train=images, y_train=images, x_test=images)
@@ -313,6 +341,9 @@ BROKEN = {
     "hdf5 without the groups": (other_groups, "has no images of test, images of train, labels of"),
     "hdf5 that links outside": (linked_outside, "it holds nothing"),
     "npz with objects": (pickled, "cannot be read as arrays"),
+    "giant npz": (giant_npz, "'x_train', promises 10000000000 × 28 × 28 values of uint8, 7,30"),
+    "giant hdf5": (giant_hdf5, "'/x_train', promises 10000000000 × 28 × 28 values of uint8, 7,30"),
+    "hdf5 of times": (hdf5_of_times, "No NumPy equivalent .*; expected numbers"),
     "two files": (twice, "holds digits in 2 ways"),
     "plain and gzip": (plain_and_gzip, "twice, once as"),
     "mixed sizes": (mixed_sizes, r"big.png has the shape \(32, 32\)"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from competition.arrays import read_arrays
+from competition.arrays import read_arrays, require_size
 from competition.errors import UserError
 
 NPZ_START = b"PK\x03\x04"
@@ -47,9 +47,19 @@ def read_hdf5(path: Path) -> dict[tuple[str, str], np.ndarray]:
         with h5py.File(path, "r") as file:
             found: dict[str, h5py.Dataset] = {}
             file.visititems(lambda name, node: _collect(found, name, node))
-            return {key: node[()] for key, node in chosen(path, found.items()).items()}
+            nodes = chosen(path, found.items())
+            return {key: _read_node(path, node) for key, node in nodes.items()}
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{path} is cut or damaged ({error}); fetch it again") from None
+
+
+def _read_node(path: Path, node) -> np.ndarray:
+    try:
+        dtype = node.dtype
+    except TypeError as error:
+        raise UserError(f"{path}, '{node.name}': {error}; expected numbers") from None
+    require_size(f"{path}, '{node.name}',", node.shape or (), dtype)
+    return node[()]
 
 
 def _collect(found: dict, name: str, node) -> None:
