@@ -5,6 +5,7 @@ import io
 import shutil
 import struct
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -292,14 +293,40 @@ def colourful(folder: Path, arrays: dict) -> None:
     cv2.imwrite(str(folder / "train/3/red.png"), np.full((28, 28, 3), [9, 9, 99], np.uint8))
 
 
-def cut_image(folder: Path, arrays: dict) -> None:
-    write_images(folder, arrays)
-    (folder / "train/3/cut.png").write_bytes(b"\x89PNG\r\n")
+def image_bytes(ending: str) -> bytes:
+    return cv2.imencode(ending, np.full((28, 28), [[9] * 27 + [0]], np.uint8))[1].tobytes()
 
 
-def empty_image(folder: Path, arrays: dict) -> None:
+def among_images(name: str, content: bytes):
+    """Returns a writer of image files with another file among them."""
+    return replaced(write_images, name, content)
+
+
+def giant_png() -> bytes:
+    """A PNG whose header, with the right checksum, promises 200,000 × 200,000 pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", 200_000, 200_000, 8, 0, 0, 0, 0)
+    content = image_bytes(".png")
+    return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]
+
+
+def folder_among_images(folder: Path, arrays: dict) -> None:
     write_images(folder, arrays)
-    (folder / "train/3/empty.png").touch()
+    (folder / "train/3/old.png").mkdir()
+
+
+def dangling_link(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    (folder / "train/3/link.png").symlink_to(folder / "elsewhere.png")
+
+
+def train_twice(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    (folder / "training/3").mkdir(parents=True)
+
+
+def empty_test_folder(folder: Path, arrays: dict) -> None:
+    no_test_folder(folder, arrays)
+    (folder / "test").mkdir()
 
 
 def eleventh_class(folder: Path, arrays: dict) -> None:
@@ -315,6 +342,10 @@ def no_test_folder(folder: Path, arrays: dict) -> None:
 
 def no_idx(name: str) -> str:
     return f"own/{name} does not begin as an IDX file does"
+
+
+def no_image(name: str) -> str:
+    return f"/3/{name} cannot be read as a PNG or JPEG image"
 
 
 IMAGES, LABELS = ("train", "images"), ("train", "labels")
@@ -348,8 +379,19 @@ BROKEN = {
     "plain and gzip": (plain_and_gzip, "twice, once as"),
     "mixed sizes": (mixed_sizes, r"big.png has the shape \(32, 32\)"),
     "colours": (colourful, r"red.png has the shape \(28, 28, 3\)"),
-    "cut image": (cut_image, "cut.png cannot be read as an image"),
-    "empty image": (empty_image, "empty.png cannot be read as an image"),
+    "cut image": (among_images("train/3/a.png", image_bytes(".png")[:-9]), no_image("a.png")),
+    "cut head of an image": (among_images("train/3/a.png", b"\x89PNG\r\n"), no_image("a.png")),
+    "empty image": (among_images("train/3/a.png", b""), no_image("a.png")),
+    "giant image": (among_images("train/3/a.png", giant_png()), no_image("a.png")),
+    "other image": (among_images("train/3/more.bmp", image_bytes(".bmp")), no_image("more.bmp")),
+    "image of another name": (
+        among_images("train/3/a.png", image_bytes(".bmp")), no_image("a.png")),
+    "text among test images": (among_images("test/3/labels.txt", b"3"), no_image("labels.txt")),
+    "file in no class": (among_images("train/a.png", image_bytes(".png")), "not a class from 0 to"),
+    "folder as an image": (folder_among_images, "old.png is a folder; expected"),
+    "dangling link": (dangling_link, "link.png is a link to what is not there"),
+    "train twice": (train_twice, "train and .*training are both the part train"),
+    "empty test folder": (empty_test_folder, "has no images of test; expected train/0/"),
     "folder of another name": (eleventh_class, "which is not a class from 0 to 9"),
     "no test folder": (no_test_folder, "has no folder test/"),
     "other side": (changed(IMAGES, lambda v: v[:, 1:]), r"have the shape \(90, 27, 28\)"),
@@ -453,6 +495,22 @@ def test_a_damaged_cache_of_another_format_is_made_again(damage, folder, arrays,
 def test_a_folder_that_takes_no_cache_is_read_all_the_same(folder, arrays):
     write_npz(folder, arrays)
     paths.folder_cache_file(folder).parent.write_text("no folder")
+    assert len(load_data_set("own").train) == 120
+
+
+def test_images_are_known_by_their_content_and_hidden_files_left_out(folder, arrays):
+    write_images(folder, arrays)
+    (folder / "train/3/more.PNG").write_bytes(image_bytes(".jpg"))
+    (folder / "train/3/without_ending").write_bytes(image_bytes(".png"))
+    (folder / "train/3/.DS_Store").write_bytes(b"of macOS")
+    (folder / "train/.cache").mkdir()
+    assert len(load_data_set("own").train) == 122
+
+
+def test_a_class_folder_may_be_a_link(folder, arrays):
+    write_images(folder, arrays)
+    (folder / "train/3").rename(folder.parent / "elsewhere")
+    (folder / "train/3").symlink_to(folder.parent / "elsewhere")
     assert len(load_data_set("own").train) == 120
 
 

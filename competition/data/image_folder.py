@@ -8,58 +8,86 @@ from competition.data.named_arrays import PARTS
 from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 
-ENDINGS = {".png", ".jpg", ".jpeg"}
+# What PNG and JPEG files begin with.
+STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 LAYOUT = "train/0/ … train/9/ and test/ (by class too, if the labels are known)"
+
+# Files by part, `train` or `test`.
+Images = dict[str, list[Path]]
 
 
 def is_image_folder(folder: Path) -> bool:
     """Says whether there is a folder of training images."""
-    return any(part == "train" for part in _parts(folder))
+    return any(_part_of(entry) == "train" for entry in _folders_in(folder))
 
 
-def read_image_folder(folder: Path) -> dict[tuple[str, str], np.ndarray]:
-    """Reads all images, in the order of their names.
+def find_images(folder: Path) -> Images:
+    """Returns every file of the two parts, sorted by its path; hidden ones are left out.
+
+    Raises:
+        UserError: when a part is missing, empty or there twice, or naming the first entry that is
+            no file.
+    """
+    parts = _parts(folder)
+    if "test" not in parts:
+        raise UserError(f"{folder} has no folder test/; expected {LAYOUT}")
+    images = {part: _files_in(folders) for part, folders in parts.items()}
+    for part, files in images.items():
+        if not files:
+            raise UserError(f"{folder} has no images of {part}; expected {LAYOUT}")
+    return images
+
+
+def read_images(images: Images) -> dict[tuple[str, str], np.ndarray]:
+    """Reads the files that were found, in their order.
 
     Returns:
         Images uint8 `[n, 28, 28]` and labels uint8 `[n]` by part, `train` or `test`, and kind,
         `images` or `labels`. Labels of the test images are there if they lie in class folders.
 
     Raises:
-        UserError: when folders are missing, or naming the first file that is not an image of
-            28 × 28 pixels in grey.
+        UserError: naming the first file that is not a PNG or JPEG image of 28 × 28 pixels in grey,
+            or that lies in no class folder.
     """
     arrays: dict[tuple[str, str], np.ndarray] = {}
-    parts = _parts(folder)
-    for part, inside in parts.items():
-        files = image_files(inside)
+    for part, files in images.items():
         arrays[part, "images"] = np.stack([_read_image(file) for file in files])
-        if part == "train" or any(file.parent != inside for file in files):
+        if part == "train" or any(_part_of(file.parent) != part for file in files):
             arrays[part, "labels"] = np.array([_class_of(file) for file in files], np.uint8)
-    if "test" not in parts:
-        raise UserError(f"{folder} has no folder test/; expected {LAYOUT}")
     return arrays
 
 
-def all_image_files(folder: Path) -> list[Path]:
-    """Returns every image that `read_image_folder` reads."""
-    return [file for inside in _parts(folder).values() for file in image_files(inside)]
+def _parts(folder: Path) -> dict[str, list[Path]]:
+    """Returns the folders that the files of each part may lie in."""
+    parts: dict[str, list[Path]] = {}
+    for entry in _folders_in(folder):
+        part = _part_of(entry)
+        if part in parts:
+            raise UserError(f"{parts[part][0]} and {entry} are both the part {part}; leave one")
+        if part is not None:
+            parts[part] = [entry, *_folders_in(entry)]
+    return parts
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Returns every image below a folder, sorted by its path.
+def _part_of(folder: Path) -> str | None:
+    return PARTS.get(folder.name.lower())
 
-    Raises:
-        UserError: when there is none.
-    """
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
-    if not files:
-        raise UserError(f"{folder} holds no PNG or JPEG file; expected {LAYOUT}")
+
+def _files_in(folders: list[Path]) -> list[Path]:
+    files = [entry for folder in folders for entry in _entries(folder) if entry not in folders]
+    for file in files:
+        if not file.is_file():
+            what = "a folder" if file.is_dir() else "a link to what is not there"
+            raise UserError(f"{file} is {what}; expected PNG or JPEG files only, in {LAYOUT}")
     return files
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    inside = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    return {PARTS[entry.name.lower()]: entry for entry in inside if entry.name.lower() in PARTS}
+def _folders_in(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!.]*"))
 
 
 def _class_of(file: Path) -> int:
@@ -72,12 +100,12 @@ def _class_of(file: Path) -> int:
 
 
 def _read_image(file: Path) -> np.ndarray:
-    import cv2
-
-    content = np.fromfile(file, np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
+    image = _decoded(file)
     if image is None:
-        raise UserError(f"{file} cannot be read as an image; it may be cut")
+        raise UserError(
+            f"{file} cannot be read as a PNG or JPEG image; fetch it again if it may be cut, or "
+            "move away what is none"
+        )
     if image.ndim == 3 and (image[..., :3] == image[..., :1]).all():
         image = image[..., 0]
     if image.shape != (SIDE, SIDE) or image.dtype != np.uint8:
@@ -86,3 +114,16 @@ def _read_image(file: Path) -> np.ndarray:
             "pixels of 8 bits in grey, all images alike"
         )
     return image
+
+
+def _decoded(file: Path) -> np.ndarray | None:
+    """Returns None for a damaged file, and for any other than PNG and JPEG, whatever its name."""
+    import cv2
+
+    content = file.read_bytes()
+    if not content.startswith(STARTS):
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # a header that promises more pixels than OpenCV takes
+        return None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,7 @@ import numpy as np
 from competition import paths
 from competition.data.cache import cached
 from competition.data.idx_files import find_idx_files, read_idx_files
-from competition.data.image_folder import (
-    all_image_files,
-    is_image_folder,
-    read_image_folder,
-)
+from competition.data.image_folder import find_images, is_image_folder, read_images
 from competition.data.named_arrays import (
     HDF5_START,
     NPZ_START,
@@ -91,7 +88,8 @@ def _sources(folder: Path) -> list[Source]:
     if idx_files:
         sources.append(Source(idx_files, partial(read_idx_files, folder, idx_files)))
     if is_image_folder(folder):
-        sources.append(Source(all_image_files(folder), partial(read_image_folder, folder)))
+        images = find_images(folder)
+        sources.append(Source([*chain(*images.values())], partial(read_images, images)))
     return sources
 
 
