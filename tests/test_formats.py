@@ -507,6 +507,19 @@ def test_images_are_known_by_their_content_and_hidden_files_left_out(folder, arr
     assert len(load_data_set("own").train) == 122
 
 
+def test_images_to_predict_are_numbered_as_people_count(folder, arrays):
+    del arrays["test", "labels"]
+    write_images(folder, arrays)
+    shutil.rmtree(folder / "test")
+    (folder / "test").mkdir()
+    names = ["1.png", "01.png", "2.png", "10.png", "scan2 of 9.png", "scan10 of 9.png"]
+    for ink, name in enumerate(names, start=1):
+        cv2.imwrite(str(folder / "test" / name), np.full((28, 28), ink, np.uint8))
+    found = load_data_set("own").test
+    assert found.images[:, 0, 0].tolist() == [2, 1, 3, 4, 5, 6]
+    assert found.ids.tolist() == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_class_folder_may_be_a_link(folder, arrays):
     write_images(folder, arrays)
     (folder / "train/3").rename(folder.parent / "elsewhere")

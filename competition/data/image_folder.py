@@ -1,5 +1,6 @@
 """A folder of PNG or JPEG files, sorted into one folder a class."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ def is_image_folder(folder: Path) -> bool:
 
 
 def find_images(folder: Path) -> Images:
-    """Returns every file of the two parts, sorted by its path; hidden ones are left out.
+    """Returns every file of the two parts, but for hidden ones, in the order of their ids.
+
+    Folders and the names in each are sorted as people count, `2.png` before `10.png`.
 
     Raises:
         UserError: when a part is missing, empty or there twice, or naming the first entry that is
@@ -87,7 +90,14 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[!.]*"))
+    return sorted(folder.glob("[!.]*"), key=_natural_key)
+
+
+def _natural_key(entry: Path) -> tuple[list[str | int], str]:
+    """Sorts by the numbers in a name; those that count the same, `1` and `01`, by the text."""
+    words = re.split("([0-9]+)", entry.name)
+    words[1::2] = map(int, words[1::2])
+    return words, entry.name
 
 
 def _class_of(file: Path) -> int:
