@@ -324,6 +324,19 @@ def train_twice(folder: Path, arrays: dict) -> None:
     (folder / "training/3").mkdir(parents=True)
 
 
+def classes_alone(folder: Path, arrays: dict) -> None:
+    no_test_folder(folder, arrays)
+    shutil.rmtree(folder / "others")
+    for label in range(10):
+        (folder / "train" / str(label)).rename(folder / str(label))
+    (folder / "train").rmdir()
+
+
+def classes_here_and_there(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    (folder / "3").mkdir()
+
+
 def empty_test_folder(folder: Path, arrays: dict) -> None:
     no_test_folder(folder, arrays)
     (folder / "test").mkdir()
@@ -393,7 +406,9 @@ BROKEN = {
     "train twice": (train_twice, "train and .*training are both the part train"),
     "empty test folder": (empty_test_folder, "has no images of test; expected train/0/"),
     "folder of another name": (eleventh_class, "which is not a class from 0 to 9"),
-    "no test folder": (no_test_folder, "has no folder test/"),
+    "no test folder": (no_test_folder, "has no folder test/: put images to predict into it, or"),
+    "classes alone": (classes_alone, "has no folder test/: put images to predict into it, or"),
+    "classes here and there": (classes_here_and_there, "own/3 and .*/train are both the part"),
     "other side": (changed(IMAGES, lambda v: v[:, 1:]), r"have the shape \(90, 27, 28\)"),
     "no images": (changed(IMAGES, lambda v: v[:0]), r"have the shape \(0, 28, 28\)"),
     "no ink": (changed(IMAGES, with_value(4, np.uint8(0))), "image 5 has no ink at all"),
@@ -505,6 +520,15 @@ def test_images_are_known_by_their_content_and_hidden_files_left_out(folder, arr
     (folder / "train/3/.DS_Store").write_bytes(b"of macOS")
     (folder / "train/.cache").mkdir()
     assert len(load_data_set("own").train) == 122
+
+
+def test_classes_may_lie_beside_the_folder_of_test_images(folder, arrays):
+    write_images(folder, arrays)
+    expected = load_data_set("own").fingerprint()
+    for label in range(10):
+        (folder / "train" / str(label)).rename(folder / str(label))
+    (folder / "train").rmdir()
+    assert load_data_set("own").fingerprint() == expected
 
 
 def test_images_to_predict_are_numbered_as_people_count(folder, arrays):

@@ -11,15 +11,16 @@ from competition.errors import UserError
 
 # What PNG and JPEG files begin with.
 STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-LAYOUT = "train/0/ … train/9/ and test/ (by class too, if the labels are known)"
+LAYOUT = "train/0/ … train/9/, or 0/ … 9/, and test/ (by class too, if the labels are known)"
 
 # Files by part, `train` or `test`.
 Images = dict[str, list[Path]]
 
 
 def is_image_folder(folder: Path) -> bool:
-    """Says whether there is a folder of training images."""
-    return any(_part_of(entry) == "train" for entry in _folders_in(folder))
+    """Says whether there is a folder of training images, or of a class."""
+    entries = _folders_in(folder)
+    return any(_part_of(entry) == "train" or _is_class(entry) for entry in entries)
 
 
 def find_images(folder: Path) -> Images:
@@ -33,7 +34,10 @@ def find_images(folder: Path) -> Images:
     """
     parts = _parts(folder)
     if "test" not in parts:
-        raise UserError(f"{folder} has no folder test/; expected {LAYOUT}")
+        raise UserError(
+            f"{folder} has no folder test/: put images to predict into it, or some labelled ones "
+            f"of each class into {folder / 'test'}/0/ … 9/; expected {LAYOUT}"
+        )
     images = {part: _files_in(folders) for part, folders in parts.items()}
     for part, files in images.items():
         if not files:
@@ -62,8 +66,10 @@ def read_images(images: Images) -> dict[tuple[str, str], np.ndarray]:
 
 def _parts(folder: Path) -> dict[str, list[Path]]:
     """Returns the folders that the files of each part may lie in."""
-    parts: dict[str, list[Path]] = {}
-    for entry in _folders_in(folder):
+    entries = _folders_in(folder)
+    classes = [entry for entry in entries if _is_class(entry)]
+    parts = {"train": classes} if classes else {}
+    for entry in entries:
         part = _part_of(entry)
         if part in parts:
             raise UserError(f"{parts[part][0]} and {entry} are both the part {part}; leave one")
@@ -100,13 +106,18 @@ def _natural_key(entry: Path) -> tuple[list[str | int], str]:
     return words, entry.name
 
 
+def _is_class(folder: Path) -> bool:
+    name = folder.name
+    return name.isascii() and name.isdigit() and int(name) < CLASSES
+
+
 def _class_of(file: Path) -> int:
-    name = file.parent.name
-    if not (name.isascii() and name.isdigit() and int(name) < CLASSES):
+    if not _is_class(file.parent):
         raise UserError(
-            f"{file} lies in a folder '{name}', which is not a class from 0 to 9; expected {LAYOUT}"
+            f"{file} lies in a folder '{file.parent.name}', which is not a class from 0 to 9; "
+            f"expected {LAYOUT}"
         )
-    return int(name)
+    return int(file.parent.name)
 
 
 def _read_image(file: Path) -> np.ndarray:
