@@ -13,11 +13,15 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from competition import paths
+from competition import commands, paths
+from competition.config import load_config
 from competition.data import hdf5_example, idx, image_folder, other_formats
 from competition.data.sources import load_data_set
 from competition.errors import UserError
+
+CONFIGS = ROOT / "configs"
 
 NAMES = {("train", "images"): "x_train", ("train", "labels"): "y_train"}
 NAMES |= {("test", "images"): "x_test", ("test", "labels"): "y_test"}
@@ -134,18 +138,59 @@ def test_rows_of_the_competition_can_be_had_as_hdf5(workplace, tiny_files, tiny)
     assert load_data_set("mnist-hdf5").fingerprint() == found.fingerprint()
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_a_file_of_somebody_else_is_never_replaced(workplace, tiny_files, arrays, force):
+def cut(content: bytes) -> bytes:
+    return content[:-1000]
+
+
+def no_digits(content: bytes) -> bytes:
+    return b"<html>403 Forbidden"
+
+
+@pytest.mark.parametrize(
+    ("damage", "force", "message"),
+    [
+        (bytes, True, r"mnist\.hdf5 was not written by this program and is not replaced"),
+        (cut, False, r"mnist\.hdf5 is cut or damaged"),
+        (no_digits, False, r"mnist\.hdf5 holds no digits in a format that is read"),
+    ],
+)
+def test_a_file_of_somebody_else_is_never_replaced(
+    workplace, tiny_files, arrays, damage, force, message
+):
     shutil.copytree(tiny_files, "input/digit-recognizer")
     own = Path("input/mnist-hdf5")
     own.mkdir()
     write_flat_hdf5(own, arrays)
     file = own / "mnist.hdf5"
-    content = file.read_bytes() if force else file.read_bytes()[:-1000]  # good, or damaged
-    file.write_bytes(content)
-    with pytest.raises(UserError, match=r"mnist\.hdf5 was not written by this program"):
+    file.write_bytes(content := damage(file.read_bytes()))
+    with pytest.raises(UserError, match=message):
         hdf5_example.install(force)
     assert file.read_bytes() == content
+
+
+def test_hidden_files_and_good_ones_of_somebody_else_stay(workplace, tiny_files, arrays):
+    shutil.copytree(tiny_files, "input/digit-recognizer")
+    own = Path("input/mnist-hdf5")
+    own.mkdir()
+    (own / ".DS_Store").write_bytes(b"of macOS")
+    assert hdf5_example.install() is True
+    (own / "mnist.hdf5").unlink()
+    write_flat_hdf5(own, arrays)
+    assert hdf5_example.install() is False
+
+
+def test_download_says_what_is_wrong_with_a_file_of_ones_own(workplace, arrays):
+    config = load_config(CONFIGS / "mnist_hdf5.yaml")
+    own = paths.data_folder(config.data)
+    own.mkdir(parents=True)
+    other_groups(own, arrays)
+    with pytest.raises(UserError, match=r"mnist\.hdf5 has no images of test"):
+        commands.download(config)
+    write_flat_hdf5(own, {key: arrays[key] for key in arrays if key != ("test", "labels")})
+    with pytest.raises(UserError, match="has no labelled test rows of its own; add their labels"):
+        commands.download(config)
+    write_flat_hdf5(own, arrays)
+    commands.download(config)
 
 
 def test_without_the_competitions_rows_there_is_no_example_of_hdf5(workplace):
