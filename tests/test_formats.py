@@ -323,6 +323,10 @@ def twice(folder: Path, arrays: dict) -> None:
     write_flat_hdf5(folder, arrays)
 
 
+def idx_of_test(folder: Path, arrays: dict) -> None:
+    write_idx(folder, {key: values for key, values in arrays.items() if key[0] == "test"})
+
+
 def plain_and_gzip(folder: Path, arrays: dict) -> None:
     write_idx(folder, arrays)
     write_gzip(folder, arrays)
@@ -409,6 +413,7 @@ def no_image(name: str) -> str:
 IMAGES, LABELS = ("train", "images"), ("train", "labels")
 NOT_ONE_HOT = "image 7 has a row of labels that is not a single 1 among zeros"
 IDX_LABELS = "t10k-labels-idx1-ubyte"
+IDX_EXPECTED = "no images of train, labels of train; expected train-images…, .*, t10k-labels…"
 GZIP_LABELS, GZIP_IMAGES = f"{IDX_LABELS}.gz", "train-images-idx3-ubyte.gz"
 BROKEN = {
     "cut gzip": (truncated(write_gzip, 0.7), "is cut or damaged"),
@@ -433,8 +438,16 @@ BROKEN = {
     "giant npz": (giant_npz, "'x_train', promises 10000000000 × 28 × 28 values of uint8, 7,30"),
     "giant hdf5": (giant_hdf5, "'/x_train', promises 10000000000 × 28 × 28 values of uint8, 7,30"),
     "hdf5 of times": (hdf5_of_times, "No NumPy equivalent .*; expected numbers"),
-    "two files": (twice, "holds digits in 2 ways"),
-    "plain and gzip": (plain_and_gzip, "twice, once as"),
+    "two files": (twice, "holds digits in 2 ways: mnist.hdf5; mnist.npz; leave one there"),
+    "idx and a damaged zip": (
+        with_stray("archive.zip", b"PK\x03\x04"), "2 ways: archive.zip; t10k-images-idx3"),
+    "plain and gzip": (
+        plain_and_gzip, "twice, as 't10k-images-idx3-ubyte' and 't10k-images-idx3-ubyte.gz'"),
+    "idx without train": (
+        idx_of_test, f"{IDX_EXPECTED}; it holds t10k-images-idx3-ubyte, {IDX_LABELS}$"),
+    "idx of no part": (
+        with_stray("10k-labels", idx_bytes(np.zeros(3, np.uint8))),
+        "own/10k-labels is an IDX file, but its name does not say of which part; expected train"),
     "mixed sizes": (mixed_sizes, r"big.png has the shape \(32, 32\)"),
     "colours": (colourful, r"red.png has the shape \(28, 28, 3\)"),
     "cut image": (among_images("train/3/a.png", image_bytes(".png")[:-9]), no_image("a.png")),
@@ -593,6 +606,13 @@ def test_a_class_folder_may_be_a_link(folder, arrays):
     write_images(folder, arrays)
     (folder / "train/3").rename(folder.parent / "elsewhere")
     (folder / "train/3").symlink_to(folder.parent / "elsewhere")
+    assert len(load_data_set("own").train) == 120
+
+
+def test_a_zip_of_something_else_beside_the_digits_is_left_out(folder, arrays):
+    write_idx(folder, arrays)
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.writestr("notes.txt", "no digits")
     assert len(load_data_set("own").train) == 120
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from competition.data import idx
-from competition.data.named_arrays import KINDS, PARTS, chosen
+from competition.data.named_arrays import KINDS, PARTS, Key, chosen
 from competition.errors import UserError
 
 IDX_KINDS = {*KINDS, "idx1", "idx3"}
+FILE_NAMES = "train-images…, train-labels…, t10k-images… and, if they are known, t10k-labels…"
 
 
 def find_idx_files(files: Collection[Path]) -> list[Path]:
@@ -30,23 +31,27 @@ def find_idx_files(files: Collection[Path]) -> list[Path]:
     return found
 
 
-def read_idx_files(folder: Path, files: list[Path]) -> dict[tuple[str, str], np.ndarray]:
+def read_idx_files(folder: Path, files: list[Path]) -> dict[Key, np.ndarray]:
     """Reads `train-images…`, `train-labels…`, `t10k-images…` and perhaps `t10k-labels…`.
 
     Returns:
-        Arrays by part, `train` or `test`, and kind, `images` or `labels`.
+        Arrays by part and kind.
 
     Raises:
-        UserError: when one is missing, there twice, cut or damaged.
+        UserError: when one is missing, there twice, of no part, cut or damaged.
     """
-    chosen_files = chosen(folder, [(_part_and_kind(file), file) for file in files])
-    return {key: idx.read_idx(file) for key, file in chosen_files.items()}
+    named = [(file.name, _part_and_kind(file), file) for file in files]
+    return {key: idx.read_idx(file) for key, file in chosen(folder, named, FILE_NAMES).items()}
 
 
-def _part_and_kind(file: Path) -> str:
-    """Returns `train/images` and the like: the part by the file's name, the kind by its content."""
-    part = next((word for word in _words(file) if word in PARTS), "unknown")
-    return f"{part}/{'images' if idx.dimensions(file) == 3 else 'labels'}"
+def _part_and_kind(file: Path) -> Key:
+    """Takes the part from a file's name, and the kind from its content."""
+    part = next((PARTS[word] for word in _words(file) if word in PARTS), None)
+    if part is None:
+        raise UserError(
+            f"{file} is an IDX file, but its name does not say of which part; expected {FILE_NAMES}"
+        )
+    return part, "images" if idx.dimensions(file) == 3 else "labels"
 
 
 def _should_be_idx(file: Path) -> bool:

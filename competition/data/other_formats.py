@@ -13,8 +13,8 @@ from competition.data.cache import cached
 from competition.data.idx_files import find_idx_files, read_idx_files
 from competition.data.image_folder import find_images, is_image_folder, read_images
 from competition.data.named_arrays import (
-    HDF5_START,
-    NPZ_START,
+    is_hdf5,
+    is_npz,
     read_hdf5,
     read_npz,
 )
@@ -33,10 +33,12 @@ class Source:
     """Something in a folder that digits can be read from.
 
     Attributes:
+        name: tells a person what it is.
         files: all that is read.
         read: returns what they hold.
     """
 
+    name: str
     files: list[Path]
     read: Callable[[], Arrays]
 
@@ -60,7 +62,8 @@ def read_other(name: str, folder: Path) -> DataSet | None:
     """
     sources = _sources(folder) if folder.is_dir() else []
     if len(sources) > 1:
-        raise UserError(f"{folder} holds digits in {len(sources)} ways; leave one of them there")
+        found = "; ".join(source.name for source in sources)
+        raise UserError(f"{folder} holds digits in {len(sources)} ways: {found}; leave one there")
     return _data_set(name, _read_cached(folder, sources[0])) if sources else None
 
 
@@ -77,25 +80,32 @@ def _read_cached(folder: Path, source: Source) -> Arrays:
 def _sources(folder: Path) -> list[Source]:
     """Returns each of the things there that can be read."""
     files = [file for file in sorted(folder.glob("[!.]*")) if file.is_file()]
-    sources = [
-        Source([file], partial(read, file))
-        for start, read in ((HDF5_START, read_hdf5), (NPZ_START, read_npz))
+    arrays = _array_sources(files)
+    known = {source.files[0] for source in arrays}
+    others = [file for file in files if file not in known]
+    return [*arrays, *_idx_sources(folder, others), *_image_sources(folder)]
+
+
+def _array_sources(files: list[Path]) -> list[Source]:
+    return [
+        Source(file.name, [file], partial(read, file))
+        for is_one, read in ((is_hdf5, read_hdf5), (is_npz, read_npz))
         for file in files
-        if _starts_with(file, start)
+        if is_one(file)
     ]
-    arrays = {source.files[0] for source in sources}
-    idx_files = find_idx_files([file for file in files if file not in arrays])
-    if idx_files:
-        sources.append(Source(idx_files, partial(read_idx_files, folder, idx_files)))
-    if is_image_folder(folder):
-        images = find_images(folder)
-        sources.append(Source([*chain(*images.values())], partial(read_images, images)))
-    return sources
 
 
-def _starts_with(file: Path, start: bytes) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(start)) == start
+def _idx_sources(folder: Path, files: list[Path]) -> list[Source]:
+    found = find_idx_files(files)
+    names = ", ".join(file.name for file in found)
+    return [Source(names, found, partial(read_idx_files, folder, found))] if found else []
+
+
+def _image_sources(folder: Path) -> list[Source]:
+    if not is_image_folder(folder):
+        return []
+    images = find_images(folder)
+    return [Source("folders of images", [*chain(*images.values())], partial(read_images, images))]
 
 
 def _checked(folder: Path, arrays: Arrays) -> Arrays:
