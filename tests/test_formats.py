@@ -193,6 +193,13 @@ def test_download_says_what_is_wrong_with_a_file_of_ones_own(workplace, arrays):
     commands.download(config)
 
 
+def test_download_names_files_in_which_it_finds_no_format(folder):
+    (folder / "mnist.npz").write_bytes(b"<html>403 Forbidden")
+    config = load_config(CONFIGS / "mnist_hdf5.yaml", ["data=own"])
+    with pytest.raises(UserError, match=r"what is there is none of these: mnist\.npz"):
+        commands.download(config)
+
+
 def test_without_the_competitions_rows_there_is_no_example_of_hdf5(workplace):
     with pytest.raises(UserError, match="the data set 'digit-recognizer' is not here"):
         hdf5_example.install()
