@@ -21,6 +21,9 @@ CHECKSUM_BYTES = 4
 
 # Of one array: five million digits as bytes. A header that was changed can promise any size.
 MOST_BYTES = 2**32
+# Of what is stored, as zlib packs at most (zlib.net/zlib_tech.html); HDF5 also promises values that
+# were never written.
+MOST_TIMES = 1032
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -38,31 +41,32 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} cannot be read as arrays: {error}") from None
 
 
-def require_size(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Refuses an array that is larger than any digits are, before memory is asked for.
+def require_size(where: str, shape: tuple[int, ...], dtype: np.dtype, stored: int) -> None:
+    """Refuses an array that cannot be what its header promises, before memory is asked for.
 
     Args:
         where: names the array in the error.
         shape, dtype: what its header promises.
+        stored: bytes that its values take in the file, packed or not.
 
     Raises:
-        UserError: when it would take more than 4 GiB.
+        UserError: when it would take more than 4 GiB, or more than can be packed into `stored`.
     """
     size = math.prod(shape) * dtype.itemsize
-    if size > MOST_BYTES:
+    if size > min(MOST_BYTES, MOST_TIMES * stored):
         raise UserError(
-            f"{where} promises {' × '.join(map(str, shape))} values of {dtype}, "
-            f"{size / 2**30:,.1f} GiB; expected {MOST_BYTES // 2**30} GiB at most: the file may be "
-            "damaged, or its pixels be kept in more than one byte (uint8) each"
+            f"{where} promises {' × '.join(map(str, shape))} values of {dtype}, {size:,} bytes, "
+            f"and {stored:,} are stored; expected all of them, and {MOST_BYTES:,} at most: the "
+            "file may be damaged, or its pixels be kept in more than one byte (uint8) each"
         )
 
 
 def _require_sizes(path: Path, archive: ZipFile) -> None:
-    for name in archive.namelist():
-        with archive.open(name) as member:
+    for info in archive.infolist():
+        with archive.open(info) as member:
             if member.peek(len(npy.MAGIC_PREFIX)).startswith(npy.MAGIC_PREFIX):
-                shape, dtype = _promised(member)
-                require_size(f"{path}, '{name.removesuffix('.npy')}',", shape, dtype)
+                where = f"{path}, '{info.filename.removesuffix('.npy')}',"
+                require_size(where, *_promised(member), info.compress_size)
 
 
 def _promised(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

@@ -294,6 +294,13 @@ def linked_outside(folder: Path, arrays: dict) -> None:
             file[name] = h5py.ExternalLink(str(folder.parent / "elsewhere.hdf5"), name)
 
 
+def sparse_hdf5(folder: Path, arrays: dict) -> None:
+    write_flat_hdf5(folder, arrays)
+    with h5py.File(folder / "mnist.hdf5", "a") as file:
+        del file["x_train"]
+        file.create_dataset("x_train", (90, 28, 28), np.uint8, chunks=(1, 28, 28))
+
+
 GIANT = (10**10, 28, 28)
 
 
@@ -375,6 +382,12 @@ def dangling_link(folder: Path, arrays: dict) -> None:
     (folder / "train/3/link.png").symlink_to(folder / "elsewhere.png")
 
 
+def lost_labels(folder: Path, arrays: dict) -> None:
+    write_idx(folder, arrays)
+    (folder / IDX_LABELS).unlink()
+    (folder / IDX_LABELS).symlink_to(folder / "elsewhere")
+
+
 def train_twice(folder: Path, arrays: dict) -> None:
     write_images(folder, arrays)
     (folder / "training/3").mkdir(parents=True)
@@ -442,8 +455,9 @@ BROKEN = {
     "hdf5 without the groups": (other_groups, "has no images of test, images of train, labels of"),
     "hdf5 that links outside": (linked_outside, "it holds nothing"),
     "npz with objects": (pickled, "cannot be read as arrays"),
-    "giant npz": (giant_npz, "'x_train', promises 10000000000 × 28 × 28 values of uint8, 7,30"),
-    "giant hdf5": (giant_hdf5, "'/x_train', promises 10000000000 × 28 × 28 values of uint8, 7,30"),
+    "giant npz": (giant_npz, "'x_train', promises 10000000000 × 28 × 28 values of uint8, 7,8"),
+    "giant hdf5": (giant_hdf5, "'/x_train', promises 10000000000 × 28 × 28 values of uint8, 7,8"),
+    "hdf5 never written": (sparse_hdf5, "'/x_train', promises .*, 70,560 bytes, and 0 are stored"),
     "hdf5 of times": (hdf5_of_times, "No NumPy equivalent .*; expected numbers"),
     "two files": (twice, "holds digits in 2 ways: mnist.hdf5; mnist.npz; leave one there"),
     "idx and a damaged zip": (
@@ -466,7 +480,8 @@ BROKEN = {
         among_images("train/3/a.png", image_bytes(".bmp")), no_image("a.png")),
     "text among test images": (among_images("test/3/labels.txt", b"3"), no_image("labels.txt")),
     "file in no class": (among_images("train/a.png", image_bytes(".png")), "not a class from 0 to"),
-    "folder as an image": (folder_among_images, "old.png is a folder; expected"),
+    "folder as an image": (folder_among_images, "old.png is no file; expected"),
+    "lost labels": (lost_labels, f"{IDX_LABELS} is a link to what is not there; mount its disk"),
     "dangling link": (dangling_link, "link.png is a link to what is not there"),
     "train twice": (train_twice, "train and .*training are both the part train"),
     "empty test folder": (empty_test_folder, "has no images of test; expected train/0/"),

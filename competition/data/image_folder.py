@@ -85,10 +85,16 @@ def _part_of(folder: Path) -> str | None:
 def _files_in(folders: list[Path]) -> list[Path]:
     files = [entry for folder in folders for entry in _entries(folder) if entry not in folders]
     for file in files:
-        if not file.is_file():
-            what = "a folder" if file.is_dir() else "a link to what is not there"
-            raise UserError(f"{file} is {what}; expected PNG or JPEG files only, in {LAYOUT}")
+        require_file(file, f"expected PNG or JPEG files only, in {LAYOUT}")
     return files
+
+
+def require_file(entry: Path, mend: str) -> None:
+    """Raises UserError, which ends in `mend`, for what cannot be read as a file."""
+    if not entry.is_file():
+        is_lost = entry.is_symlink() and not entry.exists()
+        what = "a link to what is not there" if is_lost else "no file"
+        raise UserError(f"{entry} is {what}; {mend}")
 
 
 def _folders_in(folder: Path) -> list[Path]:

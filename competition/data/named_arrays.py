@@ -87,7 +87,8 @@ def _read_node(path: Path, node) -> np.ndarray:
         dtype = node.dtype
     except TypeError as error:
         raise UserError(f"{path}, '{node.name}': {error}; expected numbers") from None
-    require_size(f"{path}, '{node.name}',", node.shape or (), dtype)
+    stored = node.id.get_storage_size()
+    require_size(f"{path}, '{node.name}',", node.shape or (0,), dtype, stored)
     return node[()]
 
 

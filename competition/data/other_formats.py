@@ -11,7 +11,7 @@ import numpy as np
 from competition import paths
 from competition.data.cache import cached
 from competition.data.idx_files import find_idx_files, read_idx_files
-from competition.data.image_folder import find_images, is_image_folder, read_images
+from competition.data.image_folder import find_images, is_image_folder, read_images, require_file
 from competition.data.named_arrays import (
     is_hdf5,
     is_npz,
@@ -79,7 +79,9 @@ def _read_cached(folder: Path, source: Source) -> Arrays:
 
 def _sources(folder: Path) -> list[Source]:
     """Returns each of the things there that can be read."""
-    files = [file for file in sorted(folder.glob("[!.]*")) if file.is_file()]
+    files = [entry for entry in sorted(folder.glob("[!.]*")) if not entry.is_dir()]
+    for file in files:
+        require_file(file, "mount its disk, or move it away")
     arrays = _array_sources(files)
     known = {source.files[0] for source in arrays}
     others = [file for file in files if file not in known]
