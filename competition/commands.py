@@ -245,11 +245,12 @@ def doctor() -> None:
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.suite import measure, measure_race, write_measures
+    from competition.bench.suite import measure, measure_race, require_measurable, write_measures
     from competition.bench.tables import tables
     from competition.data.run import load_run
 
     run = load_run(config)
+    require_measurable(run, long)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
         measures = measure(run)
         path = write_measures(config.name, measures)

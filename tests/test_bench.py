@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import environment
+from conftest import environment, run_command
 from test_training import small
 
 from competition import catalogue
@@ -16,6 +16,7 @@ from competition.bench.nets import ENGINE, Net, engine, nets, stock_copy
 from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
 from competition.bench.race import Finish, finish, median_minutes, run_race
 from competition.bench.spread import Spread
+from competition.bench.suite import require_measurable
 from competition.bench.tables import tables
 from competition.bench.work import matrix_product, training_flop
 from competition.config import Variant, load_config
@@ -169,18 +170,52 @@ def test_who_never_arrives_is_the_slowest(minutes, expected):
     assert median_minutes([Finish(one, 1, 0.1) for one in minutes]) == expected
 
 
-def test_a_tiny_race_is_run_by_both(project, monkeypatch):
+@pytest.fixture
+def short_race(monkeypatch):
+    """A race of one seed, whose first epoch has the target."""
     monkeypatch.setattr(race, "SEEDS", (0,))
-    monkeypatch.setattr(race, "TARGET_LOG_LOSS", 1000)  # reached at once
+    monkeypatch.setattr(race, "TARGET_LOG_LOSS", 1000)
     monkeypatch.setattr(published, "BATCH_SIZE", 16)
-    settings = ["variants.plain.epochs=4", "variants.plain.augmentation=none"]
+
+
+def test_a_tiny_race_is_run_by_both(project, short_race):
+    settings = ["variants.plain.epochs=4", "variants.plain.test_time_draws=2"]
     run = load_run(load_config(project / "configs/tiny.yaml", settings))
+    assert run.config.variants["plain"].augmentation.name == "warp"
     runners = run_race(run, "plain")["runners"]
+    (pool,) = (project / "output/pools").iterdir()  # none of drawn views, which nobody looks at
+    assert len(list(pool.iterdir())) == 4
     for runner in runners.values():
         (only,) = runner["runs"]
         assert 0 < only["best"] <= 1000
         assert 0 < runner["median_minutes"] == only["minutes"] < 5
         assert only["epochs"] == 1
+
+
+PUPIL = "configs/pupil.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--long"], 'race without it, with SET="variants.plain.teacher=null", or leave'),
+        ([], "tiny (configs/tiny.yaml) is to teach, but 2 of 2 jobs have no result"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is(project, arguments, complaint):
+    text = (project / "configs/tiny.yaml").read_text()
+    (project / PUPIL).write_text(text.replace("4}}", "4}, teacher: configs/tiny.yaml}"))
+    done = run_command("bench", "--config", PUPIL, *arguments, folder=project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_its_teacher_a_variant_may_race(project):
+    text = (project / "configs/tiny.yaml").read_text()
+    (project / PUPIL).write_text(text.replace("4}}", "4}, teacher: configs/tiny.yaml}"))
+    changes = ["variants.plain.teacher=null", "variants.residual.teacher=null"]
+    require_measurable(load_run(load_config(project / PUPIL, changes)), long=True)
 
 
 # The command as it is, but for the number of repetitions and the first net.

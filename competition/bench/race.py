@@ -1,12 +1,13 @@
 """The race: minutes until a fixed log-loss on the first fold, from random weights on.
 
-Both contenders validate after each epoch, within their time. The engine's includes the making of
-its augmented images; the published recipe distorts while it trains. With label smoothing, only
-the engine's last epoch can have the target, as the curve before shows the smoothed loss.
+It is a race of labels alone: a teacher's own minutes would have to count. Both validate after
+each epoch, within their time, and look at each held-out digit once. The engine's time includes the
+making of its augmented images; the published recipe distorts while it trains. With label smoothing,
+only the engine's last epoch can have the target, as the curve before shows the smoothed loss.
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -16,6 +17,7 @@ from competition.bench import published
 from competition.bench.nets import ENGINE
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
+from competition.errors import UserError
 from competition.machine import core_count
 from competition.progress import ProgressDisplay
 from competition.results import Job
@@ -24,8 +26,9 @@ from competition.training.estimate import seconds_an_image
 from competition.training.fold import Fold
 from competition.training.one_fold import train_one_fold
 from competition.training.prediction import predict
+from competition.training.resampling import resampled
 from competition.training.runtime import use_precision
-from competition.training.worker import fold_of
+from competition.training.worker import fold_of, pools_needed
 
 # What nets of 81 errors in 14,000 rows have on held-out rows (EXPERIMENTS.md).
 TARGET_LOG_LOSS = 0.02
@@ -48,15 +51,25 @@ class Finish:
     best: float
 
 
+def require_labels_alone(run: Run, name: str) -> None:
+    """Raises UserError when a variant cannot race, as it has a teacher."""
+    if teacher := run.config.variants[name].teacher:
+        raise UserError(
+            f"{name} has a teacher, {teacher}, whose own minutes would have to count in a race; "
+            f'race without it, with SET="variants.{name}.teacher=null", or leave LONG out'
+        )
+
+
 def run_race(run: Run, name: str) -> dict[str, Any]:
     """Lets a variant and the published recipe race, by turns and with several seeds.
 
     Returns:
         JSON values: the variant, the target, and of each runner its runs and their median.
     """
-    needed = {_fold(run, name, seed).pool: run.config.variants[name].epochs for seed in SEEDS}
-    with pools_at_hand(needed, run.data_set):
-        finishes = _finishes(run, name)
+    raced = _raced(run, name)
+    jobs = [Job(run.config.name, name, seed, SPLIT) for seed in SEEDS]
+    with pools_at_hand(pools_needed(raced, jobs), run.data_set):
+        finishes = _finishes(raced, jobs)
     return {
         "variant": name,
         "target_log_loss": TARGET_LOG_LOSS,
@@ -67,26 +80,35 @@ def run_race(run: Run, name: str) -> dict[str, Any]:
     }
 
 
-def _finishes(run: Run, name: str) -> dict[str, list[Finish]]:
+def _raced(run: Run, name: str) -> Run:
+    """Returns the run of one variant, validated each epoch, on the held-out digits as they are."""
+    changes = {"validate_every": 1, "test_time_draws": 0}
+    variant = run.config.variants[name].model_copy(update=changes)
+    return replace(run, config=run.config.model_copy(update={"variants": {name: variant}}))
+
+
+def _finishes(run: Run, jobs: list[Job]) -> dict[str, list[Finish]]:
     runners = {ENGINE: race_engine, "Deotte's recipe, stock float32": race_published}
-    turns = [(seed, runner) for seed in SEEDS for runner in runners]
+    turns = [(job, runner) for job in jobs for runner in runners]
     finishes: dict[str, list[Finish]] = {runner: [] for runner in runners}
     with ProgressDisplay("racing", len(turns)) as display:
-        for done, (seed, runner) in enumerate(turns, start=1):
-            finishes[runner].append(runners[runner](run, name, seed))
+        for done, (job, runner) in enumerate(turns, start=1):
+            finishes[runner].append(runners[runner](run, job))
             display.update(done)
     return finishes
 
 
-def race_engine(run: Run, name: str, seed: int) -> Finish:
+def race_engine(run: Run, job: Job) -> Finish:
     """Trains a variant as its jobs are trained; its pool has to be there."""
-    variant = run.config.variants[name].model_copy(update={"validate_every": 1})
-    fold = _fold(run, name, seed)
-    images = fold.digits.images
+    variant, original = run.config.variants[job.variant], fold_of(run, job)
+    images = original.digits.images
     augmenting = variant.epochs * len(images) * seconds_an_image(variant.augmentation, images)
     began = time.monotonic() - augmenting / core_count()
+    fold = resampled(original, variant.resampling, job.seed)
     ends: list[float] = []
-    model, history = train_one_fold(variant, fold, seed, lambda _: ends.append(time.monotonic()))
+    model, history = train_one_fold(
+        variant, fold, job.seed, on_step=lambda step: ends.append(time.monotonic())
+    )
     steps = fold.steps(variant)
     seconds = [end - began for end in ends[steps - 1 :: steps]]
     losses = [row["validation_loss"] for row in history[:-1]]
@@ -94,19 +116,19 @@ def race_engine(run: Run, name: str, seed: int) -> Finish:
     return finish(seconds, [*losses, last], TARGET_LOG_LOSS)
 
 
-def race_published(run: Run, name: str, seed: int) -> Finish:
+def race_published(run: Run, job: Job) -> Finish:
     """Trains Deotte's recipe in stock Keras and float32 on the same rows, until the target."""
     import keras
 
     began = time.monotonic()
     use_precision("float32")
-    keras.utils.set_random_seed(seed)
-    fold = _fold(run, name, seed)
+    keras.utils.set_random_seed(job.seed)
+    fold = fold_of(run, job)
     held_out = published.published_images(fold.digits.images[fold.validation_rows])
     model = published.published_net()
     seconds: list[float] = []
     losses: list[float] = []
-    for _ in published.train_epochs(model, fold.digits, fold.training_rows, seed):
+    for _ in published.train_epochs(model, fold.digits, fold.training_rows, job.seed):
         seconds.append(time.monotonic() - began)
         losses.append(_log_loss(model.predict(held_out, verbose=0), fold))
         if losses[-1] <= TARGET_LOG_LOSS:
@@ -132,10 +154,6 @@ def median_minutes(runs: list[Finish]) -> float | None:
     """Returns the median, in which a run that never had the target is longer than any that had."""
     minutes = median(float("inf") if one.minutes is None else one.minutes for one in runs)
     return None if minutes == float("inf") else minutes
-
-
-def _fold(run: Run, name: str, seed: int) -> Fold:
-    return fold_of(run, Job(run.config.name, name, seed, SPLIT))
 
 
 def _log_loss(probabilities: np.ndarray, fold: Fold) -> float:

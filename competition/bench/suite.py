@@ -13,13 +13,14 @@ from competition.atomic import write_text
 from competition.bench.comparison import compare
 from competition.bench.jobs import job_times, two_workers_speedup
 from competition.bench.nets import nets
-from competition.bench.race import run_race
+from competition.bench.race import require_labels_alone, run_race
 from competition.bench.spread import Spread
 from competition.bench.work import matrix_product
 from competition.data.run import Run
 from competition.machine import core_count, machine_name
 from competition.progress import ProgressDisplay
 from competition.training.runtime import start_keras
+from competition.training.teaching import require_teachers
 from competition.version import code_version, library_versions
 
 # Every figure is the median of so many rounds, in which the contenders take turns.
@@ -27,6 +28,18 @@ ROUNDS = 5
 ROUNDS_OF_JOBS = 3
 
 Tick = Callable[[], None]
+
+
+def require_measurable(run: Run, long: bool) -> None:
+    """Raises UserError, before anything is measured, when something of it cannot be.
+
+    Args:
+        run: what is to be measured; a variant's teacher has to be trained.
+        long: whether there is to be a race.
+    """
+    if long:
+        require_labels_alone(run, _first_variant(run))
+    require_teachers(run, {job.variant: job for job in reversed(run.identities)}.values())
 
 
 def measure(run: Run) -> dict[str, Any]:
@@ -40,7 +53,7 @@ def measure(run: Run) -> dict[str, Any]:
         JSON values: the circumstances, `nets`, `job` and `two_workers`.
     """
     start_keras(core_count())
-    first = next(iter(run.config.variants))
+    first = _first_variant(run)
     compared = nets(run.config)
     products = {precision: matrix_product(precision) for precision in ("float32", "bfloat16")}
     turns = len(compared) * (ROUNDS + 1) + 2 * ROUNDS_OF_JOBS
@@ -64,7 +77,7 @@ def measure_race(run: Run) -> dict[str, Any]:
         JSON values: `race`.
     """
     start_keras(core_count())
-    return {"race": run_race(run, next(iter(run.config.variants)))}
+    return {"race": run_race(run, _first_variant(run))}
 
 
 def write_measures(config_name: str, measures: dict[str, Any]) -> Path:
@@ -72,6 +85,10 @@ def write_measures(config_name: str, measures: dict[str, Any]) -> Path:
     path = paths.bench_json(config_name)
     write_text(path, json.dumps(measures, indent=2) + "\n")
     return path
+
+
+def _first_variant(run: Run) -> str:
+    return next(iter(run.config.variants))
 
 
 def _circumstances(run: Run) -> dict[str, Any]:
