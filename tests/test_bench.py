@@ -179,13 +179,16 @@ def short_race(monkeypatch):
 
 
 def test_a_tiny_race_is_run_by_both(project, short_race):
+    """On the first split that is trained, whatever it is called."""
     settings = ["variants.plain.epochs=4", "variants.plain.test_time_draws=2"]
+    settings += ["folds.scheme=holdout", "folds.only=[1]"]
     run = load_run(load_config(project / "configs/tiny.yaml", settings))
     assert run.config.variants["plain"].augmentation.name == "warp"
-    runners = run_race(run, "plain")["runners"]
+    found = run_race(run, "plain")
+    assert found["split"] == "holdout1"
     (pool,) = (project / "output/pools").iterdir()  # none of drawn views, which nobody looks at
     assert len(list(pool.iterdir())) == 4
-    for runner in runners.values():
+    for runner in found["runners"].values():
         (only,) = runner["runs"]
         assert 0 < only["best"] <= 1000
         assert 0 < runner["median_minutes"] == only["minutes"] < 5
@@ -271,7 +274,7 @@ def test_tables_show_the_race_when_there_was_one():
         "job": {"variant": "plain", "epochs": 9, "share_outside_steps": one,
                 "share_outside_steps_of_two_epochs": one},
         "two_workers": {"variant": "plain", "speedup": one},
-        "race": {"variant": "plain", "target_log_loss": 0.02,
+        "race": {"variant": "plain", "split": "fold0", "target_log_loss": 0.02,
                  "runners": {"engine": {"median_minutes": None, "runs": runs}}},
     }  # fmt: skip
     text = tables(found)
@@ -280,5 +283,6 @@ def test_tables_show_the_race_when_there_was_one():
         "25.0% (20.0% – 30.0%) | "
         "2.0 (1.0 – 4.0) |"
     ) in text
+    assert "| to a log-loss of 0.02 on fold0 | median minutes |" in text
     assert "| engine (`plain`) | never | 4.0, never | 9, 45 | 0.0195, 0.0210 |" in text
     assert "2.00 (1.00 – 4.00) times as fast as one" in text

@@ -1,4 +1,4 @@
-"""The race: minutes until a fixed log-loss on the first fold, from random weights on.
+"""The race: minutes until a fixed log-loss on the first split, from random weights on.
 
 It is a race of labels alone: a teacher's own minutes would have to count. Both validate after
 each epoch, within their time, and look at each held-out digit once. The engine's time includes the
@@ -33,7 +33,6 @@ from competition.training.worker import fold_of, pools_needed
 # What nets of 81 errors in 14,000 rows have on held-out rows (EXPERIMENTS.md).
 TARGET_LOG_LOSS = 0.02
 SEEDS = (0, 1, 2)
-SPLIT = "fold0"
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,17 @@ def run_race(run: Run, name: str) -> dict[str, Any]:
     """Lets a variant and the published recipe race, by turns and with several seeds.
 
     Returns:
-        JSON values: the variant, the target, and of each runner its runs and their median.
+        JSON values: the variant, the split, the target, and of each runner its runs and their
+        median.
     """
     raced = _raced(run, name)
-    jobs = [Job(run.config.name, name, seed, SPLIT) for seed in SEEDS]
+    split = next(iter(raced.identities)).split
+    jobs = [job for job in raced.identities if job.split == split]
     with pools_at_hand(pools_needed(raced, jobs), run.data_set):
         finishes = _finishes(raced, jobs)
     return {
         "variant": name,
+        "split": split,
         "target_log_loss": TARGET_LOG_LOSS,
         "runners": {
             runner: {"median_minutes": median_minutes(runs), "runs": [asdict(one) for one in runs]}
@@ -82,7 +84,7 @@ def run_race(run: Run, name: str) -> dict[str, Any]:
 
 def _raced(run: Run, name: str) -> Run:
     """Returns the run of one variant, validated each epoch, on the held-out digits as they are."""
-    changes = {"validate_every": 1, "test_time_draws": 0}
+    changes = {"validate_every": 1, "test_time_draws": 0, "seeds": list(SEEDS)}
     variant = run.config.variants[name].model_copy(update=changes)
     return replace(run, config=run.config.model_copy(update={"variants": {name: variant}}))
 

@@ -65,7 +65,8 @@ def _workers(measures: dict[str, Any]) -> str:
 
 
 def _race(race: dict[str, Any]) -> str:
-    header = [f"to a log-loss of {race['target_log_loss']} on fold 0", "median minutes"]
+    goal = f"to a log-loss of {race['target_log_loss']} on {race['split']}"
+    header = [goal, "median minutes"]
     header += ["minutes of each seed", "epochs", "lowest log-loss"]
     rows = [
         [
