@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -18,9 +20,11 @@ from competition.bench.race import Finish, finish, median_minutes, run_race
 from competition.bench.spread import Spread
 from competition.bench.suite import require_measurable
 from competition.bench.tables import tables
+from competition.bench.two_workers import meet
 from competition.bench.work import matrix_product, training_flop
 from competition.config import Variant, load_config
 from competition.data.run import load_run
+from competition.errors import UserError
 from competition.models.dropout import FeatureMapDropout
 from competition.models.normalization import FusedBatchNormalization
 from competition.training.fold import one_hot
@@ -139,6 +143,27 @@ def test_steps_side_by_side_are_counted_while_both_run():
     second = Pace(10 + 0.5 * np.arange(0.0, 41.0), 0.0)  # two a second, from 11.5 to 30
     assert joint_steps_a_second([first]) == pytest.approx(1)
     assert joint_steps_a_second([first, second]) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("begin", [20.0, 16.0, 11.6])
+def test_workers_that_hardly_met_have_no_speed_together(begin):
+    """A step a second, from 3 to 19; the other one runs from 3 steps after its begin."""
+    steps = np.arange(0.0, 20.0)
+    with pytest.raises(UserError, match="2 workers did not train at the same time"):
+        joint_steps_a_second([Pace(steps, 0.0), Pace(begin + steps, 0.0)])
+    assert joint_steps_a_second([Pace(steps, 0.0), Pace(11 + steps, 0.0)]) == pytest.approx(2)
+
+
+def test_workers_begin_when_all_are_ready(tmp_path):
+    seen = []
+    first = Thread(target=lambda: seen.append(meet(tmp_path / "0", workers=2)))
+    first.start()
+    while not (tmp_path / "0").exists():
+        time.sleep(0.01)
+    assert seen == []
+    meet(tmp_path / "1", workers=2)
+    first.join()
+    assert seen == [None]
 
 
 def test_what_is_not_steps_is_all_but_the_pace_within_epochs():

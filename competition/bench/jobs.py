@@ -1,4 +1,4 @@
-"""Whole jobs: how much of one is not its training steps, and what a second worker brings."""
+"""Whole jobs: how much of one is not its training steps."""
 
 import os
 import shutil
@@ -6,26 +6,19 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from joblib import delayed
 
 from competition import paths
-from competition.bench.nets import engine
-from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
 from competition.config import Config
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.machine import core_count
-from competition.processes import end_with, side_by_side
 from competition.results import Job
-from competition.training.fold import one_hot
 from competition.training.plan import Plan
-from competition.training.runtime import start_keras
 from competition.training.worker import WorkerContext, pools_needed, run_job
 from competition.version import code_version
 
 EPOCHS = 2
-STEPS_SIDE_BY_SIDE = 100
 
 
 @dataclass(frozen=True)
@@ -100,24 +93,3 @@ def times_of(whole: float, ends: np.ndarray) -> JobTimes:
     a_step = float(np.diff(by_epoch).mean())
     between = float(by_epoch[1, 0] - by_epoch[0, -1]) - a_step
     return JobTimes(whole, a_step * by_epoch.shape[1], between)
-
-
-def two_workers_speedup(config: Config, name: str) -> float:
-    """Returns the training speed of two workers, which share the cores, over that of one."""
-    one = _steps_a_second(config, name, Plan(1, core_count()))
-    return _steps_a_second(config, name, Plan(2, max(1, core_count() // 2))) / one
-
-
-def _steps_a_second(config: Config, name: str, plan: Plan) -> float:
-    calls = [delayed(_pace_in_worker)(config, name, plan, os.getpid())] * plan.workers
-    return joint_steps_a_second(list(side_by_side(plan.workers)(calls)))
-
-
-def _pace_in_worker(config: Config, name: str, plan: Plan, command: int) -> Pace:
-    end_with(command)
-    start_keras(plan.threads)
-    variant, digits = config.variants[name], load_run(config).data_set.train
-    rows = np.resize(np.arange(len(digits)), STEPS_SIDE_BY_SIDE * variant.batch_size)
-    contender = engine(variant)
-    feed = contender.feed(digits.images[rows], one_hot(digits.labels[rows]))
-    return paced_fit(contender.model, feed)

@@ -11,10 +11,11 @@ from typing import Any
 from competition import paths
 from competition.atomic import write_text
 from competition.bench.comparison import compare
-from competition.bench.jobs import job_times, two_workers_speedup
+from competition.bench.jobs import job_times
 from competition.bench.nets import nets
 from competition.bench.race import require_labels_alone, run_race
 from competition.bench.spread import Spread
+from competition.bench.two_workers import two_workers_speedup
 from competition.bench.work import matrix_product
 from competition.data.run import Run
 from competition.machine import core_count, machine_name
