@@ -169,10 +169,26 @@ def test_workers_begin_when_all_are_ready(tmp_path):
 def test_what_is_not_steps_is_all_but_the_pace_within_epochs():
     """10 seconds of start, two epochs of four steps of 1 second, 3 seconds between, 5 at last."""
     ends = np.array([11.0, 12.0, 13.0, 14.0, 18.0, 19.0, 20.0, 21.0])
-    times = times_of(26.0, ends)
-    assert times == JobTimes(whole=26.0, steps=4.0, between=3.0)
-    assert times.share_outside(2) == pytest.approx(18 / 26)
-    assert times.share_outside(10) == pytest.approx((18 + 8 * 3) / (26 + 8 * 7))
+    times = times_of(26.0, ends, validation=2.0)
+    assert times == JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0)
+    two_epochs = tiny_variant(epochs=2, validate_every=2)
+    assert times.share_outside(two_epochs) == pytest.approx(18 / 26)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "validate_every", "outside"),
+    [
+        (10, 10, 18 + 8 * 3),  # validated at its end, as the job of two epochs was
+        (10, 4, 18 + 8 * 3 + 2 * 2),  # and after 4 and 8 epochs
+        (10, 1, 18 + 8 * 3 + 9 * 2),
+        (8, 4, 18 + 6 * 3 + 1 * 2),
+        (1, 1, 18 - 3),
+    ],
+)
+def test_each_validation_of_a_longer_job_counts(epochs, validate_every, outside):
+    times = JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0)
+    variant = tiny_variant(epochs=epochs, validate_every=validate_every)
+    assert times.share_outside(variant) == pytest.approx(outside / (outside + 4 * epochs))
 
 
 def test_a_clock_notes_each_step_that_a_job_tells():
@@ -251,15 +267,17 @@ QUICK_BENCH = """
 import sys
 from competition.bench import comparison, suite
 comparison.STEPS, suite.ROUNDS, suite.ROUNDS_OF_JOBS = 8, 1, 1
-suite.nets = lambda config, every=suite.nets: every(config)[1:]
+suite.nets = lambda config, every=suite.nets: every(config)[-2:]
 from competition.__main__ import main
 sys.exit(main(["bench", "--config", "configs/tiny.yaml"]))
 """
 
 
 def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
+    """Of a variant that validates each epoch, and whose callback the job of two would confuse."""
     config = project / "configs/tiny.yaml"
-    config.write_text(config.read_text().replace("  plain: {architecture: {width: 4}}\n", ""))
+    text = config.read_text().replace("  plain: {architecture: {width: 4}}\n", "")
+    config.write_text(text.replace("residual: {", "residual: {callbacks: [early_stopping], "))
     done = subprocess.run(
         [sys.executable, "-c", QUICK_BENCH],
         cwd=project, env=environment(), capture_output=True, text=True, timeout=600,
@@ -273,7 +291,9 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
             assert contender["share_of_matrix_peak"]["lowest"] > 0
     published_net = found["nets"]["Deotte's, dropout 0.4"]["contenders"]["stock float32"]
     assert published_net["parameters"] == 327_242
-    assert 0 < found["job"]["share_outside_steps"]["median"] < 1
+    job = found["jobs"]["residual"]
+    assert 0 < job["share_outside_steps"]["median"] < 1
+    assert 0 < job["rounds"][0]["validation"] < job["rounds"][0]["whole"]
     assert found["two_workers"]["speedup"]["lowest"] > 0
     assert "race" not in found
     assert "| residual | engine | float32 |" in done.stdout
@@ -296,8 +316,8 @@ def test_tables_show_the_race_when_there_was_one():
     found = {
         "machine": "a machine", "threads": 2,
         "nets": {"plain": {"contenders": {"engine": contender}}},
-        "job": {"variant": "plain", "epochs": 9, "share_outside_steps": one,
-                "share_outside_steps_of_two_epochs": one},
+        "jobs": {"plain": {"epochs": 9, "share_outside_steps": {
+            "median": 0.08, "lowest": 0.07, "highest": 0.1}}},
         "two_workers": {"variant": "plain", "speedup": one},
         "race": {"variant": "plain", "split": "fold0", "target_log_loss": 0.02,
                  "runners": {"engine": {"median_minutes": None, "runs": runs}}},
@@ -310,4 +330,5 @@ def test_tables_show_the_race_when_there_was_one():
     ) in text
     assert "| to a log-loss of 0.02 on fold0 | median minutes |" in text
     assert "| engine (`plain`) | never | 4.0, never | 9, 45 | 0.0195, 0.0210 |" in text
+    assert "| plain | 9 | 8.0% (7.0% – 10.0%) |" in text
     assert "2.00 (1.00 – 4.00) times as fast as one" in text

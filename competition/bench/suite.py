@@ -11,12 +11,13 @@ from typing import Any
 from competition import paths
 from competition.atomic import write_text
 from competition.bench.comparison import compare
-from competition.bench.jobs import job_times
+from competition.bench.jobs import JobTimes, job_times
 from competition.bench.nets import nets
 from competition.bench.race import require_labels_alone, run_race
 from competition.bench.spread import Spread
 from competition.bench.two_workers import two_workers_speedup
 from competition.bench.work import matrix_product
+from competition.config import Variant
 from competition.data.run import Run
 from competition.machine import core_count, machine_name
 from competition.progress import ProgressDisplay
@@ -47,17 +48,17 @@ def measure(run: Run) -> dict[str, Any]:
     """Measures all but the race, with progress.
 
     Args:
-        run: the digits to train on, and the variants to compare. Jobs are measured with the
-            first variant.
+        run: the digits to train on, and the variants to compare. Two workers are measured with
+            the first variant.
 
     Returns:
-        JSON values: the circumstances, `nets`, `job` and `two_workers`.
+        JSON values: the circumstances, `nets`, `jobs` by variant, and `two_workers`.
     """
     start_keras(core_count())
     first = _first_variant(run)
     compared = nets(run.config)
     products = {precision: matrix_product(precision) for precision in ("float32", "bfloat16")}
-    turns = len(compared) * (ROUNDS + 1) + 2 * ROUNDS_OF_JOBS
+    turns = len(compared) * (ROUNDS + 1) + (len(run.config.variants) + 1) * ROUNDS_OF_JOBS
     with ProgressDisplay("measuring", turns) as display:
         tick = _ticker(display)
         return {
@@ -66,7 +67,7 @@ def measure(run: Run) -> dict[str, Any]:
                 net.name: compare(net, run.data_set.train, products, ROUNDS, tick)
                 for net in compared
             },
-            "job": _job(run, first, tick),
+            "jobs": _jobs(run, tick),
             "two_workers": _two_workers(run, first, tick),
         }
 
@@ -104,20 +105,21 @@ def _circumstances(run: Run) -> dict[str, Any]:
     }
 
 
-def _job(run: Run, name: str, tick: Tick) -> dict[str, Any]:
-    rounds = []
+def _jobs(run: Run, tick: Tick) -> dict[str, Any]:
+    times: dict[str, list[JobTimes]] = {name: [] for name in run.config.variants}
     for _ in range(ROUNDS_OF_JOBS):
-        rounds.append(job_times(run, name))
-        tick()
-    epochs = run.config.variants[name].epochs
+        for name, rounds in times.items():
+            rounds.append(job_times(run, name))
+            tick()
+    return {name: _job(run.config.variants[name], rounds) for name, rounds in times.items()}
+
+
+def _job(variant: Variant, rounds: list[JobTimes]) -> dict[str, Any]:
+    shares = tuple(times.share_outside(variant) for times in rounds)
     return {
-        "variant": name,
-        "epochs": epochs,
-        "share_outside_steps": Spread(tuple(r.share_outside(epochs) for r in rounds)).to_json(),
-        "share_outside_steps_of_two_epochs": Spread(
-            tuple(r.share_outside(2) for r in rounds)
-        ).to_json(),
-        "rounds": [asdict(one) for one in rounds],
+        "epochs": variant.epochs,
+        "share_outside_steps": Spread(shares).to_json(),
+        "rounds": [asdict(times) for times in rounds],
     }
 
 

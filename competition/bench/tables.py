@@ -10,7 +10,7 @@ def tables(measures: dict[str, Any]) -> str:
     parts = [
         _headline(measures),
         _nets(measures["nets"]),
-        _job(measures["job"]),
+        _jobs(measures["jobs"]),
         _workers(measures),
     ]
     if "race" in measures:
@@ -48,12 +48,12 @@ def _contender_cells(contender: dict[str, Any]) -> list[str]:
     ]
 
 
-def _job(job: dict[str, Any]) -> str:
-    return (
-        f"Of a job of `{job['variant']}` with its {job['epochs']} epochs, "
-        f"{_range(job['share_outside_steps'], '.1%')} is not training steps; with two epochs, "
-        f"{_range(job['share_outside_steps_of_two_epochs'], '.1%')}."
-    )
+def _jobs(jobs: dict[str, Any]) -> str:
+    rows = [
+        [name, f"{job['epochs']}", _range(job["share_outside_steps"], ".1%")]
+        for name, job in jobs.items()
+    ]
+    return table(["a whole job of", "epochs", "of its time is not training steps"], rows)
 
 
 def _workers(measures: dict[str, Any]) -> str:
