@@ -4,22 +4,25 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
-from conftest import environment, run_command
+from conftest import ROOT, environment, run_command
 from test_training import small
 
-from competition import catalogue
-from competition.bench import published, race, work
+from competition import catalogue, commands
+from competition.bench import published, race, record, suite, work
 from competition.bench.jobs import JobTimes, StepClock, times_of
 from competition.bench.nets import ENGINE, Net, engine, nets, stock_copy
 from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
-from competition.bench.race import Finish, finish, median_minutes, run_race
+from competition.bench.race import Finish, finish, median_minutes, new_race, run_race
+from competition.bench.record import circumstances
 from competition.bench.spread import Spread
 from competition.bench.suite import require_measurable
-from competition.bench.tables import tables
+from competition.bench.tables import race_table, tables
 from competition.bench.two_workers import meet
 from competition.bench.work import matrix_product, training_flop
 from competition.config import Variant, load_config
@@ -27,6 +30,7 @@ from competition.data.run import load_run
 from competition.errors import UserError
 from competition.models.dropout import FeatureMapDropout
 from competition.models.normalization import FusedBatchNormalization
+from competition.paths import bench_json
 from competition.training.fold import one_hot
 from competition.training.runtime import use_precision
 
@@ -208,7 +212,7 @@ def test_a_race_ends_with_the_first_epoch_that_has_the_target():
     [((3.0, None, 2.0), 3.0), ((None, None, 2.0), None), ((1.0, 2.0, 9.0), 2.0)],
 )
 def test_who_never_arrives_is_the_slowest(minutes, expected):
-    assert median_minutes([Finish(one, 1, 0.1) for one in minutes]) == expected
+    assert median_minutes(list(minutes)) == expected
 
 
 @pytest.fixture
@@ -225,7 +229,7 @@ def test_a_tiny_race_is_run_by_both(project, short_race):
     settings += ["folds.scheme=holdout", "folds.only=[1]"]
     run = load_run(load_config(project / "configs/tiny.yaml", settings))
     assert run.config.variants["plain"].augmentation.name == "warp"
-    found = run_race(run, "plain")
+    *_, found = run_race(run, new_race(run, "plain"))
     assert found["split"] == "holdout1"
     (pool,) = (project / "output/pools").iterdir()  # none of drawn views, which nobody looks at
     assert len(list(pool.iterdir())) == 4
@@ -303,32 +307,122 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
     ]  # fmt: skip
 
 
-def test_tables_show_the_race_when_there_was_one():
-    one = {"median": 2.0, "lowest": 1.0, "highest": 4.0}
-    contender = {
-        "precision": "float32", "images_a_second": {"median": 3e3, "lowest": 2e3, "highest": 4e3},
-        "over_stock_float32": one, "training_flop_an_image": 10**8,
-        "share_of_matrix_peak": {"median": 0.25, "lowest": 0.2, "highest": 0.3},
-        "pause_seconds": one,
-    }  # fmt: skip
-    runs = [{"minutes": 4.0, "epochs": 9, "best": 0.0195}, {"minutes": None, "epochs": 45,
-             "best": 0.021}]  # fmt: skip
-    found = {
-        "machine": "a machine", "threads": 2,
-        "nets": {"plain": {"contenders": {"engine": contender}}},
-        "jobs": {"plain": {"epochs": 9, "share_outside_steps": {
-            "median": 0.08, "lowest": 0.07, "highest": 0.1}}},
-        "two_workers": {"variant": "plain", "speedup": one},
-        "race": {"variant": "plain", "split": "fold0", "target_log_loss": 0.02,
-                 "runners": {"engine": {"median_minutes": None, "runs": runs}}},
-    }  # fmt: skip
-    text = tables(found)
+ONE = {"median": 2.0, "lowest": 1.0, "highest": 4.0}
+CONTENDER = {
+    "precision": "float32", "images_a_second": {"median": 3e3, "lowest": 2e3, "highest": 4e3},
+    "over_stock_float32": ONE, "training_flop_an_image": 10**8,
+    "share_of_matrix_peak": {"median": 0.25, "lowest": 0.2, "highest": 0.3},
+    "pause_seconds": ONE,
+}  # fmt: skip
+SHARE = {"median": 0.08, "lowest": 0.07, "highest": 0.1}
+MEASURES = {
+    "machine": "a machine", "threads": 2,
+    "nets": {"plain": {"contenders": {"engine": CONTENDER}}},
+    "jobs": {"plain": {"epochs": 9, "share_outside_steps": SHARE}},
+    "two_workers": {"variant": "plain", "speedup": ONE},
+}  # fmt: skip
+
+
+def test_tables_show_what_was_measured():
+    text = tables(MEASURES)
     assert (
         "| plain | engine | float32 | 3000 (2000 – 4000) | 2.00 (1.00 – 4.00) | 300 | "
         "25.0% (20.0% – 30.0%) | "
         "2.0 (1.0 – 4.0) |"
     ) in text
-    assert "| to a log-loss of 0.02 on fold0 | median minutes |" in text
-    assert "| engine (`plain`) | never | 4.0, never | 9, 45 | 0.0195, 0.0210 |" in text
     assert "| plain | 9 | 8.0% (7.0% – 10.0%) |" in text
     assert "2.00 (1.00 – 4.00) times as fast as one" in text
+
+
+def test_the_table_of_a_race_shows_each_seed():
+    runs = [{"minutes": 4.0, "epochs": 9, "best": 0.0195}, {"minutes": None, "epochs": 45,
+             "best": 0.021}]  # fmt: skip
+    text = race_table(
+        {"variant": "plain", "split": "fold0", "target_log_loss": 0.02,
+         "runners": {"engine": {"median_minutes": None, "runs": runs}}}
+    )  # fmt: skip
+    assert "| to a log-loss of 0.02 on fold0 | median minutes |" in text
+    assert "| engine (`plain`) | never | 4.0, never | 9, 45 | 0.0195, 0.0210 |" in text
+
+
+@dataclass
+class Racers:
+    """Stands for the measurements of the short part, and for both runners of the race.
+
+    Attributes:
+        turns: that were run, `"<runner> <seed>"`.
+        stops_at: number of the turn in which somebody interrupts, None for nobody.
+    """
+
+    turns: list[str] = field(default_factory=list)
+    stops_at: int | None = None
+
+    def runner(self, name: str):
+        def race_it(run, job) -> Finish:
+            if len(self.turns) == self.stops_at:
+                raise KeyboardInterrupt
+            self.turns.append(f"{name} {job.seed}")
+            return Finish(float(len(self.turns)), 1, 0.01)
+
+        return race_it
+
+    def bench(self, stops_at: int | None = None, *changes: str) -> list[str]:
+        """Returns the turns that the command ran."""
+        self.turns.clear()
+        self.stops_at = stops_at
+        settings = ["variants.plain.augmentation=none", *changes]
+        commands.bench(load_config(Path("configs/tiny.yaml"), settings), long=True)
+        return self.turns
+
+
+@pytest.fixture
+def racers(project, monkeypatch) -> Racers:
+    made_up = Racers()
+    monkeypatch.setattr(suite, "measure", lambda run: {**MEASURES, **circumstances(run)})
+    monkeypatch.setattr(race, "RUNNERS", {name: made_up.runner(name) for name in ("a", "b")})
+    return made_up
+
+
+def test_an_interrupted_race_keeps_each_finish_and_goes_on(racers, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    assert racers.turns == ["a 0", "b 0", "a 1"]
+    assert tables(MEASURES).splitlines()[-1] in capsys.readouterr().out
+    kept = json.loads(bench_json("tiny").read_text())
+    assert [len(kept["race"]["runners"][name]["runs"]) for name in "ab"] == [2, 1]
+    assert kept["jobs"] == MEASURES["jobs"]
+    assert racers.bench() == ["b 1", "a 2", "b 2"]
+    assert "| a | 2.0 | 1.0, 3.0, 2.0 | 1, 1, 1 |" in capsys.readouterr().out
+    found = json.loads(bench_json("tiny").read_text())["race"]["runners"]
+    assert [run["minutes"] for run in found["b"]["runs"]] == [2.0, 1.0, 3.0]
+    assert len(racers.bench()) == 6  # that race is over; this is another one
+
+
+@pytest.mark.parametrize("change", ["variants.plain.learning_rate=0.1", "folds.only=[1]"])
+def test_a_race_of_other_trainings_begins_anew(racers, change):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    assert len(racers.bench(None, change)) == 6
+
+
+def test_a_race_on_another_machine_begins_anew(racers, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    monkeypatch.setattr(record, "machine_name", lambda: "another one")
+    assert len(racers.bench()) == 6
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", ""])
+def test_a_race_whose_record_is_damaged_begins_anew(racers, damaged):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    bench_json("tiny").write_text(damaged)
+    assert len(racers.bench()) == 6
+
+
+@pytest.mark.parametrize(("given", "is_long"), [("LONG=", 0), ("LONG=0", 0), ("LONG=1", 1)])
+def test_make_races_where_it_is_told_to(given, is_long):
+    command = ["make", "--dry-run", "bench", given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.count("competition bench --config") == 1, done.stderr
+    assert done.stdout.count("--long") == is_long

@@ -7,6 +7,7 @@ only the engine's last epoch can have the target, as the curve before shows the 
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
@@ -19,8 +20,9 @@ from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.machine import core_count
+from competition.processes import interruptible
 from competition.progress import ProgressDisplay
-from competition.results import Job
+from competition.results import Job, identity_hash
 from competition.scores import score
 from competition.training.estimate import seconds_an_image
 from competition.training.fold import Fold
@@ -59,27 +61,62 @@ def require_labels_alone(run: Run, name: str) -> None:
         )
 
 
-def run_race(run: Run, name: str) -> dict[str, Any]:
-    """Lets a variant and the published recipe race, by turns and with several seeds.
+def new_race(run: Run, name: str) -> dict[str, Any]:
+    """Returns a race of a variant that nobody has begun.
 
     Returns:
-        JSON values: the variant, the split, the target, and of each runner its runs and their
-        median.
+        JSON values: the variant, the split, the target, what identifies the trainings, and of each
+        runner its median and its runs.
     """
-    raced = _raced(run, name)
-    split = next(iter(raced.identities)).split
-    jobs = [job for job in raced.identities if job.split == split]
-    with pools_at_hand(pools_needed(raced, jobs), run.data_set):
-        finishes = _finishes(raced, jobs)
+    jobs = _jobs(_raced(run, name))
     return {
         "variant": name,
-        "split": split,
+        "split": next(iter(jobs)).split,
         "target_log_loss": TARGET_LOG_LOSS,
-        "runners": {
-            runner: {"median_minutes": median_minutes(runs), "runs": [asdict(one) for one in runs]}
-            for runner, runs in finishes.items()
-        },
+        "trainings": [identity_hash(identity) for identity in jobs.values()],
+        "runners": {runner: {"median_minutes": None, "runs": []} for runner in RUNNERS},
     }
+
+
+def turns_left(race: dict[str, Any]) -> int:
+    """Returns how many runs a race still lacks."""
+    done = sum(len(runner["runs"]) for runner in race["runners"].values())
+    return len(SEEDS) * len(RUNNERS) - done
+
+
+def run_race(run: Run, race: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Lets a variant and the published recipe race, by turns and with several seeds.
+
+    Args:
+        run: what the race was made for.
+        race: as `new_race` makes it, or this function left it; it is not changed.
+
+    Yields:
+        The race after each of its turns.
+    """
+    raced, left = _raced(run, race["variant"]), turns_left(race)
+    jobs = _jobs(raced)
+    turns = [(job, runner) for job in jobs for runner in RUNNERS][-left:]
+    needed = pools_needed(raced, jobs)
+    with pools_at_hand(needed, run.data_set), ProgressDisplay("racing", left) as display:
+        for done, (job, runner) in enumerate(turns, start=1):
+            with interruptible():
+                race = _with_run(race, runner, RUNNERS[runner](raced, job))
+            display.update(done)
+            yield race
+
+
+def _with_run(race: dict[str, Any], runner: str, run: Finish) -> dict[str, Any]:
+    runs = [*race["runners"][runner]["runs"], asdict(run)]
+    median_of_runs = median_minutes([each["minutes"] for each in runs])
+    result = {"median_minutes": median_of_runs, "runs": runs}
+    return race | {"runners": race["runners"] | {runner: result}}
+
+
+def _jobs(raced: Run) -> dict[Job, dict[str, Any]]:
+    """Returns the trainings on the first split, one a seed, with what identifies them."""
+    split = next(iter(raced.identities)).split
+    return {job: identity for job, identity in raced.identities.items() if job.split == split}
 
 
 def _raced(run: Run, name: str) -> Run:
@@ -87,17 +124,6 @@ def _raced(run: Run, name: str) -> Run:
     changes = {"validate_every": 1, "test_time_draws": 0, "seeds": list(SEEDS)}
     variant = run.config.variants[name].model_copy(update=changes)
     return replace(run, config=run.config.model_copy(update={"variants": {name: variant}}))
-
-
-def _finishes(run: Run, jobs: list[Job]) -> dict[str, list[Finish]]:
-    runners = {ENGINE: race_engine, "Deotte's recipe, stock float32": race_published}
-    turns = [(job, runner) for job in jobs for runner in runners]
-    finishes: dict[str, list[Finish]] = {runner: [] for runner in runners}
-    with ProgressDisplay("racing", len(turns)) as display:
-        for done, (job, runner) in enumerate(turns, start=1):
-            finishes[runner].append(runners[runner](run, job))
-            display.update(done)
-    return finishes
 
 
 def race_engine(run: Run, job: Job) -> Finish:
@@ -138,6 +164,9 @@ def race_published(run: Run, job: Job) -> Finish:
     return finish(seconds, losses, TARGET_LOG_LOSS)
 
 
+RUNNERS = {ENGINE: race_engine, "Deotte's recipe, stock float32": race_published}
+
+
 def finish(seconds: list[float], losses: list[float], target: float) -> Finish:
     """Returns when a training first had the target.
 
@@ -152,9 +181,9 @@ def finish(seconds: list[float], losses: list[float], target: float) -> Finish:
     return Finish(None, len(losses), min(losses))
 
 
-def median_minutes(runs: list[Finish]) -> float | None:
+def median_minutes(runs: list[float | None]) -> float | None:
     """Returns the median, in which a run that never had the target is longer than any that had."""
-    minutes = median(float("inf") if one.minutes is None else one.minutes for one in runs)
+    minutes = median(float("inf") if run is None else run for run in runs)
     return None if minutes == float("inf") else minutes
 
 

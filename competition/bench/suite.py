@@ -1,29 +1,24 @@
 """The whole benchmark in one run: what is measured, in which order, and what is kept of it."""
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from competition import paths
-from competition.atomic import write_text
 from competition.bench.comparison import compare
 from competition.bench.jobs import JobTimes, job_times
 from competition.bench.nets import nets
 from competition.bench.race import require_labels_alone, run_race
+from competition.bench.record import circumstances, race_to_run, write_measures
 from competition.bench.spread import Spread
 from competition.bench.two_workers import two_workers_speedup
 from competition.bench.work import matrix_product
 from competition.config import Variant
 from competition.data.run import Run
-from competition.machine import core_count, machine_name
+from competition.machine import core_count
 from competition.progress import ProgressDisplay
 from competition.training.runtime import start_keras
 from competition.training.teaching import require_teachers
-from competition.version import code_version, library_versions
 
 # Every figure is the median of so many rounds, in which the contenders take turns.
 ROUNDS = 5
@@ -62,7 +57,7 @@ def measure(run: Run) -> dict[str, Any]:
     with ProgressDisplay("measuring", turns) as display:
         tick = _ticker(display)
         return {
-            **_circumstances(run),
+            **circumstances(run),
             "nets": {
                 net.name: compare(net, run.data_set.train, products, ROUNDS, tick)
                 for net in compared
@@ -72,37 +67,29 @@ def measure(run: Run) -> dict[str, Any]:
         }
 
 
-def measure_race(run: Run) -> dict[str, Any]:
-    """Lets the first variant race to a fixed log-loss: an hour or more on two cores.
+def race_to_log_loss(run: Run) -> dict[str, Any]:
+    """Returns the first variant's race, as far as it came if it was interrupted; runs nothing."""
+    return race_to_run(run, _first_variant(run))
+
+
+def measure_race(run: Run, measures: dict[str, Any]) -> dict[str, Any]:
+    """Runs what is left of a race, an hour or more on two cores, and writes each finish at once.
+
+    Args:
+        run: what was measured.
+        measures: all that is to be kept beside the race; among them, `race`.
 
     Returns:
-        JSON values: `race`.
+        The race when it is over.
     """
-    start_keras(core_count())
-    return {"race": run_race(run, _first_variant(run))}
-
-
-def write_measures(config_name: str, measures: dict[str, Any]) -> Path:
-    """Writes what was measured to `output/<config>/bench.json` and returns it."""
-    path = paths.bench_json(config_name)
-    write_text(path, json.dumps(measures, indent=2) + "\n")
-    return path
+    for race in run_race(run, measures["race"]):
+        measures = measures | {"race": race}
+        write_measures(run.config.name, measures)
+    return measures["race"]
 
 
 def _first_variant(run: Run) -> str:
     return next(iter(run.config.variants))
-
-
-def _circumstances(run: Run) -> dict[str, Any]:
-    return {
-        "config": run.config.name,
-        "data_fingerprint": run.fingerprint,
-        "machine": machine_name(),
-        "threads": core_count(),
-        "versions": library_versions(),
-        "code_version": code_version(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _jobs(run: Run, tick: Tick) -> dict[str, Any]:

@@ -6,15 +6,13 @@ from competition.markdown import table
 
 
 def tables(measures: dict[str, Any]) -> str:
-    """Returns the tables and sentences for what was measured."""
+    """Returns the tables and sentences for what was measured, but for the race."""
     parts = [
         _headline(measures),
         _nets(measures["nets"]),
         _jobs(measures["jobs"]),
         _workers(measures),
     ]
-    if "race" in measures:
-        parts.append(_race(measures["race"]))
     return "\n\n".join(parts)
 
 
@@ -64,7 +62,8 @@ def _workers(measures: dict[str, Any]) -> str:
     )
 
 
-def _race(race: dict[str, Any]) -> str:
+def race_table(race: dict[str, Any]) -> str:
+    """Returns the table of a race, with the runs that it has until now."""
     goal = f"to a log-loss of {race['target_log_loss']} on {race['split']}"
     header = [goal, "median minutes"]
     header += ["minutes of each seed", "epochs", "lowest log-loss"]
