@@ -15,8 +15,17 @@ from test_training import small
 
 from competition import catalogue, commands
 from competition.bench import published, race, record, suite, work
+from competition.bench.comparison import rotated
 from competition.bench.jobs import JobTimes, StepClock, times_of
-from competition.bench.nets import ENGINE, Net, engine, nets, stock_copy
+from competition.bench.nets import (
+    AS_PUBLISHED,
+    ENGINE,
+    STOCK_FLOAT32,
+    Net,
+    engine,
+    nets,
+    stock_copy,
+)
 from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
 from competition.bench.race import Finish, finish, median_minutes, new_race, run_race
 from competition.bench.record import circumstances
@@ -127,14 +136,36 @@ def test_every_variant_and_deottes_net_are_compared(project):
     config = load_config(project / "configs/tiny.yaml")
     compared = nets(config)
     assert [net.name for net in compared] == [
-        "Deotte's, no dropout", "Deotte's, dropout 0.4", "plain", "residual"
+        "Deotte's, no dropout", "Deotte's, feature-map dropout 0.4",
+        "Deotte's, dropout 0.4 as published", "plain", "residual",
     ]  # fmt: skip
-    rates = [
-        [layer.rate for layer in engine(net.variant).model.layers if hasattr(layer, "rate")]
-        for net in compared[:2]
-    ]
-    assert rates == [[0.0] * 3, [0.4] * 3]
+    rates = [dropout(engine(net.variant).model) for net in compared[:3]]
+    both = [("FeatureMapDropout", 0.4), ("FeatureMapDropout", 0.4), ("Dropout", 0.4)]
+    assert [{rate for _, rate in of_net} for of_net in rates] == [{0.0}, {0.4}, {0.4}]
+    assert rates[1] == rates[2] == both
     assert {net.variant.batch_size for net in compared} == {16}
+
+
+def test_only_as_published_is_the_dropout_of_stock_keras_another_one(project):
+    _, same, as_published, *_ = nets(load_config(project / "configs/tiny.yaml"))
+    assert dropout(same.contenders()[STOCK_FLOAT32].model) == [
+        ("SpatialDropout2D", 0.4), ("SpatialDropout2D", 0.4), ("Dropout", 0.4)
+    ]  # fmt: skip
+    assert dropout(as_published.contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
+
+
+def dropout(model) -> list[tuple[str, float]]:
+    return [(type(lay).__name__, lay.rate) for lay in model.layers if hasattr(lay, "rate")]
+
+
+@pytest.mark.parametrize(
+    ("number", "order"), [(0, "abc"), (1, "bca"), (2, "cab"), (3, "abc"), (5, "cab")]
+)
+def test_each_round_begins_with_another_contender(number, order):
+    contenders = {"a": 1, "b": 2, "c": 3}
+    turned = rotated(contenders, number)
+    assert "".join(turned) == order
+    assert turned == contenders
 
 
 def test_a_pace_leaves_out_the_first_steps_and_the_pause():
@@ -293,7 +324,7 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
             assert len(contender["images_a_second"]["runs"]) == 1
             assert contender["images_a_second"]["lowest"] > 0
             assert contender["share_of_matrix_peak"]["lowest"] > 0
-    published_net = found["nets"]["Deotte's, dropout 0.4"]["contenders"]["stock float32"]
+    published_net = found["nets"][AS_PUBLISHED]["contenders"]["stock float32"]
     assert published_net["parameters"] == 327_242
     job = found["jobs"]["residual"]
     assert 0 < job["share_outside_steps"]["median"] < 1
@@ -330,6 +361,7 @@ def test_tables_show_what_was_measured():
         "25.0% (20.0% – 30.0%) | "
         "2.0 (1.0 – 4.0) |"
     ) in text
+    assert f"\n\n`{AS_PUBLISHED}` is not the same net on both sides: stock Keras drops" in text
     assert "| plain | 9 | 8.0% (7.0% – 10.0%) |" in text
     assert "2.00 (1.00 – 4.00) times as fast as one" in text
 

@@ -2,7 +2,16 @@
 
 from typing import Any
 
+from competition.bench.nets import AS_PUBLISHED
 from competition.markdown import table
+
+DIFFERENCES = (
+    f"`{AS_PUBLISHED}` is not the same net on both sides: stock Keras drops single values, its "
+    "convolutions have biases, and batches are normalised after ReLU, as in the kernel; the engine "
+    "drops whole feature maps, has no biases there, and normalises before ReLU. In all other rows "
+    "both train the same net with the same dropout. In every row the engine's optimiser is AdamW "
+    "with a schedule, and that of stock Keras is Adam."
+)
 
 
 def tables(measures: dict[str, Any]) -> str:
@@ -10,6 +19,7 @@ def tables(measures: dict[str, Any]) -> str:
     parts = [
         _headline(measures),
         _nets(measures["nets"]),
+        DIFFERENCES,
         _jobs(measures["jobs"]),
         _workers(measures),
     ]
