@@ -441,8 +441,9 @@ def test_an_interrupted_race_keeps_each_finish_and_goes_on(racers, capsys):
     assert kept["jobs"] == MEASURES["jobs"]
     assert racers.bench() == ["b 1", "a 2", "b 2"]
     assert "| a | 2.0 | 1.0, 3.0, 2.0 | 1, 1, 1 |" in capsys.readouterr().out
-    found = json.loads(bench_json("tiny").read_text())["race"]["runners"]
-    assert [run["minutes"] for run in found["b"]["runs"]] == [2.0, 1.0, 3.0]
+    found = json.loads(bench_json("tiny").read_text())["race"]
+    assert [run["minutes"] for run in found["runners"]["b"]["runs"]] == [2.0, 1.0, 3.0]
+    assert list(run_race(load_run(load_config(Path("configs/tiny.yaml"))), found)) == []
     assert len(racers.bench()) == 6  # that race is over; this is another one
 
 

@@ -96,10 +96,10 @@ def run_race(run: Run, race: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """
     raced, left = _raced(run, race["variant"]), turns_left(race)
     jobs = _jobs(raced)
-    turns = [(job, runner) for job in jobs for runner in RUNNERS][-left:]
+    turns = [(job, runner) for job in jobs for runner in RUNNERS]
     needed = pools_needed(raced, jobs)
     with pools_at_hand(needed, run.data_set), ProgressDisplay("racing", left) as display:
-        for done, (job, runner) in enumerate(turns, start=1):
+        for done, (job, runner) in enumerate(turns[len(turns) - left :], start=1):
             with interruptible():
                 race = _with_run(race, runner, RUNNERS[runner](raced, job))
             display.update(done)
