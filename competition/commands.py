@@ -246,18 +246,22 @@ def doctor() -> None:
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.suite import measure, measure_race, write_measures
-    from competition.bench.tables import tables
+    from competition.bench.record import write_measures
+    from competition.bench.suite import measure, measure_race, race_to_log_loss, require_measurable
+    from competition.bench.tables import race_table, tables
     from competition.data.run import load_run
 
     run = load_run(config)
+    require_measurable(run, long)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        measures = measure(run)
+        race = {"race": race_to_log_loss(run)} if long else {}
+        measures = measure(run) | race
         path = write_measures(config.name, measures)
-        if long:  # an interrupted race leaves the other figures
-            measures |= measure_race(run)
-            write_measures(config.name, measures)
-    print(f"{tables(measures)}\n\nall figures are in {path}")
+        print(tables(measures))
+        if long:
+            print(f"\n{path} gets each finish of the race; interrupted, LONG=1 goes on with it")
+            print(f"\n{race_table(measure_race(run, measures))}")
+    print(f"\nall figures are in {path}")
 
 
 def clean() -> None:
