@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import made_up_cases, make_project, write_made_up_result
+from conftest import ROOT, made_up_cases, make_project, write_made_up_result
 from pages import contrast
+from sklearn.model_selection import StratifiedKFold
 
 from competition import paths
 from competition.config import load_config
@@ -18,15 +19,17 @@ from competition.data.run import Run, load_run
 from competition.ensemble.blend import blend
 from competition.ensemble.provenance import provenance
 from competition.errors import UserError
+from competition.inspection.evaluation import searched
 from competition.inspection.evaluation.subject import ensemble_subject, variant_subject
 from competition.inspection.evaluation.summary import Summary, summarise
 from competition.inspection.presentation import colours
 from competition.inspection.presentation.html import STATIC
-from competition.inspection.report.ensemble_tables import ensemble_text
+from competition.inspection.report.ensemble_tables import ensemble_text, score_cells, scores_table
 from competition.inspection.report.folder import report_markdown, write_report
 from competition.inspection.report.sections import Section, sections_of
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, CLASS_COUNTS
+from competition.scores import score
 from competition.selected import NOTE
 
 # Text that would be HTML if it were not escaped.
@@ -278,6 +281,44 @@ def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(proj
     ]
     assert table.texts()[0][2:] == [str(count) for count in range(10)]
     assert table.texts()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
+
+
+UNSEARCHED = "ensemble, rows that the search for settings did not see"
+
+
+@pytest.mark.parametrize(
+    ("folds", "rows"),
+    [("{count: 5}", 96), ("{count: 3}", 96), ("{scheme: holdout, share: 0.5}", 46)],
+)
+def test_the_search_saw_fold_0_of_five_whatever_the_split_of_a_preset(
+    project, monkeypatch, folds, rows
+):
+    run = train(load(f"folds={folds}"))
+    monkeypatch.setattr(searched, "SEARCHED_DATA", run.fingerprint)
+    made, labels = blend([run]), run.data_set.train.labels
+    judged = next(StratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels))[1]
+    left = ~np.isin(made.panel.ids, run.data_set.train.ids[judged])
+    expected = score(made.out_of_fold.values[left], made.panel.labels[left])
+    assert 0 < expected.errors < expected.rows == rows
+    *_, last = scores_table(summarise(ensemble_subject(run, made)).scores, "ensemble").rows
+    assert last == [UNSEARCHED, *score_cells(expected)]
+
+
+def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, monkeypatch):
+    run = train(load("folds={count: 5, only: [0]}"))
+
+    def names() -> list[str]:
+        scores = summarise(ensemble_subject(run, blend([run]))).scores
+        return [row[0] for row in scores_table(scores, "ensemble").rows]
+
+    assert names() == ["plain seed0", "residual seed0", "ensemble"]
+    monkeypatch.setattr(searched, "SEARCHED_DATA", run.fingerprint)
+    assert names() == ["plain seed0", "residual seed0", "ensemble"]
+
+
+def test_the_searched_data_are_those_of_the_shipped_results():
+    manifest = ROOT / "output/fast/jobs/plain/seed0/fold0" / paths.MANIFEST
+    assert json.loads(manifest.read_text())["identity"]["data"] == searched.SEARCHED_DATA
 
 
 def test_nothing_is_marked_where_nothing_was_selected(run):
