@@ -24,6 +24,7 @@ from competition.inspection.evaluation.subject import ensemble_subject, variant_
 from competition.inspection.evaluation.summary import Summary, summarise
 from competition.inspection.presentation import colours
 from competition.inspection.presentation.html import STATIC
+from competition.inspection.presentation.table import Table
 from competition.inspection.report.ensemble_tables import ensemble_text, score_cells, scores_table
 from competition.inspection.report.folder import report_markdown, write_report
 from competition.inspection.report.sections import Section, sections_of
@@ -319,6 +320,53 @@ def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, m
 def test_the_searched_data_are_those_of_the_shipped_results():
     manifest = ROOT / "output/fast/jobs/plain/seed0/fold0" / paths.MANIFEST
     assert json.loads(manifest.read_text())["identity"]["data"] == searched.SEARCHED_DATA
+
+
+def run_table(summary: Summary, key: str) -> Table:
+    return next(table for each in sections_of(summary) for table in each.tables if table.key == key)
+
+
+def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
+    run = train(load("folds={scheme: holdout, share: 0.5, count: 3, only: [2, 0]}"))
+    summary = summarise(ensemble_subject(run, blend([run])))
+    nets = {(row.job.variant, row.job.split): row.score for row in summary.jobs}
+    table = run_table(summary, "folds")
+    assert table.title == "Errors by hold-out"
+    assert [column.title for column in table.columns[1:3]] == ["hold-out 0", "hold-out 2"]
+    for line, variant in zip(table.rows[:2], ("plain", "residual"), strict=True):
+        own = [nets[variant, split] for split in ("holdout0", "holdout2")]
+        assert [each.rows for each in own] == [60, 60]
+        assert line[1:3] == [each.errors for each in own]
+        assert line[4][0] == pytest.approx(1 - sum(line[1:3]) / 120)
+    errors = summary.scores.ensemble.errors
+    assert table.rows[2] == ["ensemble", None, None, errors, None, None]
+    assert "no figure of a single hold-out" in table.note
+    rows = len(summary.subject.panel.ids)
+    assert 60 < rows < 120
+    words = "2 of 3 stratified hold-outs of 50 % of the rows each: 0, 2"
+    told = [f"{words}; {rows} of 120 labelled rows count"]
+    assert ["held out", *told] in run_table(summary, "at-a-glance").rows
+
+
+@pytest.mark.parametrize(
+    ("folds", "words"),
+    [
+        ("{count: 5, only: [3, 1]}", "2 of 5 stratified folds: 1, 3; 48 of 120"),
+        ("{scheme: holdout}", "1 of 1 stratified hold-outs of 20 % of the rows each: 0; 24 of 120"),
+        ("{scheme: given}", "what the data itself holds out; 30 of 120"),
+    ],
+)
+def test_the_split_is_told_by_its_scheme_with_the_rows_that_count(project, tiny, folds, words):
+    (project / "input/own").mkdir()
+    parts = {"x_train": slice(90), "x_test": slice(90, None)}
+    images = {key: tiny.train.images[rows] for key, rows in parts.items()}
+    labels = {key.replace("x", "y"): tiny.train.labels[rows] for key, rows in parts.items()}
+    np.savez(project / "input/own/mnist.npz", **images, **labels)
+    run = train(load("data=own", f"folds={folds}"))
+    summary = summarise(ensemble_subject(run, blend([run])))
+    assert ["held out", f"{words} labelled rows count"] in run_table(summary, "at-a-glance").rows
+    assert "single hold-out" not in run_table(summary, "folds").note
+    assert run_table(summary, "folds").rows[-1][-3] == summary.scores.ensemble.errors
 
 
 def test_nothing_is_marked_where_nothing_was_selected(run):

@@ -84,7 +84,7 @@ def _by_fold(summary: Summary) -> Section:
         else "Out of fold: every labelled row is predicted by nets that never saw it; the last "
         "epoch is the one that counts."
     ]
-    tables = [scores_table(summary.scores, summary.subject.name), folds_table(summary.folds)]
+    tables = [scores_table(summary.scores, summary.subject.name), folds_table(summary)]
     return Section("folds", "Members and ensemble", words, tables)
 
 
