@@ -349,6 +349,49 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
 
 
 @pytest.mark.parametrize(
+    ("without", "words", "is_harder"),
+    [
+        ([], "augmented digits", {"plain": True, "residual": True}),
+        (
+            ["residual"],
+            "augmented digits (of `residual`: without augmentation)",
+            {"plain": True, "residual": False},
+        ),
+        (
+            ["plain", "residual"],
+            "digits without augmentation",
+            {"plain": False, "residual": False},
+        ),
+    ],
+)
+def test_training_curves_are_told_by_the_augmentation(project, without, words, is_harder):
+    run = train(load(*(f"variants.{name}.augmentation=none" for name in without)))
+    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    learning = next(each for each in sections if each.key == "learning")
+    assert learning.words[0].startswith(f"Training figures are of {words}, averaged over each")
+    captions = {plot.key: plot.caption for plot in learning.plots}
+    for name, expected in is_harder.items():
+        assert ("digits are harder" in captions[f"learning-{name}-loss"]) is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ("folds={count: 5}", "every labelled row is predicted by nets that never saw it;"),
+        (
+            "folds={count: 5, only: [0]}",
+            "each of 24 rows, out of 120 labelled ones, is predicted by nets that never saw it;",
+        ),
+    ],
+)
+def test_it_is_told_which_rows_are_out_of_fold(project, changes, words):
+    run = train(load(changes))
+    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    folds = next(each for each in sections if each.key == "folds")
+    assert folds.words[0].startswith(f"Out of fold: {words}")
+
+
+@pytest.mark.parametrize(
     ("folds", "words"),
     [
         ("{count: 5, only: [3, 1]}", "2 of 5 stratified folds: 1, 3; 48 of 120"),
