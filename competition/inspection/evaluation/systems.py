@@ -10,6 +10,7 @@ from competition.ensemble.members import Member, Panel, load_panel
 from competition.inspection.evaluation.per_class import class_figures, confusion_counts
 from competition.results import ALL_ROWS
 from competition.scores import Score, score
+from competition.settings.about import claimed_percentage
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ class System:
     precision: float
     recall: float
     f1: float
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether the claim begins with a percentage, and the accuracy is below it."""
+        claimed = claimed_percentage(self.claim)
+        right = self.score.rows - self.score.errors
+        return claimed is not None and 100 * right < claimed * self.score.rows
 
 
 def systems(run: Run) -> list[System]:
