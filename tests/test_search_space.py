@@ -248,6 +248,20 @@ UNFIT = {
         "folds: [0, 1, 2, 3, 4]",
         "tuning.folds: these are all of the 5 folds; at least one must be left for the figures",
     ),
+    "the only fold that is left": (
+        "{}\nfolds: {only: [0]}",
+        "tuning.folds: this is the only fold that folds.only leaves; at least one must be left for "
+        "the figures that count, as those of a study's own folds are too good; leave folds.only "
+        "out, or name more folds in it",
+    ),
+    "all folds that are left": (
+        "{folds: [0, 2]}\nfolds: {only: [2, 0]}",
+        "tuning.folds: these are all of the 2 folds that folds.only leaves; at least",
+    ),
+    "the only hold-out": (
+        "{}\nfolds: {scheme: holdout}",
+        "tuning.folds: this is the only fold; at least one must be left",
+    ),
     "judged on chosen folds": (
         "{folds: [0, 1], final_folds: [1, 2]}",
         "tuning.final_folds: fold 1 is one that trials are judged on",
