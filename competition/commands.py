@@ -49,6 +49,7 @@ def download(config: Config, archive: Path | None = None, force: bool = False) -
         installed = hdf5_example.install(force)
     else:
         own_data.require(config.data)
+    _require_its_split(config)
     folder = paths.data_folder(config.data)
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
@@ -273,6 +274,14 @@ def clean() -> None:
             print(f"removed {folder}/")
         for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
             remove_partials(top)
+
+
+def _require_its_split(config: Config) -> None:
+    from competition.data.folds import given_split
+    from competition.data.sources import load_data_set
+
+    if config.folds.scheme == "given":
+        given_split(load_data_set(config.data))
 
 
 def _require_none(failures: list) -> None:

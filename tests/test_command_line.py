@@ -617,6 +617,10 @@ MISTAKES = {
         "train.csv, test.csv and sample_submission.csv in the competition's format, or MNIST's IDX "
         "files, one .npz or HDF5 file, or folders of images",
     ),
+    "data without the split of its own": (
+        ["download", "--config", "configs/tiny.yaml", "--set", "folds={scheme: given}"],
+        "the data set 'tiny' has no labelled test rows of its own; add their labels to it, or",
+    ),
     "zip for other data": (
         ["download", "--config", "configs/tiny.yaml", "--zip", "x.zip"],
         "ZIP is for the data set 'digit-recognizer'",
