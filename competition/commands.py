@@ -137,7 +137,7 @@ def ensemble(configs: list[Config]) -> None:
     combined = blend([load_run(config) for config in configs])
     contributed = contributions(combined.panel)
     path = write_blend(combined, contributed)
-    scores = panel_scores(combined.panel, combined.out_of_fold.values)
+    scores = panel_scores(combined.runs[0], combined.panel, combined.out_of_fold.values)
     print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
     print(where_ensemble_is(combined.name, path))
     if configs[0].data == COMPETITION:
