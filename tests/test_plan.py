@@ -4,9 +4,10 @@ import pytest
 
 from competition import machine
 from competition.machine import Machine, available_memory, memory
+from competition.training import plan as plans
 from competition.training.estimate import makespan
 from competition.training.failures import explain, less_memory
-from competition.training.plan import Plan, automatic_plan, given_plan
+from competition.training.plan import Plan, automatic_plan, chosen_plan, given_plan
 
 GIB = 2**30
 
@@ -59,6 +60,19 @@ def test_given_workers_share_the_cores(workers, threads):
 def test_a_plan_is_said_in_words():
     assert str(Plan(2, 1)) == "2 jobs side by side, 1 thread each"
     assert str(Plan(1, 4)) == "one job at a time, 4 threads each"
+
+
+@pytest.mark.parametrize(
+    ("workers", "jobs_left", "plan"),
+    [(1, 9, Plan(1, 3)), (None, 1, Plan(1, 3)), (2, 9, Plan(2, 4)), (None, 9, Plan(8, 1))],
+)
+def test_a_process_keeps_the_threads_that_it_has_started_with(
+    workers, jobs_left, plan, monkeypatch
+):
+    """Workers are replaced; one job at a time runs where an earlier plan may have run."""
+    monkeypatch.setattr(plans, "this_machine", lambda: computer(8))
+    monkeypatch.setattr(plans, "started_threads", lambda: 3)
+    assert chosen_plan(16, jobs_left, workers) == plan
 
 
 def write(path, text: str) -> None:

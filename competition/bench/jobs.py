@@ -110,7 +110,7 @@ def two_workers_speedup(config: Config, name: str) -> float:
 
 def _steps_a_second(config: Config, name: str, plan: Plan) -> float:
     calls = [delayed(_pace_in_worker)(config, name, plan, os.getpid())] * plan.workers
-    return joint_steps_a_second(list(side_by_side(plan.workers)(calls)))
+    return joint_steps_a_second(list(side_by_side(plan.workers, plan.threads)(calls)))
 
 
 def _pace_in_worker(config: Config, name: str, plan: Plan, command: int) -> Pace:

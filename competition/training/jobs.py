@@ -84,7 +84,7 @@ def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]
     needed = pools_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
         context = WorkerContext(plan, os.getpid(), board, code_version())
-        parallel = side_by_side(plan.workers)
+        parallel = side_by_side(plan.workers, plan.threads)
         estimates = estimated(run.config, jobs, parallel, context)
         seconds = [estimates[job.variant].training for job in jobs]
         augmenting = _augmenting_seconds(run, needed, estimates)

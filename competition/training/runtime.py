@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,13 @@ def start_keras(threads: int) -> None:
         for device in tensorflow.config.list_physical_devices("GPU"):
             # Otherwise the first process takes all of the memory, and the second finds none.
             tensorflow.config.experimental.set_memory_growth(device, True)
+
+
+def started_threads() -> int | None:
+    """Returns the threads that TensorFlow was started with here, None where it was not."""
+    if "tensorflow" not in sys.modules:
+        return None
+    return sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads() or None
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def _announce(study: Study, search: Search) -> int:
 def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -> None:
     with ProgressBoard.on_disk(left) as board, workers_may_end(plan, "trials"):
         context = WorkerContext(plan, os.getpid(), board, code_version())
-        parallel = side_by_side(plan.workers)
+        parallel = side_by_side(plan.workers, plan.threads)
         _require_buildable(search, parallel, context)
         each = _seconds_a_trial(search, run, parallel, context)
         print(
