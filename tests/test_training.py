@@ -1,6 +1,7 @@
 """Architectures, schedule, and the training of one variant on one fold."""
 
 import dataclasses
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from conftest import ROOT, made_up_history
 from competition import catalogue
 from competition.config import Training, Variant, load_config
 from competition.data.pool import Pool
-from competition.errors import UserError, disk_trouble
+from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.results import Job
 from competition.settings.components import Architecture, Augmentation
 from competition.training import estimate, one_fold
@@ -378,3 +379,10 @@ def test_a_training_curve_that_cannot_be_written_is_trouble_with_the_disk(tmp_pa
     with pytest.raises(OSError, match="output") as caught:
         write_log(Job("some", "plain", 0, "all"), made_up_history())
     assert disk_trouble(caught.value)
+
+
+def test_only_what_the_disk_refuses_is_left_out():
+    with as_the_disk_allows():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="Input/output"), as_the_disk_allows():
+        raise OSError(errno.EIO, "Input/output error")

@@ -14,6 +14,7 @@ from competition.data.folds import split_number
 from competition.data.marks import without_label_errors
 from competition.data.pool import Part, Pool
 from competition.data.run import Run, load_run
+from competition.errors import as_the_disk_allows
 from competition.machine import machine_name
 from competition.probabilities import Probabilities
 from competition.processes import end_with, interruptible
@@ -144,7 +145,8 @@ def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) ->
         **_circumstances(model, context),
     }
     write_result(job, manifest, history, predictions, model.save)
-    write_log(job, history)
+    with as_the_disk_allows():  # the result is complete without it
+        write_log(job, history)
 
 
 def _predictions(model, variant: Variant, run: Run, job: Job) -> dict[str, Probabilities]:
