@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from competition.settings.components import Architecture, Augmentation
 from competition.training import estimate, one_fold
 from competition.training.fold import Fold
 from competition.training.one_fold import compiled_model, train_one_fold
-from competition.training.prediction import predict
+from competition.training.prediction import predict, predict_views
 from competition.training.runtime import use_precision
 from competition.training.tensorboard_log import write_log
 
@@ -344,9 +345,32 @@ def test_the_time_of_a_step_is_measured(fold):
     assert 0 < estimate._seconds_a_step(model, variant(), fold) < 10
 
 
-def test_a_diverging_loss_names_epoch_and_learning_rate(fold):
-    with pytest.raises(UserError, match=r"no longer a number in epoch \d.*learning rate of"):
-        train_one_fold(variant(learning_rate=1e30, warm_up=0.0, epochs=5), fold, seed=0)
+def test_a_diverging_loss_ends_the_training_and_names_epoch_and_learning_rate(fold):
+    settings = variant(learning_rate=1e30, schedule={"name": "step_decay", "every": 1}, epochs=5)
+    told = []
+    with pytest.raises(UserError, match="no longer a number in epoch 1, at a learning rate of 1e"):
+        train_one_fold(settings, fold, seed=0, on_step=told.append)
+    assert len(told) < fold.steps(settings)
+
+
+def test_the_rate_of_a_diverging_loss_is_that_of_the_step_which_showed_it(fold):
+    """Not that of the epoch's last step, which a short cycle ends at a hundredth."""
+    settings = variant(learning_rate=1e30, warm_up=0.0, epochs=1)
+    with pytest.raises(UserError) as caught:
+        train_one_fold(settings, fold, seed=0)
+    named = re.search(r"learning rate of (\S+);", str(caught.value))
+    assert float(named[1]) > 0.3e30
+
+
+def test_a_net_spoiled_by_its_last_step_says_so_too(fold):
+    """Its only step has a finite loss, computed before the weights changed."""
+    settings = variant(
+        "perceptron", learning_rate=1e30, schedule="constant", epochs=1, batch_size=80
+    )
+    model, history = train_one_fold(settings, fold, seed=0)
+    assert np.isfinite(history[0]["loss"])
+    with pytest.raises(UserError, match="no longer numbers after the last epoch; try a smaller"):
+        predict_views(model, [fold.digits.images[:5]])
 
 
 def test_tensorboard_reads_a_training_curve(tmp_path, monkeypatch):

@@ -30,6 +30,11 @@ def explain(error: Exception, plan: Plan) -> str:
     return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
 
 
+def diverged(what: str, when: str) -> UserError:
+    """Returns what to tell of a training whose loss or predictions went beyond all numbers."""
+    return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")
+
+
 @contextmanager
 def workers_may_end(plan: Plan, what: str) -> Iterator[None]:
     """Tells in a sentence what a worker's sudden end means.
