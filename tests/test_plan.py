@@ -3,10 +3,13 @@
 import pytest
 
 from competition import machine
+from competition.errors import UserError
 from competition.machine import Machine, available_memory, memory
+from competition.results import Job
 from competition.training import plan as plans
-from competition.training.estimate import makespan
-from competition.training.failures import explain, less_memory
+from competition.training.estimate import Estimate, makespan
+from competition.training.failures import Failure, explain, less_memory
+from competition.training.outlook import estimated, training_seconds
 from competition.training.plan import Plan, automatic_plan, chosen_plan, given_plan
 
 GIB = 2**30
@@ -117,6 +120,27 @@ def test_this_machine_has_something_of_everything():
 )
 def test_jobs_end_when_the_last_worker_does(seconds, workers, expected):
     assert makespan(seconds, workers) == expected
+
+
+PLAIN, WIDE, DEEP = (Job("some", name, 0, "fold0") for name in ("plain", "wide", "deep"))
+
+
+def timed(outcomes: dict[Job, Estimate | Failure]) -> dict[str, Estimate]:
+    return estimated(None, list(outcomes), lambda calls: outcomes.items(), None)
+
+
+def test_what_cannot_be_trained_stops_all_and_other_trouble_does_not(capsys):
+    refused = {job: Failure(job, "no such net", True) for job in (PLAIN, DEEP)}
+    trouble = {WIDE: Failure(WIDE, "too little memory")}
+    with pytest.raises(UserError, match=r"plain .*: no such net\n.*deep .*: no such net") as caught:
+        timed(refused | trouble)
+    assert "memory" not in str(caught.value)
+    known = timed({PLAIN: Estimate(3.0, {}), DEEP: Estimate(5.0, {})} | trouble)
+    assert (
+        "wide seed0 fold0 could not be timed, and may fail: too little" in capsys.readouterr().out
+    )
+    assert training_seconds([WIDE, DEEP, PLAIN], known) == [4.0, 5.0, 3.0]
+    assert training_seconds([WIDE, WIDE], timed(trouble)) == [1.0, 1.0]
 
 
 class ResourceExhaustedError(Exception):

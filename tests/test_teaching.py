@@ -50,13 +50,19 @@ def test_a_job_is_taught_by_nets_that_held_out_the_same_rows(school):
     assert len(names["all"]) == 4
 
 
-def test_what_is_learnt_is_the_mean_of_their_test_predictions(school):
-    run, digits = pupil(), pupil().data_set.test
+def make_up_teachers(run: Run) -> None:
+    """Writes results of which each one says of all test rows that they are of one class."""
+    digits = run.data_set.test
     for label, (job, identity) in enumerate(run.teachers["configs/tiny.yaml"].identities.items()):
         rows = np.tile(one_sure(label, 0.91), (len(digits), 1)).astype(np.float32)
         out_of_fold = Probabilities(np.array([1], np.int32), rows[:1])
         test = Probabilities(digits.ids[::-1], rows)
         write_made_up_result(job, identity, out_of_fold=out_of_fold, test=test)
+
+
+def test_what_is_learnt_is_the_mean_of_their_test_predictions(school):
+    run = pupil()
+    make_up_teachers(run)
     pool = Pool(Augmentation(name="warp"), 0, run.fingerprint)
     said = taught(run, of_pupil("fold1"), pool)
     expected = [0.01, 0.01, 0.46, 0.46, *[0.01] * 6]
@@ -131,6 +137,25 @@ def test_a_teacher_needs_the_same_data(school):
     (school / "input/tiny").rename(school / "input/others")
     with pytest.raises(UserError, match="has learnt tiny, and pupil learns others"):
         pupil("data=others")
+
+
+def test_a_damaged_teacher_fails_its_pupils_and_no_others(school):
+    """The first fold's pupil cannot even be timed. A log that the disk refuses fails no job."""
+    make_up_teachers(pupil())
+    damaged = Job("tiny", "plain", 0, "fold0").folder() / "probabilities.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    (school / "output/pupil/tensorboard").write_text("no folder")
+    done = run_command(
+        "train-folds", "--jobs", "1", "--config", "configs/pupil.yaml", folder=school
+    )
+    assert done.returncode == 1
+    assert f"taught seed0 fold0 could not be timed, and may fail: {damaged} holds no" in done.stdout
+    assert "3 jobs on this machine (one job at a time, " in done.stdout
+    for split, ending in {"fold0": "FAILED", "fold1": "done", "all": "FAILED"}.items():
+        assert f"taught seed0 {split}: {ending}" in done.stderr
+        assert of_pupil(split).folder().exists() == (ending == "done")
+    assert "2 jobs failed" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_pupil_waits_for_its_teacher_and_learns_more_rows(school):

@@ -13,10 +13,11 @@ from competition.training.plan import Plan
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that raised, with what to show of it."""
+    """A job that raised, with what to show of it, and whether its variant can be trained at all."""
 
     job: Job
     message: str
+    cannot_be_trained: bool = False
 
 
 def explain(error: Exception, plan: Plan) -> str:
