@@ -15,7 +15,7 @@ from competition.data.pool import Pool
 from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.results import Job
 from competition.settings.components import Architecture, Augmentation
-from competition.training import estimate, one_fold
+from competition.training import estimate, one_fold, runtime
 from competition.training.fold import Fold
 from competition.training.one_fold import compiled_model, train_one_fold
 from competition.training.prediction import predict, predict_views
@@ -55,6 +55,27 @@ def test_an_architecture_maps_images_to_float32_logits(name, precision, tiny):
     assert logits.shape == (3, 10)
     assert logits.dtype == "float32"
     assert model.name == name
+
+
+@pytest.mark.parametrize(
+    ("gpus", "of_processor", "expected"),
+    [
+        ([], True, "bfloat16"),
+        ([], False, "float32"),
+        ([{"compute_capability": (8, 0)}], False, "bfloat16"),
+        ([{"compute_capability": (9, 0)}, {"compute_capability": (8, 6)}], False, "bfloat16"),
+        ([{"compute_capability": (7, 5)}], True, "float32"),
+        ([{"compute_capability": (8, 0)}, {"compute_capability": (7, 0)}], True, "float32"),
+        ([{}], True, "float32"),  # TensorFlow does not tell
+    ],
+)
+def test_the_best_precision_is_that_of_what_trains(gpus, of_processor, expected, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: gpu)
+    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda: of_processor)
+    assert use_precision("auto") == expected
 
 
 WIDE = [name for name in catalogue.ARCHITECTURES if small(name)]

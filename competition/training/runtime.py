@@ -8,6 +8,10 @@ from contextlib import contextmanager
 
 from competition.machine import multiplies_bfloat16
 
+# NVIDIA's Ampere, the first of its GPUs with bfloat16 (CUDA C++ Programming Guide, section on
+# compute capabilities).
+BFLOAT16_CAPABILITY = (8, 0)
+
 
 def start_keras(threads: int) -> None:
     """Imports Keras without its start-up messages and limits TensorFlow's threads.
@@ -76,5 +80,19 @@ def use_precision(setting: str) -> str:
 
 
 def best_precision() -> str:
-    """Returns `bfloat16` where the processor multiplies it in hardware, else `float32`."""
-    return "bfloat16" if multiplies_bfloat16() else "float32"
+    """Returns `bfloat16` where what trains multiplies it in hardware, else `float32`.
+
+    That is all graphics processors that TensorFlow sees, or the processor where it sees none.
+    """
+    import tensorflow
+
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    in_hardware = all(map(_gpu_multiplies_bfloat16, gpus)) if gpus else multiplies_bfloat16()
+    return "bfloat16" if in_hardware else "float32"
+
+
+def _gpu_multiplies_bfloat16(gpu) -> bool:
+    import tensorflow
+
+    details = tensorflow.config.experimental.get_device_details(gpu)
+    return details.get("compute_capability", (0, 0)) >= BFLOAT16_CAPABILITY
