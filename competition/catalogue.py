@@ -15,6 +15,7 @@ ARCHITECTURES = {
     "large_kernel": "competition.models.large_kernel:large_kernel",
     "two_convolutions": "competition.models.classic:two_convolutions",
     "four_convolutions": "competition.models.classic:four_convolutions",
+    "deotte": "competition.models.classic:deotte",
     "lenet5": "competition.models.classic:lenet5",
     "perceptron": "competition.models.classic:perceptron",
     "resnet": "competition.models.resnet:resnet",

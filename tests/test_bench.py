@@ -76,6 +76,22 @@ def test_deottes_net_needs_what_its_layers_say():
     assert training_flop(plain) == 6 * multiply_adds
 
 
+def test_deottes_net_has_the_published_layers_in_their_order():
+    use_precision("float32")
+    published_layers = published.published_net().layers
+    ours = catalogue.resolve(catalogue.ARCHITECTURES["deotte"])()
+    assert ours.count_params() == 327_242
+    behind_the_images = ours.layers[2:]
+    for layer, layer_there in zip(behind_the_images, published_layers, strict=True):
+        assert isinstance(layer, type(layer_there))
+        assert layer.output.shape == layer_there.output.shape
+        settings, settings_there = layer.get_config(), layer_there.get_config()
+        same = {"strides", "padding", "rate", "momentum", "epsilon", "use_bias"} & settings.keys()
+        assert {key: settings[key] for key in same} == {key: settings_there[key] for key in same}
+        activations = settings.get("activation"), settings_there.get("activation")
+        assert activations in {("relu", "relu"), ("linear", "softmax"), (None, None)}
+
+
 def test_a_product_of_matrices_is_timed(monkeypatch):
     ticks = iter([10.0, 12.0])
     monkeypatch.setattr(work.time, "perf_counter", lambda: next(ticks))

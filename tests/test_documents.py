@@ -3,8 +3,10 @@
 import re
 
 import pytest
+import yaml
 from conftest import ROOT
 
+from competition import catalogue
 from competition.config import Config, Variant
 
 PACKAGE = ROOT / "competition"
@@ -44,6 +46,31 @@ def test_every_setting_has_a_line_with_its_default():
     for name, field in Variant.model_fields.items():
         if re.fullmatch("`.*`", told[name]):
             assert told[name] == f"`{getattr(field.default, 'name', field.default)}`"
+
+
+@pytest.mark.parametrize(
+    ("title", "choices"),
+    [
+        ("Architectures", catalogue.ARCHITECTURES),
+        ("Augmentation policies", catalogue.AUGMENTATIONS),
+        ("Schedules", catalogue.SCHEDULES),
+        ("Callbacks", catalogue.CALLBACKS),
+        ("Resampling", catalogue.RESAMPLINGS),
+        ("Ensemble methods", catalogue.ENSEMBLE_METHODS),
+        ("Samplers", catalogue.SAMPLERS),
+        ("Pruners", catalogue.PRUNERS),
+    ],
+)
+def test_every_component_has_a_line_with_its_parameters(title, choices):
+    text = (ROOT / "docs/components.md").read_text()
+    (section,) = re.findall(rf"^## {title}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| `([^`]+)` \| (.*?) \|", section, re.MULTILINE)
+    told = {name: yaml.safe_load("{" + cell.strip("`–") + "}") for name, cell in rows}
+    assert told == {name: defaults(location) for name, location in choices.items()}
+
+
+def defaults(location: str) -> dict:
+    return {key: value for key, (_, value) in catalogue.parameters(location).items()}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

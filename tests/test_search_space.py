@@ -1,13 +1,12 @@
 """Search spaces: what may be searched, and every mistake named with its path before any work."""
 
-from pathlib import Path
-
 import pytest
 from conftest import ROOT
 
 from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.settings.search_space import Parameter
+from competition.settings.tuning import combinations
 
 SPACE = """\
 folds: {count: 6}
@@ -295,6 +294,9 @@ def test_the_folds_left_are_all_others_unless_named(load):
     assert load(SPACE, "tuning.final_folds=[5]").tuning.folds_left([*range(6)]) == [5]
 
 
-def test_the_shipped_search_is_ready():
-    config = load_config(Path(ROOT / "configs/tune.yaml"))
+def test_the_shipped_searches_are_ready():
+    config = load_config(ROOT / "configs/tune.yaml")
     assert len(config.variants["plain"].search_space) >= 5
+    grid = load_config(ROOT / "configs/tune_grid.yaml")
+    space = grid.variants["D1"].search_space
+    assert combinations(space) == grid.tuning.trials
