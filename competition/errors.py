@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DISK_TROUBLE = {
@@ -25,6 +26,16 @@ def passes(check: Callable[..., object], *arguments: object) -> bool:
     except UserError:
         return False
     return True
+
+
+@contextmanager
+def as_the_disk_allows() -> Iterator[None]:
+    """Leaves out what the block writes where the disk takes none; any other error is raised."""
+    try:
+        yield
+    except OSError as error:
+        if not disk_trouble(error):
+            raise
 
 
 def disk_trouble(error: OSError) -> UserError | None:

@@ -9,22 +9,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from joblib import Parallel
+from joblib import Parallel, parallel_config
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_INTERRUPTS = 0.5
 
 
-def side_by_side(workers: int) -> Parallel:
+def side_by_side(workers: int, threads: int) -> Parallel:
     """Returns what runs calls in worker processes and yields their results as they come.
 
     joblib keeps its workers, and what they have imported, from one use to the next only if they
-    are asked for in the same way; so all ask here. Arrays are sent, which takes no time for those
+    are asked for in the same way; so all ask here. Other threads mean other workers, as
+    TensorFlow cannot change its own once it works. Arrays are sent, which takes no time for those
     of this project; shared through files, they leak when a command is interrupted.
+
+    Args:
+        workers: how many processes; one means that the calls run in this process.
+        threads: that each of them may use.
     """
     # A worker whose memory grew is replaced after a job; nothing is lost, so nothing is said.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
-    return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
+    with parallel_config("loky", inner_max_num_threads=threads):
+        return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
 
 
 @cache

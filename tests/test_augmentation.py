@@ -60,15 +60,17 @@ def test_no_policy_means_the_images_as_they_are(tiny, tmp_path, monkeypatch):
 
 def test_a_pool_is_the_same_for_any_number_of_workers(tiny, tmp_path, monkeypatch):
     get_reusable_executor().shutdown()  # workers stay in the folder where they were started
-    pool, epochs = Pool(Augmentation(name="affine_elastic"), 3, "data"), {}
+    pools, epochs = [Pool(Augmentation(name=name), 3, "data") for name in POLICIES], {}
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
         monkeypatch.chdir(folder)
-        make_pools({pool: 3}, tiny, workers)
-        epochs[workers] = [np.array(pool.epoch(number, tiny.train)) for number in range(3)]
+        make_pools(dict.fromkeys(pools, 3), tiny, workers)
+        epochs[workers] = np.array(
+            [[pool.epoch(number, tiny.train) for number in range(3)] for pool in pools]
+        )
     np.testing.assert_array_equal(epochs[1], epochs[2])
-    assert not np.array_equal(epochs[1][0], epochs[1][1])
+    assert len(np.unique(epochs[1].reshape(3 * len(pools), -1), axis=0)) == 3 * len(pools)
 
 
 def test_each_part_has_images_of_its_own(tiny, tmp_path, monkeypatch):
@@ -87,11 +89,12 @@ def test_each_part_has_images_of_its_own(tiny, tmp_path, monkeypatch):
     assert (as_train != test.epoch(0, tiny.test)).any(axis=(1, 2)).all()
 
 
-def test_the_images_of_a_batch_vary_independently_of_each_other(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_images_of_a_batch_vary_independently_of_each_other(name, tiny, tmp_path, monkeypatch):
     """A batch of one digit many times over shows whether the images share their parameters."""
     monkeypatch.chdir(tmp_path)
     digits = type(tiny.train)(tiny.train.ids, np.repeat(tiny.train.images[:1], 120, axis=0))
-    pool = Pool(Augmentation(name="affine"), 0, "data")
+    pool = Pool(Augmentation(name=name), 0, "data")
     make_pools({pool: 2}, type(tiny)("same", digits, tiny.test), workers=1)
     both = np.concatenate([pool.epoch(number, digits) for number in range(2)])
     assert len(np.unique(both.reshape(240, -1), axis=0)) == 240

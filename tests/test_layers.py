@@ -57,14 +57,59 @@ def test_a_training_step_is_that_of_keras(shape, precision):
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=TOLERANCES[precision])
 
 
-def test_the_fused_kernel_is_what_training_runs(precision):
+def runs_the_kernel(layer, inputs, **arguments) -> bool:
+    """Says whether a training step of a layer runs TensorFlow's fused kernel."""
     import tensorflow as tf
 
-    layer = FusedBatchNormalization()
+    step = tf.function(lambda features: layer(features, training=True, **arguments))
+    graph = step.get_concrete_function(inputs).graph
+    return "FusedBatchNormV3" in {operation.type for operation in graph.get_operations()}
+
+
+@pytest.mark.parametrize("dtype", [*TOLERANCES, "mixed_float16"])
+def test_the_fused_kernel_is_what_training_runs(dtype):
+    layer = FusedBatchNormalization(dtype=dtype)
     layer.build((None, 4, 4, 3))
-    step = tf.function(lambda features: layer(features, training=True))
-    graph = step.get_concrete_function(tf.TensorSpec((8, 4, 4, 3), layer.compute_dtype)).graph
-    assert "FusedBatchNormV3" in {operation.type for operation in graph.get_operations()}
+    assert runs_the_kernel(layer, keras.ops.zeros((8, 4, 4, 3), layer.compute_dtype))
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        *[((8, 4, 4, 3), {"dtype": dtype}) for dtype in ("float64", "float16", "bfloat16")],
+        ((8, 4, 4, 3), {"center": False}),
+        ((8, 4, 4, 3), {"scale": False}),
+        ((8, 4, 4, 3), {"renorm": True}),
+        ((8, 4, 4, 3), {"axis": 1}),
+        ((8, 3), {}),
+        ((8, 4, 3), {}),
+    ],
+    ids=str,
+)
+def test_what_the_kernel_does_not_take_is_left_to_keras(shape, settings):
+    assert_is_keras_own(shape, settings)
+
+
+def test_rows_behind_a_mask_do_not_count():
+    assert_is_keras_own((8, 4, 4, 3), {}, mask=keras.ops.arange(4) < np.ones((8, 4, 1)) * 2)
+
+
+def test_another_backend_has_no_kernel(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert_is_keras_own((8, 4, 4, 3), {})
+
+
+def assert_is_keras_own(shape, settings: dict, **arguments) -> None:
+    """Asserts that a training step is that of the parent class to the last bit."""
+    ours, theirs = FusedBatchNormalization(**settings), keras.layers.BatchNormalization(**settings)
+    inputs, found = keras.ops.cast(some_inputs(shape), ours.compute_dtype), []
+    for layer in (ours, theirs):
+        layer.build(shape)
+        outputs = layer(inputs, training=True, **arguments)
+        found.append([outputs, layer.moving_mean.value, layer.moving_variance.value])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(as_numpy(one), as_numpy(other))
+    assert not runs_the_kernel(ours, inputs, **arguments)
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 4, 3), (16, 3)], ids=["feature maps", "features"])

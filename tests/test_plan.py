@@ -3,10 +3,14 @@
 import pytest
 
 from competition import machine
+from competition.errors import UserError
 from competition.machine import Machine, available_memory, memory
-from competition.training.estimate import makespan
-from competition.training.failures import explain, less_memory
-from competition.training.plan import Plan, automatic_plan, given_plan
+from competition.results import Job
+from competition.training import plan as plans
+from competition.training.estimate import Estimate, makespan
+from competition.training.failures import Failure, explain, less_memory
+from competition.training.outlook import estimated, training_seconds
+from competition.training.plan import Plan, automatic_plan, chosen_plan, given_plan
 
 GIB = 2**30
 
@@ -61,6 +65,19 @@ def test_a_plan_is_said_in_words():
     assert str(Plan(1, 4)) == "one job at a time, 4 threads each"
 
 
+@pytest.mark.parametrize(
+    ("workers", "jobs_left", "plan"),
+    [(1, 9, Plan(1, 3)), (None, 1, Plan(1, 3)), (2, 9, Plan(2, 4)), (None, 9, Plan(8, 1))],
+)
+def test_a_process_keeps_the_threads_that_it_has_started_with(
+    workers, jobs_left, plan, monkeypatch
+):
+    """Workers are replaced; one job at a time runs where an earlier plan may have run."""
+    monkeypatch.setattr(plans, "this_machine", lambda: computer(8))
+    monkeypatch.setattr(plans, "started_threads", lambda: 3)
+    assert chosen_plan(16, jobs_left, workers) == plan
+
+
 def write(path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -103,6 +120,27 @@ def test_this_machine_has_something_of_everything():
 )
 def test_jobs_end_when_the_last_worker_does(seconds, workers, expected):
     assert makespan(seconds, workers) == expected
+
+
+PLAIN, WIDE, DEEP = (Job("some", name, 0, "fold0") for name in ("plain", "wide", "deep"))
+
+
+def timed(outcomes: dict[Job, Estimate | Failure]) -> dict[str, Estimate]:
+    return estimated(None, list(outcomes), lambda calls: outcomes.items(), None)
+
+
+def test_what_cannot_be_trained_stops_all_and_other_trouble_does_not(capsys):
+    refused = {job: Failure(job, "no such net", True) for job in (PLAIN, DEEP)}
+    trouble = {WIDE: Failure(WIDE, "too little memory")}
+    with pytest.raises(UserError, match=r"plain .*: no such net\n.*deep .*: no such net") as caught:
+        timed(refused | trouble)
+    assert "memory" not in str(caught.value)
+    known = timed({PLAIN: Estimate(3.0, {}), DEEP: Estimate(5.0, {})} | trouble)
+    assert (
+        "wide seed0 fold0 could not be timed, and may fail: too little" in capsys.readouterr().out
+    )
+    assert training_seconds([WIDE, DEEP, PLAIN], known) == [4.0, 5.0, 3.0]
+    assert training_seconds([WIDE, WIDE], timed(trouble)) == [1.0, 1.0]
 
 
 class ResourceExhaustedError(Exception):

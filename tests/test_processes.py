@@ -7,10 +7,12 @@ import time
 
 import pytest
 from joblib import delayed
+from joblib.externals.loky import get_reusable_executor
 
 from competition.data.pool import Pool, make_pools
 from competition.processes import interruptible, side_by_side
 from competition.settings.components import Augmentation
+from competition.training.runtime import start_keras, started_threads
 
 # What drops an interrupt says so on standard error, and pytest as a warning.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -26,12 +28,31 @@ def test_all_stages_share_their_workers(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def workers() -> set[int]:
-        return set(side_by_side(2)(delayed(process_id)() for _ in range(6)))
+        return set(side_by_side(2, threads=1)(delayed(process_id)() for _ in range(6)))
 
     first = workers()
     make_pools({Pool(Augmentation(name="affine"), 0, "data"): 2}, tiny, workers=2)
     assert len(first) == 2
     assert workers() == first
+
+
+def begin_with(threads: int) -> tuple[int, int | None]:
+    import keras
+
+    start_keras(threads)
+    keras.ops.zeros(1)  # from here on TensorFlow's threads are fixed
+    return process_id(), started_threads()
+
+
+def test_workers_with_other_threads_are_others(monkeypatch):
+    """A worker whose TensorFlow has begun cannot change its threads."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # joblib's own measure would see no difference
+    get_reusable_executor().shutdown()
+    [(before, one)] = side_by_side(2, threads=1)([delayed(begin_with)(1)])
+    others = dict(side_by_side(2, threads=2)(delayed(begin_with)(2) for _ in range(2)))
+    assert one == 1
+    assert {*others.values()} == {2}
+    assert before not in others
 
 
 def interrupt_myself() -> None:

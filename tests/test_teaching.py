@@ -1,22 +1,29 @@
 """Teachers: what is learnt of the unlabelled rows, and from whom."""
 
 import json
+import os
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import one_sure, run_command, write_made_up_result
 
-from competition.config import load_config
+from competition.config import Config, load_config
 from competition.data.pool import Pool
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.probabilities import Probabilities
-from competition.results import Job
+from competition.results import Job, read_predictions
 from competition.settings.components import Augmentation
+from competition.training import worker
 from competition.training.fold import Fold, Taught, one_hot
+from competition.training.plan import Plan
+from competition.training.progress_board import ProgressBoard
 from competition.training.teaching import taught
+from competition.training.worker import WorkerContext, run_job
 
 PUPIL = """\
 data: tiny
@@ -50,13 +57,19 @@ def test_a_job_is_taught_by_nets_that_held_out_the_same_rows(school):
     assert len(names["all"]) == 4
 
 
-def test_what_is_learnt_is_the_mean_of_their_test_predictions(school):
-    run, digits = pupil(), pupil().data_set.test
+def make_up_teachers(run: Run) -> None:
+    """Writes results of which each one says of all test rows that they are of one class."""
+    digits = run.data_set.test
     for label, (job, identity) in enumerate(run.teachers["configs/tiny.yaml"].identities.items()):
         rows = np.tile(one_sure(label, 0.91), (len(digits), 1)).astype(np.float32)
         out_of_fold = Probabilities(np.array([1], np.int32), rows[:1])
         test = Probabilities(digits.ids[::-1], rows)
         write_made_up_result(job, identity, out_of_fold=out_of_fold, test=test)
+
+
+def test_what_is_learnt_is_the_mean_of_their_test_predictions(school):
+    run = pupil()
+    make_up_teachers(run)
     pool = Pool(Augmentation(name="warp"), 0, run.fingerprint)
     said = taught(run, of_pupil("fold1"), pool)
     expected = [0.01, 0.01, 0.46, 0.46, *[0.01] * 6]
@@ -131,6 +144,72 @@ def test_a_teacher_needs_the_same_data(school):
     (school / "input/tiny").rename(school / "input/others")
     with pytest.raises(UserError, match="has learnt tiny, and pupil learns others"):
         pupil("data=others")
+
+
+@pytest.fixture
+def small_school(school, monkeypatch) -> Path:
+    """Teacher and pupil are one perceptron each, and need no pool; jobs run in this process."""
+    monkeypatch.setattr(worker, "start_keras", lambda threads: None)
+    quick = "defaults: {augmentation: none, test_time_shift: 0, "
+    for file in (school / "configs").iterdir():
+        lines = [line for line in file.read_text().splitlines() if "residual" not in line]
+        text = re.sub("architecture: {.*?}", "architecture: perceptron", "\n".join(lines))
+        file.write_text(text.replace("defaults: {", quick))
+    return school
+
+
+def relabelled(config: Config, labels: np.ndarray) -> Run:
+    """Returns a run that has other labels, and still the folds of the right ones."""
+    run = load_run(config)
+    digits = replace(run.data_set.train, labels=labels)
+    return replace(run, data_set=replace(run.data_set, train=digits))
+
+
+def curve_and_predictions(job: Job) -> tuple[str, np.ndarray]:
+    """Trains a job, and returns its history and what it says of all rows that it did not learn."""
+    config = load_config(Path(f"configs/{job.config}.yaml"))
+    with ProgressBoard.on_disk(1) as board:
+        context = WorkerContext(Plan(1, 1), os.getpid(), board, "code")
+        assert run_job(config, job, 0, context) == (job, None)
+    said = [read_predictions(job, part).values for part in ("out_of_fold", "test")]
+    return (job.folder() / "history.csv").read_text(), np.concatenate(said)
+
+
+def test_labels_that_are_held_out_are_not_learnt_by_way_of_a_teacher_either(
+    small_school, monkeypatch
+):
+    """Other ones change how the pupil of their fold is judged, and nothing of what it says."""
+    run = pupil()
+    labels, (_, held_out) = run.data_set.train.labels, run.folds.split("fold0")
+    others = labels.copy()
+    others[held_out] = (labels[held_out] + 1) % 10
+    found = []
+    for chosen in (labels, others):
+        monkeypatch.setattr(worker, "load_run", partial(relabelled, labels=chosen))
+        curve_and_predictions(Job("tiny", "plain", 0, "fold0"))
+        found.append(curve_and_predictions(of_pupil("fold0")))
+    (one_curve, one), (other_curve, other) = found
+    assert one_curve != other_curve
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_damaged_teacher_fails_its_pupils_and_no_others(school):
+    """The first fold's pupil cannot even be timed. A log that the disk refuses fails no job."""
+    make_up_teachers(pupil())
+    damaged = Job("tiny", "plain", 0, "fold0").folder() / "probabilities.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    (school / "output/pupil/tensorboard").write_text("no folder")
+    done = run_command(
+        "train-folds", "--jobs", "1", "--config", "configs/pupil.yaml", folder=school
+    )
+    assert done.returncode == 1
+    assert f"taught seed0 fold0 could not be timed, and may fail: {damaged} holds no" in done.stdout
+    assert "3 jobs on this machine (one job at a time, " in done.stdout
+    for split, ending in {"fold0": "FAILED", "fold1": "done", "all": "FAILED"}.items():
+        assert f"taught seed0 {split}: {ending}" in done.stderr
+        assert of_pupil(split).folder().exists() == (ending == "done")
+    assert "2 jobs failed" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_pupil_waits_for_its_teacher_and_learns_more_rows(school):

@@ -1,6 +1,8 @@
 """Architectures, schedule, and the training of one variant on one fold."""
 
 import dataclasses
+import errno
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,13 @@ from conftest import ROOT, made_up_history
 from competition import catalogue
 from competition.config import Training, Variant, load_config
 from competition.data.pool import Pool
-from competition.errors import UserError, disk_trouble
+from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.results import Job
 from competition.settings.components import Architecture, Augmentation
-from competition.training import estimate, one_fold
+from competition.training import estimate, one_fold, runtime
 from competition.training.fold import Fold
 from competition.training.one_fold import compiled_model, train_one_fold
-from competition.training.prediction import predict
+from competition.training.prediction import predict, predict_views
 from competition.training.runtime import use_precision
 from competition.training.tensorboard_log import write_log
 
@@ -53,6 +55,27 @@ def test_an_architecture_maps_images_to_float32_logits(name, precision, tiny):
     assert logits.shape == (3, 10)
     assert logits.dtype == "float32"
     assert model.name == name
+
+
+@pytest.mark.parametrize(
+    ("gpus", "of_processor", "expected"),
+    [
+        ([], True, "bfloat16"),
+        ([], False, "float32"),
+        ([{"compute_capability": (8, 0)}], False, "bfloat16"),
+        ([{"compute_capability": (9, 0)}, {"compute_capability": (8, 6)}], False, "bfloat16"),
+        ([{"compute_capability": (7, 5)}], True, "float32"),
+        ([{"compute_capability": (8, 0)}, {"compute_capability": (7, 0)}], True, "float32"),
+        ([{}], True, "float32"),  # TensorFlow does not tell
+    ],
+)
+def test_the_best_precision_is_that_of_what_trains(gpus, of_processor, expected, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: gpu)
+    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda: of_processor)
+    assert use_precision("auto") == expected
 
 
 WIDE = [name for name in catalogue.ARCHITECTURES if small(name)]
@@ -268,12 +291,13 @@ def test_the_same_seed_trains_the_same_net_and_another_seed_another(fold):
 
 
 def test_validation_rows_are_never_trained_on(fold):
-    """A fold whose held-out images were replaced by noise gives the very same net."""
-    spoiled_images = fold.digits.images.copy()
+    """A fold whose held-out rows became noise with other labels gives the very same net."""
+    images, labels = fold.digits.images.copy(), fold.digits.labels.copy()
     noise = np.random.default_rng(0).integers(1, 256, (40, 28, 28))
-    spoiled_images[fold.validation_rows] = noise
-    digits = type(fold.digits)(fold.digits.ids, spoiled_images, fold.digits.labels)
-    spoiled = Fold(digits, fold.training_rows, fold.validation_rows, fold.pool, 0)
+    images[fold.validation_rows] = noise
+    labels[fold.validation_rows] = (labels[fold.validation_rows] + 1) % 10
+    digits = dataclasses.replace(fold.digits, images=images, labels=labels)
+    spoiled = dataclasses.replace(fold, digits=digits)
     images = fold.digits.images[:20]
     one, _ = train_one_fold(variant(), fold, seed=0)
     other, _ = train_one_fold(variant(), spoiled, seed=0)
@@ -343,9 +367,32 @@ def test_the_time_of_a_step_is_measured(fold):
     assert 0 < estimate._seconds_a_step(model, variant(), fold) < 10
 
 
-def test_a_diverging_loss_names_epoch_and_learning_rate(fold):
-    with pytest.raises(UserError, match=r"no longer a number in epoch \d.*learning rate of"):
-        train_one_fold(variant(learning_rate=1e30, warm_up=0.0, epochs=5), fold, seed=0)
+def test_a_diverging_loss_ends_the_training_and_names_epoch_and_learning_rate(fold):
+    settings = variant(learning_rate=1e30, schedule={"name": "step_decay", "every": 1}, epochs=5)
+    told = []
+    with pytest.raises(UserError, match="no longer a number in epoch 1, at a learning rate of 1e"):
+        train_one_fold(settings, fold, seed=0, on_step=told.append)
+    assert len(told) < fold.steps(settings)
+
+
+def test_the_rate_of_a_diverging_loss_is_that_of_the_step_which_showed_it(fold):
+    """Not that of the epoch's last step, which a short cycle ends at a hundredth."""
+    settings = variant(learning_rate=1e30, warm_up=0.0, epochs=1)
+    with pytest.raises(UserError) as caught:
+        train_one_fold(settings, fold, seed=0)
+    named = re.search(r"learning rate of (\S+);", str(caught.value))
+    assert float(named[1]) > 0.3e30
+
+
+def test_a_net_spoiled_by_its_last_step_says_so_too(fold):
+    """Its only step has a finite loss, computed before the weights changed."""
+    settings = variant(
+        "perceptron", learning_rate=1e30, schedule="constant", epochs=1, batch_size=80
+    )
+    model, history = train_one_fold(settings, fold, seed=0)
+    assert np.isfinite(history[0]["loss"])
+    with pytest.raises(UserError, match="no longer numbers after the last epoch; try a smaller"):
+        predict_views(model, [fold.digits.images[:5]])
 
 
 def test_tensorboard_reads_a_training_curve(tmp_path, monkeypatch):
@@ -378,3 +425,10 @@ def test_a_training_curve_that_cannot_be_written_is_trouble_with_the_disk(tmp_pa
     with pytest.raises(OSError, match="output") as caught:
         write_log(Job("some", "plain", 0, "all"), made_up_history())
     assert disk_trouble(caught.value)
+
+
+def test_only_what_the_disk_refuses_is_left_out():
+    with as_the_disk_allows():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="Input/output"), as_the_disk_allows():
+        raise OSError(errno.EIO, "Input/output error")

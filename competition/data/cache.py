@@ -8,7 +8,7 @@ import numpy as np
 
 from competition.arrays import read_arrays
 from competition.atomic import atomic_file
-from competition.errors import UserError, disk_trouble
+from competition.errors import UserError, as_the_disk_allows
 
 # Raised by hand when the same files are read differently: every cache is then made again.
 READER_VERSION = 2
@@ -58,9 +58,5 @@ def _read_kept(cache: Path, stamp: str) -> Named | None:
 
 
 def _keep(cache: Path, arrays: Named) -> None:
-    try:
-        with atomic_file(cache) as partial, partial.open("wb") as file:
-            np.savez(file, **arrays)
-    except OSError as error:
-        if not disk_trouble(error):
-            raise
+    with as_the_disk_allows(), atomic_file(cache) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)

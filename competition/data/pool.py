@@ -130,7 +130,7 @@ def _remove_damaged(epochs: dict[Pool, int]) -> None:
 
 def _in_parallel(tasks: list, data_set: DataSet, workers: int) -> Iterable:
     command = os.getpid()
-    return side_by_side(workers)(
+    return side_by_side(workers, threads=1)(
         delayed(_make_epoch)(pool, number, pool.originals(data_set), command)
         for pool, number in tasks
     )

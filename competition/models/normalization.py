@@ -2,6 +2,9 @@
 
 import keras
 
+# What TensorFlow's kernel takes as inputs; all else that it is given must be float32.
+KERNEL_TYPES = ("float32", "bfloat16", "float16")
+
 
 @keras.saving.register_keras_serializable(package="competition")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -11,8 +14,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     casts to float32 and back; that costs as much as the convolution before it. The kernel does
     all in one pass and keeps float32 sums inside. Weights, configuration, moving statistics and
     results (within rounding) are those of the parent class, so a saved model can be read with
-    either one. Everything but feature maps `(batch, height, width, channels)` on TensorFlow is
-    left to the parent class.
+    either one. Everything but feature maps `(batch, height, width, channels)` on TensorFlow, with
+    float32 weights, is left to the parent class.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -31,7 +34,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def _has_kernel(self, inputs) -> bool:
         is_feature_map = len(inputs.shape) == 4 and self.axis in (-1, 3)
         is_usual = self.center and self.scale and not self.renorm and not self.synchronized
-        return keras.backend.backend() == "tensorflow" and is_feature_map and is_usual
+        is_ours = keras.backend.backend() == "tensorflow" and is_feature_map and is_usual
+        return is_ours and self.gamma.dtype == "float32" and inputs.dtype in KERNEL_TYPES
 
     def _normalised_by_batch(self, inputs):
         import tensorflow

@@ -13,10 +13,11 @@ from competition.training.plan import Plan
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that raised, with what to show of it."""
+    """A job that raised, with what to show of it, and whether its variant can be trained at all."""
 
     job: Job
     message: str
+    cannot_be_trained: bool = False
 
 
 def explain(error: Exception, plan: Plan) -> str:
@@ -28,6 +29,11 @@ def explain(error: Exception, plan: Plan) -> str:
     if isinstance(error, OSError) and (trouble := disk_trouble(error)):
         return str(trouble)
     return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
+
+
+def diverged(what: str, when: str) -> UserError:
+    """Returns what to tell of a training whose loss or predictions went beyond all numbers."""
+    return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")
 
 
 @contextmanager

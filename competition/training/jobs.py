@@ -10,20 +10,18 @@ from joblib import Parallel, delayed
 from competition import locks, paths
 from competition.atomic import remove_partials, write_text
 from competition.config import Config
-from competition.data.pool import Pool
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.machine import core_count
 from competition.processes import side_by_side
-from competition.progress import ProgressDisplay, duration
+from competition.progress import ProgressDisplay
 from competition.results import Job, by_variant, survey
-from competition.training.estimate import Estimate, makespan
 from competition.training.failures import Failure, workers_may_end
+from competition.training.outlook import estimated, time_in_words, training_seconds
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.teaching import require_teachers
-from competition.training.worker import WorkerContext, estimate_job, pools_needed, run_job
+from competition.training.worker import WorkerContext, pools_needed, run_job
 from competition.version import code_version
 
 
@@ -84,17 +82,10 @@ def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]
     needed = pools_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
         context = WorkerContext(plan, os.getpid(), board, code_version())
-        parallel = side_by_side(plan.workers)
+        parallel = side_by_side(plan.workers, plan.threads)
         estimates = estimated(run.config, jobs, parallel, context)
-        seconds = [estimates[job.variant].training for job in jobs]
-        augmenting = _augmenting_seconds(run, needed, estimates)
-        whole = time.monotonic() - began + augmenting + makespan(seconds, plan.workers)
-        at_most = any(run.config.variants[job.variant].callbacks for job in jobs)
-        print(
-            f"about {duration(whole)} for {len(jobs)} jobs on this machine ({plan}), "
-            f"{duration(augmenting)} of it for augmented images"
-            f"{'; less where callbacks end a training early' if at_most else ''}"
-        )
+        seconds = training_seconds(jobs, estimates)
+        print(time_in_words(run, jobs, needed, plan, estimates, time.monotonic() - began))
         with pools_at_hand(needed, run.data_set):
             return _run_jobs(run.config, jobs, seconds, parallel, context)
 
@@ -118,38 +109,6 @@ def _ended(outcomes: Iterator, jobs: list[Job], board: ProgressBoard) -> Iterato
     for job, failure in outcomes:
         shares[jobs.index(job)] = 1
         yield job, failure
-
-
-def estimated(
-    config: Config, jobs: list[Job], parallel: Parallel, context: WorkerContext
-) -> dict[str, Estimate]:
-    """Times the first steps of each job's variant, in the processes that will train.
-
-    Raises:
-        UserError: naming every variant that cannot be trained.
-    """
-    first = {job.variant: job for job in reversed(jobs)}
-    outcomes = dict(parallel(delayed(estimate_job)(config, job, context) for job in first.values()))
-    failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
-    if failures:
-        messages = (f"{failure.job} cannot be trained: {failure.message}" for failure in failures)
-        raise UserError("\n".join(messages))
-    return {job.variant: outcome for job, outcome in outcomes.items()}
-
-
-def _augmenting_seconds(run: Run, needed: dict[Pool, int], estimates: dict[str, Estimate]) -> float:
-    """Returns how long making the epochs that are not there yet will take on all cores."""
-    a_image = {
-        augmentation: seconds
-        for estimate in estimates.values()
-        for augmentation, seconds in estimate.augmenting.items()
-    }
-    images = {
-        pool: len(pool.missing(count)) * len(pool.originals(run.data_set))
-        for pool, count in needed.items()
-    }
-    work = sum(count * a_image[pool.augmentation] for pool, count in images.items())
-    return work / core_count()
 
 
 def _failures(outcomes: Iterator, display: ProgressDisplay) -> Iterator[Failure]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from competition.config import Variant
-from competition.errors import UserError
 from competition.training.batches import batches
+from competition.training.failures import diverged
 from competition.training.fold import Fold, one_hot
 from competition.training.prediction import PREDICTION_BATCH_SIZE
 from competition.training.runtime import use_precision
@@ -113,20 +113,32 @@ def _train_epoch(
         epochs=epoch + 1,
         shuffle=False,
         verbose=0,
-        callbacks=[watcher],
+        callbacks=[watcher, _loss_guard(model, epoch)],
     ).history
-    row = {
+    return {
         "epoch": epoch + 1,
         "loss": record["loss"][0],
         "accuracy": record["accuracy"][0],
         "learning_rate": _last_rate(model.optimizer),
     }
-    if not math.isfinite(row["loss"]):
-        raise UserError(
-            f"the loss is no longer a number in epoch {epoch + 1}, at a learning rate of "
-            f"{row['learning_rate']:.2g}; try a smaller learning_rate or a longer warm_up"
-        )
-    return row
+
+
+def _loss_guard(model, epoch: int):
+    """Returns a Keras callback that ends the training at the first step whose loss is no number.
+
+    Keras brings the loss to every step's end anyway, as the mean over the epoch so far.
+    """
+    import keras
+
+    def check(batch: int, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            rate = _last_rate(model.optimizer)
+            raise diverged(
+                "loss is no longer a number",
+                f"in epoch {epoch + 1}, at a learning rate of {rate:.2g}",
+            )
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=check)
 
 
 def _last_rate(optimizer) -> float:

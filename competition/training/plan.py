@@ -1,9 +1,10 @@
 """How a machine is split among jobs: so many processes side by side, with so many threads each."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from competition.machine import Machine, this_machine
+from competition.training.runtime import started_threads
 
 # Measured: a process that trains and predicts peaks at 0.9 to 1.5 GB, nets of width 16 to 64.
 WORKER_BYTES = 1_500_000_000
@@ -28,15 +29,21 @@ class Plan:
 def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
     """Returns the plan for this machine; the user's number of workers, or None for its own.
 
+    One job at a time runs in this very process, where TensorFlow keeps the threads of an earlier
+    plan, such as that of a search before its verdict.
+
     Args:
         jobs: of the whole run.
         jobs_left: those that are still to do.
         workers: how many run side by side.
     """
     machine = this_machine()
-    if workers is not None:
-        return given_plan(machine, workers)
-    return automatic_plan(machine, jobs, jobs_left)
+    if workers is None:
+        plan = automatic_plan(machine, jobs, jobs_left)
+    else:
+        plan = given_plan(machine, workers)
+    in_this_process = plan.workers == 1 and started_threads()
+    return replace(plan, threads=started_threads()) if in_this_process else plan
 
 
 def given_plan(machine: Machine, workers: int) -> Plan:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from competition.training.batches import batches
+from competition.training.failures import diverged
 
 PREDICTION_BATCH_SIZE = 500
 
@@ -35,5 +36,11 @@ def predict_views(model, views: Iterable[np.ndarray]) -> np.ndarray:
     Args:
         model: a Keras model from images to logits.
         views: one or more, uint8 `[n, 28, 28]` each.
+
+    Raises:
+        UserError: when the training's last steps spoiled the model, which no loss has shown yet.
     """
-    return np.mean([predict(model, view) for view in views], axis=0, dtype=np.float32)
+    mean = np.mean([predict(model, view) for view in views], axis=0, dtype=np.float32)
+    if not np.isfinite(mean).all():
+        raise diverged("net's predictions are no longer numbers", "after the last epoch")
+    return mean

@@ -2,10 +2,15 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from competition.machine import multiplies_bfloat16
+
+# NVIDIA's Ampere, the first of its GPUs with bfloat16 (CUDA C++ Programming Guide, section on
+# compute capabilities).
+BFLOAT16_CAPABILITY = (8, 0)
 
 
 def start_keras(threads: int) -> None:
@@ -28,6 +33,13 @@ def start_keras(threads: int) -> None:
         for device in tensorflow.config.list_physical_devices("GPU"):
             # Otherwise the first process takes all of the memory, and the second finds none.
             tensorflow.config.experimental.set_memory_growth(device, True)
+
+
+def started_threads() -> int | None:
+    """Returns the threads that TensorFlow was started with here, None where it was not."""
+    if "tensorflow" not in sys.modules:
+        return None
+    return sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads() or None
 
 
 @contextmanager
@@ -68,5 +80,19 @@ def use_precision(setting: str) -> str:
 
 
 def best_precision() -> str:
-    """Returns `bfloat16` where the processor multiplies it in hardware, else `float32`."""
-    return "bfloat16" if multiplies_bfloat16() else "float32"
+    """Returns `bfloat16` where what trains multiplies it in hardware, else `float32`.
+
+    That is all graphics processors that TensorFlow sees, or the processor where it sees none.
+    """
+    import tensorflow
+
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    in_hardware = all(map(_gpu_multiplies_bfloat16, gpus)) if gpus else multiplies_bfloat16()
+    return "bfloat16" if in_hardware else "float32"
+
+
+def _gpu_multiplies_bfloat16(gpu) -> bool:
+    import tensorflow
+
+    details = tensorflow.config.experimental.get_device_details(gpu)
+    return details.get("compute_capability", (0, 0)) >= BFLOAT16_CAPABILITY

@@ -11,6 +11,10 @@ from competition.results import Job, read_predictions, require_complete
 from competition.training.fold import Taught
 
 
+class UnreadableTeacherError(UserError):
+    """What a teacher said is damaged: those whom it teaches fail, and the other jobs go on."""
+
+
 def require_teachers(run: Run, jobs: Collection[Job]) -> None:
     """Raises UserError, naming every job of a teacher whose result some jobs lack."""
     for path, teacher in run.teachers.items():
@@ -32,11 +36,14 @@ def taught(run: Run, job: Job, pool: Pool) -> Taught | None:
         pool: of its labelled rows; the unlabelled ones are varied in the same way.
 
     Raises:
-        UserError: when a result of the teacher is damaged.
+        UnreadableTeacherError: when a result of the teacher is damaged.
     """
     teachers = run.teaching(job)
     if not teachers:
         return None
-    said = mean_of([read_predictions(teacher, "test") for teacher in teachers])
+    try:
+        said = mean_of([read_predictions(teacher, "test") for teacher in teachers])
+    except UserError as error:
+        raise UnreadableTeacherError(str(error)) from None
     digits = run.data_set.test
     return Taught(digits, said.aligned_to(digits.ids).values, replace(pool, part="test"))

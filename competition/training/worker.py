@@ -14,6 +14,7 @@ from competition.data.folds import split_number
 from competition.data.marks import without_label_errors
 from competition.data.pool import Part, Pool
 from competition.data.run import Run, load_run
+from competition.errors import UserError, as_the_disk_allows
 from competition.machine import machine_name
 from competition.probabilities import Probabilities
 from competition.processes import end_with, interruptible
@@ -27,7 +28,7 @@ from competition.training.prediction import predict_views
 from competition.training.progress_board import ProgressBoard
 from competition.training.resampling import resampled
 from competition.training.runtime import forget_models, start_keras
-from competition.training.teaching import taught
+from competition.training.teaching import UnreadableTeacherError, taught
 from competition.training.tensorboard_log import write_log
 from competition.training.views import view_pool, views
 from competition.version import library_versions
@@ -77,7 +78,11 @@ def run_job(
 def estimate_job(
     config: Config, job: Job, context: WorkerContext
 ) -> tuple[Job, Estimate | Failure]:
-    """Returns the job, and what one training of it will take here, or why it cannot begin."""
+    """Returns the job, and what one training of it will take here, or why it cannot begin.
+
+    What the user can mend is a variant's own, but for a damaged teacher, which may be that of one
+    fold alone; whatever else fails here, for want of memory or by a bug, may not fail elsewhere.
+    """
     end_with(context.command)
     try:
         with interruptible():
@@ -87,7 +92,8 @@ def estimate_job(
             fold = resampled(fold_of(run, job), variant.resampling, job.seed)
             return job, estimate(variant, fold, len(run.data_set.test))
     except Exception as error:
-        return job, Failure(job, explain(error, context.plan))
+        of_variant = isinstance(error, UserError) and not isinstance(error, UnreadableTeacherError)
+        return job, Failure(job, explain(error, context.plan), of_variant)
 
 
 def pool_of(run: Run, job: Job) -> Pool:
@@ -144,7 +150,8 @@ def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) ->
         **_circumstances(model, context),
     }
     write_result(job, manifest, history, predictions, model.save)
-    write_log(job, history)
+    with as_the_disk_allows():  # the result is complete without it
+        write_log(job, history)
 
 
 def _predictions(model, variant: Variant, run: Run, job: Job) -> dict[str, Probabilities]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import isfinite
 
 import numpy as np
 import optuna
@@ -11,7 +10,6 @@ from optuna.trial import Trial
 from competition.config import Variant
 from competition.data.pool import Pool
 from competition.data.run import Run
-from competition.errors import UserError
 from competition.scores import Score, score
 from competition.training.fold import Fold
 from competition.training.one_fold import train_one_fold
@@ -46,7 +44,7 @@ def judged(
 
     Raises:
         TrialPruned: when the pruner has seen enough.
-        UserError: when the loss or the probabilities are no longer numbers.
+        UserError: when the loss or the predictions are no longer numbers.
     """
     originals = [replace(fold_of(run, search.job(split)), pool=pool) for split in search.splits]
     folds = [resampled(fold, variant.resampling, search.seed) for fold in originals]
@@ -54,12 +52,7 @@ def judged(
         _Training(search, trial, variant, folds, at, on_progress) for at in range(len(folds))
     ]
     predicted = [training.predictions() for training in trainings]
-    reached = score(np.concatenate(predicted), np.concatenate([_labels(fold) for fold in folds]))
-    if not isfinite(reached.log_loss):
-        raise UserError(
-            "the probabilities are no longer numbers; the learning_rate may be too high"
-        )
-    return reached
+    return score(np.concatenate(predicted), np.concatenate([_labels(fold) for fold in folds]))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from competition.errors import UserError
 from competition.processes import side_by_side
 from competition.progress import ProgressDisplay, duration
 from competition.training.failures import workers_may_end
-from competition.training.jobs import estimated
+from competition.training.outlook import estimated
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.worker import WorkerContext
@@ -131,7 +131,7 @@ def _announce(study: Study, search: Search) -> int:
 def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -> None:
     with ProgressBoard.on_disk(left) as board, workers_may_end(plan, "trials"):
         context = WorkerContext(plan, os.getpid(), board, code_version())
-        parallel = side_by_side(plan.workers)
+        parallel = side_by_side(plan.workers, plan.threads)
         _require_buildable(search, parallel, context)
         each = _seconds_a_trial(search, run, parallel, context)
         print(
@@ -160,10 +160,17 @@ def _require_buildable(search: Search, parallel: Parallel, context: WorkerContex
 
 
 def _seconds_a_trial(search: Search, run: Run, parallel: Parallel, context: WorkerContext) -> float:
-    """Times the first steps of the variant as it is, for as many epochs as the space has."""
+    """Times the first steps of the variant as it is, for as many epochs as the space has.
+
+    Raises:
+        UserError: when they fail, as then all trials would.
+    """
     longest = search.variant.with_values({"epochs": search.longest_epochs})
     config = search.config.model_copy(update={"variants": {search.name: longest}})
-    estimate = estimated(config, [search.job(search.splits[0])], parallel, context)[search.name]
+    estimates = estimated(config, [search.job(search.splits[0])], parallel, context)
+    if not estimates:
+        raise UserError(f"{search}: no trial is begun, as the first steps failed already")
+    estimate = estimates[search.name]
     images = 0 if search.augments_alike() else longest.epochs * len(run.data_set.train)
     augmenting = images * estimate.augmenting[longest.augmentation]
     return len(search.splits) * estimate.training + augmenting
