@@ -75,7 +75,7 @@ doctor: setup ## Say what is missing for a download and a submission
 	@$(COMPETITION) doctor
 
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
-	@$(COMPETITION) bench $(CONFIGURED) $(if $(LONG),--long)
+	@$(COMPETITION) bench $(CONFIGURED) $(if $(filter-out 0,$(LONG)),--long)
 
 notebook: .venv/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb

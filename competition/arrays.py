@@ -1,12 +1,15 @@
 """Arrays on disk, read without trusting that the file is whole."""
 
 import io
+import math
 import tokenize
 import zlib
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import IO
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
 
 from competition.errors import UserError
 
@@ -16,18 +19,62 @@ DAMAGED_ARRAYS = (*DAMAGED_ARCHIVE, OSError, ValueError, SyntaxError, tokenize.T
 
 CHECKSUM_BYTES = 4
 
+# Of one array: five million digits as bytes. A header that was changed can promise any size.
+MOST_BYTES = 2**32
+# Of what is stored, as zlib packs at most (zlib.net/zlib_tech.html); HDF5 also promises values that
+# were never written.
+MOST_TIMES = 1032
+
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads every array of an `.npz` file; nothing in it is executed.
 
     Raises:
-        UserError: when the file is missing or damaged.
+        UserError: when the file is missing or damaged, or an array is larger than `require_size`
+            lets it be.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
+            _require_sizes(path, arrays.zip)
             return {name: arrays[name] for name in arrays.files}
     except DAMAGED_ARRAYS as error:
         raise UserError(f"{path} cannot be read as arrays: {error}") from None
+
+
+def require_size(where: str, shape: tuple[int, ...], dtype: np.dtype, stored: int) -> None:
+    """Refuses an array that cannot be what its header promises, before memory is asked for.
+
+    Args:
+        where: names the array in the error.
+        shape, dtype: what its header promises.
+        stored: bytes that its values take in the file, packed or not.
+
+    Raises:
+        UserError: when it would take more than 4 GiB, or more than can be packed into `stored`.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size > min(MOST_BYTES, MOST_TIMES * stored):
+        raise UserError(
+            f"{where} promises {' × '.join(map(str, shape))} values of {dtype}, {size:,} bytes, "
+            f"and {stored:,} are stored; expected all of them, and {MOST_BYTES:,} at most: the "
+            "file may be damaged, or its pixels be kept in more than one byte (uint8) each"
+        )
+
+
+def _require_sizes(path: Path, archive: ZipFile) -> None:
+    for info in archive.infolist():
+        with archive.open(info) as member:
+            if member.peek(len(npy.MAGIC_PREFIX)).startswith(npy.MAGIC_PREFIX):
+                where = f"{path}, '{info.filename.removesuffix('.npy')}',"
+                require_size(where, *_promised(member), info.compress_size)
+
+
+def _promised(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Reads the header of an array in NumPy's format."""
+    is_first = npy.read_magic(file) == (1, 0)
+    read = npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -49,6 +49,7 @@ def download(config: Config, archive: Path | None = None, force: bool = False) -
         installed = hdf5_example.install(force)
     else:
         own_data.require(config.data)
+    _require_its_split(config)
     folder = paths.data_folder(config.data)
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
@@ -136,7 +137,7 @@ def ensemble(configs: list[Config]) -> None:
     combined = blend([load_run(config) for config in configs])
     contributed = contributions(combined.panel)
     path = write_blend(combined, contributed)
-    scores = panel_scores(combined.panel, combined.out_of_fold.values)
+    scores = panel_scores(combined.runs[0], combined.panel, combined.out_of_fold.values)
     print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
     print(where_ensemble_is(combined.name, path))
     if configs[0].data == COMPETITION:
@@ -245,18 +246,22 @@ def doctor() -> None:
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.suite import measure, measure_race, write_measures
-    from competition.bench.tables import tables
+    from competition.bench.record import write_measures
+    from competition.bench.suite import measure, measure_race, race_to_log_loss, require_measurable
+    from competition.bench.tables import race_table, tables
     from competition.data.run import load_run
 
     run = load_run(config)
+    require_measurable(run, long)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        measures = measure(run)
+        race = {"race": race_to_log_loss(run)} if long else {}
+        measures = measure(run) | race
         path = write_measures(config.name, measures)
-        if long:  # an interrupted race leaves the other figures
-            measures |= measure_race(run)
-            write_measures(config.name, measures)
-    print(f"{tables(measures)}\n\nall figures are in {path}")
+        print(tables(measures))
+        if long:
+            print(f"\n{path} gets each finish of the race; interrupted, LONG=1 goes on with it")
+            print(f"\n{race_table(measure_race(run, measures))}")
+    print(f"\nall figures are in {path}")
 
 
 def clean() -> None:
@@ -273,6 +278,14 @@ def clean() -> None:
             print(f"removed {folder}/")
         for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
             remove_partials(top)
+
+
+def _require_its_split(config: Config) -> None:
+    from competition.data.folds import given_split
+    from competition.data.sources import load_data_set
+
+    if config.folds.scheme == "given":
+        given_split(load_data_set(config.data))
 
 
 def _require_none(failures: list) -> None:

@@ -175,7 +175,7 @@ class Config(Section):
     @classmethod
     def _fits_the_rest(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
         if {"folds", "variants"} <= info.data.keys() and (
-            found := misfits(tuning, info.data["folds"].numbers, info.data["variants"])
+            found := misfits(tuning, info.data["folds"], info.data["variants"])
         ):
             refuse(found)
         return tuning

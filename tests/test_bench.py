@@ -3,25 +3,43 @@
 import json
 import subprocess
 import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
-from conftest import environment
+from conftest import ROOT, environment, run_command
 from test_training import small
 
-from competition import catalogue
-from competition.bench import published, race, work
+from competition import catalogue, commands
+from competition.bench import published, race, record, suite, work
+from competition.bench.comparison import rotated
 from competition.bench.jobs import JobTimes, StepClock, times_of
-from competition.bench.nets import ENGINE, Net, engine, nets, stock_copy
+from competition.bench.nets import (
+    AS_PUBLISHED,
+    ENGINE,
+    STOCK_FLOAT32,
+    Net,
+    engine,
+    nets,
+    stock_copy,
+)
 from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
-from competition.bench.race import Finish, finish, median_minutes, run_race
+from competition.bench.race import Finish, finish, median_minutes, new_race, run_race
+from competition.bench.record import circumstances
 from competition.bench.spread import Spread
-from competition.bench.tables import tables
+from competition.bench.suite import require_measurable
+from competition.bench.tables import race_table, tables
+from competition.bench.two_workers import meet
 from competition.bench.work import matrix_product, training_flop
 from competition.config import Variant, load_config
 from competition.data.run import load_run
+from competition.errors import UserError
 from competition.models.dropout import FeatureMapDropout
 from competition.models.normalization import FusedBatchNormalization
+from competition.paths import bench_json
 from competition.training.fold import one_hot
 from competition.training.runtime import use_precision
 
@@ -134,14 +152,36 @@ def test_every_variant_and_deottes_net_are_compared(project):
     config = load_config(project / "configs/tiny.yaml")
     compared = nets(config)
     assert [net.name for net in compared] == [
-        "Deotte's, no dropout", "Deotte's, dropout 0.4", "plain", "residual"
+        "Deotte's, no dropout", "Deotte's, feature-map dropout 0.4",
+        "Deotte's, dropout 0.4 as published", "plain", "residual",
     ]  # fmt: skip
-    rates = [
-        [layer.rate for layer in engine(net.variant).model.layers if hasattr(layer, "rate")]
-        for net in compared[:2]
-    ]
-    assert rates == [[0.0] * 3, [0.4] * 3]
+    rates = [dropout(engine(net.variant).model) for net in compared[:3]]
+    both = [("FeatureMapDropout", 0.4), ("FeatureMapDropout", 0.4), ("Dropout", 0.4)]
+    assert [{rate for _, rate in of_net} for of_net in rates] == [{0.0}, {0.4}, {0.4}]
+    assert rates[1] == rates[2] == both
     assert {net.variant.batch_size for net in compared} == {16}
+
+
+def test_only_as_published_is_the_dropout_of_stock_keras_another_one(project):
+    _, same, as_published, *_ = nets(load_config(project / "configs/tiny.yaml"))
+    assert dropout(same.contenders()[STOCK_FLOAT32].model) == [
+        ("SpatialDropout2D", 0.4), ("SpatialDropout2D", 0.4), ("Dropout", 0.4)
+    ]  # fmt: skip
+    assert dropout(as_published.contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
+
+
+def dropout(model) -> list[tuple[str, float]]:
+    return [(type(lay).__name__, lay.rate) for lay in model.layers if hasattr(lay, "rate")]
+
+
+@pytest.mark.parametrize(
+    ("number", "order"), [(0, "abc"), (1, "bca"), (2, "cab"), (3, "abc"), (5, "cab")]
+)
+def test_each_round_begins_with_another_contender(number, order):
+    contenders = {"a": 1, "b": 2, "c": 3}
+    turned = rotated(contenders, number)
+    assert "".join(turned) == order
+    assert turned == contenders
 
 
 def test_a_pace_leaves_out_the_first_steps_and_the_pause():
@@ -156,13 +196,50 @@ def test_steps_side_by_side_are_counted_while_both_run():
     assert joint_steps_a_second([first, second]) == pytest.approx(3)
 
 
+@pytest.mark.parametrize("begin", [20.0, 16.0, 11.6])
+def test_workers_that_hardly_met_have_no_speed_together(begin):
+    """A step a second, from 3 to 19; the other one runs from 3 steps after its begin."""
+    steps = np.arange(0.0, 20.0)
+    with pytest.raises(UserError, match="2 workers did not train at the same time"):
+        joint_steps_a_second([Pace(steps, 0.0), Pace(begin + steps, 0.0)])
+    assert joint_steps_a_second([Pace(steps, 0.0), Pace(11 + steps, 0.0)]) == pytest.approx(2)
+
+
+def test_workers_begin_when_all_are_ready(tmp_path):
+    seen = []
+    first = Thread(target=lambda: seen.append(meet(tmp_path / "0", workers=2)))
+    first.start()
+    while not (tmp_path / "0").exists():
+        time.sleep(0.01)
+    assert seen == []
+    meet(tmp_path / "1", workers=2)
+    first.join()
+    assert seen == [None]
+
+
 def test_what_is_not_steps_is_all_but_the_pace_within_epochs():
     """10 seconds of start, two epochs of four steps of 1 second, 3 seconds between, 5 at last."""
     ends = np.array([11.0, 12.0, 13.0, 14.0, 18.0, 19.0, 20.0, 21.0])
-    times = times_of(26.0, ends)
-    assert times == JobTimes(whole=26.0, steps=4.0, between=3.0)
-    assert times.share_outside(2) == pytest.approx(18 / 26)
-    assert times.share_outside(10) == pytest.approx((18 + 8 * 3) / (26 + 8 * 7))
+    times = times_of(26.0, ends, validation=2.0)
+    assert times == JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0)
+    two_epochs = tiny_variant(epochs=2, validate_every=2)
+    assert times.share_outside(two_epochs) == pytest.approx(18 / 26)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "validate_every", "outside"),
+    [
+        (10, 10, 18 + 8 * 3),  # validated at its end, as the job of two epochs was
+        (10, 4, 18 + 8 * 3 + 2 * 2),  # and after 4 and 8 epochs
+        (10, 1, 18 + 8 * 3 + 9 * 2),
+        (8, 4, 18 + 6 * 3 + 1 * 2),
+        (1, 1, 18 - 3),
+    ],
+)
+def test_each_validation_of_a_longer_job_counts(epochs, validate_every, outside):
+    times = JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0)
+    variant = tiny_variant(epochs=epochs, validate_every=validate_every)
+    assert times.share_outside(variant) == pytest.approx(outside / (outside + 4 * epochs))
 
 
 def test_a_clock_notes_each_step_that_a_job_tells():
@@ -182,21 +259,58 @@ def test_a_race_ends_with_the_first_epoch_that_has_the_target():
     [((3.0, None, 2.0), 3.0), ((None, None, 2.0), None), ((1.0, 2.0, 9.0), 2.0)],
 )
 def test_who_never_arrives_is_the_slowest(minutes, expected):
-    assert median_minutes([Finish(one, 1, 0.1) for one in minutes]) == expected
+    assert median_minutes(list(minutes)) == expected
 
 
-def test_a_tiny_race_is_run_by_both(project, monkeypatch):
+@pytest.fixture
+def short_race(monkeypatch):
+    """A race of one seed, whose first epoch has the target."""
     monkeypatch.setattr(race, "SEEDS", (0,))
-    monkeypatch.setattr(race, "TARGET_LOG_LOSS", 1000)  # reached at once
+    monkeypatch.setattr(race, "TARGET_LOG_LOSS", 1000)
     monkeypatch.setattr(published, "BATCH_SIZE", 16)
-    settings = ["variants.plain.epochs=4", "variants.plain.augmentation=none"]
+
+
+def test_a_tiny_race_is_run_by_both(project, short_race):
+    """On the first split that is trained, whatever it is called."""
+    settings = ["variants.plain.epochs=4", "variants.plain.test_time_draws=2"]
+    settings += ["folds.scheme=holdout", "folds.only=[1]"]
     run = load_run(load_config(project / "configs/tiny.yaml", settings))
-    runners = run_race(run, "plain")["runners"]
-    for runner in runners.values():
+    assert run.config.variants["plain"].augmentation.name == "warp"
+    *_, found = run_race(run, new_race(run, "plain"))
+    assert found["split"] == "holdout1"
+    (pool,) = (project / "output/pools").iterdir()  # none of drawn views, which nobody looks at
+    assert len(list(pool.iterdir())) == 4
+    for runner in found["runners"].values():
         (only,) = runner["runs"]
         assert 0 < only["best"] <= 1000
         assert 0 < runner["median_minutes"] == only["minutes"] < 5
         assert only["epochs"] == 1
+
+
+PUPIL = "configs/pupil.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--long"], 'race without it, with SET="variants.plain.teacher=null", or leave'),
+        ([], "tiny (configs/tiny.yaml) is to teach, but 2 of 2 jobs have no result"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is(project, arguments, complaint):
+    text = (project / "configs/tiny.yaml").read_text()
+    (project / PUPIL).write_text(text.replace("4}}", "4}, teacher: configs/tiny.yaml}"))
+    done = run_command("bench", "--config", PUPIL, *arguments, folder=project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_its_teacher_a_variant_may_race(project):
+    text = (project / "configs/tiny.yaml").read_text()
+    (project / PUPIL).write_text(text.replace("4}}", "4}, teacher: configs/tiny.yaml}"))
+    changes = ["variants.plain.teacher=null", "variants.residual.teacher=null"]
+    require_measurable(load_run(load_config(project / PUPIL, changes)), long=True)
 
 
 # The command as it is, but for the number of repetitions and the first net.
@@ -204,15 +318,17 @@ QUICK_BENCH = """
 import sys
 from competition.bench import comparison, suite
 comparison.STEPS, suite.ROUNDS, suite.ROUNDS_OF_JOBS = 8, 1, 1
-suite.nets = lambda config, every=suite.nets: every(config)[1:]
+suite.nets = lambda config, every=suite.nets: every(config)[-2:]
 from competition.__main__ import main
 sys.exit(main(["bench", "--config", "configs/tiny.yaml"]))
 """
 
 
 def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
+    """Of a variant that validates each epoch, and whose callback the job of two would confuse."""
     config = project / "configs/tiny.yaml"
-    config.write_text(config.read_text().replace("  plain: {architecture: {width: 4}}\n", ""))
+    text = config.read_text().replace("  plain: {architecture: {width: 4}}\n", "")
+    config.write_text(text.replace("residual: {", "residual: {callbacks: [early_stopping], "))
     done = subprocess.run(
         [sys.executable, "-c", QUICK_BENCH],
         cwd=project, env=environment(), capture_output=True, text=True, timeout=600,
@@ -224,9 +340,11 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
             assert len(contender["images_a_second"]["runs"]) == 1
             assert contender["images_a_second"]["lowest"] > 0
             assert contender["share_of_matrix_peak"]["lowest"] > 0
-    published_net = found["nets"]["Deotte's, dropout 0.4"]["contenders"]["stock float32"]
+    published_net = found["nets"][AS_PUBLISHED]["contenders"]["stock float32"]
     assert published_net["parameters"] == 327_242
-    assert 0 < found["job"]["share_outside_steps"]["median"] < 1
+    job = found["jobs"]["residual"]
+    assert 0 < job["share_outside_steps"]["median"] < 1
+    assert 0 < job["rounds"][0]["validation"] < job["rounds"][0]["whole"]
     assert found["two_workers"]["speedup"]["lowest"] > 0
     assert "race" not in found
     assert "| residual | engine | float32 |" in done.stdout
@@ -236,30 +354,124 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
     ]  # fmt: skip
 
 
-def test_tables_show_the_race_when_there_was_one():
-    one = {"median": 2.0, "lowest": 1.0, "highest": 4.0}
-    contender = {
-        "precision": "float32", "images_a_second": {"median": 3e3, "lowest": 2e3, "highest": 4e3},
-        "over_stock_float32": one, "training_flop_an_image": 10**8,
-        "share_of_matrix_peak": {"median": 0.25, "lowest": 0.2, "highest": 0.3},
-        "pause_seconds": one,
-    }  # fmt: skip
-    runs = [{"minutes": 4.0, "epochs": 9, "best": 0.0195}, {"minutes": None, "epochs": 45,
-             "best": 0.021}]  # fmt: skip
-    found = {
-        "machine": "a machine", "threads": 2,
-        "nets": {"plain": {"contenders": {"engine": contender}}},
-        "job": {"variant": "plain", "epochs": 9, "share_outside_steps": one,
-                "share_outside_steps_of_two_epochs": one},
-        "two_workers": {"variant": "plain", "speedup": one},
-        "race": {"variant": "plain", "target_log_loss": 0.02,
-                 "runners": {"engine": {"median_minutes": None, "runs": runs}}},
-    }  # fmt: skip
-    text = tables(found)
+ONE = {"median": 2.0, "lowest": 1.0, "highest": 4.0}
+CONTENDER = {
+    "precision": "float32", "images_a_second": {"median": 3e3, "lowest": 2e3, "highest": 4e3},
+    "over_stock_float32": ONE, "training_flop_an_image": 10**8,
+    "share_of_matrix_peak": {"median": 0.25, "lowest": 0.2, "highest": 0.3},
+    "pause_seconds": ONE,
+}  # fmt: skip
+SHARE = {"median": 0.08, "lowest": 0.07, "highest": 0.1}
+MEASURES = {
+    "machine": "a machine", "threads": 2,
+    "nets": {"plain": {"contenders": {"engine": CONTENDER}}},
+    "jobs": {"plain": {"epochs": 9, "share_outside_steps": SHARE}},
+    "two_workers": {"variant": "plain", "speedup": ONE},
+}  # fmt: skip
+
+
+def test_tables_show_what_was_measured():
+    text = tables(MEASURES)
     assert (
         "| plain | engine | float32 | 3000 (2000 – 4000) | 2.00 (1.00 – 4.00) | 300 | "
         "25.0% (20.0% – 30.0%) | "
         "2.0 (1.0 – 4.0) |"
     ) in text
-    assert "| engine (`plain`) | never | 4.0, never | 9, 45 | 0.0195, 0.0210 |" in text
+    assert f"\n\n`{AS_PUBLISHED}` is not the same net on both sides: stock Keras drops" in text
+    assert "| plain | 9 | 8.0% (7.0% – 10.0%) |" in text
     assert "2.00 (1.00 – 4.00) times as fast as one" in text
+
+
+def test_the_table_of_a_race_shows_each_seed():
+    runs = [{"minutes": 4.0, "epochs": 9, "best": 0.0195}, {"minutes": None, "epochs": 45,
+             "best": 0.021}]  # fmt: skip
+    text = race_table(
+        {"variant": "plain", "split": "fold0", "target_log_loss": 0.02,
+         "runners": {"engine": {"median_minutes": None, "runs": runs}}}
+    )  # fmt: skip
+    assert "| to a log-loss of 0.02 on fold0 | median minutes |" in text
+    assert "| engine (`plain`) | never | 4.0, never | 9, 45 | 0.0195, 0.0210 |" in text
+
+
+@dataclass
+class Racers:
+    """Stands for the measurements of the short part, and for both runners of the race.
+
+    Attributes:
+        turns: that were run, `"<runner> <seed>"`.
+        stops_at: number of the turn in which somebody interrupts, None for nobody.
+    """
+
+    turns: list[str] = field(default_factory=list)
+    stops_at: int | None = None
+
+    def runner(self, name: str):
+        def race_it(run, job) -> Finish:
+            if len(self.turns) == self.stops_at:
+                raise KeyboardInterrupt
+            self.turns.append(f"{name} {job.seed}")
+            return Finish(float(len(self.turns)), 1, 0.01)
+
+        return race_it
+
+    def bench(self, stops_at: int | None = None, *changes: str) -> list[str]:
+        """Returns the turns that the command ran."""
+        self.turns.clear()
+        self.stops_at = stops_at
+        settings = ["variants.plain.augmentation=none", *changes]
+        commands.bench(load_config(Path("configs/tiny.yaml"), settings), long=True)
+        return self.turns
+
+
+@pytest.fixture
+def racers(project, monkeypatch) -> Racers:
+    made_up = Racers()
+    monkeypatch.setattr(suite, "measure", lambda run: {**MEASURES, **circumstances(run)})
+    monkeypatch.setattr(race, "RUNNERS", {name: made_up.runner(name) for name in ("a", "b")})
+    return made_up
+
+
+def test_an_interrupted_race_keeps_each_finish_and_goes_on(racers, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    assert racers.turns == ["a 0", "b 0", "a 1"]
+    assert tables(MEASURES).splitlines()[-1] in capsys.readouterr().out
+    kept = json.loads(bench_json("tiny").read_text())
+    assert [len(kept["race"]["runners"][name]["runs"]) for name in "ab"] == [2, 1]
+    assert kept["jobs"] == MEASURES["jobs"]
+    assert racers.bench() == ["b 1", "a 2", "b 2"]
+    assert "| a | 2.0 | 1.0, 3.0, 2.0 | 1, 1, 1 |" in capsys.readouterr().out
+    found = json.loads(bench_json("tiny").read_text())["race"]
+    assert [run["minutes"] for run in found["runners"]["b"]["runs"]] == [2.0, 1.0, 3.0]
+    assert list(run_race(load_run(load_config(Path("configs/tiny.yaml"))), found)) == []
+    assert len(racers.bench()) == 6  # that race is over; this is another one
+
+
+@pytest.mark.parametrize("change", ["variants.plain.learning_rate=0.1", "folds.only=[1]"])
+def test_a_race_of_other_trainings_begins_anew(racers, change):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    assert len(racers.bench(None, change)) == 6
+
+
+def test_a_race_on_another_machine_begins_anew(racers, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    monkeypatch.setattr(record, "machine_name", lambda: "another one")
+    assert len(racers.bench()) == 6
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", ""])
+def test_a_race_whose_record_is_damaged_begins_anew(racers, damaged):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    bench_json("tiny").write_text(damaged)
+    assert len(racers.bench()) == 6
+
+
+@pytest.mark.parametrize(("given", "is_long"), [("LONG=", 0), ("LONG=0", 0), ("LONG=1", 1)])
+def test_make_races_where_it_is_told_to(given, is_long):
+    command = ["make", "--dry-run", "bench", given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.count("competition bench --config") == 1, done.stderr
+    assert done.stdout.count("--long") == is_long

@@ -19,7 +19,7 @@ from competition.ensemble.outputs import write_blend
 from competition.errors import UserError
 from competition.inspection.evaluation.findings import find
 from competition.inspection.evaluation.subject import ensemble_subject
-from competition.inspection.evaluation.summary import panel_scores, summarise
+from competition.inspection.evaluation.summary import summarise
 from competition.inspection.report.folder import report_markdown
 from competition.inspection.report.result_tables import preset_table
 from competition.inspection.report.sections import sections_of
@@ -227,9 +227,8 @@ def test_digits_of_another_format_keep_their_own_split(project, tiny):
     assert len(written(made).read_text().splitlines()) == 1 + 30
 
 
-def test_one_fold_has_no_figure_without_fold_0(trained):
+def test_one_fold_leaves_the_methods_that_fit_nothing(trained):
     made = blend([load("tiny", "ensemble={method: mean, folds: [0]}")])
-    assert panel_scores(made.panel, made.out_of_fold.values).without_fold0 is None
     assert len(made.comparison.methods) == 3
     with pytest.raises(UserError, match=r"ensemble\.folds needs at least two"):
         blend([load("tiny", "ensemble={method: stacking, folds: [0]}")])

@@ -90,6 +90,12 @@ def test_overrides_change_single_values(write):
     assert config.variants["wide"].architecture.parameters == {"width": 64}
 
 
+def test_any_preset_can_hold_a_fifth_out_once():
+    overrides = ["folds.scheme=holdout", "folds.count=1"]
+    folds = load_config(ROOT / "configs/default.yaml", overrides).folds
+    assert (folds.numbers, folds.share) == ([0], 0.2)
+
+
 def test_the_resolved_configuration_reads_back_as_itself(write):
     config = load_config(write("variants: {plain: {architecture: {width: 8}}, residual: }"))
     assert load_config(write(config.to_yaml())) == config
@@ -153,6 +159,18 @@ MISTAKES = {
     "one fold": ("folds: {count: 1}", "folds.count: there are at least 2 folds, not 1; with"),
     "another scheme": ("folds: {scheme: leave_one_out}", "folds.scheme: input should be 'kfold'"),
     "a share of all": ("folds: {scheme: holdout, share: 1.0}", "folds.share: input should be less"),
+    "a share of folds": (
+        "folds: {share: 0.3}",
+        "folds.share: share belongs to holdout, not to kfold; leave it out",
+    ),
+    "a share of what is given": (
+        "folds: {scheme: given, share: 0.3}",
+        "folds.share: share belongs to holdout, not to given; leave it out",
+    ),
+    "a seed of what is given": (
+        "folds: {scheme: given, seed: 1}",
+        "folds.seed: seed belongs to kfold and holdout, not to given; leave it out",
+    ),
     "given twice": ("folds: {scheme: given, count: 2}", "folds.count: the data itself has one"),
     "a split that is not there": ("folds: {only: [0, 5]}", "folds.only: there is no split 5; they"),
     "no split at all": ("folds: {only: []}", "folds.only: list should have at least 1 item"),

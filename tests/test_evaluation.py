@@ -26,7 +26,7 @@ from competition.inspection.evaluation.per_class import (
 )
 from competition.inspection.evaluation.subject import Subject
 from competition.inspection.presentation.table import Column, Table
-from competition.probabilities import Probabilities
+from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_history
 from competition.scores import Score, log_losses
 
@@ -134,13 +134,18 @@ def subject_of(members: list[Member], folds: list[int], comparison: Comparison |
     return Subject("ensemble" if comparison else "plain", None, panel, cases, comparison)
 
 
-def member(variant: str, seed: int, of_truth: list[float]) -> Member:
-    """Returns a member that gives the true class 1 so much, and the rest to class 0."""
+def probabilities(first_id: int, of_truth: list[float]) -> Probabilities:
+    """Returns rows that give the true class 1 so much, and the rest to class 0."""
     values = np.zeros((len(of_truth), 10), np.float32)
     values[:, 1], values[:, 0] = of_truth, 1 - np.array(of_truth)
-    ids = np.arange(1, 1 + len(of_truth), dtype=np.int32)
-    found = Probabilities(ids, values)
-    return Member(variant, seed, {}, found, found)
+    return Probabilities(np.arange(first_id, first_id + len(of_truth), dtype=np.int32), values)
+
+
+def member(variant: str, seed: int, of_truth: list[float]) -> Member:
+    """Returns a member whose first half of the rows is fold 0, and the other fold 2."""
+    found, half = probabilities(1, of_truth), len(of_truth) // 2
+    by_split = {0: found.aligned_to(found.ids[:half]), 2: found.aligned_to(found.ids[half:])}
+    return Member(variant, seed, {}, by_split, found, found)
 
 
 def test_scores_by_fold_of_members_seeds_and_ensemble():
@@ -161,6 +166,26 @@ def test_scores_by_fold_of_members_seeds_and_ensemble():
     assert scores.accuracy() == (0.25, pytest.approx(0.5 / np.sqrt(2)))
     losses = [(np.log(8) + np.log(4)) / 2, np.log(4) / 2]
     assert scores.log_loss() == pytest.approx((np.mean(losses), np.std(losses, ddof=1)))
+
+
+def test_each_hold_out_is_scored_on_all_of_its_rows_by_its_own_net():
+    """Hold-outs of rows 1 to 3 and 3 to 5; row 3 counts in both, and once by the mean."""
+    by_split = {1: probabilities(3, [0.0, 0.25, 1.0]), 0: probabilities(1, [1.0, 1.0, 1.0])}
+    joined = mean_of(list(by_split.values()))
+    one = Member("plain", 0, {}, by_split, joined, joined)
+    other = Member("plain", 1, {}, dict.fromkeys(by_split), joined, joined)
+    other.by_split.update({0: by_split[0], 1: probabilities(3, [1.0, 1.0, 0.0])})
+    subject = subject_of([one, other], [0, 0, 0, 1, 1], Comparison([], [], "mean"))
+    found = {each.name: each for each in fold_scores(subject)}
+    errors = {
+        name: {number: each.errors for number, each in scores.by_fold.items()}
+        for name, scores in found.items()
+    }
+    assert errors == {"plain seed0": {0: 0, 1: 2}, "plain seed1": {0: 0, 1: 1},
+                      "plain, all seeds": {0: 0, 1: 2}, "ensemble": {}}  # fmt: skip
+    assert [each.rows for each in found["plain seed0"].by_fold.values()] == [3, 3]
+    assert found["plain seed0"].whole.errors == found["ensemble"].whole.errors == 2
+    assert found["plain seed0"].accuracy() == pytest.approx((2 / 3, np.sqrt(2) / 3))
 
 
 def test_a_variant_is_named_once_where_it_has_one_seed():

@@ -10,7 +10,7 @@ from conftest import TINY_CONFIG
 from competition import paths
 from competition.__main__ import main
 from competition.config import load_config
-from competition.digits import DataSet
+from competition.digits import DataSet, Digits
 from competition.inspection.data_study.study import study
 from competition.inspection.exploration import folder as exploration
 from competition.inspection.exploration import text
@@ -126,8 +126,26 @@ def test_no_width_scrolls_sideways(browse, width):
     assert page.locator("main *:visible").evaluate_all(edges) <= width
 
 
+def test_labelled_test_rows_are_studied_as_test_rows_only(tiny, tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY_CONFIG)
+    train, ids = tiny.train, tiny.train.ids[80:]
+    test = Digits(np.arange(1, 41, dtype=np.int32), train.images[80:])
+    found = study(load_config(path), DataSet("own", train, test, ids))
+    assert found.data_set.train.ids.tolist() == [*range(1, 81)]
+    assert found.counts.counts.tolist() == np.bincount(train.labels[:80], minlength=10).tolist()
+    assert (len(found.duplicates.exact), found.duplicates.seen_test_rows()) == (0, 3)
+    assert found.shift.rows == 80
+    said = text.findings(found)
+    assert said["Rows"].startswith("The labels of the 40 test rows are known; here they count as")
+    assert "the shares in the test rows are not looked at" in said["Classes"]
+    assert "There are no exact copies" in said["Duplicates"]
+    assert "Of 40 test rows, 3 have" in said["Duplicates"]
+
+
 def test_findings_say_what_was_computed(studied):
     found = text.findings(studied)
+    assert "Rows" not in found
     low, high = studied.shift.interval()
     plain = {subject: words.replace(text.NO_BREAK, " ") for subject, words in found.items()}
     expected = f"{100 * studied.shift.accuracy:.1f} % (95 % interval {100 * low:.1f} %"

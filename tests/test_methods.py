@@ -42,7 +42,7 @@ def panel_of(members: np.ndarray, labels: np.ndarray, folds: int = 4, names: str
     ids = np.arange(1, len(labels) + 1, dtype=np.int32)
     held = [Probabilities(ids, values.astype(np.float32)) for values in members]
     names = names or "abcdefgh"
-    made = [Member(name, 0, {}, each, each) for name, each in zip(names, held, strict=False)]
+    made = [Member(name, 0, {}, {}, each, each) for name, each in zip(names, held, strict=False)]
     return Panel(made, labels.astype(np.uint8), (ids % folds).astype(np.int8))
 
 

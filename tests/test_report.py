@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import made_up_cases, make_project, write_made_up_result
+from conftest import ROOT, made_up_cases, make_project, write_made_up_result
 from pages import contrast
+from sklearn.model_selection import StratifiedKFold
 
 from competition import paths
 from competition.config import load_config
@@ -18,15 +19,18 @@ from competition.data.run import Run, load_run
 from competition.ensemble.blend import blend
 from competition.ensemble.provenance import provenance
 from competition.errors import UserError
+from competition.inspection.evaluation import searched
 from competition.inspection.evaluation.subject import ensemble_subject, variant_subject
 from competition.inspection.evaluation.summary import Summary, summarise
 from competition.inspection.presentation import colours
 from competition.inspection.presentation.html import STATIC
-from competition.inspection.report.ensemble_tables import ensemble_text
+from competition.inspection.presentation.table import Table
+from competition.inspection.report.ensemble_tables import ensemble_text, score_cells, scores_table
 from competition.inspection.report.folder import report_markdown, write_report
 from competition.inspection.report.sections import Section, sections_of
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, CLASS_COUNTS
+from competition.scores import score
 from competition.selected import NOTE
 
 # Text that would be HTML if it were not escaped.
@@ -278,6 +282,134 @@ def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(proj
     ]
     assert table.texts()[0][2:] == [str(count) for count in range(10)]
     assert table.texts()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
+
+
+UNSEARCHED = "ensemble, rows that the search for settings did not see"
+
+
+@pytest.mark.parametrize(
+    ("folds", "rows"),
+    [("{count: 5}", 96), ("{count: 3}", 96), ("{scheme: holdout, share: 0.5}", 46)],
+)
+def test_the_search_saw_fold_0_of_five_whatever_the_split_of_a_preset(
+    project, monkeypatch, folds, rows
+):
+    run = train(load(f"folds={folds}"))
+    monkeypatch.setattr(searched, "SEARCHED_DATA", run.fingerprint)
+    made, labels = blend([run]), run.data_set.train.labels
+    judged = next(StratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels))[1]
+    left = ~np.isin(made.panel.ids, run.data_set.train.ids[judged])
+    expected = score(made.out_of_fold.values[left], made.panel.labels[left])
+    assert 0 < expected.errors < expected.rows == rows
+    *_, last = scores_table(summarise(ensemble_subject(run, made)).scores, "ensemble").rows
+    assert last == [UNSEARCHED, *score_cells(expected)]
+
+
+def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, monkeypatch):
+    run = train(load("folds={count: 5, only: [0]}"))
+
+    def names() -> list[str]:
+        scores = summarise(ensemble_subject(run, blend([run]))).scores
+        return [row[0] for row in scores_table(scores, "ensemble").rows]
+
+    assert names() == ["plain seed0", "residual seed0", "ensemble"]
+    monkeypatch.setattr(searched, "SEARCHED_DATA", run.fingerprint)
+    assert names() == ["plain seed0", "residual seed0", "ensemble"]
+
+
+def test_the_searched_data_are_those_of_the_shipped_results():
+    manifest = ROOT / "output/fast/jobs/plain/seed0/fold0" / paths.MANIFEST
+    assert json.loads(manifest.read_text())["identity"]["data"] == searched.SEARCHED_DATA
+
+
+def run_table(summary: Summary, key: str) -> Table:
+    return next(table for each in sections_of(summary) for table in each.tables if table.key == key)
+
+
+def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
+    run = train(load("folds={scheme: holdout, share: 0.5, count: 3, only: [2, 0]}"))
+    summary = summarise(ensemble_subject(run, blend([run])))
+    nets = {(row.job.variant, row.job.split): row.score for row in summary.jobs}
+    table = run_table(summary, "folds")
+    assert table.title == "Errors by hold-out"
+    assert [column.title for column in table.columns[1:3]] == ["hold-out 0", "hold-out 2"]
+    for line, variant in zip(table.rows[:2], ("plain", "residual"), strict=True):
+        own = [nets[variant, split] for split in ("holdout0", "holdout2")]
+        assert [each.rows for each in own] == [60, 60]
+        assert line[1:3] == [each.errors for each in own]
+        assert line[4][0] == pytest.approx(1 - sum(line[1:3]) / 120)
+    errors = summary.scores.ensemble.errors
+    assert table.rows[2] == ["ensemble", None, None, errors, None, None]
+    assert "no figure of a single hold-out" in table.note
+    rows = len(summary.subject.panel.ids)
+    assert 60 < rows < 120
+    words = "2 of 3 stratified hold-outs of 50 % of the rows each: 0, 2"
+    told = [f"{words}; {rows} of 120 labelled rows count"]
+    assert ["held out", *told] in run_table(summary, "at-a-glance").rows
+
+
+@pytest.mark.parametrize(
+    ("without", "words", "is_harder"),
+    [
+        ([], "augmented digits", {"plain": True, "residual": True}),
+        (
+            ["residual"],
+            "augmented digits (of `residual`: without augmentation)",
+            {"plain": True, "residual": False},
+        ),
+        (
+            ["plain", "residual"],
+            "digits without augmentation",
+            {"plain": False, "residual": False},
+        ),
+    ],
+)
+def test_training_curves_are_told_by_the_augmentation(project, without, words, is_harder):
+    run = train(load(*(f"variants.{name}.augmentation=none" for name in without)))
+    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    learning = next(each for each in sections if each.key == "learning")
+    assert learning.words[0].startswith(f"Training figures are of {words}, averaged over each")
+    captions = {plot.key: plot.caption for plot in learning.plots}
+    for name, expected in is_harder.items():
+        assert ("digits are harder" in captions[f"learning-{name}-loss"]) is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ("folds={count: 5}", "every labelled row is predicted by nets that never saw it;"),
+        (
+            "folds={count: 5, only: [0]}",
+            "each of 24 rows, out of 120 labelled ones, is predicted by nets that never saw it;",
+        ),
+    ],
+)
+def test_it_is_told_which_rows_are_out_of_fold(project, changes, words):
+    run = train(load(changes))
+    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    folds = next(each for each in sections if each.key == "folds")
+    assert folds.words[0].startswith(f"Out of fold: {words}")
+
+
+@pytest.mark.parametrize(
+    ("folds", "words"),
+    [
+        ("{count: 5, only: [3, 1]}", "2 of 5 stratified folds: 1, 3; 48 of 120"),
+        ("{scheme: holdout}", "1 of 1 stratified hold-outs of 20 % of the rows each: 0; 24 of 120"),
+        ("{scheme: given}", "what the data itself holds out; 30 of 120"),
+    ],
+)
+def test_the_split_is_told_by_its_scheme_with_the_rows_that_count(project, tiny, folds, words):
+    (project / "input/own").mkdir()
+    parts = {"x_train": slice(90), "x_test": slice(90, None)}
+    images = {key: tiny.train.images[rows] for key, rows in parts.items()}
+    labels = {key.replace("x", "y"): tiny.train.labels[rows] for key, rows in parts.items()}
+    np.savez(project / "input/own/mnist.npz", **images, **labels)
+    run = train(load("data=own", f"folds={folds}"))
+    summary = summarise(ensemble_subject(run, blend([run])))
+    assert ["held out", f"{words} labelled rows count"] in run_table(summary, "at-a-glance").rows
+    assert "single hold-out" not in run_table(summary, "folds").note
+    assert run_table(summary, "folds").rows[-1][-3] == summary.scores.ensemble.errors
 
 
 def test_nothing_is_marked_where_nothing_was_selected(run):

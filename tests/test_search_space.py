@@ -124,9 +124,25 @@ MISTAKES = {
         "augmentation.strength: {low: 8, high: 16}",
         "search_space.augmentation.strength: this cannot be searched",
     ),
-    "changes no weight": (
+    "changes no weight": ("validate_every: {low: 1, high: 2}", "validate_every: this cannot be"),
+    "words": ("about: {choices: [a, b]}", "search_space.about: this cannot be searched"),
+    "a teacher": ("teacher: {choices: [a.yaml, b.yaml]}", "teacher: this cannot be searched"),
+    "seeds": (
         "seeds: {choices: [1, 2]}",
-        "seeds: this cannot be searched",
+        "seeds: this cannot be searched, as it is a list; another one can stand in a variant",
+    ),
+    "seeds of all rows": ("all_rows_seeds: {low: 1, high: 2}", "as it is a list; another one"),
+    "callbacks": (
+        "callbacks: {choices: [early_stopping, best_checkpoint]}",
+        "search_space.callbacks: this cannot be searched, as it is a list; another one can",
+    ),
+    "lists of callbacks": (
+        "callbacks: {choices: [[], [early_stopping]]}",
+        "search_space.callbacks: this cannot be searched, as it is a list; another one can",
+    ),
+    "a parameter of a callback": (
+        "callbacks.patience: {low: 1, high: 2}",
+        "search_space.callbacks.patience: this cannot be searched, as it is a list",
     ),
     "views, which all trials share": (
         "test_time_augmentation.rotation: {low: 1.0, high: 2.0}",
@@ -230,6 +246,20 @@ UNFIT = {
     "every fold": (
         "folds: [0, 1, 2, 3, 4]",
         "tuning.folds: these are all of the 5 folds; at least one must be left for the figures",
+    ),
+    "the only fold that is left": (
+        "{}\nfolds: {only: [0]}",
+        "tuning.folds: this is the only fold that folds.only leaves; at least one must be left for "
+        "the figures that count, as those of a study's own folds are too good; leave folds.only "
+        "out, or name more folds in it",
+    ),
+    "all folds that are left": (
+        "{folds: [0, 2]}\nfolds: {only: [2, 0]}",
+        "tuning.folds: these are all of the 2 folds that folds.only leaves; at least",
+    ),
+    "the only hold-out": (
+        "{}\nfolds: {scheme: holdout}",
+        "tuning.folds: this is the only fold; at least one must be left",
     ),
     "judged on chosen folds": (
         "{folds: [0, 1], final_folds: [1, 2]}",

@@ -22,6 +22,8 @@ def compare(
 ) -> dict[str, Any]:
     """Measures a net's contenders by turns, and at the end of each round products of matrices.
 
+    Each round begins with another contender, so that none always runs on a cooler machine.
+
     Args:
         net: what to train.
         digits: to train it on.
@@ -34,8 +36,9 @@ def compare(
     """
     contenders = net.contenders()
     turns = []
-    for _ in range(1 + rounds):
-        turns.append(_round(contenders, net.variant.batch_size, digits, products))
+    for number in range(1 + rounds):
+        in_turn = rotated(contenders, number)
+        turns.append(_round(in_turn, net.variant.batch_size, digits, products))
         on_round()
     all_paces, all_peaks = zip(*turns[1:], strict=True)
     peaks = {kind: Spread(tuple(peak[kind] for peak in all_peaks)) for kind in products}
@@ -54,6 +57,13 @@ def compare(
             for name, contender in contenders.items()
         },
     }
+
+
+def rotated(contenders: dict[str, Contender], by: int) -> dict[str, Contender]:
+    """Returns the contenders in the same order, but for the first `by`, which come last."""
+    names = list(contenders)
+    first = by % len(names)
+    return {name: contenders[name] for name in [*names[first:], *names[:first]]}
 
 
 def _round(

@@ -1,4 +1,4 @@
-"""Whole jobs: how much of one is not its training steps, and what a second worker brings."""
+"""Whole jobs: how much of one is not its training steps."""
 
 import os
 import shutil
@@ -6,26 +6,24 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from joblib import delayed
 
 from competition import paths
 from competition.bench.nets import engine
-from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
-from competition.config import Config
+from competition.config import Config, Variant
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.machine import core_count
-from competition.processes import end_with, side_by_side
 from competition.results import Job
-from competition.training.fold import one_hot
+from competition.training.batches import batches
+from competition.training.fold import Fold, one_hot
+from competition.training.one_fold import is_validated
 from competition.training.plan import Plan
-from competition.training.runtime import start_keras
-from competition.training.worker import WorkerContext, pools_needed, run_job
+from competition.training.prediction import PREDICTION_BATCH_SIZE
+from competition.training.worker import WorkerContext, fold_of, pools_needed, run_job
 from competition.version import code_version
 
 EPOCHS = 2
-STEPS_SIDE_BY_SIDE = 100
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,21 @@ class JobTimes:
         whole: seconds from reading the data to the result.
         steps: seconds that the training steps of one epoch took.
         between: seconds between the last step of the first epoch and the first of the second,
-            which is ready to begin when its images are.
+            which is ready to begin when its images are; nothing was validated there.
+        validation: seconds of one more validation than that after the last epoch.
     """
 
     whole: float
     steps: float
     between: float
+    validation: float
 
-    def share_outside(self, epochs: int) -> float:
-        """Returns the share of a longer job's time that is not spent in training steps."""
-        whole = self.whole + (epochs - EPOCHS) * (self.steps + self.between)
-        return 1 - epochs * self.steps / whole
+    def share_outside(self, variant: Variant) -> float:
+        """Returns the share of a variant's whole job that is not spent in training steps."""
+        epochs = variant.epochs
+        validations = sum(is_validated(variant, epoch) for epoch in range(epochs - 1))
+        longer = (epochs - EPOCHS) * (self.steps + self.between) + validations * self.validation
+        return 1 - epochs * self.steps / (self.whole + longer)
 
 
 @dataclass(frozen=True)
@@ -64,19 +66,27 @@ class StepClock:
 
 
 def job_times(run: Run, name: str) -> JobTimes:
-    """Runs a small job of a variant on the first fold, in this process, and keeps no result."""
-    short = run.config.variants[name].model_copy(update={"epochs": EPOCHS})
+    """Runs a small job of a variant on the first split, in this process, and keeps no result.
+
+    Callbacks, which might end it, are left out; they take no time to speak of.
+    """
+    few = {"epochs": EPOCHS, "validate_every": EPOCHS, "callbacks": []}
+    short = run.config.variants[name].model_copy(update=few)
     # No configuration can bear a name that begins with a dot.
     update = {"name": f".bench-{run.config.name}", "variants": {name: short}}
     config = run.config.model_copy(update=update)
-    clock = StepClock()
     try:
-        job = next(iter(load_run(config).identities))
-        with pools_at_hand(pools_needed(load_run(config), [job]), run.data_set):
-            whole = _job_seconds(config, job, clock)
+        return _times(load_run(config))
     finally:
         shutil.rmtree(paths.output_folder(config.name), ignore_errors=True)
-    return times_of(whole, np.array(clock.ends))
+
+
+def _times(run: Run) -> JobTimes:
+    job, clock = next(iter(run.identities)), StepClock()
+    with pools_at_hand(pools_needed(run, [job]), run.data_set):
+        whole = _job_seconds(run.config, job, clock)
+    validation = _validation_seconds(run.config.variants[job.variant], fold_of(run, job))
+    return times_of(whole, np.array(clock.ends), validation)
 
 
 def _job_seconds(config: Config, job: Job, clock: StepClock) -> float:
@@ -88,36 +98,26 @@ def _job_seconds(config: Config, job: Job, clock: StepClock) -> float:
     return time.monotonic() - began
 
 
-def times_of(whole: float, ends: np.ndarray) -> JobTimes:
+def _validation_seconds(variant: Variant, fold: Fold) -> float:
+    """Returns the time of a validation by a model that was traced before."""
+    model, rows = engine(variant).model, fold.validation_rows
+    images, labels = fold.digits.images[rows][..., None], one_hot(fold.digits.labels[rows])
+    for _ in range(2):
+        began = time.monotonic()
+        model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
+    return time.monotonic() - began
+
+
+def times_of(whole: float, ends: np.ndarray, validation: float) -> JobTimes:
     """Returns a job's times from the ends of the steps of its two epochs.
 
     Args:
         whole: seconds of the job.
         ends: float64 `[steps]`. How long the first step of an epoch took is not seen, as it
             begins unheard; it is taken to be as long as the others.
+        validation: seconds of a validation.
     """
     by_epoch = ends.reshape(EPOCHS, -1)
     a_step = float(np.diff(by_epoch).mean())
     between = float(by_epoch[1, 0] - by_epoch[0, -1]) - a_step
-    return JobTimes(whole, a_step * by_epoch.shape[1], between)
-
-
-def two_workers_speedup(config: Config, name: str) -> float:
-    """Returns the training speed of two workers, which share the cores, over that of one."""
-    one = _steps_a_second(config, name, Plan(1, core_count()))
-    return _steps_a_second(config, name, Plan(2, max(1, core_count() // 2))) / one
-
-
-def _steps_a_second(config: Config, name: str, plan: Plan) -> float:
-    calls = [delayed(_pace_in_worker)(config, name, plan, os.getpid())] * plan.workers
-    return joint_steps_a_second(list(side_by_side(plan.workers, plan.threads)(calls)))
-
-
-def _pace_in_worker(config: Config, name: str, plan: Plan, command: int) -> Pace:
-    end_with(command)
-    start_keras(plan.threads)
-    variant, digits = config.variants[name], load_run(config).data_set.train
-    rows = np.resize(np.arange(len(digits)), STEPS_SIDE_BY_SIDE * variant.batch_size)
-    contender = engine(variant)
-    feed = contender.feed(digits.images[rows], one_hot(digits.labels[rows]))
-    return paced_fit(contender.model, feed)
+    return JobTimes(whole, a_step * by_epoch.shape[1], between, validation)

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from competition.errors import UserError
 from competition.training.one_fold import step_watcher
 
 # The first steps of a `fit` fill its buffers.
 STEPS_TO_SKIP = 3
+
+# Of less, the pace side by side is chance.
+LEAST_STEPS_TOGETHER = 5
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,20 @@ def paced_fit(model, feed: dict[str, Any]) -> Pace:
 
 
 def joint_steps_a_second(paces: list[Pace]) -> float:
-    """Returns the steps a second of trainings side by side, while all of them ran."""
+    """Returns the steps a second of trainings side by side, while all of them ran.
+
+    Raises:
+        UserError: when one of them did too little in that time, or they did not meet at all.
+    """
     begin = max(pace.step_ends[STEPS_TO_SKIP] for pace in paces)
     end = min(pace.step_ends[-1] for pace in paces)
-    return sum(_steps_between(pace, begin, end) for pace in paces) / (end - begin)
+    steps = [_steps_between(pace, begin, end) for pace in paces]
+    if min(steps) < LEAST_STEPS_TOGETHER:  # fewer than none, if the last began after an end
+        raise UserError(
+            f"{len(paces)} workers did not train at the same time, as something else kept the "
+            "processor busy; measure again when nothing else runs"
+        )
+    return sum(steps) / (end - begin)
 
 
 def _steps_between(pace: Pace, begin: float, end: float) -> float:

@@ -1,12 +1,14 @@
-"""The race: minutes until a fixed log-loss on the first fold, from random weights on.
+"""The race: minutes until a fixed log-loss on the first split, from random weights on.
 
-Both contenders validate after each epoch, within their time. The engine's includes the making of
-its augmented images; the published recipe distorts while it trains. With label smoothing, only
-the engine's last epoch can have the target, as the curve before shows the smoothed loss.
+It is a race of labels alone: a teacher's own minutes would have to count. Both validate after
+each epoch, within their time, and look at each held-out digit once. The engine's time includes the
+making of its augmented images; the published recipe distorts while it trains. With label smoothing,
+only the engine's last epoch can have the target, as the curve before shows the smoothed loss.
 """
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -16,21 +18,23 @@ from competition.bench import published
 from competition.bench.nets import ENGINE
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
+from competition.errors import UserError
 from competition.machine import core_count
+from competition.processes import interruptible
 from competition.progress import ProgressDisplay
-from competition.results import Job
+from competition.results import Job, identity_hash
 from competition.scores import score
 from competition.training.estimate import seconds_an_image
 from competition.training.fold import Fold
 from competition.training.one_fold import train_one_fold
 from competition.training.prediction import predict
+from competition.training.resampling import resampled
 from competition.training.runtime import use_precision
-from competition.training.worker import fold_of
+from competition.training.worker import fold_of, pools_needed
 
 # What nets of 81 errors in 14,000 rows have on held-out rows (EXPERIMENTS.md).
 TARGET_LOG_LOSS = 0.02
 SEEDS = (0, 1, 2)
-SPLIT = "fold0"
 
 
 @dataclass(frozen=True)
@@ -48,45 +52,91 @@ class Finish:
     best: float
 
 
-def run_race(run: Run, name: str) -> dict[str, Any]:
-    """Lets a variant and the published recipe race, by turns and with several seeds.
+def require_labels_alone(run: Run, name: str) -> None:
+    """Raises UserError when a variant cannot race, as it has a teacher."""
+    if teacher := run.config.variants[name].teacher:
+        raise UserError(
+            f"{name} has a teacher, {teacher}, whose own minutes would have to count in a race; "
+            f'race without it, with SET="variants.{name}.teacher=null", or leave LONG out'
+        )
+
+
+def new_race(run: Run, name: str) -> dict[str, Any]:
+    """Returns a race of a variant that nobody has begun.
 
     Returns:
-        JSON values: the variant, the target, and of each runner its runs and their median.
+        JSON values: the variant, the split, the target, what identifies the trainings, and of each
+        runner its median and its runs.
     """
-    needed = {_fold(run, name, seed).pool: run.config.variants[name].epochs for seed in SEEDS}
-    with pools_at_hand(needed, run.data_set):
-        finishes = _finishes(run, name)
+    jobs = _jobs(_raced(run, name))
     return {
         "variant": name,
+        "split": next(iter(jobs)).split,
         "target_log_loss": TARGET_LOG_LOSS,
-        "runners": {
-            runner: {"median_minutes": median_minutes(runs), "runs": [asdict(one) for one in runs]}
-            for runner, runs in finishes.items()
-        },
+        "trainings": [identity_hash(identity) for identity in jobs.values()],
+        "runners": {runner: {"median_minutes": None, "runs": []} for runner in RUNNERS},
     }
 
 
-def _finishes(run: Run, name: str) -> dict[str, list[Finish]]:
-    runners = {ENGINE: race_engine, "Deotte's recipe, stock float32": race_published}
-    turns = [(seed, runner) for seed in SEEDS for runner in runners]
-    finishes: dict[str, list[Finish]] = {runner: [] for runner in runners}
-    with ProgressDisplay("racing", len(turns)) as display:
-        for done, (seed, runner) in enumerate(turns, start=1):
-            finishes[runner].append(runners[runner](run, name, seed))
+def turns_left(race: dict[str, Any]) -> int:
+    """Returns how many runs a race still lacks."""
+    done = sum(len(runner["runs"]) for runner in race["runners"].values())
+    return len(SEEDS) * len(RUNNERS) - done
+
+
+def run_race(run: Run, race: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Lets a variant and the published recipe race, by turns and with several seeds.
+
+    Args:
+        run: what the race was made for.
+        race: as `new_race` makes it, or this function left it; it is not changed.
+
+    Yields:
+        The race after each of its turns.
+    """
+    raced, left = _raced(run, race["variant"]), turns_left(race)
+    jobs = _jobs(raced)
+    turns = [(job, runner) for job in jobs for runner in RUNNERS]
+    needed = pools_needed(raced, jobs)
+    with pools_at_hand(needed, run.data_set), ProgressDisplay("racing", left) as display:
+        for done, (job, runner) in enumerate(turns[len(turns) - left :], start=1):
+            with interruptible():
+                race = _with_run(race, runner, RUNNERS[runner](raced, job))
             display.update(done)
-    return finishes
+            yield race
 
 
-def race_engine(run: Run, name: str, seed: int) -> Finish:
+def _with_run(race: dict[str, Any], runner: str, run: Finish) -> dict[str, Any]:
+    runs = [*race["runners"][runner]["runs"], asdict(run)]
+    median_of_runs = median_minutes([each["minutes"] for each in runs])
+    result = {"median_minutes": median_of_runs, "runs": runs}
+    return race | {"runners": race["runners"] | {runner: result}}
+
+
+def _jobs(raced: Run) -> dict[Job, dict[str, Any]]:
+    """Returns the trainings on the first split, one a seed, with what identifies them."""
+    split = next(iter(raced.identities)).split
+    return {job: identity for job, identity in raced.identities.items() if job.split == split}
+
+
+def _raced(run: Run, name: str) -> Run:
+    """Returns the run of one variant, validated each epoch, on the held-out digits as they are."""
+    changes = {"validate_every": 1, "test_time_draws": 0, "seeds": list(SEEDS)}
+    variant = run.config.variants[name].model_copy(update=changes)
+    return replace(run, config=run.config.model_copy(update={"variants": {name: variant}}))
+
+
+def race_engine(run: Run, job: Job) -> Finish:
     """Trains a variant as its jobs are trained; its pool has to be there."""
-    variant = run.config.variants[name].model_copy(update={"validate_every": 1})
-    fold = _fold(run, name, seed)
-    images = fold.digits.images
+    variant, original = run.config.variants[job.variant], fold_of(run, job)
+    images = original.digits.images
     augmenting = variant.epochs * len(images) * seconds_an_image(variant.augmentation, images)
     began = time.monotonic() - augmenting / core_count()
+    fold = resampled(original, variant.resampling, job.seed)
     ends: list[float] = []
-    model, history = train_one_fold(variant, fold, seed, lambda _: ends.append(time.monotonic()))
+    model, history = train_one_fold(
+        variant, fold, job.seed, on_step=lambda step: ends.append(time.monotonic())
+    )
     steps = fold.steps(variant)
     seconds = [end - began for end in ends[steps - 1 :: steps]]
     losses = [row["validation_loss"] for row in history[:-1]]
@@ -94,24 +144,27 @@ def race_engine(run: Run, name: str, seed: int) -> Finish:
     return finish(seconds, [*losses, last], TARGET_LOG_LOSS)
 
 
-def race_published(run: Run, name: str, seed: int) -> Finish:
+def race_published(run: Run, job: Job) -> Finish:
     """Trains Deotte's recipe in stock Keras and float32 on the same rows, until the target."""
     import keras
 
     began = time.monotonic()
     use_precision("float32")
-    keras.utils.set_random_seed(seed)
-    fold = _fold(run, name, seed)
+    keras.utils.set_random_seed(job.seed)
+    fold = fold_of(run, job)
     held_out = published.published_images(fold.digits.images[fold.validation_rows])
     model = published.published_net()
     seconds: list[float] = []
     losses: list[float] = []
-    for _ in published.train_epochs(model, fold.digits, fold.training_rows, seed):
+    for _ in published.train_epochs(model, fold.digits, fold.training_rows, job.seed):
         seconds.append(time.monotonic() - began)
         losses.append(_log_loss(model.predict(held_out, verbose=0), fold))
         if losses[-1] <= TARGET_LOG_LOSS:
             break
     return finish(seconds, losses, TARGET_LOG_LOSS)
+
+
+RUNNERS = {ENGINE: race_engine, "Deotte's recipe, stock float32": race_published}
 
 
 def finish(seconds: list[float], losses: list[float], target: float) -> Finish:
@@ -128,14 +181,10 @@ def finish(seconds: list[float], losses: list[float], target: float) -> Finish:
     return Finish(None, len(losses), min(losses))
 
 
-def median_minutes(runs: list[Finish]) -> float | None:
+def median_minutes(runs: list[float | None]) -> float | None:
     """Returns the median, in which a run that never had the target is longer than any that had."""
-    minutes = median(float("inf") if one.minutes is None else one.minutes for one in runs)
+    minutes = median(float("inf") if run is None else run for run in runs)
     return None if minutes == float("inf") else minutes
-
-
-def _fold(run: Run, name: str, seed: int) -> Fold:
-    return fold_of(run, Job(run.config.name, name, seed, SPLIT))
 
 
 def _log_loss(probabilities: np.ndarray, fold: Fold) -> float:

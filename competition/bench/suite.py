@@ -1,26 +1,24 @@
 """The whole benchmark in one run: what is measured, in which order, and what is kept of it."""
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from competition import paths
-from competition.atomic import write_text
 from competition.bench.comparison import compare
-from competition.bench.jobs import job_times, two_workers_speedup
+from competition.bench.jobs import JobTimes, job_times
 from competition.bench.nets import nets
-from competition.bench.race import run_race
+from competition.bench.race import require_labels_alone, run_race
+from competition.bench.record import circumstances, race_to_run, write_measures
 from competition.bench.spread import Spread
+from competition.bench.two_workers import two_workers_speedup
 from competition.bench.work import matrix_product
+from competition.config import Variant
 from competition.data.run import Run
-from competition.machine import core_count, machine_name
+from competition.machine import core_count
 from competition.progress import ProgressDisplay
 from competition.training.runtime import start_keras
-from competition.version import code_version, library_versions
+from competition.training.teaching import require_teachers
 
 # Every figure is the median of so many rounds, in which the contenders take turns.
 ROUNDS = 5
@@ -29,77 +27,86 @@ ROUNDS_OF_JOBS = 3
 Tick = Callable[[], None]
 
 
+def require_measurable(run: Run, long: bool) -> None:
+    """Raises UserError, before anything is measured, when something of it cannot be.
+
+    Args:
+        run: what is to be measured; a variant's teacher has to be trained.
+        long: whether there is to be a race.
+    """
+    if long:
+        require_labels_alone(run, _first_variant(run))
+    require_teachers(run, {job.variant: job for job in reversed(run.identities)}.values())
+
+
 def measure(run: Run) -> dict[str, Any]:
     """Measures all but the race, with progress.
 
     Args:
-        run: the digits to train on, and the variants to compare. Jobs are measured with the
-            first variant.
+        run: the digits to train on, and the variants to compare. Two workers are measured with
+            the first variant.
 
     Returns:
-        JSON values: the circumstances, `nets`, `job` and `two_workers`.
+        JSON values: the circumstances, `nets`, `jobs` by variant, and `two_workers`.
     """
     start_keras(core_count())
-    first = next(iter(run.config.variants))
+    first = _first_variant(run)
     compared = nets(run.config)
     products = {precision: matrix_product(precision) for precision in ("float32", "bfloat16")}
-    turns = len(compared) * (ROUNDS + 1) + 2 * ROUNDS_OF_JOBS
+    turns = len(compared) * (ROUNDS + 1) + (len(run.config.variants) + 1) * ROUNDS_OF_JOBS
     with ProgressDisplay("measuring", turns) as display:
         tick = _ticker(display)
         return {
-            **_circumstances(run),
+            **circumstances(run),
             "nets": {
                 net.name: compare(net, run.data_set.train, products, ROUNDS, tick)
                 for net in compared
             },
-            "job": _job(run, first, tick),
+            "jobs": _jobs(run, tick),
             "two_workers": _two_workers(run, first, tick),
         }
 
 
-def measure_race(run: Run) -> dict[str, Any]:
-    """Lets the first variant race to a fixed log-loss: an hour or more on two cores.
+def race_to_log_loss(run: Run) -> dict[str, Any]:
+    """Returns the first variant's race, as far as it came if it was interrupted; runs nothing."""
+    return race_to_run(run, _first_variant(run))
+
+
+def measure_race(run: Run, measures: dict[str, Any]) -> dict[str, Any]:
+    """Runs what is left of a race, an hour or more on two cores, and writes each finish at once.
+
+    Args:
+        run: what was measured.
+        measures: all that is to be kept beside the race; among them, `race`.
 
     Returns:
-        JSON values: `race`.
+        The race when it is over.
     """
-    start_keras(core_count())
-    return {"race": run_race(run, next(iter(run.config.variants)))}
+    for race in run_race(run, measures["race"]):
+        measures = measures | {"race": race}
+        write_measures(run.config.name, measures)
+    return measures["race"]
 
 
-def write_measures(config_name: str, measures: dict[str, Any]) -> Path:
-    """Writes what was measured to `output/<config>/bench.json` and returns it."""
-    path = paths.bench_json(config_name)
-    write_text(path, json.dumps(measures, indent=2) + "\n")
-    return path
+def _first_variant(run: Run) -> str:
+    return next(iter(run.config.variants))
 
 
-def _circumstances(run: Run) -> dict[str, Any]:
-    return {
-        "config": run.config.name,
-        "data_fingerprint": run.fingerprint,
-        "machine": machine_name(),
-        "threads": core_count(),
-        "versions": library_versions(),
-        "code_version": code_version(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _job(run: Run, name: str, tick: Tick) -> dict[str, Any]:
-    rounds = []
+def _jobs(run: Run, tick: Tick) -> dict[str, Any]:
+    times: dict[str, list[JobTimes]] = {name: [] for name in run.config.variants}
     for _ in range(ROUNDS_OF_JOBS):
-        rounds.append(job_times(run, name))
-        tick()
-    epochs = run.config.variants[name].epochs
+        for name, rounds in times.items():
+            rounds.append(job_times(run, name))
+            tick()
+    return {name: _job(run.config.variants[name], rounds) for name, rounds in times.items()}
+
+
+def _job(variant: Variant, rounds: list[JobTimes]) -> dict[str, Any]:
+    shares = tuple(times.share_outside(variant) for times in rounds)
     return {
-        "variant": name,
-        "epochs": epochs,
-        "share_outside_steps": Spread(tuple(r.share_outside(epochs) for r in rounds)).to_json(),
-        "share_outside_steps_of_two_epochs": Spread(
-            tuple(r.share_outside(2) for r in rounds)
-        ).to_json(),
-        "rounds": [asdict(one) for one in rounds],
+        "epochs": variant.epochs,
+        "share_outside_steps": Spread(shares).to_json(),
+        "rounds": [asdict(times) for times in rounds],
     }
 
 

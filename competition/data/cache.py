@@ -11,7 +11,7 @@ from competition.atomic import atomic_file
 from competition.errors import UserError, as_the_disk_allows
 
 # Raised by hand when the same files are read differently: every cache is then made again.
-READER_VERSION = 1
+READER_VERSION = 2
 
 STAMP = "stamp"
 

@@ -83,7 +83,7 @@ def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Fold
     """
     settings = config.folds
     if settings.scheme == "given":
-        return _given(data_set)
+        return given_split(data_set)
     path = paths.folds_file(config.name, _file_name(settings, data_fingerprint))
     if not path.exists():
         header, table = _table(data_set.train, settings)
@@ -102,11 +102,16 @@ def assign_folds(digits: Digits, settings: Folds) -> FoldAssignment:
     return _assignment(digits.ids, _table(digits, settings)[1], settings)
 
 
-def _given(data_set: DataSet) -> FoldAssignment:
+def given_split(data_set: DataSet) -> FoldAssignment:
+    """Returns the split that the data itself has.
+
+    Raises:
+        UserError: when it has none.
+    """
     if data_set.held_out is None:
         raise UserError(
             f"folds.scheme is 'given', but the data set '{data_set.name}' has no labelled test "
-            "rows of its own; choose kfold or holdout"
+            "rows of its own; add their labels to it, or choose kfold or holdout"
         )
     ids = data_set.train.ids
     return FoldAssignment(ids, {"holdout0": np.isin(ids, data_set.held_out)})

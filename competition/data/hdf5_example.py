@@ -7,7 +7,7 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_file
-from competition.data.sources import load_data_set
+from competition.data.sources import MissingDataError, load_data_set
 from competition.errors import UserError, passes
 
 NAME = "mnist-hdf5"
@@ -27,13 +27,16 @@ def install(force: bool = False) -> bool:
         force: write it again, if it was written here.
 
     Raises:
-        UserError: when something else is there, or the competition's rows are not.
+        UserError: when what somebody else put there is broken or to be replaced, or the
+            competition's rows are not there.
     """
-    if not force and passes(load_data_set, NAME):
-        return False
-    _require_ours(paths.data_folder(NAME))
-    write_example()
-    return True
+    others = _not_ours(paths.data_folder(NAME))
+    if others:
+        _require_good(others[0], force)
+    elif force or not passes(load_data_set, NAME):
+        write_example()
+        return True
+    return False
 
 
 def write_example() -> None:
@@ -58,16 +61,21 @@ def write_example() -> None:
             file[f"{part}/labels"] = digits.labels[rows]
 
 
-def _require_ours(folder: Path) -> None:
+def _not_ours(folder: Path) -> list[Path]:
     cache = paths.folder_cache_file(folder).parent
-    found = (file for file in sorted(folder.glob("*")) if file != cache)
-    others = [file for file in found if not _is_ours(file)]
-    if others:
-        raise UserError(
-            f"{others[0]} was not written by this program, so nothing was changed; a file of your "
-            "own stays, and training says what is wrong with it; to try this format with the "
-            "competition's rows, move it away"
-        )
+    found = (file for file in sorted(folder.glob("[!.]*")) if file != cache)
+    return [file for file in found if not _is_ours(file)]
+
+
+def _require_good(file: Path, force: bool) -> None:
+    """Reads the data that a file of somebody else belongs to."""
+    mend = "to try this format with the competition's rows, move it away"
+    if force:
+        raise UserError(f"{file} was not written by this program and is not replaced; {mend}")
+    try:
+        load_data_set(NAME)
+    except MissingDataError:
+        raise UserError(f"{file} holds no digits in a format that is read; {mend}") from None
 
 
 def _is_ours(file: Path) -> bool:

@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from competition.arrays import MOST_BYTES
 from competition.errors import UserError
 
 GZIP_START = b"\x1f\x8b"
 # A file begins with two zeros, the type of its values, and the number of its dimensions.
 MAGIC = {b"\x00\x00\x08\x01": 1, b"\x00\x00\x08\x03": 3}
-MOST_BYTES = 2**32
 DAMAGED = (EOFError, OSError, zlib.error)
 
 
@@ -25,6 +25,12 @@ def dimensions(path: Path) -> int | None:
             return MAGIC.get(file.read(4))
     except DAMAGED:
         return None
+
+
+def is_gzip(path: Path) -> bool:
+    """Says whether a file begins as gzip does."""
+    with path.open("rb") as file:
+        return file.read(len(GZIP_START)) == GZIP_START
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -51,9 +57,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _opened(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == GZIP_START
-    return gzip.open(path) if is_gzip else path.open("rb")
+    return gzip.open(path) if is_gzip(path) else path.open("rb")
 
 
 def _shape(path: Path, file: BinaryIO) -> tuple[int, ...]:

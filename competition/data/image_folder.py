@@ -1,5 +1,6 @@
 """A folder of PNG or JPEG files, sorted into one folder a class."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,76 +9,130 @@ from competition.data.named_arrays import PARTS
 from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 
-ENDINGS = {".png", ".jpg", ".jpeg"}
-LAYOUT = "train/0/ … train/9/ and test/ (by class too, if the labels are known)"
+# What PNG and JPEG files begin with.
+STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+LAYOUT = "train/0/ … train/9/, or 0/ … 9/, and test/ (by class too, if the labels are known)"
+
+# Files by part, `train` or `test`.
+Images = dict[str, list[Path]]
 
 
 def is_image_folder(folder: Path) -> bool:
-    """Says whether there is a folder of training images."""
-    return any(part == "train" for part in _parts(folder))
+    """Says whether there is a folder of training images, or of a class."""
+    entries = _folders_in(folder)
+    return any(_part_of(entry) == "train" or _is_class(entry) for entry in entries)
 
 
-def read_image_folder(folder: Path) -> dict[tuple[str, str], np.ndarray]:
-    """Reads all images, in the order of their names.
+def find_images(folder: Path) -> Images:
+    """Returns every file of the two parts, but for hidden ones, in the order of their ids.
+
+    Folders and the names in each are sorted as people count, `2.png` before `10.png`.
+
+    Raises:
+        UserError: when a part is missing, empty or there twice, or naming the first entry that is
+            no file.
+    """
+    parts = _parts(folder)
+    if "test" not in parts:
+        raise UserError(
+            f"{folder} has no folder test/: put images to predict into it, or some labelled ones "
+            f"of each class into {folder / 'test'}/0/ … 9/; expected {LAYOUT}"
+        )
+    images = {part: _files_in(folders) for part, folders in parts.items()}
+    for part, files in images.items():
+        if not files:
+            raise UserError(f"{folder} has no images of {part}; expected {LAYOUT}")
+    return images
+
+
+def read_images(images: Images) -> dict[tuple[str, str], np.ndarray]:
+    """Reads the files that were found, in their order.
 
     Returns:
         Images uint8 `[n, 28, 28]` and labels uint8 `[n]` by part, `train` or `test`, and kind,
         `images` or `labels`. Labels of the test images are there if they lie in class folders.
 
     Raises:
-        UserError: when folders are missing, or naming the first file that is not an image of
-            28 × 28 pixels in grey.
+        UserError: naming the first file that is not a PNG or JPEG image of 28 × 28 pixels in grey,
+            or that lies in no class folder.
     """
     arrays: dict[tuple[str, str], np.ndarray] = {}
-    parts = _parts(folder)
-    for part, inside in parts.items():
-        files = image_files(inside)
+    for part, files in images.items():
         arrays[part, "images"] = np.stack([_read_image(file) for file in files])
-        if part == "train" or any(file.parent != inside for file in files):
+        if part == "train" or any(_part_of(file.parent) != part for file in files):
             arrays[part, "labels"] = np.array([_class_of(file) for file in files], np.uint8)
-    if "test" not in parts:
-        raise UserError(f"{folder} has no folder test/; expected {LAYOUT}")
     return arrays
 
 
-def all_image_files(folder: Path) -> list[Path]:
-    """Returns every image that `read_image_folder` reads."""
-    return [file for inside in _parts(folder).values() for file in image_files(inside)]
+def _parts(folder: Path) -> dict[str, list[Path]]:
+    """Returns the folders that the files of each part may lie in."""
+    entries = _folders_in(folder)
+    classes = [entry for entry in entries if _is_class(entry)]
+    parts = {"train": classes} if classes else {}
+    for entry in entries:
+        part = _part_of(entry)
+        if part in parts:
+            raise UserError(f"{parts[part][0]} and {entry} are both the part {part}; leave one")
+        if part is not None:
+            parts[part] = [entry, *_folders_in(entry)]
+    return parts
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Returns every image below a folder, sorted by its path.
+def _part_of(folder: Path) -> str | None:
+    return PARTS.get(folder.name.lower())
 
-    Raises:
-        UserError: when there is none.
-    """
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
-    if not files:
-        raise UserError(f"{folder} holds no PNG or JPEG file; expected {LAYOUT}")
+
+def _files_in(folders: list[Path]) -> list[Path]:
+    files = [entry for folder in folders for entry in _entries(folder) if entry not in folders]
+    for file in files:
+        require_file(file, f"expected PNG or JPEG files only, in {LAYOUT}")
     return files
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    inside = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    return {PARTS[entry.name.lower()]: entry for entry in inside if entry.name.lower() in PARTS}
+def require_file(entry: Path, mend: str) -> None:
+    """Raises UserError, which ends in `mend`, for what cannot be read as a file."""
+    if not entry.is_file():
+        is_lost = entry.is_symlink() and not entry.exists()
+        what = "a link to what is not there" if is_lost else "no file"
+        raise UserError(f"{entry} is {what}; {mend}")
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!.]*"), key=_natural_key)
+
+
+def _natural_key(entry: Path) -> tuple[list[str | int], str]:
+    """Sorts by the numbers in a name; those that count the same, `1` and `01`, by the text."""
+    words = re.split("([0-9]+)", entry.name)
+    words[1::2] = map(int, words[1::2])
+    return words, entry.name
+
+
+def _is_class(folder: Path) -> bool:
+    name = folder.name
+    return name.isascii() and name.isdigit() and int(name) < CLASSES
 
 
 def _class_of(file: Path) -> int:
-    name = file.parent.name
-    if not (name.isascii() and name.isdigit() and int(name) < CLASSES):
+    if not _is_class(file.parent):
         raise UserError(
-            f"{file} lies in a folder '{name}', which is not a class from 0 to 9; expected {LAYOUT}"
+            f"{file} lies in a folder '{file.parent.name}', which is not a class from 0 to 9; "
+            f"expected {LAYOUT}"
         )
-    return int(name)
+    return int(file.parent.name)
 
 
 def _read_image(file: Path) -> np.ndarray:
-    import cv2
-
-    content = np.fromfile(file, np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
+    image = _decoded(file)
     if image is None:
-        raise UserError(f"{file} cannot be read as an image; it may be cut")
+        raise UserError(
+            f"{file} cannot be read as a PNG or JPEG image; fetch it again if it may be cut, or "
+            "move away what is none"
+        )
     if image.ndim == 3 and (image[..., :3] == image[..., :1]).all():
         image = image[..., 0]
     if image.shape != (SIDE, SIDE) or image.dtype != np.uint8:
@@ -86,3 +141,16 @@ def _read_image(file: Path) -> np.ndarray:
             "pixels of 8 bits in grey, all images alike"
         )
     return image
+
+
+def _decoded(file: Path) -> np.ndarray | None:
+    """Returns None for a damaged file, and for any other than PNG and JPEG, whatever its name."""
+    import cv2
+
+    content = file.read_bytes()
+    if not content.startswith(STARTS):
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # a header that promises more pixels than OpenCV takes
+        return None

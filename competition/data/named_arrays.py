@@ -1,17 +1,20 @@
 """Files that hold arrays by name: NumPy's `.npz`, as Keras has MNIST, and HDF5."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 
-from competition.arrays import read_arrays
+from competition.arrays import DAMAGED_ARRAYS, read_arrays, require_size
 from competition.errors import UserError
 
-NPZ_START = b"PK\x03\x04"
+ZIP_START = b"PK\x03\x04"
 HDF5_START = b"\x89HDF\r\n\x1a\n"
+
+# A part, `train` or `test`, and a kind, `images` or `labels`.
+Key = tuple[str, str]
 
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
 KINDS = {
@@ -20,20 +23,46 @@ KINDS = {
 }
 REQUIRED = {("train", "images"), ("train", "labels"), ("test", "images")}
 
+ARRAY_NAMES = (
+    "x_train, y_train, x_test and, if they are known, y_test, or groups such as train/images and "
+    "train/labels"
+)
 
-def read_npz(path: Path) -> dict[tuple[str, str], np.ndarray]:
+
+def is_hdf5(file: Path) -> bool:
+    """Says whether a file begins as HDF5 does."""
+    return _starts_with(file, HDF5_START)
+
+
+def is_npz(file: Path) -> bool:
+    """Says whether a file is a zip of NumPy's arrays, or one that is damaged: that may be it."""
+    if not _starts_with(file, ZIP_START):
+        return False
+    try:
+        with ZipFile(file) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except DAMAGED_ARRAYS:
+        return True
+
+
+def _starts_with(file: Path, start: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(start)) == start
+
+
+def read_npz(path: Path) -> dict[Key, np.ndarray]:
     """Reads `x_train`, `y_train`, `x_test` and, if it is there, `y_test`; nothing is unpickled.
 
     Returns:
-        Arrays by part, `train` or `test`, and kind, `images` or `labels`.
+        Arrays by part and kind.
 
     Raises:
         UserError: when the file is damaged or has no such arrays.
     """
-    return chosen(path, read_arrays(path).items())
+    return _by_name(path, read_arrays(path))
 
 
-def read_hdf5(path: Path) -> dict[tuple[str, str], np.ndarray]:
+def read_hdf5(path: Path) -> dict[Key, np.ndarray]:
     """Reads the same from HDF5: `x_train` … or groups, such as `train/images` or `label/test`.
 
     Links are not followed, so that nothing outside the file is read.
@@ -47,9 +76,20 @@ def read_hdf5(path: Path) -> dict[tuple[str, str], np.ndarray]:
         with h5py.File(path, "r") as file:
             found: dict[str, h5py.Dataset] = {}
             file.visititems(lambda name, node: _collect(found, name, node))
-            return {key: node[()] for key, node in chosen(path, found.items()).items()}
+            nodes = _by_name(path, found)
+            return {key: _read_node(path, node) for key, node in nodes.items()}
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{path} is cut or damaged ({error}); fetch it again") from None
+
+
+def _read_node(path: Path, node) -> np.ndarray:
+    try:
+        dtype = node.dtype
+    except TypeError as error:
+        raise UserError(f"{path}, '{node.name}': {error}; expected numbers") from None
+    stored = node.id.get_storage_size()
+    require_size(f"{path}, '{node.name}',", node.shape or (0,), dtype, stored)
+    return node[()]
 
 
 def _collect(found: dict, name: str, node) -> None:
@@ -60,32 +100,39 @@ def _collect(found: dict, name: str, node) -> None:
         found[name] = node
 
 
-def chosen(path: Path, named: Iterable[tuple[str, Any]]) -> dict[tuple[str, str], Any]:
-    """Returns what `named` holds of digits, by part and kind; other names are left out.
+def _by_name(path: Path, named: dict[str, Any]) -> dict[Key, Any]:
+    found = [(name, _part_and_kind(name), values) for name, values in named.items()]
+    return chosen(path, found, ARRAY_NAMES)
+
+
+def chosen(path: Path, named: list[tuple[str, Key | None, Any]], expected: str) -> dict[Key, Any]:
+    """Returns what there is of digits, by part and kind.
+
+    Args:
+        path: where it is.
+        named: the name of each thing there, its part and kind (None: no digits), and its values.
+        expected: what to call such things.
 
     Raises:
         UserError: when one is missing or there twice.
     """
-    named = list(named)
-    found: dict[tuple[str, str], Any] = {}
-    for name, values in named:
-        key = part_and_kind(name)
+    found: dict[Key, Any] = {}
+    names: dict[Key, str] = {}
+    for name, key, values in named:
         if key in found:
-            raise UserError(f"{path} holds the {key[1]} of {key[0]} twice, once as '{name}'")
+            what, twice = f"{key[1]} of {key[0]}", f"'{names[key]}' and '{name}'"
+            raise UserError(f"{path} holds the {what} twice, as {twice}; leave one")
         if key is not None:
-            found[key] = values
+            found[key], names[key] = values, name
     missing = sorted(REQUIRED - found.keys())
     if missing:
         absent = ", ".join(f"{kind} of {part}" for part, kind in missing)
-        there = ", ".join(name for name, _ in named) or "nothing"
-        raise UserError(
-            f"{path} has no {absent}; expected x_train, y_train, x_test and, if they are "
-            f"known, y_test, or groups such as train/images and train/labels; it holds {there}"
-        )
+        there = ", ".join(name for name, _, _ in named) or "nothing"
+        raise UserError(f"{path} has no {absent}; expected {expected}; it holds {there}")
     return found
 
 
-def part_and_kind(name: str) -> tuple[str, str] | None:
+def _part_and_kind(name: str) -> Key | None:
     """Reads `x_train`, `train/images`, `label/test` and the like; None for other names."""
     words = re.split("[/_]", name.strip("/").lower())
     parts = [PARTS[word] for word in words if word in PARTS]

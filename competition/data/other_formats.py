@@ -1,26 +1,20 @@
 """Digits in other formats than the competition's: found by their content, checked as strictly."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from competition import paths
-from competition.data import idx
 from competition.data.cache import cached
-from competition.data.image_folder import (
-    all_image_files,
-    is_image_folder,
-    read_image_folder,
-)
+from competition.data.idx_files import find_idx_files, read_idx_files
+from competition.data.image_folder import find_images, is_image_folder, read_images, require_file
 from competition.data.named_arrays import (
-    HDF5_START,
-    NPZ_START,
-    PARTS,
-    chosen,
+    is_hdf5,
+    is_npz,
     read_hdf5,
     read_npz,
 )
@@ -39,10 +33,12 @@ class Source:
     """Something in a folder that digits can be read from.
 
     Attributes:
+        name: tells a person what it is.
         files: all that is read.
         read: returns what they hold.
     """
 
+    name: str
     files: list[Path]
     read: Callable[[], Arrays]
 
@@ -66,7 +62,8 @@ def read_other(name: str, folder: Path) -> DataSet | None:
     """
     sources = _sources(folder) if folder.is_dir() else []
     if len(sources) > 1:
-        raise UserError(f"{folder} holds digits in {len(sources)} ways; leave one of them there")
+        found = "; ".join(source.name for source in sources)
+        raise UserError(f"{folder} holds digits in {len(sources)} ways: {found}; leave one there")
     return _data_set(name, _read_cached(folder, sources[0])) if sources else None
 
 
@@ -82,37 +79,35 @@ def _read_cached(folder: Path, source: Source) -> Arrays:
 
 def _sources(folder: Path) -> list[Source]:
     """Returns each of the things there that can be read."""
-    files = sorted(entry for entry in folder.iterdir() if entry.is_file())
-    sources = [
-        Source([file], partial(read, file))
-        for start, read in ((HDF5_START, read_hdf5), (NPZ_START, read_npz))
+    files = [entry for entry in sorted(folder.glob("[!.]*")) if not entry.is_dir()]
+    for file in files:
+        require_file(file, "mount its disk, or move it away")
+    arrays = _array_sources(files)
+    known = {source.files[0] for source in arrays}
+    others = [file for file in files if file not in known]
+    return [*arrays, *_idx_sources(folder, others), *_image_sources(folder)]
+
+
+def _array_sources(files: list[Path]) -> list[Source]:
+    return [
+        Source(file.name, [file], partial(read, file))
+        for is_one, read in ((is_hdf5, read_hdf5), (is_npz, read_npz))
         for file in files
-        if _starts_with(file, start)
+        if is_one(file)
     ]
-    idx_files = [file for file in files if idx.dimensions(file)]
-    if idx_files:
-        sources.append(Source(idx_files, partial(_read_idx_files, folder, idx_files)))
-    if is_image_folder(folder):
-        sources.append(Source(all_image_files(folder), partial(read_image_folder, folder)))
-    return sources
 
 
-def _starts_with(file: Path, start: bytes) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(start)) == start
+def _idx_sources(folder: Path, files: list[Path]) -> list[Source]:
+    found = find_idx_files(files)
+    names = ", ".join(file.name for file in found)
+    return [Source(names, found, partial(read_idx_files, folder, found))] if found else []
 
 
-def _read_idx_files(folder: Path, files: list[Path]) -> Arrays:
-    """Reads `train-images…`, `train-labels…`, `t10k-images…` and perhaps `t10k-labels…`."""
-    chosen_files = chosen(folder, [(_idx_name(file), file) for file in files])
-    return {key: idx.read_idx(file) for key, file in chosen_files.items()}
-
-
-def _idx_name(file: Path) -> str:
-    """Returns `train/images` and the like: the part by the file's name, the kind by its content."""
-    words = re.split("[-_.]", file.name.lower())
-    part = next((word for word in words if word in PARTS), "unknown")
-    return f"{part}/{'images' if idx.dimensions(file) == 3 else 'labels'}"
+def _image_sources(folder: Path) -> list[Source]:
+    if not is_image_folder(folder):
+        return []
+    images = find_images(folder)
+    return [Source("folders of images", [*chain(*images.values())], partial(read_images, images))]
 
 
 def _checked(folder: Path, arrays: Arrays) -> Arrays:
@@ -180,18 +175,27 @@ def _as_bytes(where: str, values: np.ndarray) -> np.ndarray:
 
 def _labels(where: str, values: np.ndarray, expected: int) -> np.ndarray:
     """Returns labels as uint8 `[n]`; one-hot rows `[n, 10]` are read as well."""
-    if np.shape(values) == (expected, CLASSES) and (np.sort(values)[:, :-1] == 0).all():
-        values = values.argmax(axis=1)
-    if np.shape(values) != (expected,):
+    if np.shape(values) not in [(expected,), (expected, CLASSES)]:
         raise UserError(
             f"{where}: the labels have the shape {np.shape(values)}; expected one for each of "
             f"the {expected:,} images"
         )
-    if values.dtype.kind not in "iuf":
+    is_one_hot = np.ndim(values) == 2
+    if values.dtype.kind not in ("biuf" if is_one_hot else "iuf"):
         raise UserError(f"{where}: the labels are {values.dtype}; expected whole numbers")
+    if is_one_hot:
+        return _classes(where, values)
     is_class = np.isin(values, np.arange(CLASSES))
     _require(where, is_class, "has a label that is not a whole number from 0 to 9")
     return values.astype(np.uint8)
+
+
+def _classes(where: str, rows: np.ndarray) -> np.ndarray:
+    """Returns the classes, uint8 `[n]`, of one-hot rows."""
+    ones = rows == 1
+    is_one_hot = (ones.sum(axis=1) == 1) & (ones | (rows == 0)).all(axis=1)
+    _require(where, is_one_hot, "has a row of labels that is not a single 1 among zeros")
+    return ones.argmax(axis=1).astype(np.uint8)
 
 
 def _require(where: str, good: np.ndarray, problem: str) -> None:

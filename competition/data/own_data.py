@@ -19,10 +19,12 @@ def require(name: str) -> None:
 
 
 def _where_it_goes(name: str) -> str:
+    there = [entry.name for entry in sorted(paths.data_folder(name).glob("[!.]*"))]
+    found = f"; what is there is none of these: {', '.join(there)}" if there else ""
     return (
         f"nothing is known of where the data set '{name}' comes from; put it into "
         f"{paths.data_folder(name)}/: train.csv, test.csv and sample_submission.csv in the "
         "competition's format, or MNIST's IDX files, one .npz or HDF5 file, or folders of images "
         '(docs/settings.md says how, under "Other digits"); or set data: to '
-        f"{Config.model_fields['data'].default}"
+        f"{Config.model_fields['data'].default}{found}"
     )

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from competition.data.folds import split_number
 from competition.data.run import Run
 from competition.ensemble.selection import chosen_folds, chosen_jobs, require_agreement
 from competition.errors import UserError
@@ -27,8 +28,9 @@ class Member:
         variant: its name; where several configurations are blended, `<config>/<variant>`.
         seed: of its folds' nets.
         manifests: of its nets' results, by job.
+        by_split: the rows that each split holds out, predicted by its net, by the split's number.
         out_of_fold: the labelled rows of the folds that count, each predicted by the net that did
-            not see it.
+            not see it, or the mean of them where several hold-outs have it.
         test: every test row, the mean over the nets.
         is_selected: whether the held-out rows had a part in its trainings.
     """
@@ -36,6 +38,7 @@ class Member:
     variant: str
     seed: int
     manifests: dict[Job, dict]
+    by_split: dict[int, Probabilities]
     out_of_fold: Probabilities
     test: Probabilities
     is_selected: bool = False
@@ -139,19 +142,20 @@ def _by_member(jobs: list[Job]) -> list[list[Job]]:
 def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, prefix: str) -> Member:
     """Reads a member; every net has one vote on the test rows."""
     data = run.data_set
-    out_of_fold = mean_of(
-        [
-            _read(job, "out_of_fold", data.train.ids[run.folds.split(job.split)[1]])
-            for job in jobs
-            if job.split != ALL_ROWS
-        ]
-    )
+    by_split = {
+        split_number(job.split): _read(
+            job, "out_of_fold", data.train.ids[run.folds.split(job.split)[1]]
+        )
+        for job in jobs
+        if job.split != ALL_ROWS
+    }
     tests = [_read(job, "test", data.test.ids).values for job in jobs]
     return Member(
         f"{prefix}{jobs[0].variant}",
         jobs[0].seed,
         {job: read_manifest(job) for job in jobs},
-        out_of_fold.aligned_to(ids),
+        by_split,
+        mean_of(list(by_split.values())).aligned_to(ids),
         Probabilities(data.test.ids, np.mean(tests, axis=0)),
         run.config.variants[jobs[0].variant].is_selected,
     )

@@ -9,6 +9,9 @@ from competition.settings.section import Section, Seed, each_once
 # More would leave no room for the number that stands for all rows in random seeds.
 MOST_FOLDS = 50
 
+# What belongs to some schemes alone.
+OF_SCHEMES = {"share": ("holdout",), "seed": ("kfold", "holdout")}
+
 
 class Folds(Section):
     """Which labelled rows are held out, always with equal shares of each class.
@@ -47,6 +50,16 @@ class Folds(Section):
             case "given", several if several > 1:
                 raise ValueError(f"the data itself has one split, not {several}")
         return count
+
+    @field_validator(*OF_SCHEMES)
+    @classmethod
+    def _is_used(cls, value: float, info: ValidationInfo) -> float:
+        scheme, name = info.data.get("scheme"), info.field_name
+        is_given = value != cls.model_fields[name].default
+        if is_given and scheme and scheme not in OF_SCHEMES[name]:
+            schemes = " and ".join(OF_SCHEMES[name])
+            raise ValueError(f"{name} belongs to {schemes}, not to {scheme}; leave it out")
+        return value
 
     @field_validator("only")
     @classmethod

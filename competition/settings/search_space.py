@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -145,12 +145,21 @@ def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
         model: of a variant.
         given: its fields, among them its components.
     """
-    kinds = {name: _kind(model.model_fields[name].annotation) for name in given}
+    kinds = {
+        name: _kind(model.model_fields[name].annotation)
+        for name in given
+        if not _is_list(model, name)
+    }
     for name, component in given.items():
         if isinstance(component, Component):
             known = catalogue.parameters(component.choices[component.name])
             kinds |= {f"{name}.{inner}": kind for inner, (kind, _) in known.items()}
     return kinds
+
+
+def _is_list(model: type[BaseModel], path: str) -> bool:
+    field = model.model_fields.get(path.partition(".")[0])
+    return field is not None and get_origin(field.annotation) is list
 
 
 def _kind(annotation: Any) -> str:
@@ -174,16 +183,26 @@ def checked_space(
     Raises:
         ValidationError: naming all at once that is no parameter or could not be configured.
     """
-    parameters, misshapen = _validated(flattened({} if raw is None else raw), validate)
+    space, kinds = flattened({} if raw is None else raw), searchable(model, given)
     has_components = {"architecture", "augmentation"} <= given.keys()  # else their errors do
+    unknown = _unsearchable(space, model, kinds) if has_components else {}
+    known = {k: v for k, v in space.items() if k not in unknown} if unknown else space
+    parameters, misshapen = _validated(known, validate)
     found = problems(parameters, model, given) if has_components else {}
-    if found or misshapen:
-        refuse(found, misshapen)
-    kinds = searchable(model, given)
+    if unknown or found or misshapen:
+        refuse(unknown | found, misshapen)
     return {
         name: parameter.as_floats() if kinds.get(name) == "float" else parameter
         for name, parameter in parameters.items()
     }
+
+
+def _unsearchable(space: Any, model: type[BaseModel], kinds: dict[str, str]) -> dict[str, str]:
+    """Returns why some names of a space cannot be searched, however their values are written."""
+    names = [name for name in space if name not in kinds] if isinstance(space, dict) else []
+    is_list = ", as it is a list; another one can stand in a variant of its own"
+    reasons = {name: is_list if _is_list(model, name) else nearest(name, kinds) for name in names}
+    return {name: f"this cannot be searched{reason}" for name, reason in reasons.items()}
 
 
 def _validated(
@@ -203,7 +222,7 @@ def problems(
     """Returns what is wrong with a space, by path; nothing, if every value could be configured.
 
     Args:
-        space: parameters by full name.
+        space: parameters by full name, of what can be searched.
         model: of a variant.
         given: its fields that can be searched, valid as they are.
     """
@@ -214,9 +233,7 @@ def problems(
     }
     found: dict[str, str] = {}
     for path, parameter in space.items():
-        if path not in kinds:
-            found[path] = "this cannot be searched" + nearest(path, kinds)
-        elif wrong_type := _wrong_type(parameter, kinds[path]):
+        if wrong_type := _wrong_type(parameter, kinds[path]):
             found[path] = wrong_type
         elif any(other.startswith(f"{path}.") for other in space):
             found[path] = f"{path} is chosen as a whole, so nothing of it can be searched besides"

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from competition import catalogue
 from competition.settings.components import Pruner, Sampler
+from competition.settings.folds import Folds
 from competition.settings.search_space import Parameter
 from competition.settings.section import Section, Seed, each_once
 
@@ -67,14 +68,14 @@ class Tuning(Section):
         return others if self.final_folds is None else self.final_folds
 
 
-def misfits(tuning: Tuning, folds: list[int], variants: dict[str, Any]) -> dict[str, str]:
+def misfits(tuning: Tuning, folds: Folds, variants: dict[str, Any]) -> dict[str, str]:
     """Returns what of these settings cannot work with the rest of a configuration, by path.
 
     Where nothing is searched and nothing is said of how, there is nothing to be wrong.
 
     Args:
         tuning: the settings.
-        folds: the numbers of those that are trained.
+        folds: which rows are held out.
         variants: each `Variant` by name; only those with a search space matter.
     """
     searched = {name: variant for name, variant in variants.items() if variant.search_space}
@@ -87,7 +88,8 @@ def misfits(tuning: Tuning, folds: list[int], variants: dict[str, Any]) -> dict[
     }
 
 
-def _folds_problem(tuning: Tuning, known: list[int]) -> dict[str, str]:
+def _folds_problem(tuning: Tuning, folds: Folds) -> dict[str, str]:
+    known = folds.numbers
     given = {"folds": tuning.folds, "final_folds": tuning.final_folds or []}
     found = {
         name: f"there is no fold {min(strange)}; there are: {', '.join(map(str, known))}"
@@ -97,11 +99,21 @@ def _folds_problem(tuning: Tuning, known: list[int]) -> dict[str, str]:
     if not found and (shared := set(tuning.folds) & set(tuning.final_folds or [])):
         found["final_folds"] = f"fold {min(shared)} is one that trials are judged on"
     if not found and not tuning.folds_left(known):
-        found["folds"] = (
-            f"these are all of the {len(known)} folds; at least one must be left for the figures "
-            "that count, as those of a study's own folds are too good"
-        )
+        found["folds"] = _none_left(folds)
     return found
+
+
+def _none_left(folds: Folds) -> str:
+    count = len(folds.numbers)
+    which = "this is the only fold" if count == 1 else f"these are all of the {count} folds"
+    cause, mend = "", ""
+    if folds.only is not None:
+        cause = " that folds.only leaves"
+        mend = "; leave folds.only out, or name more folds in it"
+    return (
+        f"{which}{cause}; at least one must be left for the figures that count, as those of a "
+        f"study's own folds are too good{mend}"
+    )
 
 
 def _sampler_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from competition.ensemble.members import Panel
+from competition.digits import positions
+from competition.ensemble.members import Member, Panel
 from competition.inspection.evaluation.subject import Subject
+from competition.probabilities import Probabilities
 from competition.scores import Score, score
 
 
@@ -16,7 +18,8 @@ class FoldScores:
     Attributes:
         name: of a member, a variant or the ensemble.
         whole: on all rows together.
-        by_fold: on the rows of each fold, by its number.
+        by_fold: on the rows of each fold or hold-out, by its number; none of an ensemble where
+            hold-outs overlap, as it predicts a row by the nets of all that have it.
     """
 
     name: str
@@ -40,25 +43,40 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 
 def fold_scores(subject: Subject) -> list[FoldScores]:
     """Scores each member, each variant that has several seeds, and last what the report is of."""
-    members = {str(each): each.out_of_fold.values for each in subject.panel.members}
-    named = members | _of_several_seeds(subject.panel)
-    if subject.variant is None:
-        named[subject.title] = subject.cases.ensemble
-    return [_fold_scores(name, values, subject.panel) for name, values in named.items()]
+    panel = subject.panel
+    named = {str(each): [each] for each in panel.members} | _of_several_seeds(panel.members)
+    found = [_of_members(name, members, panel) for name, members in named.items()]
+    return found + ([_of_ensemble(subject)] if subject.variant is None else [])
 
 
-def _of_several_seeds(panel: Panel) -> dict[str, np.ndarray]:
-    names = [member.marked_variant for member in panel.members]
-    return {
-        f"{each}, all seeds": panel.out_of_fold[np.array(names) == each].mean(axis=0)
-        for each in dict.fromkeys(names)
-        if names.count(each) > 1
-    }
+def _of_several_seeds(members: list[Member]) -> dict[str, list[Member]]:
+    variants: dict[str, list[Member]] = {}
+    for member in members:
+        variants.setdefault(f"{member.marked_variant}, all seeds", []).append(member)
+    return {name: own for name, own in variants.items() if len(own) > 1}
 
 
-def _fold_scores(name: str, values: np.ndarray, panel: Panel) -> FoldScores:
-    labels, folds = panel.labels, panel.folds
+def _of_members(name: str, members: list[Member], panel: Panel) -> FoldScores:
+    """Scores the mean of some members, in each fold that of its own nets on all of its rows."""
+    whole = score(_mean([member.out_of_fold for member in members]), panel.labels)
+    by_fold = {}
+    for number, held_out in sorted(members[0].by_split.items()):
+        values = _mean([member.by_split[number] for member in members])
+        by_fold[number] = score(values, panel.labels[positions(panel.ids, held_out.ids)])
+    return FoldScores(name, whole, by_fold)
+
+
+def _mean(parts: list[Probabilities]) -> np.ndarray:
+    return np.mean([part.values for part in parts], axis=0, dtype=float)
+
+
+def _of_ensemble(subject: Subject) -> FoldScores:
+    """Scores the ensemble, by fold where no row is held out twice, and so belongs to one alone."""
+    panel, values = subject.panel, subject.cases.ensemble
+    held_out = sum(len(part.ids) for part in panel.members[0].by_split.values())
+    numbers = np.unique(panel.folds).tolist() if held_out == len(panel.ids) else []
     by_fold = {
-        int(fold): score(values[folds == fold], labels[folds == fold]) for fold in np.unique(folds)
+        each: score(values[panel.folds == each], panel.labels[panel.folds == each])
+        for each in numbers
     }
-    return FoldScores(name, score(values, labels), by_fold)
+    return FoldScores(subject.title, score(values, panel.labels), by_fold)

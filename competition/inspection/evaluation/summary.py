@@ -21,6 +21,7 @@ from competition.inspection.evaluation.per_class import (
     class_figures,
     confusion_counts,
 )
+from competition.inspection.evaluation.searched import unsearched
 from competition.inspection.evaluation.subject import Subject
 from competition.results import (
     ALL_ROWS,
@@ -61,14 +62,14 @@ class Scores:
     Attributes:
         members: each member's score by its name.
         ensemble: the ensemble's, or that of the variant that is looked at.
-        without_fold0: the same without the rows of fold 0, on which settings are tried out: what
-            is left has had no part in any choice. None if no other fold counts.
+        unsearched: the same on the rows that the search for settings did not see, which so had no
+            part in any choice. None if there are none, or the data are not the competition's.
         is_selected: whether the rows had a part in the training of any member.
     """
 
     members: dict[str, Score]
     ensemble: Score
-    without_fold0: Score | None
+    unsearched: Score | None
     is_selected: bool
 
 
@@ -146,7 +147,7 @@ def summarise(subject: Subject) -> Summary:
     confusion = confusion_counts(labels, subject.cases.predictions)
     return Summary(
         subject=subject,
-        scores=panel_scores(subject.panel, values),
+        scores=panel_scores(subject.run, subject.panel, values),
         folds=fold_scores(subject),
         jobs=[row for row in job_rows(subject.run) if _is_of(row.job, subject)],
         histories={job: read_history(job) for job in manifests},
@@ -165,9 +166,9 @@ def _is_of(job: Job, subject: Subject) -> bool:
     return subject.variant in (None, job.variant)
 
 
-def panel_scores(panel: Panel, values: np.ndarray) -> Scores:
+def panel_scores(run: Run, panel: Panel, values: np.ndarray) -> Scores:
     """Returns the scores of members and of what was made of them, `[n, 10]`, on the same rows."""
-    labels, others = panel.labels, panel.folds != 0
+    labels, others = panel.labels, unsearched(run, panel.ids)
     members = {str(each): score(each.out_of_fold.values, labels) for each in panel.members}
-    without_fold0 = score(values[others], labels[others]) if others.any() else None
-    return Scores(members, score(values, labels), without_fold0, panel.is_selected)
+    of_others = score(values[others], labels[others]) if others.any() else None
+    return Scores(members, score(values, labels), of_others, panel.is_selected)

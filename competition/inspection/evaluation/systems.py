@@ -8,7 +8,9 @@ from competition.config import Ensemble
 from competition.data.run import Run
 from competition.ensemble.members import Member, Panel, load_panel
 from competition.inspection.evaluation.per_class import class_figures, confusion_counts
+from competition.results import ALL_ROWS
 from competition.scores import Score, score
+from competition.settings.about import claimed_percentage
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class System:
         name: of the variant, perhaps marked.
         title: what it is.
         claim: the accuracy that its authors report, in their words.
-        nets: how many were trained for it.
+        nets: how many were trained for its score; those of all rows have no part in it.
         parameters: of each of them.
         minutes: of training; jobs that ran side by side spent the same minutes.
         score: on the held-out rows.
@@ -36,6 +38,13 @@ class System:
     precision: float
     recall: float
     f1: float
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether the claim begins with a percentage, and the accuracy is below it."""
+        claimed = claimed_percentage(self.claim)
+        right = self.score.rows - self.score.errors
+        return claimed is not None and 100 * right < claimed * self.score.rows
 
 
 def systems(run: Run) -> list[System]:
@@ -61,7 +70,12 @@ def systems(run: Run) -> list[System]:
 def _system(panel: Panel, members: list[Member], name: str, title: str, claim: str) -> System:
     values = np.mean([member.out_of_fold.values for member in members], axis=0, dtype=float)
     classes = class_figures(confusion_counts(panel.labels, values.argmax(axis=1)))
-    manifests = [manifest for member in members for manifest in member.manifests.values()]
+    manifests = [
+        manifest
+        for member in members
+        for job, manifest in member.manifests.items()
+        if job.split != ALL_ROWS
+    ]
     return System(
         name,
         title,

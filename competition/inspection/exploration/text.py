@@ -16,6 +16,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 def findings(study: DataStudy) -> dict[str, str]:
     """Returns what was found, a subject and a sentence or two each."""
     return {
+        **parts(study),
         "Classes": counts(study),
         "Train against test": shift(study),
         "Duplicates": near_pairs(study),
@@ -25,16 +26,31 @@ def findings(study: DataStudy) -> dict[str, str]:
     }
 
 
+def parts(study: DataStudy) -> dict[str, str]:
+    """Says where labelled rows are test rows, and so on which side they are counted."""
+    if study.data_set.held_out is None:
+        return {}
+    return {
+        "Rows": f"The labels of the {len(study.data_set.test):,} test rows are known; here they "
+        "count as test rows only, and the labelled rows are all others."
+    }
+
+
 def counts(study: DataStudy) -> str:
     """Says how the rows of the classes compare with equal shares."""
     rows = study.counts.counts
     most, least = int(rows.argmax()), int(rows.argmin())
     p_value = study.counts.p_value
     verdict = "differ from" if p_value < SIGNIFICANT else "are compatible with"
+    of_test = (
+        "are not known, as these have no labels"
+        if study.data_set.held_out is None
+        else "are not looked at"
+    )
     return (
         f"From {rows[least]:,} rows labelled {least} to {rows[most]:,} labelled {most}: the counts "
         f"{verdict} equal shares (chi-squared test, {p_text(p_value)}); the shares in the test "
-        "rows are not known, as these have no labels."
+        f"rows {of_test}."
     )
 
 

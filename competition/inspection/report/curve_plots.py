@@ -24,12 +24,22 @@ VALIDATION = {"marker": "o", "markersize": 3.5}
 Histories = dict[Job, dict[str, list[float]]]
 
 
-def learning_plots(histories: Histories, variant: str) -> list[Plot]:
-    """Returns loss, accuracy and learning rate over the epochs of one variant's nets."""
+def learning_plots(histories: Histories, variant: str, is_augmented: bool) -> list[Plot]:
+    """Returns loss, accuracy and learning rate over the epochs of one variant's nets.
+
+    Args:
+        histories: of these nets.
+        variant: its name.
+        is_augmented: whether they learnt augmented digits.
+    """
+    reason = (
+        "augmented training digits are harder, so the validation loss may lie below"
+        if is_augmented
+        else "where the validation loss rises again, the net learns its rows by heart"
+    )
     return [
         Plot(f"learning-{variant}-loss", f"{variant}: loss",
-             "Both should fall and level off; augmented training digits are harder, so the "
-             "validation loss may lie below.", partial(_draw_losses, histories)),
+             f"Both should fall and level off; {reason}.", partial(_draw_losses, histories)),
         Plot(f"learning-{variant}-accuracy", f"{variant}: accuracy",
              "A fold far from the others, or a gap that widens towards the end, is worth a look; "
              "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),

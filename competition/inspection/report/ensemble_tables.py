@@ -36,7 +36,7 @@ def score_cells(score: Score) -> list:
 def scores_table(scores: Scores, name: str) -> Table:
     """Returns the out-of-fold scores of the members and, last, of what was made of them.
 
-    Its last line leaves out fold 0, on which settings are tried out.
+    A last line leaves out the rows on which settings were tried, where it is known which.
 
     Args:
         scores: all of them.
@@ -44,8 +44,8 @@ def scores_table(scores: Scores, name: str) -> Table:
     """
     name = marked(name, scores.is_selected)
     lines = {**scores.members, name: scores.ensemble}
-    if scores.without_fold0:
-        lines[f"{name}, without fold 0"] = scores.without_fold0
+    if scores.unsearched:
+        lines[f"{name}, rows that the search for settings did not see"] = scores.unsearched
     return Table(
         "scores",
         "All rows together",

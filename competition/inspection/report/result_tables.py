@@ -15,7 +15,13 @@ from competition.inspection.report.ensemble_tables import (
 from competition.results import CLASS_COUNTS
 from competition.scores import Score
 from competition.selected import NOTE, WORD, marked
+from competition.settings.folds import Folds
 
+OVERLAP_NOTE = (
+    " A hold-out's figure is that of its own nets on all of its rows. The errors of all rows count "
+    "each row once, by the mean of the nets that held it out: so does the ensemble, which has no "
+    "figure of a single hold-out."
+)
 # As many confusions as somebody may want to read.
 CONFUSIONS = 15
 
@@ -41,15 +47,13 @@ def glance_table(summary: Summary) -> Table:
     """Returns what was trained on what, and what is looked at."""
     subject = summary.subject
     data, members = subject.run.data_set, subject.panel.members
-    folds = sorted(summary.folds[-1].by_fold)
     rows = {
         "looked at": f"{subject.title}, the {subject.method} of its members"
         if len(members) > 1
         else f"{subject.title}, one member",
         "data": f"{data.name}, {len(data.train):,} labelled rows and {len(data.test):,} test rows",
         "data fingerprint": subject.run.fingerprint[:16],
-        "folds": f"{len(folds)} of {subject.run.config.folds.count} stratified folds: "
-        + ", ".join(map(str, folds)),
+        "held out": _held_out_words(summary),
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
         "nets": str(len(summary.manifests)),
         "training": f"{summary.minutes:.1f} minutes, {summary.cpu_minutes:.1f} of processor time",
@@ -60,12 +64,32 @@ def glance_table(summary: Summary) -> Table:
     return Table("at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()])
 
 
-def folds_table(scores: list[FoldScores]) -> Table:
-    """Returns the errors in each fold, and mean and standard deviation over the folds."""
-    folds = sorted(scores[-1].by_fold)
+def _held_out_words(summary: Summary) -> str:
+    """Returns which rows the nets are judged on, as the scheme of the splits says it."""
+    subject, settings = summary.subject, summary.subject.run.config.folds
+    numbers = sorted(summary.folds[0].by_fold)
+    is_share = settings.scheme == "holdout"
+    share = f" of {100 * settings.share:g} % of the rows each" if is_share else ""
+    some = f"{len(numbers)} of {settings.count} stratified {_split_noun(settings)}s{share}: "
+    splits = some + ", ".join(map(str, numbers))
+    if settings.scheme == "given":
+        splits = "what the data itself holds out"
+    rows, labelled = len(subject.cases), len(subject.run.data_set.train)
+    return f"{splits}; {rows:,} of {labelled:,} labelled rows count"
+
+
+def _split_noun(settings: Folds) -> str:
+    """Returns what a reader calls one of the splits."""
+    return "fold" if settings.scheme == "kfold" else "hold-out"
+
+
+def folds_table(summary: Summary) -> Table:
+    """Returns the errors in each fold or hold-out, and mean and standard deviation over them."""
+    scores, noun = summary.folds, _split_noun(summary.subject.run.config.folds)
+    folds = sorted(scores[0].by_fold)
     columns = [
         Column("out of fold", names=("name",)),
-        *(Column(f"fold {fold}", names=(f"errors_fold{fold}",)) for fold in folds),
+        *(Column(f"{noun} {fold}", names=(f"errors_fold{fold}",)) for fold in folds),
         Column("errors"),
         Column("accuracy", "{:.5f} ± {:.5f}", ("accuracy_mean", "accuracy_std")),
         Column("log-loss", "{:.5f} ± {:.5f}", ("log_loss_mean", "log_loss_std")),
@@ -74,17 +98,20 @@ def folds_table(scores: list[FoldScores]) -> Table:
         columns[-2:] = [Column("accuracy", "{:.5f}"), Column("log-loss", "{:.5f}")]
     return Table(
         "folds",
-        "Errors by fold",
+        f"Errors by {noun}",
         columns,
-        [_fold_cells(each) for each in scores],
-        "Accuracy and log-loss: mean ± standard deviation (n − 1) over the folds; so the mean may "
-        "differ in the last digit from the figure of all rows together.",
+        [_fold_cells(each, folds) for each in scores],
+        f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s; so the mean "
+        "may differ in the last digit from the figure of all rows together."
+        + (OVERLAP_NOTE if not scores[-1].by_fold else ""),
         strong=scores[-1].name,
     )
 
 
-def _fold_cells(scores: FoldScores) -> list:
-    errors = [scores.by_fold[fold].errors for fold in sorted(scores.by_fold)]
+def _fold_cells(scores: FoldScores, folds: list[int]) -> list:
+    if not scores.by_fold:
+        return [scores.name, *[None] * len(folds), scores.whole.errors, None, None]
+    errors = [scores.by_fold[fold].errors for fold in folds]
     spread = [_without_nan(each) for each in (scores.accuracy(), scores.log_loss())]
     return [scores.name, *errors, scores.whole.errors, *spread]
 

@@ -77,14 +77,17 @@ def _tuning(summary: Summary) -> list[Section]:
 
 
 def _by_fold(summary: Summary) -> Section:
+    rows, labelled = len(summary.subject.cases), len(summary.subject.run.data_set.train)
+    some = f"each of {rows:,} rows, out of {labelled:,} labelled ones,"
+    which = "every labelled row" if rows == labelled else some
     words = [
-        "Out of fold: every labelled row is predicted by nets that never learnt from it. Where "
-        "nothing is said to be selected, the last epoch is the one that counts."
+        f"Out of fold: {which} is predicted by nets that never learnt from it. Where nothing is "
+        "said to be selected, the last epoch is the one that counts."
         if summary.scores.is_selected
-        else "Out of fold: every labelled row is predicted by nets that never saw it; the last "
-        "epoch is the one that counts."
+        else f"Out of fold: {which} is predicted by nets that never saw it; the last epoch is the "
+        "one that counts."
     ]
-    tables = [scores_table(summary.scores, summary.subject.name), folds_table(summary.folds)]
+    tables = [scores_table(summary.scores, summary.subject.name), folds_table(summary)]
     return Section("folds", "Members and ensemble", words, tables)
 
 
@@ -94,20 +97,33 @@ def _resampling(summary: Summary) -> list[Section]:
 
 
 def _learning(summary: Summary) -> Section:
+    variants = list(dict.fromkeys(job.variant for job in summary.histories))
+    as_they_are = [name for name in variants if not _is_augmented(summary, name)]
     words = [
-        "Training figures are of augmented digits, averaged over each epoch while the net changes; "
-        "validation figures are of the held-out digits as they are, at the epoch's end."
+        f"Training figures are of {_learnt_digits(variants, as_they_are)}, averaged over each "
+        "epoch while the net changes; validation figures are of the held-out digits as they are, "
+        "at the epoch's end."
     ]
-    variants = dict.fromkeys(job.variant for job in summary.histories)
     of_variants = [_learning_plots(summary, variant) for variant in variants]
     # The same figure of all variants first, to be compared.
     plots = [plot for alike in zip(*of_variants, strict=True) for plot in alike]
     return Section("learning", "Learning curves", words, plots=plots)
 
 
+def _learnt_digits(variants: list[str], as_they_are: list[str]) -> str:
+    if as_they_are == variants:
+        return "digits without augmentation"
+    names = ", ".join(f"`{name}`" for name in as_they_are)
+    return "augmented digits" + (f" (of {names}: without augmentation)" if names else "")
+
+
+def _is_augmented(summary: Summary, variant: str) -> bool:
+    return summary.subject.run.config.variants[variant].augmentation.name != "none"
+
+
 def _learning_plots(summary: Summary, variant: str) -> list[Plot]:
     own = {job: curve for job, curve in summary.histories.items() if job.variant == variant}
-    return learning_plots(own, variant)
+    return learning_plots(own, variant, _is_augmented(summary, variant))
 
 
 def _confusion(summary: Summary) -> Section:

@@ -1,0 +1,57 @@
+"""`bench.json`: what was measured, on what, and how far a race had come that was interrupted."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from competition import paths
+from competition.atomic import write_text
+from competition.bench.race import new_race, turns_left
+from competition.data.run import Run
+from competition.machine import core_count, machine_name
+from competition.version import code_version, library_versions
+
+NOTHING: dict[str, Any] = {}
+
+
+def write_measures(config_name: str, measures: dict[str, Any]) -> Path:
+    """Writes what was measured until now to `output/<config>/bench.json` and returns it."""
+    path = paths.bench_json(config_name)
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    write_text(path, json.dumps(measures | {"finished": finished}, indent=2) + "\n")
+    return path
+
+
+def circumstances(run: Run) -> dict[str, Any]:
+    """Returns what figures must share to be compared, as JSON values."""
+    return {
+        "config": run.config.name,
+        "data_fingerprint": run.fingerprint,
+        "machine": machine_name(),
+        "threads": core_count(),
+        "versions": library_versions(),
+        "code_version": code_version(),
+    }
+
+
+def race_to_run(run: Run, name: str) -> dict[str, Any]:
+    """Returns a race that was interrupted under the same circumstances, or else a new one."""
+    new, before = new_race(run, name), _read(run.config.name)
+    kept = before.get("race", NOTHING)
+    rules = {key: value for key, value in new.items() if key != "runners"}
+    is_same = _has(before, circumstances(run)) and _has(kept, rules)
+    return kept if is_same and turns_left(kept) else new
+
+
+def _read(config_name: str) -> dict[str, Any]:
+    """Returns what was measured before; nothing where that cannot be read."""
+    try:
+        found = json.loads(paths.bench_json(config_name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return NOTHING
+    return found if isinstance(found, dict) else NOTHING
+
+
+def _has(found: dict[str, Any], expected: dict[str, Any]) -> bool:
+    return expected.items() <= found.items()
