@@ -21,7 +21,7 @@ BIN := .venv/bin
 COMPETITION := $(BIN)/python -m competition
 CHANGES = $(foreach change,$(SET),--set $(call quoted,$(change)))
 CONFIGURED = --config $(call quoted,$(CONFIG)) $(CHANGES)
-BLENDED = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGES)
+SEVERAL = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGES)
 FORCED = $(if $(filter-out 0,$(FORCE)),--force)
 
 .DEFAULT_GOAL := help
@@ -48,13 +48,13 @@ train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side
 
 baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(CONFIG))
 baselines: setup ## Train the classic systems, and show them beside what is claimed of them
-	@$(COMPETITION) baselines $(CONFIGURED) --jobs $(JOBS)
+	@$(COMPETITION) baselines $(SEVERAL) --jobs $(JOBS)
 
 tune: setup ## Search the best settings of VARIANT, TRIALS=n in all, JOBS=auto side by side
 	@$(COMPETITION) tune $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT))) $(if $(TRIALS),--trials $(call quoted,$(TRIALS))) --jobs $(JOBS)
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
-	@$(COMPETITION) ensemble $(BLENDED)
+	@$(COMPETITION) ensemble $(SEVERAL)
 
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
 	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(ALL)),--all)

@@ -56,7 +56,7 @@ def _load_configs(options: dict) -> None:
     if "config" in options:
         options["config"] = load_config(options["config"], changes)
     else:
-        first, *others = options["configs"] or [DEFAULT_CONFIG]
+        first, *others = options["configs"]
         options["configs"] = [load_config(first, changes), *map(load_config, others)]
 
 
@@ -126,21 +126,27 @@ CHANGES = _option(
 )
 
 
-def _configured(default: Path) -> tuple[tuple[str, dict], ...]:
-    named = _path_option("--config", f"the configuration (default: {default})", default=default)
+class _Several(argparse.Action):
+    """Collects the values of an option that is given again and again, in place of its default."""
+
+    def __call__(self, parser, namespace, value, option=None):
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [value] if before is self.default else [*before, value])
+
+
+def _several(default: Path, what: str) -> tuple[tuple[str, dict], ...]:
+    help_line = f"the configuration (default: {default}); given again, {what}"
+    named = _path_option("--config", help_line, action=_Several, dest="configs", default=[default])
     return named, CHANGES
 
 
-CONFIGURED = _configured(DEFAULT_CONFIG)
-BLENDED = (
+CONFIGURED = (
     _path_option(
-        "--config",
-        f"the configuration (default: {DEFAULT_CONFIG}); given again, all of them are blended",
-        action="append",
-        dest="configs",
+        "--config", f"the configuration (default: {DEFAULT_CONFIG})", default=DEFAULT_CONFIG
     ),
     CHANGES,
 )
+BLENDED = _several(DEFAULT_CONFIG, "all of them are blended")
 JOBS = _option(
     "--jobs",
     "trainings side by side, which share the cores (default: auto, as it suits)",
@@ -162,7 +168,7 @@ COMMANDS = {
     "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
     "baselines": (
         "train the classic systems and show them in one table, beside what is claimed of them",
-        *_configured(BASELINES_CONFIG),
+        *_several(BASELINES_CONFIG, "their systems stand in the same table"),
         JOBS,
     ),
     "tune": (

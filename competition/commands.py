@@ -82,17 +82,18 @@ def train_folds(config: Config, jobs: int | None) -> None:
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
-def baselines(config: Config, jobs: int | None) -> None:
+def baselines(configs: list[Config], jobs: int | None) -> None:
     """Trains what is not trained yet, and shows every variant beside what its authors claim."""
     from competition.data.run import load_run
     from competition.inspection.evaluation.systems import systems
     from competition.inspection.report.systems_table import systems_table, write_systems
     from competition.training.jobs import train_folds as train
 
-    run = load_run(config)
-    _require_none(train(run, jobs))
-    table = systems_table(run, systems(run))
-    path = write_systems(config.name, table)
+    runs = [load_run(config) for config in configs]
+    for run in runs:
+        _require_none(train(run, jobs))
+    table = systems_table([system for run in runs for system in systems(run)])
+    path = write_systems(paths.blend_name([config.name for config in configs]), table)
     print(
         f"\n{table.markdown_with_note()}\n\n"
         f"{path} is the same, and {path.with_suffix('.csv').name} beside it"

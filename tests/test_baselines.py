@@ -144,16 +144,15 @@ def test_nets_of_all_rows_are_no_part_of_a_system(systems_project):
 
 def test_the_table_is_markdown_and_csv(systems_project):
     run = train(load())
-    table = systems_table(run, systems(run))
+    table = systems_table(systems(run))
     path = write_systems("systems", table)
     text = path.read_text()
     low, high = wilson_interval(40, 60)
-    line = (
-        f"| stopped (selected) | ends early | 1 | 1 | 1.0 | 20 | 0.66667 | {low:.5f} – {high:.5f} |"
-    )
+    figures = f"60 | 20 | 0.66667 | {low:.5f} – {high:.5f} |"
+    line = f"| stopped (selected) | ends early | 1 | 1 | 1.0 | {figures}"
     assert line in text
     assert NOTE in text
-    assert "Errors in 60 held-out rows" in text
+    assert "Errors are of so many rows that were held out. A variant" in text
     with path.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["claimed"] for row in rows] == [
@@ -186,7 +185,7 @@ def test_a_claim_that_is_not_reached_is_known(claim, errors, falls_short):
 
 def test_only_of_what_is_selected_the_note_speaks(systems_project):
     run = load("variants.stopped.callbacks=[]")
-    assert NOTE not in systems_table(run, systems(train(run))).note
+    assert NOTE not in systems_table(systems(train(run))).note
 
 
 def test_a_system_that_is_not_trained_is_named(systems_project):
@@ -251,25 +250,32 @@ variants:
     test_time_shift: 0
 ensemble: {method: mean}
 """
-REPEATED_HOLDOUT = ["--set", "data=tiny", "--set", "folds={scheme: holdout, share: 0.25, count: 2}"]
+REPEATED_HOLDOUT = OTHER_SPLITS.replace("mnist-hdf5", "tiny").replace(
+    "{scheme: given}", "{scheme: holdout, share: 0.25, count: 2}"
+)
 
 
 def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
     """Of the 120 rows, the example of an own HDF5 file judges 17; a quarter held out twice, 30."""
     shutil.copytree(tiny_files, project / "input/digit-recognizer")
     (project / "configs/own.yaml").write_text(OTHER_SPLITS)
+    (project / "configs/twice.yaml").write_text(REPEATED_HOLDOUT)
 
-    def run(command: str, *more: str) -> str:
-        done = run_command(command, "--config", "configs/own.yaml", *more, folder=project)
+    def run(command: str, *configs: str) -> str:
+        named = [word for name in configs for word in ("--config", f"configs/{name}.yaml")]
+        done = run_command(command, *named, folder=project)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    run("download")
-    assert "Errors in 17 held-out rows" in run("baselines")
-    holdouts = run("baselines", "--set", "name=twice", *REPEATED_HOLDOUT)
+    run("download", "own")
+    shown = run("baselines", "own", "twice")
     scored = [
         read_probabilities(path, "out_of_fold").ids.tolist()
         for path in project.glob("output/twice/jobs/E/seed0/holdout*/probabilities.npz")
     ]
     assert [len(ids) for ids in scored] == [30, 30]
-    assert f"Errors in {len({*scored[0], *scored[1]})} held-out rows" in holdouts
+    lines = [line for line in shown.splitlines() if line.startswith("| E ")]
+    nets_and_rows = [(line.split(" | ")[2], line.split(" | ")[5]) for line in lines]
+    assert nets_and_rows == [("1", "17"), ("2", str(len({*scored[0], *scored[1]})))]
+    assert "others for some systems" in shown
+    assert (project / "output/own+twice/systems.csv").exists()

@@ -26,6 +26,7 @@ class System:
         minutes: of training; jobs that ran side by side spent the same minutes.
         score: on the held-out rows.
         precision, recall, f1: means over the classes.
+        is_selected: whether its callbacks looked at the held-out rows.
     """
 
     name: str
@@ -38,6 +39,7 @@ class System:
     precision: float
     recall: float
     f1: float
+    is_selected: bool = False
 
     @property
     def falls_short(self) -> bool:
@@ -85,4 +87,5 @@ def _system(panel: Panel, members: list[Member], name: str, title: str, claim: s
         sum(manifest["minutes"] / manifest["workers"] for manifest in manifests),
         score(values, panel.labels),
         *(float(np.nanmean(each)) for each in (classes.precision, classes.recall, classes.f1)),
+        is_selected=members[0].is_selected,
     )

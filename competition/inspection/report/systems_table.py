@@ -4,14 +4,13 @@ from pathlib import Path
 
 from competition import paths
 from competition.atomic import atomic_file, write_text
-from competition.data.run import Run
 from competition.inspection.evaluation.systems import System
 from competition.inspection.presentation.table import Column, Table
 from competition.inspection.report.ensemble_tables import SCORE_COLUMNS, note_of, score_cells
 
 
-def systems_table(run: Run, systems: list[System]) -> Table:
-    """Returns a line for each system of a run."""
+def systems_table(systems: list[System]) -> Table:
+    """Returns a line for each system."""
     errors, accuracy, interval, _ = SCORE_COLUMNS
     columns = [
         Column("system"),
@@ -19,22 +18,26 @@ def systems_table(run: Run, systems: list[System]) -> Table:
         Column("nets"),
         Column("parameters", "{:,}"),
         Column("minutes", "{:.1f}"),
+        Column("rows", "{:,}"),
         *(errors, accuracy, interval),
         *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
         Column("claimed"),
     ]
-    is_selected = any(variant.is_selected for variant in run.config.variants.values())
+    is_selected = any(system.is_selected for system in systems)
     note = " ".join([_note(systems), note_of(is_selected)]).strip()
     return Table("systems", "Systems", columns, [_cells(each) for each in systems], note)
 
 
 def _note(systems: list[System]) -> str:
+    others = len({system.score.rows for system in systems}) > 1
     return (
-        f"Errors in {systems[0].score.rows:,} held-out rows, the same for all. A variant of "
-        "several seeds stands here with its first one, and then with the mean of all. Parameters "
-        "are of one net; minutes are of training, divided by the jobs side by side; precision, "
-        "recall and F1 are means over the classes. What is claimed was measured by its authors on "
-        "rows of their own; it is not reached where the accuracy here is below it."
+        "Errors are of so many rows that were held out"
+        f"{'; others for some systems, so that only shares can be compared' if others else ''}. "
+        "A variant of several seeds stands here with its first one, and then with the mean of "
+        "all. Parameters are of one net; minutes are of training, divided by the jobs side by "
+        "side; precision, recall and F1 are means over the classes. What is claimed was measured "
+        "by its authors on rows of their own; it is not reached where the accuracy here is below "
+        "it."
     )
 
 
@@ -42,6 +45,7 @@ def _cells(system: System) -> list:
     figures = [*score_cells(system.score)[:3], system.precision, system.recall, system.f1]
     return [
         *(system.name, system.title, system.nets, system.parameters, system.minutes),
+        system.score.rows,
         *figures,
         f"{system.claim} (not reached)" if system.falls_short else system.claim,
     ]
