@@ -98,7 +98,7 @@ def test_a_last_layer_may_be_given_several_things(tiny):
     from competition.models.capsules import capsules
 
     features, values = next(Net(capsules(width=2, types=2, size=3)).answers(tiny.train.images[:4]))
-    assert features.shape == (4, 7 * 7 * 2 * (3 + 1))
+    assert features.shape == (4, 4 * 4 * 2 * (3 + 1))
     np.testing.assert_allclose(values.sum(axis=1), 1, rtol=1e-5)
 
 

@@ -8,7 +8,7 @@ from competition.machine import Machine, available_memory, memory
 from competition.results import Job
 from competition.training import plan as plans
 from competition.training.estimate import Estimate, makespan
-from competition.training.failures import Failure, explain, less_memory
+from competition.training.failures import Failure, explain, is_of_the_moment, less_memory
 from competition.training.outlook import estimated, training_seconds
 from competition.training.plan import Plan, automatic_plan, chosen_plan, given_plan
 
@@ -161,3 +161,16 @@ def test_a_bug_keeps_its_traceback():
         shown = explain(error, Plan(1, 1))
     assert shown.startswith("Traceback")
     assert 'raise ZeroDivisionError("by nought")' in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (OSError(28, "No space left on device"), True),
+        (UserError("no such net"), False),
+        (IndexError("list index out of range"), False),
+    ],
+)
+def test_memory_and_disk_may_be_better_at_another_time(error, expected):
+    assert is_of_the_moment(error) is expected

@@ -31,6 +31,11 @@ def explain(error: Exception, plan: Plan) -> str:
     return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
 
 
+def is_of_the_moment(error: Exception) -> bool:
+    """Says whether an error may stay away at another time: it is of the memory or of the disk."""
+    return _wants_memory(error) or isinstance(error, OSError)
+
+
 def diverged(what: str, when: str) -> UserError:
     """Returns what to tell of a training whose loss or predictions went beyond all numbers."""
     return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")

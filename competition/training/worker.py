@@ -14,13 +14,13 @@ from competition.data.folds import split_number
 from competition.data.marks import without_label_errors
 from competition.data.pool import Part, Pool
 from competition.data.run import Run, load_run
-from competition.errors import UserError, as_the_disk_allows
+from competition.errors import as_the_disk_allows
 from competition.machine import machine_name
 from competition.probabilities import Probabilities
 from competition.processes import end_with, interruptible
 from competition.results import CLASS_COUNTS, Job, write_result
 from competition.training.estimate import Estimate, estimate
-from competition.training.failures import Failure, explain
+from competition.training.failures import Failure, explain, is_of_the_moment
 from competition.training.fold import Fold
 from competition.training.one_fold import train_one_fold
 from competition.training.plan import Plan
@@ -80,8 +80,8 @@ def estimate_job(
 ) -> tuple[Job, Estimate | Failure]:
     """Returns the job, and what one training of it will take here, or why it cannot begin.
 
-    What the user can mend is a variant's own, but for a damaged teacher, which may be that of one
-    fold alone; whatever else fails here, for want of memory or by a bug, may not fail elsewhere.
+    Wrong settings and bugs would fail all jobs of the variant; a damaged teacher, which may be that
+    of one fold alone, a full disk or too little memory may not.
     """
     end_with(context.command)
     try:
@@ -92,8 +92,8 @@ def estimate_job(
             fold = resampled(fold_of(run, job), variant.resampling, job.seed)
             return job, estimate(variant, fold, len(run.data_set.test))
     except Exception as error:
-        of_variant = isinstance(error, UserError) and not isinstance(error, UnreadableTeacherError)
-        return job, Failure(job, explain(error, context.plan), of_variant)
+        may_pass = isinstance(error, UnreadableTeacherError) or is_of_the_moment(error)
+        return job, Failure(job, explain(error, context.plan), not may_pass)
 
 
 def pool_of(run: Run, job: Job) -> Pool:
