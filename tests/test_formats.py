@@ -17,7 +17,8 @@ from conftest import ROOT
 
 from competition import commands, paths
 from competition.config import load_config
-from competition.data import hdf5_example, idx, image_folder, other_formats
+from competition.data import hdf5_example
+from competition.data.formats import idx, image_folder, reader
 from competition.data.sources import load_data_set
 from competition.errors import UserError
 
@@ -526,7 +527,7 @@ def readings(monkeypatch) -> list:
     """Each reading of files that a cache could have spared."""
     seen = []
     for module, name in (
-        (other_formats, "read_hdf5"), (other_formats, "read_npz"),
+        (reader, "read_hdf5"), (reader, "read_npz"),
         (idx, "read_idx"), (image_folder, "_read_image"),
     ):  # fmt: skip
         read = getattr(module, name)

@@ -7,7 +7,7 @@ import numpy as np
 
 from competition import paths
 from competition.data.cache import cached
-from competition.data.other_formats import read_other
+from competition.data.formats.reader import read_other
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
 from competition.submission import check_rows

@@ -10,9 +10,14 @@ import numpy as np
 
 from competition import paths
 from competition.data.cache import cached
-from competition.data.idx_files import find_idx_files, read_idx_files
-from competition.data.image_folder import find_images, is_image_folder, read_images, require_file
-from competition.data.named_arrays import (
+from competition.data.formats.idx_files import find_idx_files, read_idx_files
+from competition.data.formats.image_folder import (
+    find_images,
+    is_image_folder,
+    read_images,
+    require_file,
+)
+from competition.data.formats.named_arrays import (
     is_hdf5,
     is_npz,
     read_hdf5,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from competition.data.named_arrays import PARTS
+from competition.data.formats.named_arrays import PARTS
 from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 

@@ -1,0 +1,1 @@
+"""Digits in other formats than the competition's CSV, each found by its content."""
