@@ -16,7 +16,7 @@ from competition.data.pool import Pool
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.probabilities import Probabilities
-from competition.results import Job, read_predictions
+from competition.results import Job, identity_hash, read_manifest, read_predictions
 from competition.settings.components import Augmentation
 from competition.training import worker
 from competition.training.fold import Fold, Taught, one_hot
@@ -227,3 +227,12 @@ def test_a_pupil_waits_for_its_teacher_and_learns_more_rows(school):
     job = of_pupil("fold0")
     manifest = json.loads((job.folder() / "manifest.json").read_text())
     assert manifest["identity"] == pupil().identities[job]
+    told = json.loads((school / "submissions/pupil.json").read_text())
+    taught_by = pupil().teachers["configs/tiny.yaml"].identities
+    assert told["teachers"] == {"tiny": sorted(map(identity_hash, taught_by.values()))}
+    reported = run_command("report", "--config", "configs/pupil.yaml", folder=school)
+    assert reported.returncode == 0, reported.stderr
+    words = (school / "output/pupil/report/results.md").read_text()
+    spent = [read_manifest(teacher) for teacher in taught_by]
+    minutes = sum(each["minutes"] / each["workers"] for each in spent)
+    assert f"the nets of configs/tiny.yaml (4 of them here), which took {minutes:.1f}" in words

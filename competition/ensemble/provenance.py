@@ -1,10 +1,12 @@
 """Where a submission comes from, and how good it is out of fold."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from competition.ensemble.blend import Blend
 from competition.ensemble.comparison import Compared
 from competition.ensemble.members import Member, Panel
+from competition.results import Job, identity_hash
 from competition.scores import score
 from competition.selected import NOTE, WORD, marked
 
@@ -34,6 +36,7 @@ def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
             "choice": blend.comparison.choice_of(method),
         },
         "members": [_member(blend.panel, member) for member in blend.panel.members],
+        **_teachers(blend),
         "out_of_fold": figures(method) | ({WORD: NOTE} if selected else {}),
     }
 
@@ -55,6 +58,21 @@ def _config(blend: Blend) -> dict[str, Any]:
     """Returns the configuration; of several, their common name and each one."""
     dumps = [run.config.model_dump(mode="json") for run in blend.runs]
     return dumps[0] if len(dumps) == 1 else {"name": blend.name, "blend_of": dumps}
+
+
+def _teachers(blend: Blend) -> dict[str, Any]:
+    """Returns the results that the nets learnt from, by configuration; nothing if from none."""
+    results: dict[str, set[str]] = {}
+    for teacher, identity in _lessons(blend):
+        results.setdefault(teacher.config, set()).add(identity_hash(identity))
+    told = {config: sorted(hashes) for config, hashes in sorted(results.items())}
+    return {"teachers": told} if told else {}
+
+
+def _lessons(blend: Blend) -> Iterator[tuple[Job, dict[str, Any]]]:
+    for run in blend.runs:
+        for job in run.identities.keys() & blend.panel.manifests().keys():
+            yield from run.teaching(job).items()
 
 
 def _member(panel: Panel, member: Member) -> dict[str, Any]:

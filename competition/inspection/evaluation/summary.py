@@ -56,6 +56,22 @@ class JobRow:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What it took to train the nets that taught others; it is not in the minutes of these.
+
+    Attributes:
+        config: the file that configures them.
+        nets: how many of them are there.
+        minutes, cpu_minutes: all of them together, as those of a `Summary`.
+    """
+
+    config: str
+    nets: int
+    minutes: float
+    cpu_minutes: float
+
+
+@dataclass(frozen=True)
 class Scores:
     """The out-of-fold scores of an ensemble.
 
@@ -82,6 +98,7 @@ class Summary:
         scores: of it and its members.
         folds: the same by fold.
         jobs: every finished job that fits, of the variant if it is one.
+        lessons: by whom they were taught the unlabelled rows.
         histories: the training curves of the nets that were combined.
         manifests: of the same.
         confusion: int `[10, 10]`, rows by label (first) and prediction, right ones too.
@@ -97,6 +114,7 @@ class Summary:
     scores: Scores
     folds: list[FoldScores]
     jobs: list[JobRow]
+    lessons: list[Lesson]
     histories: dict[Job, dict[str, list[float]]]
     manifests: dict[Job, dict]
     confusion: np.ndarray
@@ -110,16 +128,26 @@ class Summary:
     @property
     def minutes(self) -> float:
         """Of training; jobs that ran side by side spent the same minutes."""
-        return sum(row.minutes / row.workers for row in self.jobs)
+        return minutes_of(self.jobs)
 
     @property
     def cpu_minutes(self) -> float:
         """Of processor time, all jobs together."""
-        return sum(row.cpu_minutes for row in self.jobs)
+        return cpu_minutes_of(self.jobs)
 
     def distinct(self, fact: str) -> list[str]:
         """Returns what the nets' manifests say of something, each answer once."""
         return sorted({str(manifest[fact]) for manifest in self.manifests.values()})
+
+
+def minutes_of(jobs: list[JobRow]) -> float:
+    """Returns the minutes of all jobs; those that ran side by side spent the same ones."""
+    return sum(row.minutes / row.workers for row in jobs)
+
+
+def cpu_minutes_of(jobs: list[JobRow]) -> float:
+    """Returns the minutes of processor time of all jobs."""
+    return sum(row.cpu_minutes for row in jobs)
 
 
 def job_rows(run: Run) -> list[JobRow]:
@@ -150,6 +178,7 @@ def summarise(subject: Subject) -> Summary:
         scores=panel_scores(subject.run, subject.panel, values),
         folds=fold_scores(subject),
         jobs=[row for row in job_rows(subject.run) if _is_of(row.job, subject)],
+        lessons=_lessons(subject),
         histories={job: read_history(job) for job in manifests},
         manifests=manifests,
         confusion=confusion,
@@ -160,6 +189,15 @@ def summarise(subject: Subject) -> Summary:
         agreement=agreement(subject.cases),
         contributions=contributions(subject.panel),
     )
+
+
+def _lessons(subject: Subject) -> list[Lesson]:
+    variants = subject.run.config.variants
+    named = {variants[job.variant].teacher for job in subject.panel.manifests()} - {None}
+    taught = [(path, job_rows(subject.run.teachers[path])) for path in sorted(named)]
+    return [
+        Lesson(path, len(jobs), minutes_of(jobs), cpu_minutes_of(jobs)) for path, jobs in taught
+    ]
 
 
 def _is_of(job: Job, subject: Subject) -> bool:

@@ -57,11 +57,21 @@ def glance_table(summary: Summary) -> Table:
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
         "nets": str(len(summary.manifests)),
         "training": f"{summary.minutes:.1f} minutes, {summary.cpu_minutes:.1f} of processor time",
+        **_lessons(summary),
         "machine": "; ".join(summary.distinct("machine")),
         "code": ", ".join(summary.distinct("code_version")),
     }
     columns = [Column("what"), Column("value")]
     return Table("at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()])
+
+
+def _lessons(summary: Summary) -> dict[str, str]:
+    told = [
+        f"the nets of {lesson.config} ({lesson.nets} of them here), which took "
+        f"{lesson.minutes:.1f} minutes more, {lesson.cpu_minutes:.1f} of processor time"
+        for lesson in summary.lessons
+    ]
+    return {"taught by": "; ".join(told)} if told else {}
 
 
 def _held_out_words(summary: Summary) -> str:
