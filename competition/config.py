@@ -80,6 +80,9 @@ class Training(Section):
     teacher: str | None = Field(
         None, description="a YAML file, whose nets say what the unlabelled rows are, to learn them"
     )
+    teacher_confidence: Share = Field(
+        0.99, description="learnt are the rows whose likeliest class has so much, by the teacher"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(
         1, ge=0, le=4, description="pixels; predictions average so shifted images"

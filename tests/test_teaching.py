@@ -30,7 +30,11 @@ data: tiny
 folds: {count: 2}
 defaults: {epochs: 2, batch_size: 16, precision: float32}
 variants:
-  taught: {architecture: {name: plain, width: 4}, teacher: configs/tiny.yaml, all_rows_seeds: [0]}
+  taught:
+    architecture: {name: plain, width: 4}
+    teacher: configs/tiny.yaml
+    teacher_confidence: 0
+    all_rows_seeds: [0]
 ensemble: {method: mean}
 """
 
@@ -58,52 +62,92 @@ def test_a_job_is_taught_by_nets_that_held_out_the_same_rows(school):
 
 
 def make_up_teachers(run: Run) -> None:
-    """Writes results of which each one says of all test rows that they are of one class."""
-    digits = run.data_set.test
+    """Writes results of which each is sure of every fourth row, and disagrees about the others."""
+    test, train = run.data_set.test.ids, run.data_set.train.ids
     for label, (job, identity) in enumerate(run.teachers["configs/tiny.yaml"].identities.items()):
-        rows = np.tile(one_sure(label, 0.91), (len(digits), 1)).astype(np.float32)
-        out_of_fold = Probabilities(np.array([1], np.int32), rows[:1])
-        test = Probabilities(digits.ids[::-1], rows)
-        write_made_up_result(job, identity, out_of_fold=out_of_fold, test=test)
+        held_out = train[run.folds.split(job.split)[1]]
+        parts = {"test": test[::-1], "out_of_fold": held_out}
+        said = {
+            part: Probabilities(ids, made_up_answers(label, ids)) for part, ids in parts.items()
+        }
+        write_made_up_result(job, identity, **said)
 
 
-def test_what_is_learnt_is_the_mean_of_their_test_predictions(school):
-    run = pupil()
+def made_up_answers(label: int, ids: np.ndarray) -> np.ndarray:
+    """Returns what a made-up teacher says: of rows with an id that four divides, that it is 7."""
+    unsure, sure = one_sure(label, 0.91), one_sure(7, 0.9999)
+    return np.where((ids % 4 == 0)[:, None], sure, unsure).astype(np.float32)
+
+
+def lesson(*overrides: str) -> tuple[Run, Taught]:
+    """Returns what made-up teachers teach the pupil that holds out fold 1."""
+    run = pupil(*overrides)
     make_up_teachers(run)
-    pool = Pool(Augmentation(name="warp"), 0, run.fingerprint)
-    said = taught(run, of_pupil("fold1"), pool)
-    expected = [0.01, 0.01, 0.46, 0.46, *[0.01] * 6]
-    np.testing.assert_allclose(said.probabilities, np.tile(expected, (40, 1)), atol=1e-5)
+    return run, taught(run, of_pupil("fold1"), Pool(Augmentation(name="warp"), 0, run.fingerprint))
+
+
+def test_what_is_learnt_is_the_mean_of_what_they_say(school):
+    run, said = lesson()
+    unsure = np.array([0.01, 0.01, 0.46, 0.46, *[0.01] * 6])
+    for ids, answers in (
+        (run.data_set.test.ids, said.answers),
+        (run.data_set.train.ids[run.folds.split("fold1")[1]], said.held_out_answers),
+    ):
+        expected = np.where((ids % 4 == 0)[:, None], one_sure(7, 0.9999), unsure)
+        np.testing.assert_allclose(answers, expected, atol=1e-5)
     assert said.digits is run.data_set.test
-    assert said.pool == replace(pool, part="test")
+    assert said.pool == Pool(Augmentation(name="warp"), 0, run.fingerprint, part="test")
+
+
+def test_rows_of_which_they_are_unsure_are_not_learnt(school):
+    """Held-out rows are chosen as unlabelled ones are, so that their figures say the same."""
+    run, said = lesson("variants.taught.teacher_confidence=0.99")
+    held_out = run.folds.split("fold1")[1]
+    of_test, of_held_out = run.data_set.test.ids % 4, run.data_set.train.ids[held_out] % 4
+    np.testing.assert_array_equal(said.rows, np.flatnonzero(of_test == 0))
+    np.testing.assert_array_equal(said.held_out_rows, held_out[of_held_out == 0])
+    assert len(said.held_out_answers) == len(said.held_out_rows)
+    _, of_all = lesson()
+    np.testing.assert_array_equal(of_all.rows, np.arange(40))
+    np.testing.assert_array_equal(of_all.held_out_rows, held_out)
+
+
+def test_a_net_of_all_rows_learns_every_label(school):
+    run = pupil("variants.taught.teacher_confidence=0.99")
+    make_up_teachers(run)
+    said = taught(run, of_pupil("all"), Pool(Augmentation(name="warp"), 0, run.fingerprint))
+    assert len(said.rows) == np.count_nonzero(run.data_set.test.ids % 4 == 0)
+    assert len(said.held_out_rows) == len(said.held_out_answers) == 0
 
 
 def test_who_teaches_is_part_of_what_identifies_a_result(school):
     job = of_pupil("fold0")
     identity = pupil().identities[job]
-    assert len(identity["teacher"]) == 64
+    assert len(identity["taught_by"]) == 64
     assert "teacher" not in identity["variant"]
     (school / "configs/other.yaml").write_text((school / "configs/tiny.yaml").read_text())
     teacher = school / "configs/tiny.yaml"
     assert pupil("variants.taught.teacher=configs/other.yaml").identities[job] == identity
     teacher.write_text(teacher.read_text().replace("epochs: 2", "epochs: 3"))
-    assert pupil().identities[job]["teacher"] != identity["teacher"]
+    assert pupil().identities[job]["taught_by"] != identity["taught_by"]
 
 
-def test_taught_rows_stand_behind_the_labelled_ones(tiny):
+def test_rows_are_learnt_with_labels_or_with_answers_and_never_with_both(tiny):
     unchanged = Augmentation(name="none")
-    shares = np.tile(one_sure(3, 0.7), (40, 1)).astype(np.float32)
-    behind = Taught(tiny.test, shares, Pool(unchanged, 0, "data", part="test"))
+    answers = np.tile(one_sure(3, 0.7), (40, 1)).astype(np.float32)
+    of_held_out = np.tile(one_sure(4, 0.6), (2, 1)).astype(np.float32)
+    behind = Pool(unchanged, 0, "data", part="test")
+    told = Taught(tiny.test, behind, np.array([0, 39]), answers, np.array([5, 7]), of_held_out)
     rows = np.arange(120)
-    fold = Fold(
-        tiny.train, rows[20:], rows[:20], Pool(unchanged, 0, "data"), number=0, taught=behind
-    )
-    np.testing.assert_array_equal(fold.learnt_rows(), np.arange(20, 160))
-    images, targets = fold.learnt(0, np.array([159, 20, 120]))
+    fold = Fold(tiny.train, rows[20:], rows[:20], Pool(unchanged, 0, "data"), number=0, taught=told)
+    np.testing.assert_array_equal(fold.learnt_rows(), [*range(20, 120), 5, 7, 120, 159])
+    images, targets = fold.learnt(0, np.array([159, 20, 7, 120]))
     test, train = tiny.test.images, tiny.train
-    np.testing.assert_array_equal(images[..., 0], [test[39], train.images[20], test[0]])
-    np.testing.assert_array_equal(targets[[0, 2]], shares[:2])
+    expected = [test[39], train.images[20], train.images[7], test[0]]
+    np.testing.assert_array_equal(images[..., 0], expected)
+    np.testing.assert_array_equal(targets[[0, 3]], answers[:2])
     np.testing.assert_array_equal(targets[1], one_hot(train.labels[20:21])[0])
+    np.testing.assert_array_equal(targets[2], of_held_out[0])
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class Run:
         return (
             identity
             | ({"label_errors": mended} if mended else {})
-            | ({"teacher": identity_hash(taught)} if taught else {})
+            | ({"taught_by": identity_hash(taught)} if taught else {})
         )
 
 

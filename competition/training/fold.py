@@ -11,19 +11,28 @@ from competition.digits import CLASSES, Digits
 
 @dataclass(frozen=True)
 class Taught:
-    """Rows without labels, and what a teacher says of them.
+    """Rows of which a teacher's answers are learnt, as they are, however sure it is of them.
+
+    Held-out rows are among them just as unlabelled ones are, and never with their labels: only so
+    does what is reached on them say what the unlabelled rows get (EXPERIMENTS.md). Learning
+    probabilities follows G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015;
+    D.-H. Lee, "Pseudo-Label", 2013, takes the likeliest class in their place.
 
     Attributes:
         digits: the unlabelled digits.
-        probabilities: float32 `[n, 10]`, learnt as they are, however sure the teacher is
-            (G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; D.-H. Lee,
-            "Pseudo-Label", 2013, takes the likeliest class in their place).
         pool: the augmented epochs of these digits.
+        rows: int `[k]`, positions of those unlabelled digits that are learnt.
+        answers: float32 `[n, 10]`, what is learnt of the unlabelled digits.
+        held_out_rows: int `[h]`, positions of the held-out digits that are learnt.
+        held_out_answers: float32 `[h, 10]`, what is learnt of these.
     """
 
     digits: Digits
-    probabilities: np.ndarray
     pool: Pool
+    rows: np.ndarray
+    answers: np.ndarray
+    held_out_rows: np.ndarray
+    held_out_answers: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Fold:
         pool: the augmented epochs of these digits.
         number: of the split; part of the random seed.
         class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
-        taught: unlabelled rows to learn from, too; None for none.
+        taught: rows to learn from, too, but not with their labels; None for none.
     """
 
     digits: Digits
@@ -49,11 +58,11 @@ class Fold:
     taught: Taught | None = None
 
     def learnt_rows(self) -> np.ndarray:
-        """Returns the positions of all rows to learn from: taught ones stand behind the digits."""
+        """Returns positions of rows to learn from; unlabelled ones stand behind the digits."""
         if self.taught is None:
             return self.training_rows
-        behind = len(self.digits) + np.arange(len(self.taught.digits))
-        return np.concatenate([self.training_rows, behind])
+        behind = len(self.digits) + self.taught.rows
+        return np.concatenate([self.training_rows, self.taught.held_out_rows, behind])
 
     def steps(self, variant: Variant) -> int:
         """Returns the steps of one epoch; rows that fill no batch wait for another epoch."""
@@ -97,8 +106,9 @@ class Fold:
     ) -> tuple[np.ndarray, np.ndarray]:
         own, others = self.pool.epoch(epoch, self.digits), taught.pool.epoch(epoch, taught.digits)
         images = _rows_of_both(own, others, rows)
-        shares = _rows_of_both(one_hot(self.digits.labels), taught.probabilities, rows)
-        return images[..., None], shares
+        known = one_hot(self.digits.labels)
+        known[taught.held_out_rows] = taught.held_out_answers
+        return images[..., None], _rows_of_both(known, taught.answers, rows)
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:

@@ -1,10 +1,13 @@
-"""What the nets of a teacher say of the unlabelled rows, for those whom they teach."""
+"""What the nets of a teacher say of rows, for those whom they teach."""
 
 from collections.abc import Collection
 from dataclasses import replace
 
+import numpy as np
+
 from competition.data.pool import Pool
 from competition.data.run import Run
+from competition.digits import CLASSES
 from competition.errors import UserError
 from competition.probabilities import mean_of
 from competition.results import Job, read_predictions, require_complete
@@ -28,7 +31,7 @@ def require_teachers(run: Run, jobs: Collection[Job]) -> None:
 
 
 def taught(run: Run, job: Job, pool: Pool) -> Taught | None:
-    """Returns the unlabelled rows as a job learns them; None where it has no teacher.
+    """Returns the rows that a job learns from its teacher; None where it has none.
 
     Args:
         run: with the teacher's results on disk.
@@ -41,9 +44,31 @@ def taught(run: Run, job: Job, pool: Pool) -> Taught | None:
     teachers = run.teaching(job)
     if not teachers:
         return None
+    confidence = run.config.variants[job.variant].teacher_confidence
+    unlabelled, (_, held_out) = run.data_set.test, run.folds.split(job.split)
+    answers = _answers(teachers, "test", unlabelled.ids)
+    of_held_out = _answers(teachers, "out_of_fold", run.data_set.train.ids[held_out])
+    are_sure = _are_sure(of_held_out, confidence)
+    return Taught(
+        unlabelled,
+        replace(pool, part="test"),
+        np.flatnonzero(_are_sure(answers, confidence)),
+        answers,
+        held_out[are_sure],
+        of_held_out[are_sure],
+    )
+
+
+def _answers(teachers: Collection[Job], part: str, ids: np.ndarray) -> np.ndarray:
+    """Returns the mean of what teachers say of the rows with these ids, `[n, 10]`."""
+    if not len(ids):
+        return np.empty((0, CLASSES), np.float32)
     try:
-        said = mean_of([read_predictions(teacher, "test") for teacher in teachers])
+        said = mean_of([read_predictions(teacher, part) for teacher in teachers])
     except UserError as error:
         raise UnreadableTeacherError(str(error)) from None
-    digits = run.data_set.test
-    return Taught(digits, said.aligned_to(digits.ids).values, replace(pool, part="test"))
+    return said.aligned_to(ids).values
+
+
+def _are_sure(answers: np.ndarray, confidence: float) -> np.ndarray:
+    return answers.max(axis=1) >= confidence
