@@ -77,6 +77,12 @@ def _promised(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
+def starts_with(path: Path, start: bytes) -> bool:
+    """Says whether a file begins with some bytes, as files of one format do."""
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
     """Writes an array in NumPy's format, and behind it the CRC-32 of all that comes before.
 

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,6 +199,11 @@ def read_history(job: Job) -> dict[str, list[float]]:
             f"{path} is damaged ({error!r}); remove its folder, and `make train-folds` makes it "
             "again"
         ) from None
+
+
+def minutes_of(manifests: Iterable[dict[str, Any]]) -> float:
+    """Returns the minutes of finished jobs; those that ran side by side spent the same ones."""
+    return sum(manifest["minutes"] / manifest["workers"] for manifest in manifests)
 
 
 def read_predictions(job: Job, name: str) -> Probabilities:

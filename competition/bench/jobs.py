@@ -15,11 +15,9 @@ from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.machine import core_count
 from competition.results import Job
-from competition.training.batches import batches
-from competition.training.fold import Fold, one_hot
-from competition.training.one_fold import is_validated
+from competition.training.fold import Fold
+from competition.training.one_fold import evaluate, is_validated
 from competition.training.plan import Plan
-from competition.training.prediction import PREDICTION_BATCH_SIZE
 from competition.training.worker import WorkerContext, fold_of, pools_needed, run_job
 from competition.version import code_version
 
@@ -100,11 +98,10 @@ def _job_seconds(config: Config, job: Job, clock: StepClock) -> float:
 
 def _validation_seconds(variant: Variant, fold: Fold) -> float:
     """Returns the time of a validation by a model that was traced before."""
-    model, rows = engine(variant).model, fold.validation_rows
-    images, labels = fold.digits.images[rows][..., None], one_hot(fold.digits.labels[rows])
+    model = engine(variant).model
     for _ in range(2):
         began = time.monotonic()
-        model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
+        evaluate(model, fold)
     return time.monotonic() - began
 
 

@@ -153,10 +153,15 @@ def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, floa
     """Returns a point of the validation curve, which only callbacks choose by."""
     if not is_validated(variant, epoch) or not len(fold.validation_rows):
         return {"validation_loss": "", "validation_accuracy": ""}
+    loss, accuracy = evaluate(model, fold)
+    return {"validation_loss": loss, "validation_accuracy": accuracy}
+
+
+def evaluate(model, fold: Fold) -> list[float]:
+    """Returns loss and accuracy of a compiled model on the held-out digits as they are."""
     images = fold.digits.images[fold.validation_rows][..., None]
     labels = one_hot(fold.digits.labels[fold.validation_rows])
-    loss, accuracy = model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
-    return {"validation_loss": loss, "validation_accuracy": accuracy}
+    return model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
 
 
 def is_validated(variant: Variant, epoch: int) -> bool:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from competition.arrays import MOST_BYTES
+from competition.arrays import MOST_BYTES, starts_with
 from competition.errors import UserError
 
 GZIP_START = b"\x1f\x8b"
@@ -29,8 +29,7 @@ def dimensions(path: Path) -> int | None:
 
 def is_gzip(path: Path) -> bool:
     """Says whether a file begins as gzip does."""
-    with path.open("rb") as file:
-        return file.read(len(GZIP_START)) == GZIP_START
+    return starts_with(path, GZIP_START)
 
 
 def read_idx(path: Path) -> np.ndarray:

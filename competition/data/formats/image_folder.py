@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from competition.data.formats.named_arrays import PARTS
+from competition.data.formats.named_arrays import PARTS, Key
 from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 
@@ -45,7 +45,7 @@ def find_images(folder: Path) -> Images:
     return images
 
 
-def read_images(images: Images) -> dict[tuple[str, str], np.ndarray]:
+def read_images(images: Images) -> dict[Key, np.ndarray]:
     """Reads the files that were found, in their order.
 
     Returns:
@@ -56,7 +56,7 @@ def read_images(images: Images) -> dict[tuple[str, str], np.ndarray]:
         UserError: naming the first file that is not a PNG or JPEG image of 28 × 28 pixels in grey,
             or that lies in no class folder.
     """
-    arrays: dict[tuple[str, str], np.ndarray] = {}
+    arrays: dict[Key, np.ndarray] = {}
     for part, files in images.items():
         arrays[part, "images"] = np.stack([_read_image(file) for file in files])
         if part == "train" or any(_part_of(file.parent) != part for file in files):

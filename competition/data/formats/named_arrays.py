@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from competition.arrays import DAMAGED_ARRAYS, read_arrays, require_size
+from competition.arrays import DAMAGED_ARRAYS, read_arrays, require_size, starts_with
 from competition.errors import UserError
 
 ZIP_START = b"PK\x03\x04"
@@ -31,23 +31,18 @@ ARRAY_NAMES = (
 
 def is_hdf5(file: Path) -> bool:
     """Says whether a file begins as HDF5 does."""
-    return _starts_with(file, HDF5_START)
+    return starts_with(file, HDF5_START)
 
 
 def is_npz(file: Path) -> bool:
     """Says whether a file is a zip of NumPy's arrays, or one that is damaged: that may be it."""
-    if not _starts_with(file, ZIP_START):
+    if not starts_with(file, ZIP_START):
         return False
     try:
         with ZipFile(file) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
     except DAMAGED_ARRAYS:
         return True
-
-
-def _starts_with(file: Path, start: bytes) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(start)) == start
 
 
 def read_npz(path: Path) -> dict[Key, np.ndarray]:

@@ -17,17 +17,11 @@ from competition.data.formats.image_folder import (
     read_images,
     require_file,
 )
-from competition.data.formats.named_arrays import (
-    is_hdf5,
-    is_npz,
-    read_hdf5,
-    read_npz,
-)
+from competition.data.formats.named_arrays import Key, is_hdf5, is_npz, read_hdf5, read_npz
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
 
-# Arrays by part, `train` or `test`, and kind, `images` or `labels`.
-Arrays = dict[tuple[str, str], np.ndarray]
+Arrays = dict[Key, np.ndarray]
 
 # Digits are bright on black; in a picture of the opposite, the outermost pixels are bright.
 BRIGHT_EDGE = 128

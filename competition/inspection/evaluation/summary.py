@@ -26,6 +26,7 @@ from competition.inspection.evaluation.subject import Subject
 from competition.results import (
     ALL_ROWS,
     Job,
+    minutes_of,
     read_history,
     read_manifest,
     read_predictions,
@@ -128,26 +129,16 @@ class Summary:
     @property
     def minutes(self) -> float:
         """Of training; jobs that ran side by side spent the same minutes."""
-        return minutes_of(self.jobs)
+        return sum(row.minutes / row.workers for row in self.jobs)
 
     @property
     def cpu_minutes(self) -> float:
         """Of processor time, all jobs together."""
-        return cpu_minutes_of(self.jobs)
+        return sum(row.cpu_minutes for row in self.jobs)
 
     def distinct(self, fact: str) -> list[str]:
         """Returns what the nets' manifests say of something, each answer once."""
         return sorted({str(manifest[fact]) for manifest in self.manifests.values()})
-
-
-def minutes_of(jobs: list[JobRow]) -> float:
-    """Returns the minutes of all jobs; those that ran side by side spent the same ones."""
-    return sum(row.minutes / row.workers for row in jobs)
-
-
-def cpu_minutes_of(jobs: list[JobRow]) -> float:
-    """Returns the minutes of processor time of all jobs."""
-    return sum(row.cpu_minutes for row in jobs)
 
 
 def job_rows(run: Run) -> list[JobRow]:
@@ -194,10 +185,13 @@ def summarise(subject: Subject) -> Summary:
 def _lessons(subject: Subject) -> list[Lesson]:
     variants = subject.run.config.variants
     named = {variants[job.variant].teacher for job in subject.panel.manifests()} - {None}
-    taught = [(path, job_rows(subject.run.teachers[path])) for path in sorted(named)]
-    return [
-        Lesson(path, len(jobs), minutes_of(jobs), cpu_minutes_of(jobs)) for path, jobs in taught
-    ]
+    return [_lesson(path, subject.run.teachers[path]) for path in sorted(named)]
+
+
+def _lesson(path: str, teacher: Run) -> Lesson:
+    manifests = [read_manifest(job) for job in survey(teacher.identities).done]
+    cpu_minutes = sum(manifest["cpu_minutes"] for manifest in manifests)
+    return Lesson(path, len(manifests), minutes_of(manifests), cpu_minutes)
 
 
 def _is_of(job: Job, subject: Subject) -> bool:

@@ -8,7 +8,7 @@ from competition.config import Ensemble
 from competition.data.run import Run
 from competition.ensemble.members import Member, Panel, load_panel
 from competition.inspection.evaluation.per_class import class_figures, confusion_counts
-from competition.results import ALL_ROWS
+from competition.results import ALL_ROWS, minutes_of
 from competition.scores import Score, score
 from competition.settings.about import claimed_percentage
 
@@ -84,7 +84,7 @@ def _system(panel: Panel, members: list[Member], name: str, title: str, claim: s
         claim,
         len(manifests),
         manifests[0]["parameters"],
-        sum(manifest["minutes"] / manifest["workers"] for manifest in manifests),
+        minutes_of(manifests),
         score(values, panel.labels),
         *(float(np.nanmean(each)) for each in (classes.precision, classes.recall, classes.f1)),
         is_selected=members[0].is_selected,
