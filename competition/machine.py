@@ -21,6 +21,28 @@ PROCESSOR_FEATURES = {
 
 
 @dataclass(frozen=True)
+class ControlGroup:
+    """What Linux calls the memory of a control group: its folder, files, and a line of one."""
+
+    folder: str
+    limit: str
+    used: str
+    freeable: str
+
+
+# By what stands between the colons of /proc/self/cgroup, for version 2 and 1.
+CONTROL_GROUPS = {
+    "": ControlGroup("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": ControlGroup(
+        "sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Machine:
     """What a process of this machine may use.
 
@@ -43,8 +65,10 @@ def this_machine() -> Machine:
 
 
 def machine_name() -> str:
-    """Returns the processor's name and the cores that this process may use."""
-    return f"{processor_field('model name') or 'unknown processor'}, {core_count()} cores"
+    """Returns what trains here: the processor with its usable cores, and graphics processors."""
+    processor = processor_field("model name") or "unknown processor"
+    gpus = gpu_names() if gpu_count() else []
+    return ", ".join([processor, f"{core_count()} cores", *gpus])
 
 
 def core_count() -> int:
@@ -61,15 +85,15 @@ def memory(root: Path = ROOT) -> int:
         root: where `proc/` and `sys/` are; another one in tests.
     """
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([physical, *_container_limits(root)])
+    return min([physical, *(limit for limit, _ in _container_memory(root))])
 
 
 def available_memory(root: Path = ROOT) -> int:
     """Returns the bytes that are free or can be freed, or all where the system does not tell."""
-    for line in _text(root / "proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            return min(memory(root), 1024 * int(line.split()[1]))
-    return memory(root)
+    of_system = _number(_text(root / "proc/meminfo"), "MemAvailable:")
+    everywhere = memory(root) if of_system is None else 1024 * of_system
+    unused = (limit - used for limit, used in _container_memory(root))
+    return max(0, min([memory(root), everywhere, *unused]))
 
 
 def gpu_count() -> int:
@@ -130,20 +154,30 @@ def processor_field(name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
-def _container_limits(root: Path) -> Iterator[int]:
-    """Yields the memory limits of this process's control groups, of version 1 and 2."""
+def _container_memory(root: Path) -> Iterator[tuple[int, int]]:
+    """Yields limit and use, in bytes, of this process's control groups, of version 1 and 2."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
-        if controllers == "":
-            folder, file = "sys/fs/cgroup", "memory.max"
-        elif controllers == "memory":
-            folder, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
+        if controllers not in CONTROL_GROUPS:
             continue
+        names = CONTROL_GROUPS[controllers]
         for path in (PurePosixPath(group), *PurePosixPath(group).parents):
-            limit = _text(root / folder / path.relative_to("/") / file).strip()
+            folder = root / names.folder / path.relative_to("/")
+            limit = _text(folder / names.limit).strip()
             if limit.isdigit():  # "max" is none
-                yield int(limit)
+                yield int(limit), _in_use(folder, names)
+
+
+def _in_use(folder: Path, names: ControlGroup) -> int:
+    """Returns a control group's bytes but for read files, which make way where others need it."""
+    used = int(_text(folder / names.used).strip() or 0)
+    return max(0, used - (_number(_text(folder / "memory.stat"), names.freeable) or 0))
+
+
+def _number(text: str, name: str) -> int | None:
+    """Returns the number behind a name that begins a line, None where there is no such line."""
+    lines = (line.split() for line in text.splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == [name]), None)
 
 
 def _text(path: Path) -> str:

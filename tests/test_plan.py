@@ -78,28 +78,40 @@ def test_a_process_keeps_the_threads_that_it_has_started_with(
     assert chosen_plan(16, jobs_left, workers) == plan
 
 
+VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
 def write(path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 
 @pytest.mark.parametrize(
-    ("groups", "file"),
+    ("groups", "folder", "limit", "used", "freeable"),
     [
-        ("0::/\n", "sys/fs/cgroup/memory.max"),
-        ("0::/user/one\n", "sys/fs/cgroup/user/memory.max"),
-        ("5:memory:/box\n1:cpu:/\n", "sys/fs/cgroup/memory/box/memory.limit_in_bytes"),
-        ("5:memory:/elsewhere\n", "sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        ("0::/\n", "", "memory.max", "memory.current", "inactive_file"),
+        ("0::/user/one\n", "user", "memory.max", "memory.current", "inactive_file"),
+        ("5:memory:/box\n1:cpu:/\n", "memory/box", *VERSION_1),
+        ("5:memory:/elsewhere\n", "memory", *VERSION_1),
     ],
 )
-def test_a_container_has_the_memory_that_it_may_use(tmp_path, groups, file):
+def test_a_container_has_the_memory_that_it_may_use(
+    tmp_path, groups, folder, limit, used, freeable
+):
+    folder = tmp_path / "sys/fs/cgroup" / folder
     write(tmp_path / "proc/self/cgroup", groups)
     write(tmp_path / "proc/meminfo", "MemTotal: 99999 kB\nMemAvailable:   2000 kB\n")
     assert memory(tmp_path) > 10**8
     assert available_memory(tmp_path) == 2000 * 1024
-    write(tmp_path / file, "1000000\n")
+    write(folder / limit, "1000000\n")
     assert memory(tmp_path) == available_memory(tmp_path) == 1_000_000
-    write(tmp_path / file, "max\n")
+    write(folder / used, "700000\n")
+    assert (memory(tmp_path), available_memory(tmp_path)) == (1_000_000, 300_000)
+    write(folder / "memory.stat", f"active_file 5\n{freeable} 50000\n")
+    assert available_memory(tmp_path) == 350_000
+    write(folder / used, "1700000\n")
+    assert available_memory(tmp_path) == 0
+    write(folder / limit, "max\n")
     assert memory(tmp_path) > 10**8
 
 
