@@ -247,7 +247,7 @@ def doctor() -> None:
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.record import write_measures
+    from competition.bench.record import kept_race, write_measures
     from competition.bench.suite import measure, measure_race, race_to_log_loss, require_measurable
     from competition.bench.tables import race_table, tables
     from competition.data.run import load_run
@@ -255,8 +255,8 @@ def bench(config: Config, long: bool) -> None:
     run = load_run(config)
     require_measurable(run, long)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        race = {"race": race_to_log_loss(run)} if long else {}
-        measures = measure(run) | race
+        race = race_to_log_loss(run) if long else kept_race(config.name)
+        measures = measure(run) | ({"race": race} if race else {})
         path = write_measures(config.name, measures)
         print(tables(measures))
         if long:

@@ -152,22 +152,25 @@ def test_every_variant_and_deottes_net_are_compared(project):
     config = load_config(project / "configs/tiny.yaml")
     compared = nets(config)
     assert [net.name for net in compared] == [
-        "Deotte's, no dropout", "Deotte's, feature-map dropout 0.4",
-        "Deotte's, dropout 0.4 as published", "plain", "residual",
+        "Deotte's, no dropout", "Deotte's, its dropout 0.4", "Deotte's, as its users run it",
+        "plain", "residual",
     ]  # fmt: skip
     rates = [dropout(engine(net.variant).model) for net in compared[:3]]
-    both = [("FeatureMapDropout", 0.4), ("FeatureMapDropout", 0.4), ("Dropout", 0.4)]
-    assert [{rate for _, rate in of_net} for of_net in rates] == [{0.0}, {0.4}, {0.4}]
-    assert rates[1] == rates[2] == both
+    maps = [("FeatureMapDropout", 0.4), ("FeatureMapDropout", 0.4), ("Dropout", 0.4)]
+    assert {rate for _, rate in rates[0]} == {0.0}
+    assert rates[1:] == [[("Dropout", 0.4)] * 3, maps]
     assert {net.variant.batch_size for net in compared} == {16}
 
 
-def test_only_as_published_is_the_dropout_of_stock_keras_another_one(project):
-    _, same, as_published, *_ = nets(load_config(project / "configs/tiny.yaml"))
-    assert dropout(same.contenders()[STOCK_FLOAT32].model) == [
-        ("SpatialDropout2D", 0.4), ("SpatialDropout2D", 0.4), ("Dropout", 0.4)
-    ]  # fmt: skip
-    assert dropout(as_published.contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
+def test_stock_keras_has_the_same_regularisation(project):
+    changes = ["defaults.weight_decay=0.3", "defaults.label_smoothing=0.1"]
+    config = load_config(project / "configs/tiny.yaml", changes)
+    _, own, as_its_users_run_it, plain, _ = nets(config)
+    assert dropout(own.contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
+    assert dropout(as_its_users_run_it.contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
+    for contender in plain.contenders().values():
+        assert contender.model.optimizer.weight_decay == 0.3
+        assert contender.model.loss.label_smoothing == 0.1
 
 
 def dropout(model) -> list[tuple[str, float]]:
@@ -220,10 +223,11 @@ def test_workers_begin_when_all_are_ready(tmp_path):
 def test_what_is_not_steps_is_all_but_the_pace_within_epochs():
     """10 seconds of start, two epochs of four steps of 1 second, 3 seconds between, 5 at last."""
     ends = np.array([11.0, 12.0, 13.0, 14.0, 18.0, 19.0, 20.0, 21.0])
-    times = times_of(26.0, ends, validation=2.0)
-    assert times == JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0)
+    times = times_of(0.0, ends, 26.0, validation=2.0)
+    assert times == JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0, after=5.0)
     two_epochs = tiny_variant(epochs=2, validate_every=2)
     assert times.share_outside(two_epochs) == pytest.approx(18 / 26)
+    assert times.share_after(two_epochs) == pytest.approx(5 / 26)
 
 
 @pytest.mark.parametrize(
@@ -237,9 +241,10 @@ def test_what_is_not_steps_is_all_but_the_pace_within_epochs():
     ],
 )
 def test_each_validation_of_a_longer_job_counts(epochs, validate_every, outside):
-    times = JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0)
+    times = JobTimes(whole=26.0, steps=4.0, between=3.0, validation=2.0, after=5.0)
     variant = tiny_variant(epochs=epochs, validate_every=validate_every)
     assert times.share_outside(variant) == pytest.approx(outside / (outside + 4 * epochs))
+    assert times.share_after(variant) == pytest.approx(5 / (outside + 4 * epochs))
 
 
 def test_a_clock_notes_each_step_that_a_job_tells():
@@ -343,7 +348,7 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
     published_net = found["nets"][AS_PUBLISHED]["contenders"]["stock float32"]
     assert published_net["parameters"] == 327_242
     job = found["jobs"]["residual"]
-    assert 0 < job["share_outside_steps"]["median"] < 1
+    assert 0 < job["share_after_steps"]["median"] < job["share_outside_steps"]["median"] < 1
     assert 0 < job["rounds"][0]["validation"] < job["rounds"][0]["whole"]
     assert found["two_workers"]["speedup"]["lowest"] > 0
     assert "race" not in found
@@ -362,10 +367,11 @@ CONTENDER = {
     "pause_seconds": ONE,
 }  # fmt: skip
 SHARE = {"median": 0.08, "lowest": 0.07, "highest": 0.1}
+AFTER = {"median": 0.04, "lowest": 0.03, "highest": 0.05}
 MEASURES = {
     "machine": "a machine", "threads": 2,
     "nets": {"plain": {"contenders": {"engine": CONTENDER}}},
-    "jobs": {"plain": {"epochs": 9, "share_outside_steps": SHARE}},
+    "jobs": {"plain": {"epochs": 9, "share_outside_steps": SHARE, "share_after_steps": AFTER}},
     "two_workers": {"variant": "plain", "speedup": ONE},
 }  # fmt: skip
 
@@ -378,7 +384,7 @@ def test_tables_show_what_was_measured():
         "2.0 (1.0 – 4.0) |"
     ) in text
     assert f"\n\n`{AS_PUBLISHED}` is not the same net on both sides: stock Keras drops" in text
-    assert "| plain | 9 | 8.0% (7.0% – 10.0%) |" in text
+    assert "| plain | 9 | 8.0% (7.0% – 10.0%) | 4.0% (3.0% – 5.0%) |" in text
     assert "2.00 (1.00 – 4.00) times as fast as one" in text
 
 
@@ -414,12 +420,12 @@ class Racers:
 
         return race_it
 
-    def bench(self, stops_at: int | None = None, *changes: str) -> list[str]:
+    def bench(self, stops_at: int | None = None, *changes: str, is_long: bool = True) -> list[str]:
         """Returns the turns that the command ran."""
         self.turns.clear()
         self.stops_at = stops_at
         settings = ["variants.plain.augmentation=none", *changes]
-        commands.bench(load_config(Path("configs/tiny.yaml"), settings), long=True)
+        commands.bench(load_config(Path("configs/tiny.yaml"), settings), long=is_long)
         return self.turns
 
 
@@ -445,6 +451,13 @@ def test_an_interrupted_race_keeps_each_finish_and_goes_on(racers, capsys):
     assert [run["minutes"] for run in found["runners"]["b"]["runs"]] == [2.0, 1.0, 3.0]
     assert list(run_race(load_run(load_config(Path("configs/tiny.yaml"))), found)) == []
     assert len(racers.bench()) == 6  # that race is over; this is another one
+
+
+def test_a_race_outlives_a_benchmark_without_one(racers):
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(3)
+    assert racers.bench(is_long=False) == []
+    assert racers.bench() == ["b 1", "a 2", "b 2"]
 
 
 @pytest.mark.parametrize("change", ["variants.plain.learning_rate=0.1", "folds.only=[1]"])

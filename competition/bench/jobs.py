@@ -19,7 +19,6 @@ from competition.training.fold import Fold
 from competition.training.one_fold import evaluate, is_validated
 from competition.training.plan import Plan
 from competition.training.worker import WorkerContext, fold_of, pools_needed, run_job
-from competition.version import code_version
 
 EPOCHS = 2
 
@@ -34,19 +33,32 @@ class JobTimes:
         between: seconds between the last step of the first epoch and the first of the second,
             which is ready to begin when its images are; nothing was validated there.
         validation: seconds of one more validation than that after the last epoch.
+        after: seconds from the last step to the result: the last validation, the predictions of
+            all views, and what is written.
     """
 
     whole: float
     steps: float
     between: float
     validation: float
+    after: float
 
     def share_outside(self, variant: Variant) -> float:
-        """Returns the share of a variant's whole job that is not spent in training steps."""
+        """Returns the share of a variant's whole job that is not spent in training steps.
+
+        What Keras does between two steps of an epoch counts as theirs.
+        """
+        return 1 - variant.epochs * self.steps / self._seconds(variant)
+
+    def share_after(self, variant: Variant) -> float:
+        """Returns the share of a variant's whole job that comes after its last step."""
+        return self.after / self._seconds(variant)
+
+    def _seconds(self, variant: Variant) -> float:
         epochs = variant.epochs
         validations = sum(is_validated(variant, epoch) for epoch in range(epochs - 1))
         longer = (epochs - EPOCHS) * (self.steps + self.between) + validations * self.validation
-        return 1 - epochs * self.steps / (self.whole + longer)
+        return self.whole + longer
 
 
 @dataclass(frozen=True)
@@ -82,18 +94,18 @@ def job_times(run: Run, name: str) -> JobTimes:
 def _times(run: Run) -> JobTimes:
     job, clock = next(iter(run.identities)), StepClock()
     with pools_at_hand(pools_needed(run, [job]), run.data_set):
-        whole = _job_seconds(run.config, job, clock)
+        began = time.monotonic()
+        _run(run.config, job, clock)
+        ended = time.monotonic()
     validation = _validation_seconds(run.config.variants[job.variant], fold_of(run, job))
-    return times_of(whole, np.array(clock.ends), validation)
+    return times_of(began, np.array(clock.ends), ended, validation)
 
 
-def _job_seconds(config: Config, job: Job, clock: StepClock) -> float:
-    context = WorkerContext(Plan(1, core_count()), os.getpid(), clock, code_version())
-    began = time.monotonic()
+def _run(config: Config, job: Job, clock: StepClock) -> None:
+    context = WorkerContext(Plan(1, core_count()), os.getpid(), clock)
     _, failure = run_job(config, job, 0, context)
     if failure:
         raise UserError(f"{failure.job}: {failure.message}")
-    return time.monotonic() - began
 
 
 def _validation_seconds(variant: Variant, fold: Fold) -> float:
@@ -105,11 +117,11 @@ def _validation_seconds(variant: Variant, fold: Fold) -> float:
     return time.monotonic() - began
 
 
-def times_of(whole: float, ends: np.ndarray, validation: float) -> JobTimes:
+def times_of(began: float, ends: np.ndarray, ended: float, validation: float) -> JobTimes:
     """Returns a job's times from the ends of the steps of its two epochs.
 
     Args:
-        whole: seconds of the job.
+        began, ended: when the job did, in seconds of the same clock as the steps.
         ends: float64 `[steps]`. How long the first step of an epoch took is not seen, as it
             begins unheard; it is taken to be as long as the others.
         validation: seconds of a validation.
@@ -117,4 +129,5 @@ def times_of(whole: float, ends: np.ndarray, validation: float) -> JobTimes:
     by_epoch = ends.reshape(EPOCHS, -1)
     a_step = float(np.diff(by_epoch).mean())
     between = float(by_epoch[1, 0] - by_epoch[0, -1]) - a_step
-    return JobTimes(whole, a_step * by_epoch.shape[1], between, validation)
+    steps, after = a_step * by_epoch.shape[1], ended - float(ends[-1])
+    return JobTimes(ended - began, steps, between, validation, after)

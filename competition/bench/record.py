@@ -37,21 +37,15 @@ def circumstances(run: Run) -> dict[str, Any]:
 
 def race_to_run(run: Run, name: str) -> dict[str, Any]:
     """Returns a race that was interrupted under the same circumstances, or else a new one."""
-    new, before = new_race(run, name), _read(run.config.name)
-    kept = before.get("race", NOTHING)
+    new, kept = circumstances(run) | new_race(run, name), kept_race(run.config.name)
     rules = {key: value for key, value in new.items() if key != "runners"}
-    is_same = _has(before, circumstances(run)) and _has(kept, rules)
-    return kept if is_same and turns_left(kept) else new
+    return kept if rules.items() <= kept.items() and turns_left(kept) else new
 
 
-def _read(config_name: str) -> dict[str, Any]:
-    """Returns what was measured before; nothing where that cannot be read."""
+def kept_race(config_name: str) -> dict[str, Any]:
+    """Returns the race of an earlier command, as far as it came; nothing where there is none."""
     try:
         found = json.loads(paths.bench_json(config_name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(found.get("race", NOTHING))
+    except (OSError, ValueError, AttributeError, TypeError):  # gone, or not what we write
         return NOTHING
-    return found if isinstance(found, dict) else NOTHING
-
-
-def _has(found: dict[str, Any], expected: dict[str, Any]) -> bool:
-    return expected.items() <= found.items()

@@ -7,7 +7,7 @@ from typing import Any
 
 from competition.bench.comparison import compare
 from competition.bench.jobs import JobTimes, job_times
-from competition.bench.nets import nets
+from competition.bench.nets import engine, nets
 from competition.bench.race import require_labels_alone, run_race
 from competition.bench.record import circumstances, race_to_run, write_measures
 from competition.bench.spread import Spread
@@ -16,6 +16,7 @@ from competition.bench.work import matrix_product
 from competition.config import Variant
 from competition.data.run import Run
 from competition.machine import core_count
+from competition.processes import MORE_MEMORY, workers_may_end
 from competition.progress import ProgressDisplay
 from competition.training.runtime import start_keras
 from competition.training.teaching import require_teachers
@@ -48,8 +49,14 @@ def measure(run: Run) -> dict[str, Any]:
 
     Returns:
         JSON values: the circumstances, `nets`, `jobs` by variant, and `two_workers`.
+
+    Raises:
+        UserError: before anything is measured, when a net cannot be built; later, when the system
+            ends a worker.
     """
     start_keras(core_count())
+    for variant in run.config.variants.values():
+        engine(variant)
     first = _first_variant(run)
     compared = nets(run.config)
     products = {precision: matrix_product(precision) for precision in ("float32", "bfloat16")}
@@ -102,10 +109,12 @@ def _jobs(run: Run, tick: Tick) -> dict[str, Any]:
 
 
 def _job(variant: Variant, rounds: list[JobTimes]) -> dict[str, Any]:
-    shares = tuple(times.share_outside(variant) for times in rounds)
+    outside = tuple(times.share_outside(variant) for times in rounds)
+    after = tuple(times.share_after(variant) for times in rounds)
     return {
         "epochs": variant.epochs,
-        "share_outside_steps": Spread(shares).to_json(),
+        "share_outside_steps": Spread(outside).to_json(),
+        "share_after_steps": Spread(after).to_json(),
         "rounds": [asdict(times) for times in rounds],
     }
 
@@ -113,7 +122,8 @@ def _job(variant: Variant, rounds: list[JobTimes]) -> dict[str, Any]:
 def _two_workers(run: Run, name: str, tick: Tick) -> dict[str, Any]:
     speedups = []
     for _ in range(ROUNDS_OF_JOBS):
-        speedups.append(two_workers_speedup(run.config, name))
+        with workers_may_end(MORE_MEMORY):
+            speedups.append(two_workers_speedup(run.config, name))
         tick()
     return {"variant": name, "speedup": Spread(tuple(speedups)).to_json()}
 

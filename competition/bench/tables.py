@@ -7,11 +7,14 @@ from competition.markdown import table
 
 DIFFERENCES = (
     f"`{AS_PUBLISHED}` is not the same net on both sides: stock Keras drops single values, its "
-    "convolutions have biases, and batches are normalised after ReLU, as in the kernel; the engine "
-    "drops whole feature maps, has no biases there, and normalises before ReLU. In all other rows "
-    "both train the same net with the same dropout. In every row the engine's optimiser is AdamW "
-    "with a schedule, and that of stock Keras is Adam."
+    "convolutions have biases, and batches are normalised after ReLU, as in the kernel, with Adam; "
+    "the engine drops whole feature maps, has no biases there, and normalises before ReLU. In all "
+    "other rows both train the same net with the same dropout, weight decay and label smoothing, "
+    "with AdamW."
 )
+
+
+SHARES = ("share_outside_steps", "share_after_steps")
 
 
 def tables(measures: dict[str, Any]) -> str:
@@ -57,11 +60,13 @@ def _contender_cells(contender: dict[str, Any]) -> list[str]:
 
 
 def _jobs(jobs: dict[str, Any]) -> str:
+    header = ["a whole job of", "epochs", "of its time is not training steps"]
+    header += ["of its time comes after the last step: predictions"]
     rows = [
-        [name, f"{job['epochs']}", _range(job["share_outside_steps"], ".1%")]
+        [name, f"{job['epochs']}", *(_range(job[share], ".1%") for share in SHARES)]
         for name, job in jobs.items()
     ]
-    return table(["a whole job of", "epochs", "of its time is not training steps"], rows)
+    return table(header, rows)
 
 
 def _workers(measures: dict[str, Any]) -> str:
