@@ -6,13 +6,18 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 
 from joblib import Parallel, parallel_config
 
+from competition.errors import UserError
+
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_INTERRUPTS = 0.5
+
+MORE_MEMORY = "run it again where more memory is free"
 
 
 def side_by_side(workers: int, threads: int) -> Parallel:
@@ -20,8 +25,8 @@ def side_by_side(workers: int, threads: int) -> Parallel:
 
     joblib keeps its workers, and what they have imported, from one use to the next only if they
     are asked for in the same way; so all ask here. Other threads mean other workers, as
-    TensorFlow cannot change its own once it works. Arrays are sent, which takes no time for those
-    of this project; shared through files, they leak when a command is interrupted.
+    TensorFlow cannot change its own once it works. They are sent paths, and no arrays: joblib would
+    share these through files of its own, which leak when a command is interrupted.
 
     Args:
         workers: how many processes; one means that the calls run in this process.
@@ -31,6 +36,21 @@ def side_by_side(workers: int, threads: int) -> Parallel:
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     with parallel_config("loky", inner_max_num_threads=threads):
         return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
+
+
+@contextmanager
+def workers_may_end(advice: str) -> Iterator[None]:
+    """Tells in a sentence what a worker's sudden end means.
+
+    Args:
+        advice: what is kept, and what to try where the memory was too little.
+    """
+    try:
+        yield
+    except BrokenProcessPool:
+        raise UserError(
+            f"the system ended a worker process, most likely for want of memory; {advice}"
+        ) from None
 
 
 @cache

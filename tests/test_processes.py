@@ -9,7 +9,9 @@ import pytest
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 
-from competition.data.pool import Pool, make_pools
+from competition.data import pool_space
+from competition.data.pool import Pool
+from competition.data.pool_space import pools_at_hand
 from competition.processes import interruptible, side_by_side
 from competition.settings.components import Augmentation
 from competition.training.runtime import start_keras, started_threads
@@ -23,15 +25,17 @@ def process_id() -> int:
     return os.getpid()
 
 
-def test_all_stages_share_their_workers(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_all_stages_share_their_workers(threads, tiny, tmp_path, monkeypatch):
     """Each new one would spend seconds on importing TensorFlow again."""
     monkeypatch.chdir(tmp_path)
 
     def workers() -> set[int]:
-        return set(side_by_side(2, threads=1)(delayed(process_id)() for _ in range(6)))
+        return set(side_by_side(2, threads)(delayed(process_id)() for _ in range(6)))
 
     first = workers()
-    make_pools({Pool(Augmentation(name="affine"), 0, "data"): 2}, tiny, workers=2)
+    with pools_at_hand({Pool(Augmentation(name="affine"), 0, "data"): 2}, tiny, threads):
+        pass
     assert len(first) == 2
     assert workers() == first
 

@@ -213,7 +213,7 @@ def curve_and_predictions(job: Job) -> tuple[str, np.ndarray]:
     """Trains a job, and returns its history and what it says of all rows that it did not learn."""
     config = load_config(Path(f"configs/{job.config}.yaml"))
     with ProgressBoard.on_disk(1) as board:
-        context = WorkerContext(Plan(1, 1), os.getpid(), board, "code")
+        context = WorkerContext(Plan(1, 1), os.getpid(), board)
         assert run_job(config, job, 0, context) == (job, None)
     said = [read_predictions(job, part).values for part in ("out_of_fold", "test")]
     return (job.folder() / "history.csv").read_text(), np.concatenate(said)

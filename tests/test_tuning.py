@@ -92,7 +92,7 @@ def known_losses(monkeypatch):
 def run_trials(search: Search, count: int, trials: int = 100, deadline: float = math.inf) -> list:
     """Runs trials one after the other in this process."""
     with ProgressBoard.on_disk(count) as board:
-        place = WorkerContext(Plan(1, 1), os.getpid(), board, "code")
+        place = WorkerContext(Plan(1, 1), os.getpid(), board)
         limits = Limits(trials, deadline)
         outcomes = [run_trial(search, number, place, limits) for number in range(count)]
         assert (board.shares() == 1).all()

@@ -5,10 +5,12 @@ array of its own, memory-mapped by whoever trains on it, with a checksum.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -16,10 +18,10 @@ from joblib import delayed
 
 from competition import paths
 from competition.arrays import DAMAGED_ARRAYS, is_whole, write_array
-from competition.atomic import atomic_file
+from competition.atomic import PARTIAL, atomic_file
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
-from competition.processes import end_with, side_by_side
+from competition.processes import MORE_MEMORY, end_with, side_by_side, workers_may_end
 from competition.progress import ProgressDisplay
 from competition.results import identity_hash
 from competition.settings.components import Augmentation
@@ -94,27 +96,37 @@ class Pool:
         return self.folder() / f"epoch{number:03d}.npy"
 
 
-def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int) -> None:
+def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int, threads: int = 1) -> None:
     """Makes the epochs of each pool that are not there yet or were damaged, with progress.
 
     Args:
         epochs: how many epochs each pool is to have.
         data_set: the images to vary.
         workers: processes that share the work; the images do not depend on their number.
+        threads: that training gives each of its workers: asked for so, they are kept for it.
+
+    Raises:
+        UserError: when the system ends a worker.
     """
     _remove_damaged(epochs)
     tasks = [(pool, number) for pool, count in epochs.items() for number in pool.missing(count)]
     if not tasks:
         return
-    with ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display:
-        for done, _ in enumerate(_in_parallel(tasks, data_set, workers), start=1):
+    parallel, command = side_by_side(workers, threads), os.getpid()
+    with (
+        workers_may_end(f"finished epochs are kept: {MORE_MEMORY}"),
+        ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display,
+        _originals_on_disk(data_set) as originals,
+    ):
+        calls = (delayed(_make_in_worker)(*task, originals, command) for task in tasks)
+        for done, _ in enumerate(parallel(calls), start=1):
             display.update(done)
 
 
 def make_pool(pool: Pool, epochs: int, data_set: DataSet) -> None:
     """Makes the epochs that a pool lacks in this process alone, and shows no progress."""
     for number in pool.missing(epochs):
-        _make_epoch(pool, number, pool.originals(data_set), os.getpid())
+        _make_epoch(pool, number, pool.originals(data_set))
 
 
 def _remove_damaged(epochs: dict[Pool, int]) -> None:
@@ -128,16 +140,24 @@ def _remove_damaged(epochs: dict[Pool, int]) -> None:
                 file.unlink()
 
 
-def _in_parallel(tasks: list, data_set: DataSet, workers: int) -> Iterable:
-    command = os.getpid()
-    return side_by_side(workers, threads=1)(
-        delayed(_make_epoch)(pool, number, pool.originals(data_set), command)
-        for pool, number in tasks
-    )
+@contextmanager
+def _originals_on_disk(data_set: DataSet) -> Iterator[Path]:
+    """Yields a folder with an array of each part: workers are sent a path, and no images."""
+    pools = paths.pools_folder()
+    pools.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"originals{PARTIAL}", dir=pools) as folder:
+        for part in BRANCHES:
+            np.save(Path(folder) / f"{part}.npy", getattr(data_set, part).images)
+        yield Path(folder)
 
 
-def _make_epoch(pool: Pool, number: int, images: np.ndarray, command: int) -> None:
+def _make_in_worker(pool: Pool, number: int, originals: Path, command: int) -> None:
     end_with(command)
+    file = originals / f"{pool.part}.npy"
+    _make_epoch(pool, number, np.load(file, allow_pickle=False))
+
+
+def _make_epoch(pool: Pool, number: int, images: np.ndarray) -> None:
     varied = augment(images, pool.augmentation, pool.seed, number, pool.part)
     with atomic_file(pool.file(number)) as partial:
         write_array(partial, varied)

@@ -11,26 +11,33 @@ from competition.atomic import remove_partials
 from competition.data.pool import Pool, make_pools
 from competition.digits import DataSet
 from competition.errors import UserError
-from competition.machine import core_count, free_bytes
+from competition.machine import available_memory, core_count, free_bytes
 
 # What all pools together may take: 600 epochs of the competition's 42,000 training rows.
 LIMIT_BYTES = 20_000_000_000
 
+# Measured: a process that augments peaks at 0.21 GB; one that has trained before has more already.
+WORKER_BYTES = 300_000_000
+
 
 @contextmanager
-def pools_at_hand(epochs: dict[Pool, int], data_set: DataSet) -> Iterator[None]:
+def pools_at_hand(epochs: dict[Pool, int], data_set: DataSet, threads: int = 1) -> Iterator[None]:
     """Makes what is missing of some pools, on all cores, and keeps them from being removed.
+
+    Where memory is short, on fewer: a core each that has enough of it.
 
     Args:
         epochs: how many epochs each pool is to have.
         data_set: the images that they vary.
+        threads: that training gives each of its workers, which make these images, too.
 
     Raises:
         UserError: when there is too little room; nothing was made.
     """
     make_room(epochs, data_set)
     with locks.shared(paths.pools_lock_file()):
-        make_pools(epochs, data_set, core_count())
+        fitting = max(1, available_memory() // WORKER_BYTES)
+        make_pools(epochs, data_set, min(core_count(), fitting), threads)
         yield
 
 

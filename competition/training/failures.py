@@ -1,9 +1,6 @@
 """Why a job failed, in a sentence where the user can mend it, with its traceback where we must."""
 
 import traceback
-from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from competition.errors import UserError, disk_trouble
@@ -39,23 +36,6 @@ def is_of_the_moment(error: Exception) -> bool:
 def diverged(what: str, when: str) -> UserError:
     """Returns what to tell of a training whose loss or predictions went beyond all numbers."""
     return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")
-
-
-@contextmanager
-def workers_may_end(plan: Plan, what: str) -> Iterator[None]:
-    """Tells in a sentence what a worker's sudden end means.
-
-    Args:
-        plan: by which the workers run.
-        what: of which those that are finished are kept.
-    """
-    try:
-        yield
-    except BrokenProcessPool:
-        raise UserError(
-            "the system ended a worker process, most likely for want of memory; finished "
-            f"{what} are kept: {less_memory(plan)}"
-        ) from None
 
 
 def less_memory(plan: Plan) -> str:

@@ -13,16 +13,15 @@ from competition.config import Config
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.processes import side_by_side
+from competition.processes import side_by_side, workers_may_end
 from competition.progress import ProgressDisplay
 from competition.results import Job, by_variant, survey
-from competition.training.failures import Failure, workers_may_end
+from competition.training.failures import Failure, less_memory
 from competition.training.outlook import estimated, time_in_words, training_seconds
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.teaching import require_teachers
 from competition.training.worker import WorkerContext, pools_needed, run_job
-from competition.version import code_version
 
 
 def train_folds(
@@ -52,7 +51,7 @@ def train_folds(
             return []
         require_teachers(run, jobs)
         plan = chosen_plan(len(run.identities), len(jobs), workers)
-        with workers_may_end(plan, "jobs"):
+        with workers_may_end(f"finished jobs are kept: {less_memory(plan)}"):
             return _train(run, jobs, plan, began)
 
 
@@ -81,12 +80,12 @@ def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
 def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]:
     needed = pools_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
-        context = WorkerContext(plan, os.getpid(), board, code_version())
+        context = WorkerContext(plan, os.getpid(), board)
         parallel = side_by_side(plan.workers, plan.threads)
         estimates = estimated(run.config, jobs, parallel, context)
         seconds = training_seconds(jobs, estimates)
         print(time_in_words(run, jobs, needed, plan, estimates, time.monotonic() - began))
-        with pools_at_hand(needed, run.data_set):
+        with pools_at_hand(needed, run.data_set, plan.threads):
             return _run_jobs(run.config, jobs, seconds, parallel, context)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ from competition.training.runtime import forget_models, start_keras
 from competition.training.teaching import UnreadableTeacherError, taught
 from competition.training.tensorboard_log import write_log
 from competition.training.views import view_pool, views
-from competition.version import library_versions
+from competition.version import code_version, library_versions
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,14 @@ class WorkerContext:
         command: process id of the command, with which its workers end.
         board: the progress of all jobs.
         code_version: of the command when it began, whatever is edited while it runs.
+        machine: what it runs on, in words.
     """
 
     plan: Plan
     command: int
     board: ProgressBoard
-    code_version: str
+    code_version: str = field(default_factory=code_version)
+    machine: str = field(default_factory=machine_name)
 
 
 def run_job(
@@ -183,7 +185,7 @@ def _circumstances(model, context: WorkerContext) -> dict[str, Any]:
         "precision": model.dtype_policy.compute_dtype,
         "workers": context.plan.workers,
         "threads": context.plan.threads,
-        "machine": machine_name(),
+        "machine": context.machine,
         "versions": library_versions(),
         "code_version": context.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -10,11 +10,12 @@ from competition.config import Variant
 from competition.data.pool import Pool, make_pool
 from competition.data.pool_space import make_room, pools_at_hand
 from competition.data.run import Run
+from competition.training.plan import Plan
 from competition.tuning.search import Search
 
 
 @contextmanager
-def room_for_trials(search: Search, run: Run, workers: int) -> Iterator[None]:
+def room_for_trials(search: Search, run: Run, plan: Plan) -> Iterator[None]:
     """Makes the pool that all trials share, or room for those of as many trials as run at a time.
 
     Raises:
@@ -23,12 +24,13 @@ def room_for_trials(search: Search, run: Run, workers: int) -> Iterator[None]:
     shared = search.shared_pool(run.fingerprint)
     views = {search.view_pool(run.fingerprint): search.variant.test_time_draws}
     if search.augments_alike():
-        with pools_at_hand(views | {shared: search.longest_epochs}, run.data_set):
+        needed = views | {shared: search.longest_epochs}
+        with pools_at_hand(needed, run.data_set, plan.threads):
             yield
         return
-    own = [replace(shared, owner=search.owner(f"room{number}")) for number in range(workers)]
+    own = [replace(shared, owner=search.owner(f"room{number}")) for number in range(plan.workers)]
     make_room(views | dict.fromkeys(own, search.longest_epochs), run.data_set)
-    with pools_at_hand(views, run.data_set):
+    with pools_at_hand(views, run.data_set, plan.threads):
         yield
 
 

@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial
 from competition import locks, paths
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.processes import side_by_side
+from competition.processes import side_by_side, workers_may_end
 from competition.progress import ProgressDisplay, duration
-from competition.training.failures import workers_may_end
+from competition.training.failures import less_memory
 from competition.training.outlook import estimated
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
@@ -35,7 +35,6 @@ from competition.tuning.study import open_study, require_comparable
 from competition.tuning.trial import Limits, run_trial, unbuildable
 from competition.tuning.trial_pool import remove_left_over, room_for_trials
 from competition.tuning.words import trial_line
-from competition.version import code_version
 
 
 def run_study(search: Search, run: Run, workers: int | None) -> Study:
@@ -129,8 +128,9 @@ def _announce(study: Study, search: Search) -> int:
 
 
 def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -> None:
-    with ProgressBoard.on_disk(left) as board, workers_may_end(plan, "trials"):
-        context = WorkerContext(plan, os.getpid(), board, code_version())
+    advice = f"finished trials are kept: {less_memory(plan)}"
+    with ProgressBoard.on_disk(left) as board, workers_may_end(advice):
+        context = WorkerContext(plan, os.getpid(), board)
         parallel = side_by_side(plan.workers, plan.threads)
         _require_buildable(search, parallel, context)
         each = _seconds_a_trial(search, run, parallel, context)
@@ -140,7 +140,7 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
         )
         limits = Limits(search.most_trials(), _deadline(search))
         calls = (delayed(run_trial)(search, number, context, limits) for number in range(left))
-        with room_for_trials(search, run, plan.workers):
+        with room_for_trials(search, run, plan):
             display = ProgressDisplay("tuning", left)
             with display, board.shown_on(display, [1.0] * left):
                 _report_trials(study, search, parallel(calls), display)
