@@ -9,7 +9,6 @@ import pytest
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 
-from competition.data import pool_space
 from competition.data.pool import Pool
 from competition.data.pool_space import pools_at_hand
 from competition.processes import interruptible, side_by_side
