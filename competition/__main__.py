@@ -50,14 +50,13 @@ def _run(command: str, options: dict) -> None:
 
 def _load_configs(options: dict) -> None:
     """Puts configurations in place of their paths; `--set` changes the first one."""
-    from competition.config import load_config
+    from competition.config import load_config, load_configs
 
     changes = options.pop("set")
     if "config" in options:
         options["config"] = load_config(options["config"], changes)
     else:
-        first, *others = options["configs"]
-        options["configs"] = [load_config(first, changes), *map(load_config, others)]
+        options["configs"] = load_configs(options["configs"], changes)
 
 
 def _parser() -> argparse.ArgumentParser:

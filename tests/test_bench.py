@@ -34,12 +34,13 @@ from competition.bench.suite import require_measurable
 from competition.bench.tables import race_table, tables
 from competition.bench.two_workers import meet
 from competition.bench.work import matrix_product, training_flop
-from competition.config import Variant, load_config
+from competition.config import load_config
 from competition.data.run import load_run
 from competition.errors import UserError
 from competition.models.dropout import FeatureMapDropout
 from competition.models.normalization import FusedBatchNormalization
 from competition.paths import bench_json
+from competition.settings.variant import Variant
 from competition.training.fold import one_hot
 from competition.training.runtime import use_precision
 

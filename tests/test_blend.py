@@ -366,11 +366,6 @@ def test_folds_that_were_changed_by_hand_are_named(trained):
         blend([trained, load("other")])
 
 
-def test_a_configuration_cannot_be_blended_with_itself(trained):
-    with pytest.raises(UserError, match="of different names can be blended, not tiny, tiny"):
-        blend([trained, trained])
-
-
 def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trained):
     stale = load("tiny", "variants.plain.epochs=5")
     with pytest.raises(UserError) as caught:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from competition.config import Config, load_config
+from competition.config import Config, load_config, load_configs
 from competition.errors import UserError
 from competition.settings.components import Architecture
 
@@ -204,6 +204,10 @@ MISTAKES = {
         "defaults: {schedule: cosin}",
         "defaults.schedule: there is no schedule 'cosin'; did you mean 'cosine'?",
     ),
+    "a schedule as callback": (
+        "defaults: {callbacks: [cosine]}",
+        "defaults.callbacks.0: there is no callback 'cosine'; it is a schedule",
+    ),
     "unknown callback": (
         "defaults: {callbacks: [early_stoping]}",
         "defaults.callbacks.0: there is no callback 'early_stoping'; did you mean 'early_stop",
@@ -396,6 +400,23 @@ def test_a_missing_file_names_the_nearest_one(write):
     path = write("variants: {plain: }")
     with pytest.raises(UserError, match=r"did you mean '.*some.yaml'"):
         load_config(path.with_name("sone.yaml"))
+
+
+def test_two_configurations_may_not_share_a_name(write):
+    path = write("variants: {plain: }")
+    with pytest.raises(UserError, match="of different names are expected, not some, some"):
+        load_configs([path, path])
+    assert [config.name for config in load_configs([path, path], ["name=one"])] == ["one", "some"]
+
+
+def test_what_only_a_pupil_uses_is_no_part_of_other_identities(write):
+    path = write("defaults: {teacher_confidence: 0.9}\nvariants: {plain: }")
+    untaught, taught = (
+        load_config(path, changes).variants["plain"].identity()
+        for changes in ([], ["variants.plain.teacher=configs/other.yaml"])
+    )
+    assert "teacher_confidence" not in untaught
+    assert taught["teacher_confidence"] == 0.9
 
 
 def test_configs_are_read_only():

@@ -7,7 +7,8 @@ import yaml
 from conftest import ROOT
 
 from competition import catalogue
-from competition.config import Config, Variant
+from competition.config import Config
+from competition.settings.variant import Variant
 
 PACKAGE = ROOT / "competition"
 README = ROOT / "README.md"

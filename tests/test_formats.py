@@ -202,7 +202,7 @@ def test_download_names_files_in_which_it_finds_no_format(folder):
 
 
 def test_without_the_competitions_rows_there_is_no_example_of_hdf5(workplace):
-    with pytest.raises(UserError, match="the data set 'digit-recognizer' is not here"):
+    with pytest.raises(UserError, match="these have to be here first: `make download`"):
         hdf5_example.install()
 
 
@@ -409,12 +409,27 @@ def classes_here_and_there(folder: Path, arrays: dict) -> None:
 
 def empty_test_folder(folder: Path, arrays: dict) -> None:
     no_test_folder(folder, arrays)
+    (folder / "others").rename(folder / ".others")
     (folder / "test").mkdir()
 
 
 def eleventh_class(folder: Path, arrays: dict) -> None:
     write_images(folder, arrays)
     (folder / "train/3").rename(folder / "train/ten")
+
+
+def twelfth_class(folder: Path, arrays: dict) -> None:
+    write_images(folder, arrays)
+    for label in range(10):
+        (folder / "train" / str(label)).rename(folder / str({3: 12}.get(label, label)))
+    (folder / "train").rmdir()
+
+
+def with_third_part(folder: Path, arrays: dict) -> None:
+    write_npz(folder, arrays)
+    with np.load(folder / "mnist.npz") as file:
+        everything = dict(file)
+    np.savez(folder / "mnist.npz", x_valid=arrays[IMAGES], **everything)
 
 
 def no_test_folder(folder: Path, arrays: dict) -> None:
@@ -490,6 +505,13 @@ BROKEN = {
     "no test folder": (no_test_folder, "has no folder test/: put images to predict into it, or"),
     "classes alone": (classes_alone, "has no folder test/: put images to predict into it, or"),
     "classes here and there": (classes_here_and_there, "own/3 and .*/train are both the part"),
+    "class 12": (twelfth_class, "own/12 belongs to no class from 0 to 9 and to no part; expected"),
+    "image beside the classes": (
+        among_images("a.png", image_bytes(".png")), "own/a.png belongs to no class"),
+    "black image": (
+        among_images("train/3/a.png", cv2.imencode(".png", np.zeros((28, 28)))[1].tobytes()),
+        "train/3/a.png has no ink at all"),
+    "npz with a third part": (with_third_part, "mnist.npz holds 'x_valid', which is neither of"),
     "other side": (changed(IMAGES, lambda v: v[:, 1:]), r"have the shape \(90, 27, 28\)"),
     "no images": (changed(IMAGES, lambda v: v[:0]), r"have the shape \(0, 28, 28\)"),
     "no ink": (changed(IMAGES, with_value(4, np.uint8(0))), "image 5 has no ink at all"),
@@ -499,9 +521,9 @@ BROKEN = {
     "beyond 255": (changed(IMAGES, with_value((4, 4), np.int32(256))), "they go from 0 to 256"),
     "text": (changed(LABELS, lambda v: v.astype(str)), "the labels are <U"),
     "truth values": (changed(LABELS, lambda v: v > 4), "the labels are bool"),
-    "label 10": (changed(LABELS, with_value(6, np.int32(10))), "image 7 has a label that is no"),
-    "label -1": (changed(LABELS, with_value(6, np.int32(-1))), "image 7 has a label that is no"),
-    "half a label": (changed(LABELS, with_value(6, np.float32(2.5))), "image 7 has a label"),
+    "label 10": (changed(LABELS, with_value(6, np.int32(10))), "image 7 has the label 10; expec"),
+    "label -1": (changed(LABELS, with_value(6, np.int32(-1))), "image 7 has the label -1; expec"),
+    "half a label": (changed(LABELS, with_value(6, np.float32(2.5))), "image 7 has the label 2.5"),
     "one-hot without a 1": (changed(LABELS, one_hot_with([0] * 10)), NOT_ONE_HOT),
     "one-hot with a NaN": (changed(LABELS, one_hot_with([0] * 9 + [np.nan])), NOT_ONE_HOT),
     "one-hot with two": (changed(LABELS, one_hot_with([1, 1] + [0] * 8)), NOT_ONE_HOT),

@@ -48,7 +48,7 @@ from competition import paths
 from competition.__main__ import main
 from competition.kaggle import COMPETITION, archive
 from competition.kaggle.history import OLDER_COLUMNS, read_history
-from competition.kaggle.scoreboard import PUBLIC_ROWS, standard_errors_apart
+from competition.kaggle.scoreboard import PUBLIC_ROWS, difference, standard_errors_apart
 from competition.kaggle.submit import send, wait_for_score
 from competition.submission import HEADER
 
@@ -336,6 +336,18 @@ def test_the_history_keeps_how_many_rows_a_submission_held_out(world: World):
     world.make_submission(out_of_fold={"accuracy": 0.995, "rows": 8_400})
     assert main(["submit"]) == 0
     assert [entry.out_of_fold_rows for entry in read_history()] == ["8400"]
+
+
+def test_a_selected_figure_is_marked_and_promises_nothing(world: World, capsys):
+    world.install()
+    accuracy = {"accuracy": 0.995, "rows": 42_000, "selected": "by callbacks"}
+    world.make_submission(out_of_fold=accuracy)
+    assert main(["submit"]) == 0
+    (entry,) = read_history()
+    assert entry.out_of_fold == "0.995 (selected)"
+    assert entry.public_score
+    assert difference(entry) == ""
+    assert "standard errors" not in capsys.readouterr().out
 
 
 def test_an_older_history_is_continued(world: World):

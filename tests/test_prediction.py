@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from competition.config import Variant
 from competition.data.pool import augment, make_pools
+from competition.settings.variant import Variant
 from competition.training.prediction import predict, predict_views
 from competition.training.views import shifted, shifts, view_count, view_pool, views
 

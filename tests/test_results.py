@@ -7,7 +7,7 @@ import pytest
 
 from competition import paths
 from competition.atomic import atomic_file, atomic_folder, remove_partials
-from competition.config import Config, Variant
+from competition.config import Config
 from competition.errors import UserError
 from competition.probabilities import (
     Probabilities,
@@ -26,6 +26,7 @@ from competition.results import (
     survey,
     write_result,
 )
+from competition.settings.variant import Variant
 
 
 def probabilities(ids, seed: int = 0) -> Probabilities:

@@ -1,11 +1,13 @@
 """What the repository has of trained presets still belongs to their configurations."""
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run_command
 
 from competition.config import load_config
 from competition.results import Job
@@ -56,3 +58,34 @@ def test_the_table_of_the_classic_systems_is_of_the_shipped_results():
             assert nets == "1"
             assert parameters == f"{known['parameters']:,}"
             assert minutes == f"{known['minutes'] / known['workers']:.1f}"
+
+
+def rows_of(text: str) -> set[str]:
+    return {line for line in text.splitlines() if line.startswith("| ")}
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """A working folder with what a clone has, and the competition's data."""
+    archive = os.environ.get("DIGITS_ZIP")
+    if archive is None:
+        pytest.skip("DIGITS_ZIP names no real archive")
+    for name in ("configs", "output"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("pools"))
+    assert run_command("download", "--zip", archive, folder=tmp_path).returncode == 0
+    return tmp_path
+
+
+def test_the_tables_are_what_the_commands_print(clone):
+    """Every figure of the classic systems, and every one of the README but public scores."""
+    text = (ROOT / "docs/baselines.md").read_text()
+    (named,) = re.findall(r'make baselines CONFIG="(.*)"', text)
+    assert run_command("download", "--config", "configs/mnist_hdf5.yaml", folder=clone).stdout
+    configs = [word for config in named.split() for word in ("--config", config)]
+    done = run_command("baselines", *configs, folder=clone)
+    assert rows_of(done.stdout) == rows_of(text), done.stderr
+    presets = rows_of((ROOT / "README.md").read_text())
+    for preset in ("fast", "default"):
+        done = run_command("report", "--config", f"configs/{preset}.yaml", folder=clone)
+        (row,) = (row for row in rows_of(done.stdout) if row.startswith(f"| `{preset}` |"))
+        assert any(told.startswith(row) for told in presets), row

@@ -155,7 +155,8 @@ def test_rows_are_learnt_with_labels_or_with_answers_and_never_with_both(tiny):
     [
         ("variants.taught.teacher=configs/pupil.yaml", "has a teacher itself"),
         ("variants.taught.teacher=configs/absent.yaml", "configs/absent.yaml"),
-        ("folds.count=3", "trains no net for fold2, as its folds.only says"),
+        ("folds.count=3", "holds out other rows than pupil"),
+        ('variants.taught.teacher=""', "variants.taught.teacher"),
         ("folds.seed=1", "holds out other rows than pupil"),
         ("variants.taught.resampling=class_weights", "leave teacher or resampling out"),
         (

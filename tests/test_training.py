@@ -10,11 +10,12 @@ import pytest
 from conftest import ROOT, made_up_history
 
 from competition import catalogue
-from competition.config import Training, Variant, load_config
+from competition.config import load_config
 from competition.data.pool import Pool
 from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.results import Job
 from competition.settings.components import Architecture, Augmentation
+from competition.settings.variant import Training, Variant
 from competition.training import estimate, one_fold, runtime
 from competition.training.fold import Fold
 from competition.training.one_fold import compiled_model, train_one_fold

@@ -9,12 +9,13 @@ import numpy as np
 
 from competition import paths
 from competition.bench.nets import engine
-from competition.config import Config, Variant
+from competition.config import Config
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.machine import core_count
 from competition.results import Job
+from competition.settings.variant import Variant
 from competition.training.fold import Fold
 from competition.training.one_fold import evaluate, is_validated
 from competition.training.plan import Plan

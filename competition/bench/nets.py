@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from competition.bench.published import PUBLISHED_DROPOUT, published_feed, published_net
-from competition.config import Config, Variant
+from competition.config import Config
+from competition.settings.variant import Variant
 from competition.training.batches import batches
 from competition.training.one_fold import compiled_model
 from competition.training.runtime import use_precision

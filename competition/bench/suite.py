@@ -13,11 +13,11 @@ from competition.bench.record import circumstances, race_to_run, write_measures
 from competition.bench.spread import Spread
 from competition.bench.two_workers import two_workers_speedup
 from competition.bench.work import matrix_product
-from competition.config import Variant
 from competition.data.run import Run
 from competition.machine import core_count
 from competition.processes import MORE_MEMORY, workers_may_end
 from competition.progress import ProgressDisplay
+from competition.settings.variant import Variant
 from competition.training.runtime import start_keras
 from competition.training.teaching import require_teachers
 

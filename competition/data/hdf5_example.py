@@ -8,6 +8,7 @@ import numpy as np
 from competition import paths
 from competition.atomic import atomic_file
 from competition.data.sources import MissingDataError, load_data_set
+from competition.digits import Digits
 from competition.errors import UserError, passes
 
 NAME = "mnist-hdf5"
@@ -47,7 +48,7 @@ def write_example() -> None:
     """
     from sklearn.model_selection import train_test_split
 
-    digits = load_data_set(SOURCE).train
+    digits = _competition_rows()
     parts = train_test_split(
         np.arange(len(digits)),
         test_size=round(len(digits) * TEST_SHARE),
@@ -59,6 +60,16 @@ def write_example() -> None:
         for part, rows in zip(("train", "test"), parts, strict=True):
             file[f"{part}/images"] = digits.images[rows]
             file[f"{part}/labels"] = digits.labels[rows]
+
+
+def _competition_rows() -> Digits:
+    try:
+        return load_data_set(SOURCE).train
+    except MissingDataError:
+        raise UserError(
+            f"{paths.data_folder(NAME)}/ has no HDF5 file of yours, and to write one with the "
+            "competition's rows, these have to be here first: `make download`, then this again"
+        ) from None
 
 
 def _not_ours(folder: Path) -> list[Path]:

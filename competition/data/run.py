@@ -1,5 +1,6 @@
 """A configuration with its data set and folds: what every stage after the download uses."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -108,28 +109,41 @@ def _teacher(path: str, pupil: Run) -> Run:
             or have a teacher themselves, which might be the pupil.
     """
     config = load_config(Path(path))
-    if any(variant.teacher for variant in config.variants.values()):
-        raise UserError(f"the teacher {path} has a teacher itself; name one that learns labels")
-    if any(variant.is_selected for variant in config.variants.values()):
-        raise UserError(
-            f"the teacher {path} has callbacks, which look at the rows that are held out to judge "
-            "by, and would pass that on; name one without"
-        )
-    if config.data != pupil.config.data:
-        raise UserError(
-            f"the teacher {path} has learnt {config.data}, and {pupil.config.name} learns "
-            f"{pupil.config.data}; both need the same data"
-        )
+    _require_none(path, _objections(config, pupil.config))
     run = _run_on(config, pupil.data_set, pupil.fingerprint)
-    untaught = set(trained_splits(pupil.config.folds)) - set(trained_splits(config.folds))
-    if untaught:
-        raise UserError(
-            f"the teacher {path} trains no net for {', '.join(sorted(untaught))}, as its "
-            "folds.only says; expected one for each that is taught"
-        )
-    if run.folds.fingerprint() != pupil.folds.fingerprint():
-        raise UserError(
-            f"the teacher {path} holds out other rows than {pupil.config.name}: so it would tell "
-            "of rows that are held out to judge by; give both the same folds"
-        )
+    _require_none(path, _objections_to_folds(run, pupil))
     return run
+
+
+def _objections(teacher: Config, pupil: Config) -> Iterator[str]:
+    """Says why nets may not teach others, whatever the folds of both."""
+    if any(variant.teacher for variant in teacher.variants.values()):
+        yield "has a teacher itself; name one that learns labels"
+    if any(variant.is_selected for variant in teacher.variants.values()):
+        yield (
+            "has callbacks, which look at the rows that are held out to judge by, and would pass "
+            "that on; name one without"
+        )
+    if teacher.data != pupil.data:
+        yield f"has learnt {teacher.data}, and {pupil.name} learns {pupil.data}; give both the same"
+
+
+def _objections_to_folds(teacher: Run, pupil: Run) -> Iterator[str]:
+    if teacher.folds.fingerprint() != pupil.folds.fingerprint():
+        yield (
+            f"holds out other rows than {pupil.config.name}: so it would tell of rows that are "
+            "held out to judge by; give both the same folds"
+        )
+        return
+    trained = trained_splits(teacher.config.folds)
+    untaught = [split for split in trained_splits(pupil.config.folds) if split not in trained]
+    if untaught:
+        yield (
+            f"trains no net for {', '.join(untaught)}, as its folds.only says; expected one for "
+            "each that is taught"
+        )
+
+
+def _require_none(path: str, objections: Iterator[str]) -> None:
+    for objection in objections:
+        raise UserError(f"the teacher {path} {objection}")

@@ -42,16 +42,13 @@ def chosen_jobs(run: Run, folds: list[str]) -> dict[Job, dict[str, Any]]:
 
 def require_agreement(runs: list[Run]) -> None:
     """Raises UserError naming every configuration whose data or folds are not the first one's."""
-    names = [run.config.name for run in runs]
-    if len(set(names)) != len(names):
-        raise UserError(f"configurations of different names can be blended, not {', '.join(names)}")
     folds = chosen_folds(runs)
     differences = {run.config.name: _difference(run, runs[0], folds) for run in runs[1:]}
     lines = [f"  {name}: {difference}\n" for name, difference in differences.items() if difference]
     if lines:
         raise UserError(
-            f"these configurations cannot be blended with {names[0]}, as their out-of-fold rows "
-            f"would not be out of fold for all members:\n{''.join(lines)}"
+            f"these configurations cannot be blended with {runs[0].config.name}, as their "
+            f"out-of-fold rows would not be out of fold for all members:\n{''.join(lines)}"
             "Train them on the same data with the same folds.count and folds.seed."
         )
 

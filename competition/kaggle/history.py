@@ -13,6 +13,7 @@ from competition.atomic import atomic_file
 from competition.csv_files import write_table
 from competition.errors import UserError
 from competition.locks import only_one
+from competition.selected import WORD, marked
 from competition.submission import read_provenance
 
 PENDING = "pending"
@@ -27,7 +28,7 @@ class Entry:
         file: its path as it was given.
         sha256: of the file, 64 hexadecimal digits.
         config: the name of the configuration that made it.
-        out_of_fold: its out-of-fold accuracy, from 0 to 1.
+        out_of_fold: its out-of-fold accuracy, from 0 to 1, and a mark if that was selected.
         reference: Kaggle's number of it.
         public_score: the accuracy on the public leaderboard, from 0 to 1.
         status: `pending`, `complete` or `error`.
@@ -55,12 +56,14 @@ OLDER_COLUMNS = COLUMNS[:-1]
 def new_entry(file: Path) -> Entry:
     """Returns the entry of a file that is about to be sent, with what its provenance says."""
     provenance = read_provenance(file)
+    accuracy = _text_at(provenance, "out_of_fold", "accuracy")
+    is_selected = bool(_text_at(provenance, "out_of_fold", WORD))
     return Entry(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         file=str(file),
         sha256=file_hash(file),
         config=_text_at(provenance, "config", "name"),
-        out_of_fold=_text_at(provenance, "out_of_fold", "accuracy"),
+        out_of_fold=marked(accuracy, is_selected),
         out_of_fold_rows=_text_at(provenance, "out_of_fold", "rows"),
     )
 

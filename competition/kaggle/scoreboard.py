@@ -45,7 +45,10 @@ def score_rows(entries: list[Entry]) -> list[list[str]]:
 
 
 def difference(entry: Entry) -> str:
-    """Returns an entry's difference in standard errors as text, empty if that is not known."""
+    """Returns an entry's difference in standard errors as text.
+
+    It is empty where it is not known, and for figures that were selected: they promise too much.
+    """
     try:
         apart = standard_errors_apart(
             float(entry.out_of_fold), int(entry.out_of_fold_rows), float(entry.public_score)

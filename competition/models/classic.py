@@ -1,4 +1,4 @@
-"""The nets that people start from, as they are usually written; nothing in them is ours."""
+"""The nets that people start from, in the layers and the order of their authors."""
 
 from keras import layers
 

@@ -40,13 +40,16 @@ class Component(BaseModel):
     @model_validator(mode="after")
     def _exists(self):
         if self.name not in self.choices:
-            raise ValueError(
-                f"there is no {self.kind} '{self.name}'" + nearest(self.name, self.choices)
-            )
+            raise ValueError(f"there is no {self.kind} '{self.name}'" + self._what_it_is())
         problems = [self._problem(key, value) for key, value in self.parameters.items()]
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
         return self
+
+    def _what_it_is(self) -> str:
+        others = (kind for kind in Component.__subclasses__() if self.name in kind.choices)
+        other = next(others, None)
+        return f"; it is a {other.kind}" if other else nearest(self.name, self.choices)
 
     def _problem(self, key: str, value: Any) -> str | None:
         known = catalogue.parameters(self.choices[self.name])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from competition.config import Variant
 from competition.data.pool import augment
 from competition.settings.components import Augmentation
+from competition.settings.variant import Variant
 from competition.training.batches import batches
 from competition.training.fold import Fold, one_hot
 from competition.training.one_fold import callback_list, compiled_model, step_watcher

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from competition.config import Variant
 from competition.data.pool import Pool
 from competition.digits import CLASSES, Digits
+from competition.settings.variant import Variant
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from competition.config import Variant
+from competition.settings.variant import Variant
 from competition.training.batches import batches
 from competition.training.failures import diverged
 from competition.training.fold import Fold, one_hot

@@ -6,7 +6,7 @@ YAML may give; it returns what a Keras optimiser takes for its learning rate.
 
 from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule
 
-from competition.config import Training
+from competition.settings.variant import Training
 
 # Where the warm-up begins, as a share of the highest rate.
 WARM_UP_FROM = 0.1

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from competition.config import Variant
 from competition.data.pool import Part, Pool
 from competition.digits import Digits
+from competition.settings.variant import Variant
 
 
 def view_pool(variant: Variant, seed: int, data: str, part: Part) -> Pool:

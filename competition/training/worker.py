@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from competition.config import Config, Variant
+from competition.config import Config
 from competition.data.folds import split_number
 from competition.data.marks import without_label_errors
 from competition.data.pool import Part, Pool
@@ -19,6 +19,7 @@ from competition.machine import machine_name
 from competition.probabilities import Probabilities
 from competition.processes import end_with, interruptible
 from competition.results import CLASS_COUNTS, Job, write_result
+from competition.settings.variant import Variant
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain, is_of_the_moment
 from competition.training.fold import Fold

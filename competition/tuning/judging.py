@@ -7,10 +7,10 @@ import numpy as np
 import optuna
 from optuna.trial import Trial
 
-from competition.config import Variant
 from competition.data.pool import Pool
 from competition.data.run import Run
 from competition.scores import Score, score
+from competition.settings.variant import Variant
 from competition.training.fold import Fold
 from competition.training.one_fold import train_one_fold
 from competition.training.prediction import predict, predict_views

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from competition import catalogue
-from competition.config import RECIPE_VERSION, Config, Variant
+from competition.config import RECIPE_VERSION, Config
 from competition.data.folds import split_names
 from competition.data.pool import Pool
 from competition.data.run import Run
@@ -14,6 +14,7 @@ from competition.settings.components import Component
 from competition.settings.search_space import Parameter
 from competition.settings.section import LONGEST_NAME
 from competition.settings.tuning import EXHAUSTIVE, Tuning, combinations, longest_epochs
+from competition.settings.variant import Variant
 from competition.training.views import view_pool
 
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from competition import paths
-from competition.config import Variant
 from competition.data.pool import Pool, make_pool
 from competition.data.pool_space import make_room, pools_at_hand
 from competition.data.run import Run
+from competition.settings.variant import Variant
 from competition.training.plan import Plan
 from competition.tuning.search import Search
 

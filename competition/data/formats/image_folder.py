@@ -1,10 +1,13 @@
 """A folder of PNG or JPEG files, sorted into one folder a class."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from competition import paths
+from competition.arrays import starts_with
 from competition.data.formats.named_arrays import PARTS, Key
 from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
@@ -30,7 +33,7 @@ def find_images(folder: Path) -> Images:
 
     Raises:
         UserError: when a part is missing, empty or there twice, or naming the first entry that is
-            no file.
+            no file, or that belongs to no part.
     """
     parts = _parts(folder)
     if "test" not in parts:
@@ -38,6 +41,7 @@ def find_images(folder: Path) -> Images:
             f"{folder} has no folder test/: put images to predict into it, or some labelled ones "
             f"of each class into {folder / 'test'}/0/ … 9/; expected {LAYOUT}"
         )
+    _require_known(folder, parts)
     images = {part: _files_in(folders) for part, folders in parts.items()}
     for part, files in images.items():
         if not files:
@@ -53,8 +57,8 @@ def read_images(images: Images) -> dict[Key, np.ndarray]:
         `images` or `labels`. Labels of the test images are there if they lie in class folders.
 
     Raises:
-        UserError: naming the first file that is not a PNG or JPEG image of 28 × 28 pixels in grey,
-            or that lies in no class folder.
+        UserError: naming the first file that is not a PNG or JPEG image of 28 × 28 pixels in grey
+            with some ink, or that lies in no class folder.
     """
     arrays: dict[Key, np.ndarray] = {}
     for part, files in images.items():
@@ -76,6 +80,17 @@ def _parts(folder: Path) -> dict[str, list[Path]]:
         if part is not None:
             parts[part] = [entry, *_folders_in(entry)]
     return parts
+
+
+def _require_known(folder: Path, parts: dict[str, list[Path]]) -> None:
+    """Raises UserError naming the first folder or image beside the parts: it would be left out."""
+    known = {paths.folder_cache_file(folder).parent, *chain(*parts.values())}
+    for entry in _entries(folder):
+        if entry not in known and (entry.is_dir() or _is_image(entry)):
+            raise UserError(
+                f"{entry} belongs to no class from 0 to 9 and to no part; expected {LAYOUT}, and "
+                "no other folders or images"
+            )
 
 
 def _part_of(folder: Path) -> str | None:
@@ -140,17 +155,22 @@ def _read_image(file: Path) -> np.ndarray:
             f"{file} has the shape {image.shape} and {image.dtype}; expected {SIDE} × {SIDE} "
             "pixels of 8 bits in grey, all images alike"
         )
+    if not image.any():
+        raise UserError(f"{file} has no ink at all: every pixel is 0; move it away")
     return image
+
+
+def _is_image(file: Path) -> bool:
+    return any(starts_with(file, start) for start in STARTS)
 
 
 def _decoded(file: Path) -> np.ndarray | None:
     """Returns None for a damaged file, and for any other than PNG and JPEG, whatever its name."""
     import cv2
 
-    content = file.read_bytes()
-    if not content.startswith(STARTS):
+    if not _is_image(file):
         return None
     try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        return cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:  # a header that promises more pixels than OpenCV takes
         return None

@@ -21,6 +21,8 @@ KINDS = {
     **dict.fromkeys(("x", "image", "images"), "images"),
     **dict.fromkeys(("y", "label", "labels"), "labels"),
 }
+# What else people call a part: were it ignored, its rows would be lost without a word.
+OTHER_PARTS = ("valid", "validation", "val", "dev", "extra")
 REQUIRED = {("train", "images"), ("train", "labels"), ("test", "images")}
 
 ARRAY_NAMES = (
@@ -96,6 +98,13 @@ def _collect(found: dict, name: str, node) -> None:
 
 
 def _by_name(path: Path, named: dict[str, Any]) -> dict[Key, Any]:
+    for name in named:
+        words = _words(name)
+        if len(words) == 2 and {*words} & {*OTHER_PARTS} and {*words} & KINDS.keys():
+            raise UserError(
+                f"{path} holds '{name}', which is neither of train nor of test; join it to one of "
+                "them, or leave it out"
+            )
     found = [(name, _part_and_kind(name), values) for name, values in named.items()]
     return chosen(path, found, ARRAY_NAMES)
 
@@ -129,8 +138,12 @@ def chosen(path: Path, named: list[tuple[str, Key | None, Any]], expected: str) 
 
 def _part_and_kind(name: str) -> Key | None:
     """Reads `x_train`, `train/images`, `label/test` and the like; None for other names."""
-    words = re.split("[/_]", name.strip("/").lower())
+    words = _words(name)
     parts = [PARTS[word] for word in words if word in PARTS]
     kinds = [KINDS[word] for word in words if word in KINDS]
     is_clear = len(words) == 2 and len(parts) == len(kinds) == 1
     return (parts[0], kinds[0]) if is_clear else None
+
+
+def _words(name: str) -> list[str]:
+    return re.split("[/_]", name.strip("/").lower())

@@ -70,7 +70,8 @@ def _read_cached(folder: Path, source: Source) -> Arrays:
     """Returns what a source holds, checked."""
 
     def read() -> dict[str, np.ndarray]:
-        return {"_".join(key): values for key, values in _checked(folder, source.read()).items()}
+        checked = _checked(f"{folder} ({source.name})", source.read())
+        return {"_".join(key): values for key, values in checked.items()}
 
     arrays = cached(paths.folder_cache_file(folder), folder, source.files, read)
     return {tuple(name.split("_")): values for name, values in arrays.items()}
@@ -109,14 +110,14 @@ def _image_sources(folder: Path) -> list[Source]:
     return [Source("folders of images", [*chain(*images.values())], partial(read_images, images))]
 
 
-def _checked(folder: Path, arrays: Arrays) -> Arrays:
+def _checked(source: str, arrays: Arrays) -> Arrays:
     """Returns images as uint8 `[n, 28, 28]` and labels as uint8 `[n]`."""
     images = {
-        (part, "images"): _images(f"{folder}, {part}", arrays[part, "images"])
+        (part, "images"): _images(f"{source}, {part}", arrays[part, "images"])
         for part in ("train", "test")
     }
     labels = {
-        (part, kind): _labels(f"{folder}, {part}", values, len(images[part, "images"]))
+        (part, kind): _labels(f"{source}, {part}", values, len(images[part, "images"]))
         for (part, kind), values in arrays.items()
         if kind == "labels"
     }
@@ -185,7 +186,8 @@ def _labels(where: str, values: np.ndarray, expected: int) -> np.ndarray:
     if is_one_hot:
         return _classes(where, values)
     is_class = np.isin(values, np.arange(CLASSES))
-    _require(where, is_class, "has a label that is not a whole number from 0 to 9")
+    first = values[np.argmin(is_class)]
+    _require(where, is_class, f"has the label {first}; expected a whole number from 0 to 9")
     return values.astype(np.uint8)
 
 

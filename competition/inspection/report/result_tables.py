@@ -36,7 +36,8 @@ def preset_table(summary: Summary) -> Table:
     if is_selected:
         columns[3] = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
         score[1] = (score[1], WORD)
-    row = [summary.subject.run.config.name, len(summary.manifests), *score]
+    name, variant = summary.subject.run.config.name, summary.subject.variant
+    row = [f"{name}, {variant}" if variant else name, len(summary.manifests), *score]
     row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.distinct("machine"))]
     return Table(
         "key-figures", "Key figures", [*columns, Column("machine")], [row], note_of(is_selected)
