@@ -13,8 +13,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Keras composes it of a mean, a squared difference, several products and, in mixed precision,
     casts to float32 and back; that costs as much as the convolution before it. The kernel does
     all in one pass and keeps float32 sums inside. Weights, configuration, moving statistics and
-    results (within rounding) are those of the parent class, so weights fit either one. Everything but feature maps `(batch, height, width, channels)` on TensorFlow, with
-    float32 weights, is left to the parent class.
+    results (within rounding) are those of the parent class, so weights fit either one. Everything
+    but feature maps `(batch, height, width, channels)` on TensorFlow, with float32 weights, is left
+    to the parent class.
     """
 
     def call(self, inputs, training=None, mask=None):
