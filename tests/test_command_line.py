@@ -410,15 +410,26 @@ def workers_of(command: int) -> list[int]:
     ]  # fmt: skip
 
 
-def test_a_worker_that_the_system_ends_is_reported_with_the_number_to_try(project):
-    with long_training(project, "--jobs", "2") as process:
+@pytest.mark.parametrize(
+    ("augmentation", "advice"),
+    [
+        ("none", "finished jobs are kept: run it again with JOBS=1"),
+        ("warp", "finished epochs are kept: run it again where more memory is free"),
+    ],
+)
+def test_a_worker_that_the_system_ends_is_reported_with_what_to_try(project, augmentation, advice):
+    """In training, and before it, while images are augmented."""
+    changes = ("--set", f"defaults.augmentation={augmentation}")
+    with long_training(project, "--jobs", "2", *changes) as process:
+        if augmentation != "none":
+            wait_for_a_pool(project)
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)  # as the system does
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
     assert "error: the system ended a worker process" in errors
-    assert "finished jobs are kept: run it again with JOBS=1" in errors
+    assert advice in errors
     assert "Traceback" not in errors
-    assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
+    assert not list((project / "output").rglob("*.partial-*"))
 
 
 def test_cleaning_leaves_a_running_training_what_it_reads(project):
