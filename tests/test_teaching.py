@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,7 @@ folds: {count: 2}
 defaults: {epochs: 2, batch_size: 16, precision: float32}
 variants:
   taught:
-    architecture: {name: plain, width: 4}
+    architecture: {name: perceptron}
     teacher: configs/tiny.yaml
     teacher_confidence: 0
     all_rows_seeds: [0]
@@ -41,8 +40,11 @@ ensemble: {method: mean}
 
 @pytest.fixture
 def school(project) -> Path:
-    """The tiny project with a pupil of `configs/tiny.yaml`."""
+    """The tiny project with a pupil of `configs/tiny.yaml`; all nets are perceptrons."""
     (project / "configs/pupil.yaml").write_text(PUPIL)
+    teacher = project / "configs/tiny.yaml"
+    text = teacher.read_text().replace("{width: 4}", "{name: perceptron, hidden: '16'}", 1)
+    teacher.write_text(text.replace("{width: 4}", "{name: perceptron}"))
     return project
 
 
@@ -193,13 +195,12 @@ def test_a_teacher_needs_the_same_data(school):
 
 @pytest.fixture
 def small_school(school, monkeypatch) -> Path:
-    """Teacher and pupil are one perceptron each, and need no pool; jobs run in this process."""
+    """Teacher and pupil are one net each, and need no pool; jobs run in this process."""
     monkeypatch.setattr(worker, "start_keras", lambda threads: None)
     quick = "defaults: {augmentation: none, test_time_shift: 0, "
     for file in (school / "configs").iterdir():
         lines = [line for line in file.read_text().splitlines() if "residual" not in line]
-        text = re.sub("architecture: {.*?}", "architecture: perceptron", "\n".join(lines))
-        file.write_text(text.replace("defaults: {", quick))
+        file.write_text("\n".join(lines).replace("defaults: {", quick))
     return school
 
 

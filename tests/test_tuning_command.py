@@ -22,11 +22,11 @@ folds: {count: 2}
 defaults: {epochs: 2, batch_size: 16, precision: float32}
 variants:
   plain:
-    architecture: {width: 4}
+    architecture: {name: perceptron}
     search_space:
       learning_rate: {choices: [1e-3, 1e30]}
       augmentation.rotation: {low: 5, high: 15}
-  residual: {architecture: {width: 4}}
+  residual: {architecture: {name: perceptron}}
 tuning: {sampler: random, pruner: median, folds: [0], trials: 5}
 """
 
