@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from competition.errors import UserError
@@ -96,11 +97,12 @@ def available_memory(root: Path = ROOT) -> int:
     return max(0, min([memory(root), everywhere, *unused]))
 
 
+@cache
 def gpu_count() -> int:
     """Returns how many graphics processors TensorFlow can use.
 
-    It is asked only where there is NVIDIA's driver, as its wheels know no other, and in a child
-    process, as it would keep a share of the graphics memory.
+    It is asked only where there is NVIDIA's driver, as TensorFlow's wheels know no other; in a
+    child process, as it would keep a share of the graphics memory; and once, as it takes seconds.
     """
     if not Path("/proc/driver/nvidia/gpus").exists():
         return 0

@@ -25,9 +25,9 @@ def process_id() -> int:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_all_stages_share_their_workers(threads, tiny, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("workplace")
+def test_all_stages_share_their_workers(threads, tiny):
     """Each new one would spend seconds on importing TensorFlow again."""
-    monkeypatch.chdir(tmp_path)
 
     def workers() -> set[int]:
         return set(side_by_side(2, threads)(delayed(process_id)() for _ in range(6)))

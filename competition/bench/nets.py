@@ -11,7 +11,7 @@ from competition.bench.published import PUBLISHED_DROPOUT, published_feed, publi
 from competition.config import Config
 from competition.settings.variant import Variant
 from competition.training.batches import batches
-from competition.training.one_fold import compiled_model
+from competition.training.one_fold import compile_for, compiled_model
 from competition.training.runtime import use_precision
 
 ENGINE, STOCK_FLOAT32, STOCK_BFLOAT16 = "engine", "stock float32", "stock bfloat16"
@@ -62,20 +62,12 @@ class Net:
         }
 
     def _stock(self, precision: str) -> Contender:
-        import keras
-
         use_precision(precision)
         batch_size = self.variant.batch_size
         if self.is_published:
             return Contender(precision, published_net(), partial(published_feed, batch_size))
-        variant, model = self.variant, stock_copy(self.variant.architecture.build())
-        model.compile(
-            keras.optimizers.AdamW(variant.learning_rate, weight_decay=variant.weight_decay),
-            keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=variant.label_smoothing
-            ),
-            metrics=["accuracy"],
-        )
+        model = stock_copy(self.variant.architecture.build())
+        compile_for(self.variant, model, STEPS_OF_SCHEDULE)
         return Contender(precision, model, partial(_array_feed, batch_size))
 
 

@@ -116,7 +116,7 @@ def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int, threads
     with (
         workers_may_end(f"finished epochs are kept: {MORE_MEMORY}"),
         ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display,
-        _originals_on_disk(data_set) as originals,
+        _originals_on_disk([pool for pool, _ in tasks], data_set) as originals,
     ):
         calls = (delayed(_make_in_worker)(*task, originals, command) for task in tasks)
         for done, _ in enumerate(parallel(calls), start=1):
@@ -141,13 +141,14 @@ def _remove_damaged(epochs: dict[Pool, int]) -> None:
 
 
 @contextmanager
-def _originals_on_disk(data_set: DataSet) -> Iterator[Path]:
+def _originals_on_disk(varied: list[Pool], data_set: DataSet) -> Iterator[Path]:
     """Yields a folder with an array of each part: workers are sent a path, and no images."""
+    originals = {pool.part: pool.originals(data_set) for pool in varied}
     pools = paths.pools_folder()
     pools.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"originals{PARTIAL}", dir=pools) as folder:
-        for part in BRANCHES:
-            np.save(Path(folder) / f"{part}.npy", getattr(data_set, part).images)
+        for part, images in originals.items():
+            np.save(Path(folder) / f"{part}.npy", images)
         yield Path(folder)
 
 

@@ -88,9 +88,19 @@ def compiled_model(variant: Variant, steps: int):
     Raises:
         UserError: when architecture or schedule cannot be built with the variant's parameters.
     """
+    model = variant.architecture.build()
+    compile_for(variant, model, steps)
+    return model
+
+
+def compile_for(variant: Variant, model, steps: int) -> None:
+    """Gives a model the variant's loss, and an optimiser for a training of `steps`.
+
+    Raises:
+        UserError: when the schedule cannot be built with the variant's parameters.
+    """
     import keras
 
-    model = variant.architecture.build()
     model.compile(
         keras.optimizers.AdamW(
             variant.schedule.build(variant, steps), weight_decay=variant.weight_decay
@@ -100,7 +110,6 @@ def compiled_model(variant: Variant, steps: int):
         ),
         metrics=["accuracy"],
     )
-    return model
 
 
 def _train_epoch(

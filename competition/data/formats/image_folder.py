@@ -168,9 +168,10 @@ def _decoded(file: Path) -> np.ndarray | None:
     """Returns None for a damaged file, and for any other than PNG and JPEG, whatever its name."""
     import cv2
 
-    if not _is_image(file):
+    content = file.read_bytes()
+    if not content.startswith(STARTS):
         return None
     try:
-        return cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED)
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:  # a header that promises more pixels than OpenCV takes
         return None
