@@ -25,7 +25,7 @@ folds: {count: 2}
 defaults: {epochs: 2, batch_size: 16, precision: float32}
 variants:
   plain: {architecture: {width: 4}}
-  residual: {architecture: {width: 4}}
+  perceptron: {architecture: {hidden: "16"}}
 """
 
 # The files that take longest, the longest first: begun last, one would keep a single core busy.

@@ -1,6 +1,7 @@
 """The benchmark: its arithmetic by hand, its nets beside the engine's, and a tiny real run."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -154,7 +155,7 @@ def test_every_variant_and_deottes_net_are_compared(project):
     compared = nets(config)
     assert [net.name for net in compared] == [
         "Deotte's, no dropout", "Deotte's, its dropout 0.4", "Deotte's, as its users run it",
-        "plain", "residual",
+        "plain", "perceptron",
     ]  # fmt: skip
     rates = [dropout(engine(net.variant).model) for net in compared[:3]]
     maps = [("FeatureMapDropout", 0.4), ("FeatureMapDropout", 0.4), ("Dropout", 0.4)]
@@ -315,8 +316,8 @@ def test_what_cannot_be_measured_is_said_before_anything_is(project, arguments, 
 def test_without_its_teacher_a_variant_may_race(project):
     text = (project / "configs/tiny.yaml").read_text()
     (project / PUPIL).write_text(text.replace("4}}", "4}, teacher: configs/tiny.yaml}"))
-    changes = ["variants.plain.teacher=null", "variants.residual.teacher=null"]
-    require_measurable(load_run(load_config(project / PUPIL, changes)), long=True)
+    changed = load_config(project / PUPIL, ["variants.plain.teacher=null"])
+    require_measurable(load_run(changed), long=True)
 
 
 # The command as it is, but for the number of repetitions and the first net.
@@ -333,8 +334,8 @@ sys.exit(main(["bench", "--config", "configs/tiny.yaml"]))
 def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
     """Of a variant that validates each epoch, and whose callback the job of two would confuse."""
     config = project / "configs/tiny.yaml"
-    text = config.read_text().replace("  plain: {architecture: {width: 4}}\n", "")
-    config.write_text(text.replace("residual: {", "residual: {callbacks: [early_stopping], "))
+    text = re.sub("  perceptron: .*\n", "", config.read_text())
+    config.write_text(text.replace("plain: {", "plain: {callbacks: [early_stopping], "))
     done = subprocess.run(
         [sys.executable, "-c", QUICK_BENCH],
         cwd=project, env=environment(), capture_output=True, text=True, timeout=600,
@@ -348,12 +349,12 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
             assert contender["share_of_matrix_peak"]["lowest"] > 0
     published_net = found["nets"][AS_PUBLISHED]["contenders"]["stock float32"]
     assert published_net["parameters"] == 327_242
-    job = found["jobs"]["residual"]
+    job = found["jobs"]["plain"]
     assert 0 < job["share_after_steps"]["median"] < job["share_outside_steps"]["median"] < 1
     assert 0 < job["rounds"][0]["validation"] < job["rounds"][0]["whole"]
     assert found["two_workers"]["speedup"]["lowest"] > 0
     assert "race" not in found
-    assert "| residual | engine | float32 |" in done.stdout
+    assert "| plain | engine | float32 |" in done.stdout
     assert "all figures are in output/tiny/bench.json" in done.stdout
     assert sorted(path.name for path in (project / "output").iterdir()) == [
         ".pools.lock", "pools", "tiny"

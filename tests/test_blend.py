@@ -27,7 +27,7 @@ from competition.probabilities import Probabilities, read_probabilities
 from competition.results import ALL_ROWS, Job, job_identity
 from competition.submission import check_submission, read_message
 
-CONFIDENCE = {"plain": 0.4, "residual": 0.8}
+CONFIDENCE = {"plain": 0.4, "perceptron": 0.8}
 
 
 def load(name: str = "tiny", *overrides: str) -> Run:
@@ -79,7 +79,7 @@ def test_a_blend_aligns_by_id_and_averages_folds_then_members(trained):
     np.testing.assert_allclose(of_truth(made), (0.4 + 0.8) / 2, atol=1e-3)
     np.testing.assert_array_equal(made.test.predictions(), test.ids % 10)
     np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.5) / 2, atol=1e-3)
-    assert [str(member) for member in made.panel.members] == ["plain seed0", "residual seed0"]
+    assert [str(member) for member in made.panel.members] == ["plain seed0", "perceptron seed0"]
 
 
 def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
@@ -94,7 +94,7 @@ def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
         "settings": {},
         "choice": "`mean` makes the submission, as the configuration names it.",
     }
-    assert [member["variant"] for member in provenance["members"]] == ["plain", "residual"]
+    assert [member["variant"] for member in provenance["members"]] == ["plain", "perceptron"]
     assert read_message(path) == "tiny: 4 nets, mean, out-of-fold 1.00000"
     written(blend([trained]))
     assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == first
@@ -114,13 +114,13 @@ def test_the_files_of_an_ensemble_hold_what_was_computed(trained):
     by_name = {row["method"]: row for row in table("tiny", "methods.csv")}
     assert float(by_name["mean"]["log_loss"]) == pytest.approx(-np.log(0.6), abs=1e-3)
     settings = json.loads((folder / "settings.json").read_text())
-    assert settings["members"] == ["plain seed0", "residual seed0"]
+    assert settings["members"] == ["plain seed0", "perceptron seed0"]
     assert settings["methods"]["weighted_mean"] == {"weights": [0.0, 1.0]}
     kept = read_probabilities(folder / "probabilities.npz", "test")
     np.testing.assert_allclose(kept.values, made.test.values, rtol=2e-3)
     assert [row["alone_errors"] for row in table("tiny", "contributions.csv")] == ["0", "0"]
     assert table("tiny", "error_overlap.csv")[1] == {
-        "variant": "residual", "plain": "0", "residual": "0"
+        "variant": "perceptron", "plain": "0", "perceptron": "0"
     }  # fmt: skip
 
 
@@ -172,11 +172,11 @@ def test_only_what_the_configuration_names_goes_in(project):
     overrides = ["defaults.seeds=[0, 1]", "folds.count=3"]
     everything = load("tiny", *overrides)
     train(everything)
-    chosen = ["ensemble.variants=[residual]", "ensemble.seeds=[1]", "ensemble.folds=[2, 0]"]
+    chosen = ["ensemble.variants=[perceptron]", "ensemble.seeds=[1]", "ensemble.folds=[2, 0]"]
     run = load("tiny", *overrides, *chosen, "ensemble.method=mean")
     assert run.identities == everything.identities  # it makes no result stale
     made = blend([run])
-    assert [str(member) for member in made.panel.members] == ["residual seed1"]
+    assert [str(member) for member in made.panel.members] == ["perceptron seed1"]
     assert set(made.panel.folds) == {0, 2}
     np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[run.folds.folds != 1])
     np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.7) / 2, atol=1e-3)
@@ -250,9 +250,9 @@ def test_nets_trained_on_all_rows_join_the_test_rows_of_their_variant(trained):
     before = blend([trained])
     made = blend([with_nets_on_all_rows(trained, "plain", 7, 8, 9, confidence=0.9)])
     np.testing.assert_array_equal(made.out_of_fold.values, before.out_of_fold.values)
-    plain, residual = made.panel.test.max(axis=2)
+    plain, perceptron = made.panel.test.max(axis=2)
     np.testing.assert_allclose(plain, (0.3 + 0.5 + 3 * 0.9) / 5, atol=1e-3)
-    np.testing.assert_allclose(residual, (0.3 + 0.5) / 2, atol=1e-3)
+    np.testing.assert_allclose(perceptron, (0.3 + 0.5) / 2, atol=1e-3)
     assert read_message(written(made)) == "tiny: 7 nets, mean, out-of-fold 1.00000"
 
 
@@ -260,8 +260,10 @@ def test_nets_trained_on_all_rows_come_with_their_variant_whatever_their_seed(pr
     overrides = ["defaults.seeds=[0, 1]", "ensemble={method: mean, variants: [plain]}"]
     run = train(load("tiny", *overrides))
     run = with_nets_on_all_rows(run, "plain", 7, confidence=0.9)
-    run = with_nets_on_all_rows(run, "residual", 7, confidence=0.1)
-    (Job("tiny", "residual", 7, ALL_ROWS).folder() / paths.MANIFEST).unlink()  # it is not asked for
+    run = with_nets_on_all_rows(run, "perceptron", 7, confidence=0.1)
+    (
+        Job("tiny", "perceptron", 7, ALL_ROWS).folder() / paths.MANIFEST
+    ).unlink()  # it is not asked for
     made = blend([run])
     assert [str(member) for member in made.panel.members] == ["plain seed0", "plain seed1"]
     np.testing.assert_allclose(made.panel.test.max(axis=2), (0.3 + 0.5 + 0.9) / 3, atol=1e-3)
@@ -284,7 +286,7 @@ def other(trained) -> Run:
 def test_several_configurations_are_blended_under_both_names(trained, other):
     made = blend([trained, other])
     names = [str(member) for member in made.panel.members]
-    assert names == ["tiny/plain seed0", "tiny/residual seed0", "other/plain seed0"]
+    assert names == ["tiny/plain seed0", "tiny/perceptron seed0", "other/plain seed0"]
     np.testing.assert_allclose(of_truth(made), (0.4 + 0.8 + 0.4) / 3, atol=1e-3)
     path = written(made)
     assert path == Path("submissions/tiny+other.csv")
@@ -298,9 +300,9 @@ def test_several_configurations_are_blended_under_both_names(trained, other):
 
 
 def test_each_configuration_chooses_its_members_and_the_first_one_the_rest(trained, other):
-    first = load("tiny", "ensemble={method: geometric_mean, variants: [residual]}")
+    first = load("tiny", "ensemble={method: geometric_mean, variants: [perceptron]}")
     made = blend([first, other])
-    assert [member.variant for member in made.panel.members] == ["tiny/residual", "other/plain"]
+    assert [member.variant for member in made.panel.members] == ["tiny/perceptron", "other/plain"]
     assert made.chosen.method.name == "geometric_mean"
 
 
@@ -373,7 +375,7 @@ def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trai
     assert str(caught.value).splitlines() == [
         "6 of 8 jobs have no result that fits the configuration; `make train-folds` trains them:",
         "  other/plain seed0 fold0 fold1: not trained yet",
-        "  other/residual seed0 fold0 fold1: not trained yet",
+        "  other/perceptron seed0 fold0 fold1: not trained yet",
         "  tiny/plain seed0 fold0 fold1: trained otherwise (variant.epochs: 2 → 5)",
     ]
 
@@ -404,4 +406,4 @@ def test_the_report_has_the_tables_of_the_ensemble(trained):
     assert "| `hill_climbing` | 0 | 1.00000 |" in text
     assert "`mean` makes the submission, as the configuration names it." in text
     assert "| all together | 0, 0.51" in text
-    assert "| wrong in both | plain | residual |" in text
+    assert "| wrong in both | plain | perceptron |" in text

@@ -90,8 +90,8 @@ def test_training_says_what_it_does(training):
     assert done.returncode == 0, done.stderr
     assert "tiny: 4 jobs, 0 done already" in done.stdout
     assert "for 4 jobs on this machine" in done.stdout
-    assert "| residual | 0 | 1 |" in done.stdout
-    assert "residual seed0 fold1: done" in done.stderr
+    assert "| perceptron | 0 | 1 |" in done.stdout
+    assert "perceptron seed0 fold1: done" in done.stderr
     assert "oneDNN" not in done.stderr
     assert "WARNING" not in done.stderr
     assert len(manifests(project)) == 4
@@ -132,7 +132,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert link in (trained / "output/tiny/report-plain/index.html").read_text()
     logs = (trained / "output/tiny/tensorboard").glob("*/events.out.tfevents.*")
     assert {log.parent.name for log in logs} == {
-        f"{variant}-seed0-fold{fold}" for variant in ("plain", "residual") for fold in (0, 1)
+        f"{variant}-seed0-fold{fold}" for variant in ("plain", "perceptron") for fold in (0, 1)
     }
 
 
@@ -206,7 +206,7 @@ def test_several_configurations_are_blended(trained):
     both = ("--config", "configs/tiny.yaml", "--config", "configs/other.yaml")
     combined = run_command("ensemble", *both, "--set", "ensemble.method=mean", folder=trained)
     assert combined.returncode == 0, combined.stderr
-    assert "| other/residual seed0 |" in combined.stdout
+    assert "| other/perceptron seed0 |" in combined.stdout
     assert "`mean` makes the submission, as the configuration names it." in combined.stdout
     assert "submissions/tiny+other.csv is written and checked" in combined.stdout
     refused = run_command("ensemble", *both, "--set", "folds.count=3", folder=trained)
@@ -288,7 +288,7 @@ def test_killed_training_goes_on_where_it_stopped_to_the_same_predictions(projec
 def test_a_single_job_left_is_trained_as_if_it_were_one_of_many(trained):
     """Its augmented images were damaged meanwhile, and are made again before."""
     expected = results(trained)
-    shutil.rmtree(trained / "output/tiny/jobs/residual/seed0/fold1")
+    shutil.rmtree(trained / "output/tiny/jobs/perceptron/seed0/fold1")
     pool = next(trained.glob("output/pools/*/epoch000.npy"))
     whole = pool.read_bytes()
     pool.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
@@ -369,16 +369,18 @@ def test_two_trainings_of_one_config_do_not_meet(project):
 
 
 def test_a_failing_job_names_itself_and_the_others_go_on(project):
-    bad = "variants.residual={learning_rate: 1e30, warm_up: 0.0, architecture: {width: 4}}"
+    bad = "variants.perceptron={learning_rate: 1e30, warm_up: 0.0, architecture: {hidden: '16'}}"
     failed = train(project, "--set", bad)
     assert failed.returncode == 1
-    assert "2 jobs failed: residual seed0 fold0, residual seed0 fold1" in failed.stderr
+    assert "2 jobs failed: perceptron seed0 fold0, perceptron seed0 fold1" in failed.stderr
     for fold in ("fold0", "fold1"):
-        said = rf"residual seed0 {fold}: FAILED, .* no longer a number in epoch \d, at a learning "
+        said = (
+            rf"perceptron seed0 {fold}: FAILED, .* no longer a number in epoch \d, at a learning "
+        )
         assert re.search(said + r"rate of \d", failed.stderr)
     assert "Traceback" not in failed.stderr
     assert {job.split("/")[3] for job in manifests(project)} == {"plain"}
-    assert not list(project.glob("output/tiny/jobs/residual/*/*"))
+    assert not list(project.glob("output/tiny/jobs/perceptron/*/*"))
 
 
 def test_a_bug_in_an_architecture_is_named_with_its_own_traceback_alone(project):

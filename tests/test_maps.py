@@ -185,7 +185,7 @@ def made(run) -> Blend:
 def test_each_row_is_shown_to_the_nets_of_the_first_seed_that_held_it_out(run, made):
     ids = run.data_set.train.ids[::7]
     assignments = assignments_by_variant(run, made.panel, ids)
-    assert list(assignments) == ["plain seed0", "residual seed0"]
+    assert list(assignments) == ["plain seed0", "perceptron seed0"]
     for of_variant in assignments.values():
         assert [assignment.job.split for assignment in of_variant] == ["fold0", "fold1", "fold2"]
         for fold, assignment in enumerate(of_variant):
@@ -245,10 +245,10 @@ def test_label_errors_are_left_out_or_learnt_as_a_person_has_them(run):
 
 def test_all_models_that_are_missing_are_named_before_any_work(run, made):
     for split in ("fold0", "fold2"):
-        (Job("tiny", "residual", 0, split).folder() / paths.MODEL).unlink()
+        (Job("tiny", "perceptron", 0, split).folder() / paths.MODEL).unlink()
     with pytest.raises(UserError, match="2 of 6 nets are not here") as refused:
         explain(run, made, [])
-    assert "  residual seed0 fold0 fold2: no model.keras" in str(refused.value)
+    assert "  perceptron seed0 fold0 fold2: no model.keras" in str(refused.value)
     assert 'SET="name=mine"' in str(refused.value)
 
 

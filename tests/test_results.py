@@ -70,14 +70,14 @@ def test_jobs_with_the_same_remark_share_a_line():
     jobs = [
         Job("some", variant, seed, split)
         for split in ("fold0", "fold1")
-        for variant in ("plain", "residual")
+        for variant in ("plain", "perceptron")
         for seed in (0, 7)
     ]
     remarks = dict.fromkeys(jobs, "not trained yet")
     remarks[Job("some", "plain", 7, "fold1")] = "trained otherwise"
     assert by_variant(remarks) == [
         "  plain seed0 fold0 fold1, seed7 fold0: not trained yet",
-        "  residual seed0 fold0 fold1, seed7 fold0 fold1: not trained yet",
+        "  perceptron seed0 fold0 fold1, seed7 fold0 fold1: not trained yet",
         "  plain seed7 fold1: trained otherwise",
     ]
 

@@ -43,8 +43,7 @@ def school(project) -> Path:
     """The tiny project with a pupil of `configs/tiny.yaml`; all nets are perceptrons."""
     (project / "configs/pupil.yaml").write_text(PUPIL)
     teacher = project / "configs/tiny.yaml"
-    text = teacher.read_text().replace("{width: 4}", "{name: perceptron, hidden: '16'}", 1)
-    teacher.write_text(text.replace("{width: 4}", "{name: perceptron}"))
+    teacher.write_text(teacher.read_text().replace("{width: 4}", "{name: perceptron}"))
     return project
 
 
@@ -59,7 +58,7 @@ def of_pupil(split: str) -> Job:
 def test_a_job_is_taught_by_nets_that_held_out_the_same_rows(school):
     run = pupil()
     names = {split: [*map(str, run.teaching(of_pupil(split)))] for split in ("fold1", "all")}
-    assert names["fold1"] == ["plain seed0 fold1", "residual seed0 fold1"]
+    assert names["fold1"] == ["plain seed0 fold1", "perceptron seed0 fold1"]
     assert len(names["all"]) == 4
 
 
@@ -199,7 +198,7 @@ def small_school(school, monkeypatch) -> Path:
     monkeypatch.setattr(worker, "start_keras", lambda threads: None)
     quick = "defaults: {augmentation: none, test_time_shift: 0, "
     for file in (school / "configs").iterdir():
-        lines = [line for line in file.read_text().splitlines() if "residual" not in line]
+        lines = [line for line in file.read_text().splitlines() if "  perceptron:" not in line]
         file.write_text("\n".join(lines).replace("defaults: {", quick))
     return school
 

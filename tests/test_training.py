@@ -89,6 +89,23 @@ def test_an_architecture_grows_with_its_width(name):
     assert build(width=8).count_params() > build(width=4).count_params()
 
 
+DROPPING = [
+    name for name, built_by in catalogue.ARCHITECTURES.items()
+    if "dropout" in catalogue.parameters(built_by)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_what_is_dropped_follows_the_parameter(name, tiny):
+    use_precision("float32")
+    build = catalogue.resolve(catalogue.ARCHITECTURES[name])
+    images = tiny.train.images[:8, ..., None]
+    for rate in (0.0, 0.3):
+        model = build(**small(name), dropout=rate)
+        first, second = (np.asarray(model(images, training=True)) for _ in range(2))
+        assert (first == second).all() == (rate == 0)
+
+
 @pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
 def test_an_architecture_learns_and_survives_saving(name, fold, tmp_path):
     import keras

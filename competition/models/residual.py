@@ -2,10 +2,11 @@
 
 from keras import layers
 
+from competition.models.dropout import FeatureMapDropout
 from competition.models.layers import batch_normalization, classifier, standardised_images
 
 
-def residual(width: int = 32):
+def residual(width: int = 32, dropout: float = 0.0):
     """The net of github.com/ttdoucet/mnist, whose committee of ten reached 99.82 % on MNIST.
 
     An unpadded 5x5 convolution and three stages of growing width and halved size, joined by
@@ -15,6 +16,8 @@ def residual(width: int = 32):
     Args:
         width: filters of the first stage (the original has 128); the second has twice, the
             third four times as many.
+        dropout: the share of feature maps that is dropped after each pooling, from 0 to 1; the
+            original has none.
 
     Returns:
         A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
@@ -22,12 +25,14 @@ def residual(width: int = 32):
     images, features = standardised_images()
     features = layers.Conv2D(width, 5, activation="relu")(features)
     features = _residual_block(features, width)
-    features = _residual_block(layers.MaxPooling2D()(features), width)
+    features = FeatureMapDropout(dropout)(layers.MaxPooling2D()(features))
+    features = _residual_block(features, width)
     features = layers.MaxPooling2D()(_widen(features, 2 * width))
-    features = _residual_block(features, 2 * width)
+    features = _residual_block(FeatureMapDropout(dropout)(features), 2 * width)
     features = layers.MaxPooling2D(padding="same")(_widen(features, 4 * width))
-    features = batch_normalization(_residual_block(features, 4 * width))
-    return classifier(images, layers.GlobalAveragePooling2D()(features), "residual")
+    features = _residual_block(FeatureMapDropout(dropout)(features), 4 * width)
+    features = layers.GlobalAveragePooling2D()(batch_normalization(features))
+    return classifier(images, layers.Dropout(dropout)(features), "residual")
 
 
 def _residual_block(features, filters):
