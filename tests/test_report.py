@@ -223,7 +223,7 @@ def run(project) -> Run:
 def test_one_variant_is_reported_whatever_the_others_are(run, browse):
     train(run)
     for job in run.identities:
-        if job.variant == "residual":
+        if job.variant == "perceptron":
             (job.folder() / paths.MANIFEST).unlink()
     subject = variant_subject(run, "plain")
     mean = subject.panel.out_of_fold.mean(axis=0)
@@ -248,10 +248,10 @@ def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, 
     summary = summarise(ensemble_subject(run, made))
     sections = {section.key: section for section in sections_of(summary)}
     tables = {table.key: table for each in sections.values() for table in each.tables}
-    names = ["plain seed0 (selected)", "residual seed0", "ensemble (selected)"]
+    names = ["plain seed0 (selected)", "perceptron seed0", "ensemble (selected)"]
     assert [row[0] for row in tables["scores"].rows] == names
     assert [row[0] for row in tables["folds"].rows] == names
-    assert [row[0] for row in tables["jobs"].rows] == ["plain (selected)", "residual"]
+    assert [row[0] for row in tables["jobs"].rows] == ["plain (selected)", "perceptron"]
     assert tables["contributions"].rows[0][0] == "plain (selected)"
     accuracy = f"{summary.scores.ensemble.accuracy:.5f} (selected)"
     assert tables["key-figures"].texts()[0][3] == accuracy
@@ -313,9 +313,9 @@ def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, m
         scores = summarise(ensemble_subject(run, blend([run]))).scores
         return [row[0] for row in scores_table(scores, "ensemble").rows]
 
-    assert names() == ["plain seed0", "residual seed0", "ensemble"]
+    assert names() == ["plain seed0", "perceptron seed0", "ensemble"]
     monkeypatch.setattr(searched, "SEARCHED_DATA", run.fingerprint)
-    assert names() == ["plain seed0", "residual seed0", "ensemble"]
+    assert names() == ["plain seed0", "perceptron seed0", "ensemble"]
 
 
 def test_the_searched_data_are_those_of_the_shipped_results():
@@ -334,7 +334,7 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
     table = run_table(summary, "folds")
     assert table.title == "Errors by hold-out"
     assert [column.title for column in table.columns[1:3]] == ["hold-out 0", "hold-out 2"]
-    for line, variant in zip(table.rows[:2], ("plain", "residual"), strict=True):
+    for line, variant in zip(table.rows[:2], ("plain", "perceptron"), strict=True):
         own = [nets[variant, split] for split in ("holdout0", "holdout2")]
         assert [each.rows for each in own] == [60, 60]
         assert line[1:3] == [each.errors for each in own]
@@ -352,16 +352,16 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
 @pytest.mark.parametrize(
     ("without", "words", "is_harder"),
     [
-        ([], "augmented digits", {"plain": True, "residual": True}),
+        ([], "augmented digits", {"plain": True, "perceptron": True}),
         (
-            ["residual"],
-            "augmented digits (of `residual`: without augmentation)",
-            {"plain": True, "residual": False},
+            ["perceptron"],
+            "augmented digits (of `perceptron`: without augmentation)",
+            {"plain": True, "perceptron": False},
         ),
         (
-            ["plain", "residual"],
+            ["plain", "perceptron"],
             "digits without augmentation",
-            {"plain": False, "residual": False},
+            {"plain": False, "perceptron": False},
         ),
     ],
 )
