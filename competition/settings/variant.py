@@ -82,8 +82,8 @@ class Training(Section):
 # what is said of them changes no trained weight; of a teacher, its jobs count, not its file's name.
 NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about", "teacher"}
 
-# All trials of a study look at the same views: they are made once.
-NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
+# Trials have no teacher. All of a study look at the same views: they are made once.
+NOT_SEARCHED = NOT_IDENTITY | {"teacher_confidence", "test_time_draws", "test_time_augmentation"}
 
 
 class Variant(Training):
