@@ -14,15 +14,15 @@ LONG ?=
 ALL ?=
 ROWS ?=
 
-# Quoted for the shell, whatever the text holds.
+# Quoted for the shell, and as it was given: `value` leaves a $ in it alone.
 quoted = '$(subst ','\'',$(1))'
 
 BIN := .venv/bin
 COMPETITION := $(BIN)/python -m competition
-CHANGES = $(foreach change,$(SET),--set $(call quoted,$(change)))
-CONFIGURED = --config $(call quoted,$(CONFIG)) $(CHANGES)
-SEVERAL = $(foreach config,$(CONFIG),--config $(call quoted,$(config))) $(CHANGES)
-FORCED = $(if $(filter-out 0,$(FORCE)),--force)
+CHANGES = $(foreach change,$(value SET),--set $(call quoted,$(change)))
+CONFIGURED = --config $(call quoted,$(value CONFIG)) $(CHANGES)
+SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(CHANGES)
+FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench notebook test lint clean
@@ -35,38 +35,38 @@ help: ## Explain the targets
 setup: .venv/.installed ## Create .venv and install what a run needs
 
 demo: setup ## Run everything once on embedded digits: no account, 1 to 2 minutes
-	@$(COMPETITION) demo --jobs $(JOBS)
+	@$(COMPETITION) demo --jobs $(call quoted,$(value JOBS))
 
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
-	@$(COMPETITION) download $(CONFIGURED) $(if $(ZIP),--zip $(call quoted,$(ZIP))) $(FORCED)
+	@$(COMPETITION) download $(CONFIGURED) $(if $(value ZIP),--zip $(call quoted,$(value ZIP))) $(FORCED)
 
 explore: setup ## Study the data before training, output/<config>/exploration/index.html
 	@$(COMPETITION) explore $(CONFIGURED)
 
 train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
-	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(JOBS)
+	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
 
-baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(CONFIG))
+baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(value CONFIG))
 baselines: setup ## Train the classic systems, and show them beside what is claimed of them
-	@$(COMPETITION) baselines $(SEVERAL) --jobs $(JOBS)
+	@$(COMPETITION) baselines $(SEVERAL) --jobs $(call quoted,$(value JOBS))
 
 tune: setup ## Search the best settings of VARIANT, TRIALS=n in all, JOBS=auto side by side
-	@$(COMPETITION) tune $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT))) $(if $(TRIALS),--trials $(call quoted,$(TRIALS))) --jobs $(JOBS)
+	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) --jobs $(call quoted,$(value JOBS))
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
 	@$(COMPETITION) ensemble $(SEVERAL)
 
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
-	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(ALL)),--all)
+	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(value ALL)),--all)
 
 why: setup ## Show what the nets looked at in the worst digits, output/<config>/why/index.html; ROWS="id id" too
-	@$(COMPETITION) why $(CONFIGURED) $(if $(ROWS),--rows $(foreach row,$(ROWS),$(call quoted,$(row))))
+	@$(COMPETITION) why $(CONFIGURED) $(if $(value ROWS),--rows $(foreach row,$(value ROWS),$(call quoted,$(row))))
 
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name of one
-	@$(COMPETITION) report $(CONFIGURED) $(if $(VARIANT),--variant $(call quoted,$(VARIANT)))
+	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
 
 submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
-	@$(COMPETITION) submit $(CONFIGURED) $(if $(FILE),--file $(call quoted,$(FILE))) $(if $(MESSAGE),--message $(call quoted,$(MESSAGE))) $(FORCED)
+	@$(COMPETITION) submit $(CONFIGURED) $(if $(value FILE),--file $(call quoted,$(value FILE))) $(if $(value MESSAGE),--message $(call quoted,$(value MESSAGE))) $(FORCED)
 
 scores: setup ## Print every submission, its out-of-fold and its public score
 	@$(COMPETITION) scores
@@ -75,7 +75,7 @@ doctor: setup ## Say what is missing for a download and a submission
 	@$(COMPETITION) doctor
 
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
-	@$(COMPETITION) bench $(CONFIGURED) $(if $(filter-out 0,$(LONG)),--long)
+	@$(COMPETITION) bench $(CONFIGURED) $(if $(filter-out 0,$(value LONG)),--long)
 
 notebook: .venv/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb

@@ -19,7 +19,8 @@ Every stage reads what the one before it left on disk; `demo` runs them all on e
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0, 1 after a mistake, 130 when interrupted."""
-    sys.stdout.reconfigure(line_buffering=True)  # a log shows each line when it is printed
+    # A log shows each line when it is printed; not every terminal has all of its characters.
+    sys.stdout.reconfigure(line_buffering=True, errors="replace")
     options = vars(_parser().parse_args(arguments))
     try:
         _run(options.pop("command"), options)
@@ -76,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
+    try:
+        return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"'{text}' begins with the home of nobody here") from None
 
 
 def _jobs(text: str) -> int | None:

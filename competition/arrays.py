@@ -30,8 +30,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads every array of an `.npz` file; nothing in it is executed.
 
     Raises:
-        UserError: when the file is missing or damaged, or an array is larger than `require_size`
-            lets it be.
+        UserError: when the file is missing or damaged, holds anything but arrays, or one is
+            larger than `require_size` lets it be.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -63,10 +63,11 @@ def require_size(where: str, shape: tuple[int, ...], dtype: np.dtype, stored: in
 
 def _require_sizes(path: Path, archive: ZipFile) -> None:
     for info in archive.infolist():
+        where = f"{path}, '{info.filename.removesuffix('.npy')}',"
         with archive.open(info) as member:
-            if member.peek(len(npy.MAGIC_PREFIX)).startswith(npy.MAGIC_PREFIX):
-                where = f"{path}, '{info.filename.removesuffix('.npy')}',"
-                require_size(where, *_promised(member), info.compress_size)
+            if not member.peek(len(npy.MAGIC_PREFIX)).startswith(npy.MAGIC_PREFIX):
+                raise UserError(f"{where} is no array; expected arrays only")
+            require_size(where, *_promised(member), info.compress_size)
 
 
 def _promised(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

@@ -1,15 +1,21 @@
 """Files and folders that are complete or absent, whenever the process is killed."""
 
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from competition.errors import UserError
 
 PARTIAL = ".partial-"
+# Of a file or folder while it is written: the end of its name, whoever chose it.
+PARTIAL_NAME = re.compile(r"\.partial-([0-9a-z_]{8}|download)$")
+# Where a folder waits until the one that takes its place is there.
+REPLACED = ".replaced"
 
 
 @contextmanager
@@ -19,7 +25,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     partial = _partial_sibling(path)
     try:
         yield partial
+        _flush(partial)
         os.replace(partial, path)
+        _flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -45,12 +53,37 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-        if path.exists():
-            path.rename(partial / ".replaced")
-        partial.rename(path)
-        shutil.rmtree(path / ".replaced", ignore_errors=True)
+        for written in (*partial.rglob("*"), partial):
+            _flush(written)
+        _replace_folder(path, partial)
+        _flush(path.parent)
+        shutil.rmtree(path / REPLACED, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """An interruption leaves one or the other."""
+    try:
+        if path.exists():
+            path.rename(new / REPLACED)
+        new.rename(path)
+    except BaseException:
+        if not path.exists() and (new / REPLACED).exists():
+            (new / REPLACED).rename(path)
+        raise
+
+
+def _flush(path: Path) -> None:
+    """Brings a file, or the names in a folder, to the disk: a power cut may come later."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # not every file system can do so with folders
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _behind_links(path: Path) -> Path:
@@ -68,10 +101,25 @@ def _behind_links(path: Path) -> Path:
     return target
 
 
-def remove_partials(folder: Path) -> None:
-    """Removes what killed processes left half-written anywhere below `folder`."""
+def remove_partials(folder: Path, idle_seconds: float = 0) -> None:
+    """Removes what killed processes left half-written anywhere below `folder`.
+
+    Args:
+        folder: where to look.
+        idle_seconds: how long nothing was written to it, where others may be writing.
+    """
+    latest = time.time() - idle_seconds
     for partial in folder.rglob(f"*{PARTIAL}*"):
-        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # whoever wrote it may have been faster
+            if PARTIAL_NAME.search(partial.name) and partial.stat().st_mtime <= latest:
+                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+
+
+def clear_folder(folder: Path) -> None:
+    """Removes a folder; of a link to one, what it leads to is emptied, and the link stays."""
+    shutil.rmtree(os.path.realpath(folder))
+    if folder.is_symlink():
+        Path(os.path.realpath(folder)).mkdir()
 
 
 def _partial_sibling(path: Path) -> Path:

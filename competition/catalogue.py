@@ -74,7 +74,6 @@ SAMPLERS = {
     "brute_force": "competition.tuning.samplers:brute_force",
     "qmc": "competition.tuning.samplers:qmc",
     "gp": "competition.tuning.samplers:gp",
-    "cma_es": "competition.tuning.samplers:cma_es",
     "nsga2": "competition.tuning.samplers:nsga2",
     "nsga3": "competition.tuning.samplers:nsga3",
 }

@@ -3,12 +3,11 @@
 What a user can mend is raised as `UserError`.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
 from competition import locks, paths
-from competition.atomic import remove_partials
+from competition.atomic import clear_folder, remove_partials
 from competition.closing_words import demo_summary, where_ensemble_is
 from competition.config import Config, load_config
 from competition.errors import UserError
@@ -16,6 +15,10 @@ from competition.kaggle import COMPETITION
 from competition.submission import read_message
 
 DEMO_CONFIG = Path("configs/demo.yaml")
+
+# What was not written to for an hour is of no command that still runs, nor of a download that is
+# about to be continued.
+ABANDONED_SECONDS = 3600
 
 
 def demo(jobs: int | None) -> None:
@@ -275,10 +278,10 @@ def clean() -> None:
             )
         folders = [paths.pools_folder(), *paths.cache_folders()]
         for folder in filter(Path.exists, folders):
-            shutil.rmtree(folder)
+            clear_folder(folder)
             print(f"removed {folder}/")
         for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
-            remove_partials(top)
+            remove_partials(top, ABANDONED_SECONDS)
 
 
 def _require_its_split(config: Config) -> None:

@@ -174,7 +174,10 @@ def _complete_component(own: Any, fallback: Any) -> Any:
 def _repeats_defaults(error: dict, errors: list[dict], raw: dict) -> bool:
     """Says whether a variant's error only repeats one that `defaults:` has already."""
     match error["loc"]:
-        case ("variants", variant, key, *_) if key not in (raw["variants"][variant] or {}):
+        case ("variants", variant, key, *_):
+            own = raw["variants"][variant]
+            if isinstance(own, dict) and key in own:
+                return False
             place = ("defaults", *error["loc"][2:])
             return (place, error["msg"]) in [(each["loc"], each["msg"]) for each in errors]
     return False

@@ -35,7 +35,7 @@ def read_table(
             lines = list(csv.reader(file))
     except FileNotFoundError:
         raise UserError(f"there is no {path}; {source}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:  # of the text, or of a NUL in the path
         raise UserError(f"{path} is not a CSV file: {error}") from None
     if lines[:1] != [list(header)]:
         raise UserError(f"{path}: the first line is expected to be {','.join(header)}")

@@ -1,5 +1,6 @@
 """The competition's CSV: written, and read back before anything else may use it."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,9 @@ from competition.digits import CLASSES, require_unique
 from competition.errors import UserError
 
 HEADER = ["ImageId", "Label"]
+
+# What a provenance has of the CSV that it belongs to.
+SHA256 = "sha256"
 
 
 def write_rows(path: Path, ids: np.ndarray, labels: np.ndarray) -> None:
@@ -45,7 +49,8 @@ def write_submission(
                 check_submission(partial, sample)
         except UserError as error:
             raise UserError(str(error).replace(str(partial), str(path))) from None
-        write_text(paths.provenance_json(path), json.dumps(provenance, indent=2) + "\n")
+        told = {**provenance, SHA256: file_hash(partial)}
+        write_text(paths.provenance_json(path), json.dumps(told, indent=2) + "\n")
 
 
 def read_message(path: Path) -> str:
@@ -54,12 +59,21 @@ def read_message(path: Path) -> str:
 
 
 def read_provenance(path: Path) -> dict:
-    """Returns where a submission comes from, from the file beside it; empty if nothing tells."""
+    """Returns where a submission comes from, from the file beside it.
+
+    It is empty if there is none, or if it tells of other content, as after an interruption.
+    """
     try:
         provenance = json.loads(paths.provenance_json(path).read_text())
-    except (OSError, ValueError):
+        is_of_this = provenance.get(SHA256) in (None, file_hash(path))
+    except (OSError, ValueError, AttributeError):
         return {}
-    return provenance if isinstance(provenance, dict) else {}
+    return provenance if is_of_this else {}
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of a file, 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_submission(path: Path, sample: Path) -> None:

@@ -85,6 +85,21 @@ def test_help_explains_every_command(project):
         assert run_command(command, "--help", folder=project).returncode == 0
 
 
+def test_a_terminal_without_its_characters_gets_others(project):
+    command = [sys.executable, "-m", "competition", "--help"]
+    shown = subprocess.run(
+        command, cwd=project, env=environment() | {"PYTHONIOENCODING": "ascii"}, capture_output=True
+    )
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert b"download ?? train-folds" in shown.stdout
+
+
+def test_the_home_of_nobody_is_a_mistake(project):
+    refused = run_command("report", "--config", "~nobody-here/some.yaml", folder=project)
+    assert refused.returncode == 2
+    assert "'~nobody-here/some.yaml' begins with the home of nobody here" in refused.stderr
+
+
 def test_training_says_what_it_does(training):
     project, done = training
     assert done.returncode == 0, done.stderr

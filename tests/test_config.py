@@ -373,6 +373,7 @@ def test_all_mistakes_are_named_at_once_and_each_once(write):
         ("folds: {3: 4}", "a key must be text, not 3"),
         ("- one\n- two", "must hold 'key: value' lines, not a list"),
         ("data: !!python/object/apply:os.system ['true']", "is not valid YAML"),
+        ("data: !!bool maybe", "is not valid YAML"),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(write, text, message):
@@ -380,12 +381,26 @@ def test_a_file_that_is_no_mapping_is_refused(write, text, message):
         load_config(write(text))
 
 
+def test_a_line_with_a_password_is_not_quoted(write):
+    with pytest.raises(UserError, match="mapping values are not allowed here in line 1") as caught:
+        load_config(write("tuning: storage: postgresql://me:secret@host/name"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_change_of_one_variant_leaves_those_alone_that_share_its_settings(write):
+    text = "variants: {plain: &shared {epochs: 3, architecture: {width: 8}}, residual: *shared}"
+    changes = ["variants.plain.epochs=9", "variants.plain.architecture.width=16"]
+    plain, residual = load_config(write(text), changes).variants.values()
+    assert (plain.epochs, plain.architecture.parameters["width"]) == (9, 16)
+    assert (residual.epochs, residual.architecture.parameters["width"]) == (3, 8)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("folds.count", "the override 'folds.count' must look like key=value"),
         ("=3", "the override '=3' must look like key=value"),
-        ("folds.count=[1", "the override 'folds.count=\\[1' is not valid YAML"),
+        ("folds.count=[1", "the override of folds.count is not valid YAML: .* in line 1, column 3"),
         ("data=2024-13-45", "is not valid YAML: month must be in 1..12"),
         ("folds=3", "folds: input should be 'key: value' lines, not 3"),
         ("folds.count.x=3", "folds.count: input should be a valid integer, not {'x': 3}"),

@@ -51,6 +51,7 @@ BROKEN_ROWS = {
     "long row": ([*INKED, "1"], "row 2 (line 3) has 785 values, expected 784"),
     "empty line": ([""], "row 2 (line 3) has 0 values, expected 784"),
     "no ink": (["0"] * 784, "row 2 (line 3) has no ink at all"),
+    "endless number": (changed(2, "9" * 5000), "row 2 (line 3), column pixel2: '999"),
 }
 
 
@@ -74,6 +75,18 @@ BROKEN_HEADERS = {
 def test_a_broken_header_is_named(write, header, message):
     with pytest.raises(UserError, match=message):
         read_csv(write([INKED], header), labelled=False)
+
+
+def test_a_quote_that_nothing_ends_is_no_csv(write):
+    path = write([INKED, changed(1, '"0'), *[INKED] * 100])
+    with pytest.raises(UserError, match=r"some\.csv is not a CSV file: field larger than"):
+        read_csv(path, labelled=False)
+
+
+def test_a_byte_order_mark_is_passed_over(write):
+    path = write([INKED])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_csv(path, labelled=False)) == 1
 
 
 def test_labels_beyond_nine_are_refused(write):
@@ -202,6 +215,20 @@ def test_the_embedded_digits_look_like_mnist(tmp_path, monkeypatch):
     assert np.abs(columns - 13.5).max() < 0.6
     heights = ink.any(axis=2).sum(axis=1)
     assert heights.max() <= 22  # a box of 20 pixels, its edges shared between neighbours
+
+
+def test_files_of_somebody_else_are_not_lost(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "input/embedded/my-marks.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    with pytest.raises(UserError, match="input/embedded/ is to be made anew, and also has my-mark"):
+        embedded.install()
+    assert own.read_text() == "mine"
+    own.unlink()
+    assert embedded.install()
+    assert load_data_set("embedded") is not None  # it has a cache now
+    assert embedded.install(force=True)
 
 
 MEMBERS = {

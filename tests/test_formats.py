@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import shutil
 import struct
 import zipfile
@@ -305,6 +306,12 @@ def sparse_hdf5(folder: Path, arrays: dict) -> None:
 GIANT = (10**10, 28, 28)
 
 
+def npz_with_a_text(folder: Path, arrays: dict) -> None:
+    write_npz(folder, arrays)
+    with zipfile.ZipFile(folder / "mnist.npz", "a") as archive:
+        archive.writestr("notes.txt", "0" * 1000)
+
+
 def giant_npz(folder: Path, arrays: dict) -> None:
     write_npz(folder, {key: arrays[key] for key in arrays if key != IMAGES})
     header = {"descr": "|u1", "fortran_order": False, "shape": GIANT}
@@ -471,6 +478,7 @@ BROKEN = {
     "hdf5 without the groups": (other_groups, "has no images of test, images of train, labels of"),
     "hdf5 that links outside": (linked_outside, "it holds nothing"),
     "npz with objects": (pickled, "cannot be read as arrays"),
+    "npz with a text": (npz_with_a_text, "mnist.npz, 'notes.txt', is no array; expected arrays"),
     "giant npz": (giant_npz, "'x_train', promises 10000000000 × 28 × 28 values of uint8, 7,8"),
     "giant hdf5": (giant_hdf5, "'/x_train', promises 10000000000 × 28 × 28 values of uint8, 7,8"),
     "hdf5 never written": (sparse_hdf5, "'/x_train', promises .*, 70,560 bytes, and 0 are stored"),
@@ -491,6 +499,9 @@ BROKEN = {
     "cut head of an image": (among_images("train/3/a.png", b"\x89PNG\r\n"), no_image("a.png")),
     "empty image": (among_images("train/3/a.png", b""), no_image("a.png")),
     "giant image": (among_images("train/3/a.png", giant_png()), no_image("a.png")),
+    "photograph": (
+        among_images("train/3/a.png", image_bytes(".png") + bytes(100_000)),
+        "a.png has more than 100,000 bytes, and so more than one digit"),
     "other image": (among_images("train/3/more.bmp", image_bytes(".bmp")), no_image("more.bmp")),
     "image of another name": (
         among_images("train/3/a.png", image_bytes(".bmp")), no_image("a.png")),
@@ -608,6 +619,12 @@ def test_a_damaged_cache_of_another_format_is_made_again(damage, folder, arrays,
         readings.clear()
         assert load_data_set("own").fingerprint() == first
         assert len(readings) == expected
+
+
+def test_a_name_of_a_file_need_not_be_text(folder, arrays):
+    write_images(folder, arrays)
+    (folder / "train/3" / os.fsdecode(b"scan_\xe9.png")).write_bytes(image_bytes(".png"))
+    assert len(load_data_set("own").train) == 121
 
 
 def test_a_folder_that_takes_no_cache_is_read_all_the_same(folder, arrays):

@@ -57,7 +57,12 @@ def test_one_process_feeds_a_graphics_processor():
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 8), (3, 2), (8, 1), (20, 1)])
 def test_given_workers_share_the_cores(workers, threads):
-    assert given_plan(computer(8), workers) == Plan(workers, threads)
+    assert given_plan(computer(8), 99, workers) == Plan(workers, threads)
+
+
+def test_no_more_workers_are_started_than_there_are_jobs():
+    assert given_plan(computer(8), 3, 200) == Plan(3, 1)
+    assert given_plan(computer(8), 1, 2) == Plan(1, 4)  # the threads stay as they were
 
 
 def test_a_plan_is_said_in_words():

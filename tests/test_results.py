@@ -1,12 +1,19 @@
 """Results on disk: complete or absent, stale when made otherwise, aligned by id."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from competition import paths
-from competition.atomic import atomic_file, atomic_folder, remove_partials
+from competition.atomic import (
+    PARTIAL_NAME,
+    atomic_file,
+    atomic_folder,
+    clear_folder,
+    remove_partials,
+)
 from competition.config import Config
 from competition.errors import UserError
 from competition.probabilities import (
@@ -168,13 +175,47 @@ def test_identity_hashes_ignore_the_order_of_keys():
 def test_what_killed_processes_left_is_removed(tmp_path):
     kept = tmp_path / "jobs" / "plain" / "fold0"
     kept.mkdir(parents=True)
-    (kept.parent / "fold1.partial-77").mkdir()
-    (kept.parent / "fold1.partial-77" / "model.keras").write_text("half")
-    (tmp_path / "jobs" / "table.csv.partial-78").write_text("half")
+    (kept.parent / "fold1.partial-77aa00ff").mkdir()
+    (kept.parent / "fold1.partial-77aa00ff" / "model.keras").write_text("half")
+    (tmp_path / "jobs" / "table.csv.partial-78aa00ff").write_text("half")
+    (kept / "my-own.partial-2.png").write_text("whole")
+    remove_partials(tmp_path / "jobs", idle_seconds=60)
+    assert (kept.parent / "fold1.partial-77aa00ff" / "model.keras").exists()  # it may be at work
     remove_partials(tmp_path / "jobs")
     assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
-        "jobs", "jobs/plain", "jobs/plain/fold0"
+        "jobs", "jobs/plain", "jobs/plain/fold0", "jobs/plain/fold0/my-own.partial-2.png"
     ]  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    """As an interruption at the worst moment leaves it."""
+    folder = tmp_path / "folder"
+    with atomic_folder(folder) as partial:
+        (partial / "old").touch()
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if PARTIAL_NAME.search(path.name):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(folder) as partial:
+        (partial / "new").touch()
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "folder", "folder/old"
+    ]  # fmt: skip
+
+
+def test_what_a_link_leads_to_is_emptied_and_the_link_stays(tmp_path):
+    disk, link = tmp_path / "disk", tmp_path / "pools"
+    (disk / "pool").mkdir(parents=True)
+    link.symlink_to(disk)
+    clear_folder(link)
+    assert link.is_symlink()
+    assert list(disk.iterdir()) == []
+    clear_folder(disk)
+    assert not disk.exists()
 
 
 def fail_half_way(partial):

@@ -275,9 +275,9 @@ UNFIT = {
         "sampler: grid",
         "tuning.sampler: grid needs a step, or choices, for variants.plain.search_space.warm_up",
     ),
-    "pickles from a database": (
-        "{sampler: cma_es, storage: 'postgresql://host/name'}",
-        "tuning.sampler: cma_es keeps its state as a pickle",
+    "a password in the wrong place": (
+        "storage: ['postgresql://me:secret@host/name']",
+        "tuning.storage: input should be a valid string",
     ),
     "too few folds to compare": (
         "{pruner: wilcoxon, folds: [0, 1, 2, 3]}",

@@ -7,7 +7,12 @@ from scipy.stats import binomtest
 
 from competition.errors import UserError
 from competition.scores import score, wilson_interval
-from competition.submission import check_submission, write_rows, write_submission
+from competition.submission import (
+    check_submission,
+    read_message,
+    write_rows,
+    write_submission,
+)
 
 
 def test_score_counts_and_averages_exactly():
@@ -68,6 +73,14 @@ def test_a_submission_that_does_not_fit_leaves_nothing(tmp_path, sample):
     with pytest.raises(UserError, match="asks for 3"):
         write_submission(path, np.arange(1, 3), np.zeros(2, int), {}, sample)
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_provenance_tells_of_one_content_only(tmp_path, sample):
+    path = tmp_path / "some.csv"
+    write_submission(path, np.arange(1, 4), np.zeros(3, int), {"message": "all zeros"}, sample)
+    assert read_message(path) == "all zeros"
+    write_rows(path, np.arange(1, 4), np.ones(3, int))  # as an interruption leaves it, or a hand
+    assert read_message(path) == "some"
 
 
 def test_the_error_names_the_submission_and_not_its_temporary_file(tmp_path, sample):

@@ -44,7 +44,8 @@ def _stamp(folder: Path, files: Iterable[Path]) -> str:
     for file in files:
         status = file.stat()
         name = file.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))  # a name need not be UTF-8
     return digest.hexdigest()
 
 

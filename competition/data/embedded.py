@@ -11,7 +11,7 @@ import numpy as np
 from competition import paths
 from competition.atomic import atomic_folder
 from competition.csv_files import write_table
-from competition.data.sources import LABEL, PIXELS, load_data_set
+from competition.data.sources import LABEL, PIXELS, load_data_set, require_replaceable
 from competition.digits import SIDE
 from competition.errors import passes
 from competition.submission import write_rows
@@ -30,10 +30,14 @@ def install(force: bool = False) -> bool:
     """Makes the data set unless good data is there already, and says whether it did.
 
     Args:
-        force: make it again whatever is there.
+        force: make it again, though good data is there.
+
+    Raises:
+        UserError: when files of somebody else would be lost.
     """
     if not force and passes(load_data_set, NAME):
         return False
+    require_replaceable(NAME)
     write_embedded()
     return True
 

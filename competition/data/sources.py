@@ -1,6 +1,9 @@
 """Reading digits from the competition's CSV files, strictly; other formats have their module."""
 
 import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +50,23 @@ def load_data_set(name: str) -> DataSet:
     return data_set
 
 
+def require_replaceable(name: str) -> None:
+    """Checks that `input/<name>/`, which is to be made anew, holds nothing of somebody else.
+
+    Raises:
+        UserError: naming what would be lost.
+    """
+    folder = paths.data_folder(name)
+    files = (paths.train_csv(name), paths.test_csv(name), paths.sample_submission_csv(name))
+    ours = {*files, paths.folder_cache_file(folder).parent}
+    others = [entry.name for entry in sorted(folder.glob("[!.]*")) if entry not in ours]
+    if others:
+        raise UserError(
+            f"{folder}/ is to be made anew, and also has {', '.join(others)}, which would be lost; "
+            "move it to another folder, and try again"
+        )
+
+
 def read_cached(path: Path, labelled: bool) -> Digits:
     """Reads a CSV file as `read_csv` does, through a cache in a folder beside it."""
 
@@ -84,8 +104,8 @@ def read_csv(path: Path, labelled: bool) -> Digits:
 
 
 def _check_header(path: Path, expected: list[str]) -> None:
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        found = next(csv.reader(file), [])
+    with _rows(path) as rows:
+        found = next(rows, [])
     if found == expected:
         return
     if len(found) != len(expected):
@@ -97,6 +117,20 @@ def _check_header(path: Path, expected: list[str]) -> None:
         f"{path} {problem}; expected {len(expected)} columns in the competition's order: "
         f"{', '.join(expected[:2])} … {expected[-1]}"
     )
+
+
+@contextmanager
+def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
+    """Yields the cells of each line; a byte order mark, as some editors write it, is passed over.
+
+    Raises:
+        UserError: when the file is not CSV.
+    """
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        try:
+            yield csv.reader(file)
+        except csv.Error as error:
+            raise UserError(f"{path} is not a CSV file: {error}") from None
 
 
 def _parse(path: Path, columns: list[str]) -> np.ndarray:
@@ -122,15 +156,14 @@ def _parse(path: Path, columns: list[str]) -> np.ndarray:
 
 def _first_bad_cell(path: Path, columns: list[str]) -> str | None:
     """Says where the first value stands that is not an integer from 0 to 255; slow, for errors."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = csv.reader(file)
+    with _rows(path) as rows:
         next(rows)
         for number, row in enumerate(rows, start=1):
             where = f"{path}, row {number} (line {number + 1})"
             if len(row) != len(columns):
                 return f"{where} has {len(row)} values, expected {len(columns)}"
             for column, cell in zip(columns, row, strict=True):
-                if not (cell.isascii() and cell.isdigit() and int(cell) <= 255):
+                if not (re.fullmatch("0*[0-9]{1,3}", cell) and int(cell[-3:]) <= 255):
                     return f"{where}, column {column}: {_problem_of(cell)} from 0 to 255"
     return None
 

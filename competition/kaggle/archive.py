@@ -10,7 +10,7 @@ from competition import paths
 from competition.arrays import DAMAGED_ARCHIVE
 from competition.atomic import atomic_folder
 from competition.data.sources import load_data_set, read_cached
-from competition.errors import UserError
+from competition.errors import UserError, disk_trouble
 from competition.kaggle import COMPETITION
 from competition.submission import check_rows
 
@@ -100,7 +100,9 @@ def _extract(archive: Path, names: list[str], folder: Path) -> None:
         raise UserError(f"there is no archive {archive}") from None
     except IsADirectoryError:
         raise UserError(f"{archive} is a folder; expected the zip archive itself") from None
-    except DAMAGED_ARCHIVE as error:
+    except (*DAMAGED_ARCHIVE, OSError, ValueError) as error:
+        if isinstance(error, OSError) and disk_trouble(error):
+            raise
         raise BrokenArchiveError(f"{archive.name} is not a whole zip archive ({error})") from None
 
 

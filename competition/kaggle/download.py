@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from competition import paths
+from competition.data.sources import require_replaceable
 from competition.errors import UserError, disk_trouble, passes
 from competition.kaggle import COMPETITION, PAGE
 from competition.kaggle.archive import BrokenArchiveError, check_installed, install_archive
@@ -37,12 +38,13 @@ def download(archive: Path | None, force: bool = False) -> bool:
         Whether anything was installed.
 
     Raises:
-        UserError: when the archive cannot be had or is not what it should be; the folder is as
-            it was.
+        UserError: when the archive cannot be had or is not what it should be, or files of somebody
+            else would be lost; the folder is as it was.
     """
     if not force and passes(check_installed):
         return False
     try:
+        require_replaceable(COMPETITION)
         with only_one(paths.INPUT, "downloading"):
             require_space(paths.data_folder(COMPETITION), NEEDED_BYTES)
             install_archive(archive) if archive else _fetch_and_install(force)

@@ -1,7 +1,6 @@
 """`submissions/history.csv`: what was sent to Kaggle, and what came of it."""
 
 import csv
-import hashlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields, replace
@@ -14,7 +13,7 @@ from competition.csv_files import write_table
 from competition.errors import UserError
 from competition.locks import only_one
 from competition.selected import WORD, marked
-from competition.submission import read_provenance
+from competition.submission import file_hash, read_provenance
 
 PENDING = "pending"
 
@@ -66,11 +65,6 @@ def new_entry(file: Path) -> Entry:
         out_of_fold=marked(accuracy, is_selected),
         out_of_fold_rows=_text_at(provenance, "out_of_fold", "rows"),
     )
-
-
-def file_hash(file: Path) -> str:
-    """Returns a file's SHA-256."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def read_history() -> list[Entry]:

@@ -59,7 +59,11 @@ def explanation(error: Any) -> str:
     """Returns the message of one of pydantic's errors, in the words of this project."""
     message = error["msg"].removeprefix("Value error, ")
     message = re.sub(r"a valid dictionary.*", "'key: value' lines", message)
-    given = (
-        "" if error["type"] in ("value_error", "missing", MISFIT) else f", not {error['input']!r}"
-    )
-    return f"{message[0].lower()}{message[1:]}{given}"
+    return f"{message[0].lower()}{message[1:]}{_given(error)}"
+
+
+def _given(error: Any) -> str:
+    """Returns what was given instead, unless it holds a URL, and so perhaps a password."""
+    given = f", not {error['input']!r}"
+    is_told = error["type"] in ("value_error", "missing", MISFIT)
+    return "" if is_told or "://" in given else given

@@ -118,11 +118,6 @@ def _none_left(folds: Folds) -> str:
 
 def _sampler_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]:
     name = tuning.sampler.name
-    if name == "cma_es" and tuning.storage is not None:
-        return {
-            "sampler": "cma_es keeps its state as a pickle, which is read from no database, as "
-            "it could do anything; choose another sampler, or no storage"
-        }
     return _too_many_values(name, searched) if name in EXHAUSTIVE else {}
 
 

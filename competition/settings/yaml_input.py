@@ -47,12 +47,16 @@ def apply_override(raw: dict, override: str) -> None:
     *parents, last = key.split(".")
     section = raw
     for parent in parents:
-        if isinstance(section.get(parent), str):  # `architecture: plain` becomes a mapping
-            section[parent] = {"name": section[parent]}
-        elif not isinstance(section.get(parent), dict):
-            section[parent] = {}
+        section[parent] = _own_mapping(section.get(parent))
         section = section[parent]
-    section[last] = _parse_yaml(value, f"the override '{override}'")
+    section[last] = _parse_yaml(value, f"the override of {key}")
+
+
+def _own_mapping(found: Any) -> dict:
+    """Returns a copy, as an alias in the YAML may have the same mapping stand elsewhere, too."""
+    if isinstance(found, str):  # `architecture: plain` becomes a mapping
+        return {"name": found}
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -90,5 +94,14 @@ _StrictLoader.add_implicit_resolver(
 def _parse_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506, it derives from SafeLoader
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+    except yaml.MarkedYAMLError as error:
+        raise UserError(f"{source} is not valid YAML: {_told(error)}") from None
+    except (yaml.YAMLError, TypeError, ValueError, LookupError, RecursionError) as error:
         raise UserError(f"{source} is not valid YAML: {error}") from None
+
+
+def _told(error: yaml.MarkedYAMLError) -> str:
+    """Returns what is wrong and where, without the lines themselves: one may hold a password."""
+    context = f"{error.context}, " if error.context else ""
+    mark = error.problem_mark
+    return f"{context}{error.problem} in line {mark.line + 1}, column {mark.column + 1}"

@@ -41,14 +41,14 @@ def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
     if workers is None:
         plan = automatic_plan(machine, jobs, jobs_left)
     else:
-        plan = given_plan(machine, workers)
+        plan = given_plan(machine, jobs_left, workers)
     in_this_process = plan.workers == 1 and started_threads()
     return replace(plan, threads=started_threads()) if in_this_process else plan
 
 
-def given_plan(machine: Machine, workers: int) -> Plan:
-    """Shares the cores equally among as many workers as the user wants."""
-    return Plan(workers, max(1, machine.cores // workers))
+def given_plan(machine: Machine, jobs_left: int, workers: int) -> Plan:
+    """Shares the cores among as many workers as the user wants; none is without a job."""
+    return Plan(max(1, min(workers, jobs_left)), max(1, machine.cores // workers))
 
 
 def automatic_plan(machine: Machine, jobs: int, jobs_left: int) -> Plan:

@@ -13,7 +13,6 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import (
     BaseSampler,
     BruteForceSampler,
-    CmaEsSampler,
     GPSampler,
     GridSampler,
     NSGAIIISampler,
@@ -66,13 +65,6 @@ def gp(space: Space, seed: int, startup_trials: int = 10) -> BaseSampler:
         startup_trials: are drawn at random first.
     """
     return SeededByNumber(lambda own: GPSampler(n_startup_trials=startup_trials, seed=own), seed)
-
-
-def cma_es(space: Space, seed: int) -> BaseSampler:
-    """CMA-ES (N. Hansen, arXiv:1604.00772) over the numbers, choices at random; needs `cmaes`."""
-    return SeededByNumber(
-        lambda own: CmaEsSampler(seed=own, independent_sampler=RandomSampler(seed=own)), seed
-    )
 
 
 def nsga2(space: Space, seed: int, population: int = 10) -> BaseSampler:

@@ -1,11 +1,12 @@
 """Where a study is kept: a journal of JSON lines on this machine, or a database for several."""
 
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, unquote_plus
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -53,6 +54,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         # Optuna's lock is a link to this very path; a relative one would lead nowhere, and a
         # lock that a killed process left would be waited for for ever.
         return JournalStorage(JournalFileBackend(str(journal.absolute())))
+    _require_url(url)
     with database_trouble(url):
         return RDBStorage(
             url,
@@ -60,6 +62,20 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
             grace_period=SILENT_SECONDS,
             heartbeat_stale_trial_callback=RETRY,
         )
+
+
+def _require_url(url: str) -> None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):  # whose messages may quote half a password
+        raise UserError(
+            f"the storage {shown(url)} is not the URL of a database, such as "
+            "postgresql://user:password@host/name; in a password, write @ as %40, : as %3A and "
+            "/ as %2F"
+        ) from None
 
 
 @contextmanager
@@ -75,20 +91,31 @@ def database_trouble(url: str | None) -> Iterator[None]:
         cause = error.__cause__ or error  # Optuna wraps what the driver said
         first_lines = " ".join(str(cause).split("\n")[:2])
         raise UserError(
-            f"the storage {without_password(url, url)} cannot be used: "
+            f"the storage {shown(url)} cannot be used: "
             f"{without_password(first_lines, url)}; expected the URL of a database that can "
             "be reached, and its driver must be installed (psycopg[binary] for PostgreSQL)"
         ) from None
 
 
+# Greedy, as a password may hold whatever else divides a URL.
+USER_AND_PASSWORD = re.compile(r"://([^:]*):(.*)@")
+PASSWORD_IN_QUERY = re.compile(r"[?&]\w*password=([^&]*)")
+
+
+def shown(url: str) -> str:
+    """Returns a URL as it may be shown: without its user, its password and its query."""
+    return re.sub("://.*@", "://***@", url).partition("?")[0]
+
+
 def without_password(text: str, url: str) -> str:
-    """Returns a text in which the passwords of a URL are hidden."""
-    parts = urlsplit(url)
-    secrets = [parts.password or "", *parse_qs(parts.query).get("password", [])]
+    """Returns a text in which the passwords of a URL are hidden, however they are written."""
+    secrets = PASSWORD_IN_QUERY.findall(url)
+    for part in (url, url.partition("?")[0]):  # a password may hold ?, and a query @
+        secrets += [password for _, password in USER_AND_PASSWORD.findall(part)]
     for secret in filter(None, secrets):
-        for written in {secret, quote(secret, safe=""), unquote(secret)}:
+        for written in {secret, quote(secret, safe=""), unquote(secret), unquote_plus(secret)}:
             text = text.replace(written, "***")
-    return text
+    return re.sub(r"[^\s'\"]+@", "***@", text)  # where a driver takes the end of one for a host
 
 
 def mend_journal(journal: Path) -> None:

@@ -17,7 +17,7 @@ from competition.tuning.storage import open_storage
 IDENTITY = "identity"
 
 # Samplers that need a package which nothing else needs.
-PACKAGES = {"cma_es": "cmaes", "gp": "torch"}
+PACKAGES = {"gp": "torch"}
 
 
 def open_study(search: Search) -> Study:

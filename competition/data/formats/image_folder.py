@@ -14,6 +14,8 @@ from competition.errors import UserError
 
 # What PNG and JPEG files begin with.
 STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+# Of one file: 784 pixels take less than one, and what packs a thousand to one stays below 100 MB.
+MOST_BYTES = 100_000
 LAYOUT = "train/0/ … train/9/, or 0/ … 9/, and test/ (by class too, if the labels are known)"
 
 # Files by part, `train` or `test`.
@@ -142,6 +144,11 @@ def _class_of(file: Path) -> int:
 
 
 def _read_image(file: Path) -> np.ndarray:
+    if file.stat().st_size > MOST_BYTES:
+        raise UserError(
+            f"{file} has more than {MOST_BYTES:,} bytes, and so more than one digit; expected "
+            f"{SIDE} × {SIDE} pixels of 8 bits in grey, all images alike"
+        )
     image = _decoded(file)
     if image is None:
         raise UserError(

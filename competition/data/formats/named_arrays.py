@@ -75,7 +75,7 @@ def read_hdf5(path: Path) -> dict[Key, np.ndarray]:
             file.visititems(lambda name, node: _collect(found, name, node))
             nodes = _by_name(path, found)
             return {key: _read_node(path, node) for key, node in nodes.items()}
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is cut or damaged ({error}); fetch it again") from None
 
 
