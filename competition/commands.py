@@ -19,7 +19,7 @@ DEMO_CONFIG = Path("configs/demo.yaml")
 
 
 def demo(jobs: int | None) -> None:
-    """Runs every stage on the embedded digits, and says what was made and what to try next."""
+    """Goes from download to report on the embedded digits; says what was made, and what to try."""
     config = load_config(DEMO_CONFIG)
     download(config)
     train_folds(config, jobs)

@@ -1,7 +1,7 @@
-"""What can be configured, with its defaults; a file of `configs/` is a diff on these models.
+"""A whole run as it can be configured; a file of `configs/` says what differs from the defaults.
 
-`load_config` refuses every mistake at once, before any work, each with its path and the nearest
-valid name.
+The sections, with their defaults and limits, are in `competition/settings/`. `load_config` refuses
+every mistake at once, before any work, each with its path and the nearest valid name.
 """
 
 from collections.abc import Iterable

@@ -12,7 +12,7 @@ def none(epochs: int) -> BasePruner:
 
 
 def median(epochs: int, startup_trials: int = 5) -> BasePruner:
-    """Ends a trial that is worse than the median of the others were at the same epoch.
+    """Ends a trial that is worse than the others' median at the same share of the training.
 
     Args:
         startup_trials: so many are trained to their end first.

@@ -68,7 +68,7 @@ class DataStudy:
 
 
 def study(config: Config, data_set: DataSet) -> DataStudy:
-    """Studies a data set, with progress: a minute or so for 70,000 digits on two cores.
+    """Studies a data set, with progress: a minute or so of one core for 70,000 digits.
 
     Labelled rows that are the data's own test rows are studied as test rows only: on both sides,
     they would all be duplicates, and hide how the sides differ.
