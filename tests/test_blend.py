@@ -376,7 +376,7 @@ def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trai
         "6 of 8 jobs have no result that fits the configuration; `make train-folds` trains them:",
         "  other/plain seed0 fold0 fold1: not trained yet",
         "  other/perceptron seed0 fold0 fold1: not trained yet",
-        "  tiny/plain seed0 fold0 fold1: trained otherwise (variant.epochs: 2 → 5)",
+        "  tiny/plain seed0 fold0 fold1: trained differently (variant.epochs: 2 → 5)",
     ]
 
 

@@ -45,7 +45,7 @@ class Training(Section):
     )
     teacher_confidence: Share = Field(
         0.99,
-        description="a row is learnt only if the teacher gives its likeliest class this probability",
+        description="a row is learnt only if the teacher gives its likeliest class at least this",
     )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(

@@ -70,7 +70,7 @@ def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     """Says what is done, stale and missing, and returns what is to do in training order."""
     found = survey({job: run.identities[job] for job in wanted})
     print(f"{run.config.name}: {len(wanted)} jobs, {len(found.done)} done already")
-    remark = "was trained otherwise and is trained again"
+    remark = "was trained differently and is trained again"
     for line in by_variant({job: f"{remark} ({why})" for job, why in found.stale.items()}):
         print(line)
     to_do = {*found.missing, *found.stale}

@@ -65,7 +65,7 @@ def require_comparable(study: Study, search: Search, run: Run) -> None:
     """Marks a new study with what its trials have in common, and compares an old one with it.
 
     Raises:
-        UserError: when the trials that are there were judged otherwise.
+        UserError: when the trials that are there were judged differently.
     """
     identity = json.loads(json.dumps(search.identity(run)))
     before = study.user_attrs.get(IDENTITY, identity)

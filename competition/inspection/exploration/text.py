@@ -185,8 +185,8 @@ def captions(study: DataStudy) -> dict[str, str]:
         f"a standard deviation of {train.deviation:.3f}, by which a net can standardise.",
         "inked": "How often each pixel has ink: the empty rim is the room that shifts and zooms "
         "have before they cut strokes off.",
-        "near_duplicates": "The closest pairs, copies first: memory is enough for such rows, so "
-        "many of them between folds would flatter out-of-fold figures.",
+        "near_duplicates": "The closest pairs, copies first: a net can simply memorise such rows, "
+        "so many of them between folds would flatter out-of-fold figures.",
         "contradictions": "The closest labelled pairs whose labels differ: either label may be an "
         "error, or the digit is one that people read both ways.",
         "shift": "What the classifier says of rows that it has not learned from: the further the "

@@ -134,7 +134,7 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
         Table("contributions", title, columns, rows, VARIANTS_NOTE),
         _pairs_table(contributions, "error-overlap", "wrong in both", contributions.error_overlap),
         _pairs_table(
-            contributions, "disagreement", "predicted otherwise", contributions.disagreement
+            contributions, "disagreement", "predicted differently", contributions.disagreement
         ),
     ]
 

@@ -136,7 +136,7 @@ def jobs_table(rows: list[JobRow]) -> Table:
     columns = [
         Column("variant"),
         Column("seed"),
-        Column("fold"),
+        Column("split"),
         Column("errors"),
         Column("rows", "{:,}"),
         Column("accuracy", "{:.5f}"),
@@ -272,8 +272,8 @@ def agreement_tables(summary: Summary) -> list[Table]:
     names = [f"{number}. {member}" for number, member in enumerate(members, start=1)]
     return [
         Table("members-right", "How many members are right", columns, rows),
-        pairs_table("members-disagreement", "Members: rows predicted otherwise",
-                    "predicted otherwise", names, found.disagreement),
+        pairs_table("members-disagreement", "Members: rows predicted differently",
+                    "predicted differently", names, found.disagreement),
         pairs_table("members-both-wrong", "Members: rows wrong in both",
                     "wrong in both", names, found.both_wrong),
     ]  # fmt: skip
