@@ -25,6 +25,9 @@ def hyperband(epochs: int, reduction_factor: int = 3) -> BasePruner:
 
     Args:
         reduction_factor: one of so many trials goes on from each rung.
+
+    Raises:
+        ValueError: when it is below 2.
     """
     if reduction_factor < 2:
         raise ValueError(f"reduction_factor is {reduction_factor}, expected 2 or more")
