@@ -14,6 +14,7 @@ from competition.config import Config, load_config
 from competition.errors import UserError
 from competition.kaggle import COMPETITION
 from competition.submission import read_message
+from competition.wording import count_of
 
 DEMO_CONFIG = Path("configs/demo.yaml")
 
@@ -160,7 +161,8 @@ def gallery(config: Config, all_rows: bool = False) -> None:
     findings = find(run, blend([run]))
     folder = write_gallery(findings, all_rows, explained_rows(config.name))
     print(
-        f"{len(findings.mistakes)} mistakes and {len(findings.label_errors)} likely label errors; "
+        f"{count_of(len(findings.mistakes), 'mistake')} and "
+        f"{count_of(len(findings.label_errors), 'likely label error')}; "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it"
     )
 
@@ -176,7 +178,8 @@ def why(config: Config, rows: list[int]) -> None:
     explanation = explain(run, blend([run]), rows)
     folder = write_explanation(explanation)
     print(
-        f"{len(explanation.cases)} rows by {len(explanation.by_variant)} variants; "
+        f"{count_of(len(explanation.cases), 'row')} by "
+        f"{count_of(len(explanation.by_variant), 'variant')}; "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it; "
         "`make gallery` links to them"
     )
@@ -292,4 +295,5 @@ def _require_its_split(config: Config) -> None:
 def _require_none(failures: list) -> None:
     if failures:
         names = ", ".join(str(failure.job) for failure in failures)
-        raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
+        failed = count_of(len(failures), "job")
+        raise UserError(f"{failed} failed: {names}; the others are finished and kept")

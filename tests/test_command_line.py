@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT, environment, make_project, run_command, wait_for_orphans
 
 from competition.probabilities import read_probabilities
+from competition.wording import count_of
 
 
 def train(project, *more: str):
@@ -108,7 +109,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     provenance = json.loads((trained / "submissions/tiny.json").read_text())
     assert "| `stacking` |" in combined.stdout
     assert f"`{provenance['method']['name']}` is recommended" in combined.stdout
-    assert "test_confidence.csv there begins with the test rows" in combined.stdout
+    assert "test-confidence.csv there begins with the test rows" in combined.stdout
     assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
     assert "it cannot be submitted to Kaggle, as it was made from 'tiny'" in combined.stdout
@@ -116,7 +117,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert "the search for settings" not in combined.stdout  # it saw none of these digits
 
     shown = run_command("gallery", *config, folder=trained)
-    assert f"{errors} mistakes and" in shown.stdout
+    assert f"{count_of(errors, 'mistake')} and" in shown.stdout
     assert "open output/tiny/gallery/index.html" in shown.stdout
     gallery = trained / "output/tiny/gallery"
     assert list(gallery.glob("mistakes*.png"))

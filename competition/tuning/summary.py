@@ -13,6 +13,7 @@ from competition.tuning.abandoned import ended
 from competition.tuning.search import Search
 from competition.tuning.verdict import Verdict
 from competition.tuning.words import figure, minutes_of, score_of, short
+from competition.wording import count_of
 
 BEST_TRIALS_SHOWN = 10
 
@@ -89,7 +90,7 @@ def _counts(study: Study) -> str:
         }.items()
     }
     told = ", ".join(f"{count} {words}" for words, count in counts.items())
-    return f"{len(trials)} trials ({told}); the best of those that were completed:"
+    return f"{count_of(len(trials), 'trial')} ({told}); the best of those that were completed:"
 
 
 def _trials_table(study: Study, search: Search) -> str:
