@@ -12,7 +12,7 @@ from competition.atomic import remove_partials
 from competition.closing_words import demo_summary, where_ensemble_is
 from competition.config import Config, load_config
 from competition.errors import UserError
-from competition.kaggle import COMPETITION
+from competition.paths import COMPETITION
 from competition.submission import read_message
 from competition.wording import count_of
 
@@ -251,20 +251,20 @@ def doctor() -> None:
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
     from competition.bench.record import kept_race, write_measures
-    from competition.bench.suite import measure, measure_race, race_to_log_loss, require_measurable
+    from competition.bench.suite import finish_race, measure, race_so_far, require_measurable
     from competition.bench.tables import race_table, tables
     from competition.data.run import load_run
 
     run = load_run(config)
     require_measurable(run, long)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        race = race_to_log_loss(run) if long else kept_race(config.name)
+        race = race_so_far(run) if long else kept_race(config.name)
         measures = measure(run) | ({"race": race} if race else {})
         path = write_measures(config.name, measures)
         print(tables(measures))
         if long:
             print(f"\n{path} gets each finish of the race; interrupted, LONG=1 goes on with it")
-            print(f"\n{race_table(measure_race(run, measures))}")
+            print(f"\n{race_table(finish_race(run, measures))}")
     print(f"\nall figures are in {path}")
 
 

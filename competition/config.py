@@ -48,7 +48,7 @@ class Config(Section):
     """A whole run. `name` names its folders and submissions: by default, the file's stem."""
 
     name: Annotated[Name, AfterValidator(_not_reserved)]
-    data: Name = "digit-recognizer"
+    data: Name = paths.COMPETITION
     folds: Folds = Folds()
     marks: str | None = Field(
         None, description="a gallery's marks; training leaves out or relabels its label errors"

@@ -72,7 +72,9 @@ def test_a_figure_shows_itself_in_a_notebook(studied):
 
 
 def test_pictures_hold_no_text_beyond_the_edge(folder):
-    for file in folder.glob("*.png"):
+    pictures = list(folder.glob("*.png"))
+    assert pictures
+    for file in pictures:
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
         frame = [image[:2], image[-2:], image[:, :2].T, image[:, -2:].T]
         assert min(strip.min() for strip in frame) == 255, f"{file.name} goes beyond its edge"

@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from competition import paths
 from competition.atomic import write_text
-from competition.markdown import score_cells, table
+from competition.markdown import score_texts, table
 from competition.selected import NOTE
 from competition.tuning.abandoned import ended
 from competition.tuning.search import Search
@@ -23,9 +23,9 @@ def verdict_table(trial: FrozenTrial, search: Search, verdict: Verdict) -> str:
     header = ["settings", "judged on", "errors", "accuracy", "95 % interval", "log-loss"]
     chosen_on, judged_on = _folds(search.settings.folds), _folds(verdict.folds)
     rows = [
-        [f"trial {trial.number}", f"{chosen_on}: optimistic", *score_cells(score_of(trial))],
-        [f"**trial {trial.number}**", judged_on, *score_cells(verdict.best)],
-        [f"**`{search.name}` as it is**", judged_on, *score_cells(verdict.as_it_is)],
+        [f"trial {trial.number}", f"{chosen_on}: optimistic", *score_texts(score_of(trial))],
+        [f"**trial {trial.number}**", judged_on, *score_texts(verdict.best)],
+        [f"**`{search.name}` as it is**", judged_on, *score_texts(verdict.as_it_is)],
     ]
     return table(header, rows)
 

@@ -98,20 +98,22 @@ def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataS
     shift = shift_test(*sides, SEED, lambda share: display.update(50 + 6 * share))
     embedding = embed(train, test, components, SEED, lambda share: display.update(56 + 42 * share))
     display.update(98)
+    means, deviations = class_images(train.images, train.labels)
     return DataStudy(
-        config.name,
-        data_set,
-        class_counts(train.labels),
-        _examples(train),
-        *class_images(train.images, train.labels),
-        pixels(train.images),
-        pixels(test.images),
-        measure(train.images),
-        measure(test.images),
-        policies,
-        duplicates,
-        shift,
-        embedding,
+        name=config.name,
+        data_set=data_set,
+        counts=class_counts(train.labels),
+        examples=_examples(train),
+        means=means,
+        deviations=deviations,
+        train_pixels=pixels(train.images),
+        test_pixels=pixels(test.images),
+        train=measure(train.images),
+        test=measure(test.images),
+        policies=policies,
+        duplicates=duplicates,
+        shift=shift,
+        embedding=embedding,
     )
 
 
