@@ -117,7 +117,7 @@ def load_configs(files: list[Path], overrides: Iterable[str] = ()) -> list[Confi
     if len(set(names)) != len(names):
         raise UserError(
             f"configurations of different names are expected, not {', '.join(names)}: results are "
-            "kept by name; leave one out, or give it another name:"
+            "kept by name; leave one out, or give it another name"
         )
     return configs
 
