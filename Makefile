@@ -1,4 +1,4 @@
-# Everything is a thin call of `python -m competition`, which works without make as well.
+# Most targets are thin calls of `python -m competition`, which works without make as well.
 
 PYTHON ?= python3
 CONFIG ?= configs/default.yaml
@@ -34,7 +34,7 @@ help: ## Explain the targets
 
 setup: .venv/.installed ## Create .venv and install what a run needs
 
-demo: setup ## Run everything once on embedded digits: no account, 1 to 2 minutes
+demo: setup ## Go from download to report on embedded digits: no account, 1 to 2 minutes
 	@$(COMPETITION) demo --jobs $(call quoted,$(value JOBS))
 
 download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again

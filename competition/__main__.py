@@ -13,7 +13,8 @@ A fold-based ensemble for Kaggle's Digit Recognizer.
 
   download ─► train-folds ─► ensemble ─► gallery, report ─► submit
 
-Every stage reads what the one before it left on disk; `demo` runs them all on embedded digits.
+Every stage reads what the one before it left on disk; `demo` goes from download to report, on
+embedded digits.
 """
 
 
@@ -160,7 +161,7 @@ JOBS = _option(
 
 # Each command by the name of its function in `commands.py`: a line of help, then its options.
 COMMANDS = {
-    "demo": ("everything once, on digits embedded in scikit-learn", JOBS),
+    "demo": ("from download to report, on digits embedded in scikit-learn", JOBS),
     "download": (
         "get the configuration's data set",
         *CONFIGURED,

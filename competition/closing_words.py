@@ -10,7 +10,7 @@ def where_ensemble_is(name: str, submission: Path) -> str:
     mean = paths.submission_csv(paths.mean_name(name))
     return f"""\
 {paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
-test_confidence.csv there begins with the test rows that are least certain
+test-confidence.csv there begins with the test rows that are least certain
 {mean} is the plain mean, to compare
 {submission} is written and checked"""
 

@@ -11,8 +11,9 @@ from competition.atomic import clear_folder, remove_partials
 from competition.closing_words import demo_summary, where_ensemble_is
 from competition.config import Config, load_config
 from competition.errors import UserError
-from competition.kaggle import COMPETITION
+from competition.paths import COMPETITION
 from competition.submission import read_message
+from competition.wording import count_of
 
 DEMO_CONFIG = Path("configs/demo.yaml")
 
@@ -22,7 +23,7 @@ ABANDONED_SECONDS = 3600
 
 
 def demo(jobs: int | None) -> None:
-    """Runs every stage on the embedded digits, and says what was made and what to try next."""
+    """Goes from download to report on the embedded digits; says what was made, and what to try."""
     config = load_config(DEMO_CONFIG)
     download(config)
     train_folds(config, jobs)
@@ -163,7 +164,8 @@ def gallery(config: Config, all_rows: bool = False) -> None:
     findings = find(run, blend([run]))
     folder = write_gallery(findings, all_rows, explained_rows(config.name))
     print(
-        f"{len(findings.mistakes)} mistakes and {len(findings.label_errors)} likely label errors; "
+        f"{count_of(len(findings.mistakes), 'mistake')} and "
+        f"{count_of(len(findings.label_errors), 'likely label error')}; "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it"
     )
 
@@ -179,7 +181,8 @@ def why(config: Config, rows: list[int]) -> None:
     explanation = explain(run, blend([run]), rows)
     folder = write_explanation(explanation)
     print(
-        f"{len(explanation.cases)} rows by {len(explanation.by_variant)} variants; "
+        f"{count_of(len(explanation.cases), 'row')} by "
+        f"{count_of(len(explanation.by_variant), 'variant')}; "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it; "
         "`make gallery` links to them"
     )
@@ -251,20 +254,20 @@ def doctor() -> None:
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
     from competition.bench.record import kept_race, write_measures
-    from competition.bench.suite import measure, measure_race, race_to_log_loss, require_measurable
+    from competition.bench.suite import finish_race, measure, race_so_far, require_measurable
     from competition.bench.tables import race_table, tables
     from competition.data.run import load_run
 
     run = load_run(config)
     require_measurable(run, long)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        race = race_to_log_loss(run) if long else kept_race(config.name)
+        race = race_so_far(run) if long else kept_race(config.name)
         measures = measure(run) | ({"race": race} if race else {})
         path = write_measures(config.name, measures)
         print(tables(measures))
         if long:
             print(f"\n{path} gets each finish of the race; interrupted, LONG=1 goes on with it")
-            print(f"\n{race_table(measure_race(run, measures))}")
+            print(f"\n{race_table(finish_race(run, measures))}")
     print(f"\nall figures are in {path}")
 
 
@@ -295,4 +298,5 @@ def _require_its_split(config: Config) -> None:
 def _require_none(failures: list) -> None:
     if failures:
         names = ", ".join(str(failure.job) for failure in failures)
-        raise UserError(f"{len(failures)} jobs failed: {names}; the others are finished and kept")
+        failed = count_of(len(failures), "job")
+        raise UserError(f"{failed} failed: {names}; the others are finished and kept")

@@ -1,7 +1,7 @@
-"""What can be configured, with its defaults; a file of `configs/` is a diff on these models.
+"""A whole run as it can be configured; a file of `configs/` says what differs from the defaults.
 
-`load_config` refuses every mistake at once, before any work, each with its path and the nearest
-valid name.
+The sections, with their defaults and limits, are in `competition/settings/`. `load_config` refuses
+every mistake at once, before any work, each with its path and the nearest valid name.
 """
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ class Config(Section):
     """A whole run. `name` names its folders and submissions: by default, the file's stem."""
 
     name: Annotated[Name, AfterValidator(_not_reserved)]
-    data: Name = "digit-recognizer"
+    data: Name = paths.COMPETITION
     folds: Folds = Folds()
     marks: str | None = Field(
         None, description="a gallery's marks; training leaves out or relabels its label errors"
@@ -117,7 +117,7 @@ def load_configs(files: list[Path], overrides: Iterable[str] = ()) -> list[Confi
     if len(set(names)) != len(names):
         raise UserError(
             f"configurations of different names are expected, not {', '.join(names)}: results are "
-            "kept by name; leave one out, or let its name: be another"
+            "kept by name; leave one out, or give it another name"
         )
     return configs
 

@@ -9,7 +9,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, alignment, *rows))
 
 
-def score_cells(score: Score) -> list[str]:
+def score_texts(score: Score) -> list[str]:
     """Returns errors, accuracy, its 95 % interval and log-loss as text."""
     low, high = score.interval()
     return [

@@ -9,6 +9,9 @@ INPUT = Path("input")
 OUTPUT = Path("output")
 SUBMISSIONS = Path("submissions")
 
+# The data set of the competition, by the name that it has at Kaggle.
+COMPETITION = "digit-recognizer"
+
 # Members of a finished job's folder.
 MANIFEST = "manifest.json"
 HISTORY = "history.csv"

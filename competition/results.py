@@ -59,7 +59,7 @@ class Survey:
     Attributes:
         done: jobs with a result that fits.
         missing: jobs without a result.
-        stale: jobs whose result was made otherwise, each with what differs.
+        stale: jobs whose result was made differently, each with what differs.
     """
 
     done: list[Job] = field(default_factory=list)
@@ -110,7 +110,7 @@ def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
     """Raises UserError naming every job whose result is missing or stale."""
     found = survey(identities)
     problems = dict.fromkeys(found.missing, "not trained yet")
-    problems |= {job: f"trained otherwise ({change})" for job, change in found.stale.items()}
+    problems |= {job: f"trained differently ({change})" for job, change in found.stale.items()}
     if problems:
         are_several = len({job.config for job in identities}) > 1
         raise UserError(

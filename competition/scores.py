@@ -8,6 +8,8 @@ import numpy as np
 # float16, in which probabilities are kept, has no smaller positive number; a row that is given
 # probability 0 then costs 16.6 nats and not infinitely many.
 SMALLEST_PROBABILITY = 2.0**-24
+# The normal distribution has 95 % within so many standard deviations of its mean.
+NORMAL_QUANTILE = 1.959964
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,16 @@ def log_probabilities(values: np.ndarray) -> np.ndarray:
     return np.log(values.astype(np.float64).clip(SMALLEST_PROBABILITY))
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Returns Wilson's score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Returns Wilson's 95 % score interval of a proportion (E. B. Wilson, JASA 22, 1927).
 
     Unlike the normal approximation it stays within 0 and 1 where nearly all trials succeed.
 
     Args:
         successes: how many trials succeeded.
         trials: how many there were, at least 1.
-        z: the normal quantile; the default gives 95 %.
     """
+    z = NORMAL_QUANTILE
     share = successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     spread = z / (1 + z * z / trials)

@@ -3,9 +3,9 @@
 WORD = "selected"
 
 NOTE = (
-    "Selected: callbacks looked at the held-out rows after every epoch, and by them ended the "
-    "training, chose the epoch or lowered the learning rate; on these rows, such figures are "
-    "optimistic."
+    "Selected: callbacks looked at the held-out rows after every epoch and, by what they saw "
+    "there, ended the training, chose the epoch or lowered the learning rate; on these rows, such "
+    "figures are optimistic."
 )
 
 

@@ -257,7 +257,7 @@ ENQUIRIES = {
     ),
     "doctor, all is well": works(
         World.install,
-        "used are those in the environment variable KAGGLE_API_TOKEN",
+        "the client uses those in the environment variable KAGGLE_API_TOKEN",
         "it accepts the credentials, as those of 'somebody'",
         "accepted: the data of",
         "4 left today",
@@ -312,7 +312,7 @@ ENQUIRIES = {
     ),
     "doctor, a token that cannot be read": diagnoses(
         all_of(World.install, unreadable_token),
-        "warning   credentials   used are those in ~/.kaggle/access_token. It cannot be read",
+        "warning   credentials   the client uses those in ~/.kaggle/access_token. It cannot be",
         "to mend   server",
     ),
     "doctor, in no team yet": works(

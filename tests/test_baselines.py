@@ -152,7 +152,7 @@ def test_the_table_is_markdown_and_csv(systems_project):
     line = f"| stopped (selected) | ends early | 1 | 1 | 1.0 | {figures}"
     assert line in text
     assert NOTE in text
-    assert "Errors are of so many rows that were held out. A variant" in text
+    assert "on the held-out rows, as many as the column `rows` says. A variant" in text
     with path.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["claimed"] for row in rows] == [
@@ -277,5 +277,5 @@ def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
     lines = [line for line in shown.splitlines() if line.startswith("| E ")]
     nets_and_rows = [(line.split(" | ")[2], line.split(" | ")[5]) for line in lines]
     assert nets_and_rows == [("1", "17"), ("2", str(len({*scored[0], *scored[1]})))]
-    assert "others for some systems" in shown
+    assert "some systems have other rows" in shown
     assert (project / "output/own+twice/systems.csv").exists()

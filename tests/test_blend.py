@@ -106,7 +106,7 @@ def test_the_files_of_an_ensemble_hold_what_was_computed(trained):
     folder = paths.ensemble_folder("tiny")
     assert {file.name for file in folder.iterdir()} == {
         "probabilities.npz", "methods.json", "methods.csv", "settings.json", "contributions.csv",
-        "error_overlap.csv", "disagreement.csv", "test_confidence.csv",
+        "error-overlap.csv", "disagreement.csv", "test-confidence.csv",
     }  # fmt: skip
     methods = json.loads((folder / "methods.json").read_text())
     assert methods["chosen"] == "mean"
@@ -119,7 +119,7 @@ def test_the_files_of_an_ensemble_hold_what_was_computed(trained):
     kept = read_probabilities(folder / "probabilities.npz", "test")
     np.testing.assert_allclose(kept.values, made.test.values, rtol=2e-3)
     assert [row["alone_errors"] for row in table("tiny", "contributions.csv")] == ["0", "0"]
-    assert table("tiny", "error_overlap.csv")[1] == {
+    assert table("tiny", "error-overlap.csv")[1] == {
         "variant": "perceptron", "plain": "0", "perceptron": "0"
     }  # fmt: skip
 
@@ -134,7 +134,7 @@ def test_the_least_certain_test_rows_come_first(project):
         write(job, run.identities[job], out_of_fold=out_of_fold, test=test)
     made = blend([load("tiny", "ensemble.method=mean")])
     written(made)
-    first, second, third, *_ = table("tiny", "test_confidence.csv")
+    first, second, third, *_ = table("tiny", "test-confidence.csv")
     assert [first["ImageId"], second["ImageId"], third["ImageId"]] == ["7", "3", "1"]
     likeliest, runner_up = made.test.values[6, 7], made.test.values[6, 9]
     assert float(first["probability"]) == pytest.approx(likeliest, abs=1e-6)
@@ -376,7 +376,7 @@ def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trai
         "6 of 8 jobs have no result that fits the configuration; `make train-folds` trains them:",
         "  other/plain seed0 fold0 fold1: not trained yet",
         "  other/perceptron seed0 fold0 fold1: not trained yet",
-        "  tiny/plain seed0 fold0 fold1: trained otherwise (variant.epochs: 2 → 5)",
+        "  tiny/plain seed0 fold0 fold1: trained differently (variant.epochs: 2 → 5)",
     ]
 
 

@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT, environment, make_project, run_command, wait_for_orphans
 
 from competition.probabilities import read_probabilities
+from competition.wording import count_of
 
 
 def train(project, *more: str):
@@ -122,8 +123,8 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert [int(row["ImageId"]) for row in rows] == list(range(1, 41))
     provenance = json.loads((trained / "submissions/tiny.json").read_text())
     assert "| `stacking` |" in combined.stdout
-    assert f"Recommended is `{provenance['method']['name']}`" in combined.stdout
-    assert "test_confidence.csv there begins with the test rows" in combined.stdout
+    assert f"`{provenance['method']['name']}` is recommended" in combined.stdout
+    assert "test-confidence.csv there begins with the test rows" in combined.stdout
     assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
     assert "it cannot be submitted to Kaggle, as it was made from 'tiny'" in combined.stdout
@@ -131,7 +132,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert "the search for settings" not in combined.stdout  # it saw none of these digits
 
     shown = run_command("gallery", *config, folder=trained)
-    assert f"{errors} mistakes and" in shown.stdout
+    assert f"{count_of(errors, 'mistake')} and" in shown.stdout
     assert "open output/tiny/gallery/index.html" in shown.stdout
     gallery = trained / "output/tiny/gallery"
     assert list(gallery.glob("mistakes*.png"))
@@ -248,7 +249,7 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
     before = manifests(trained)
     changed = train(trained, "--set", "variants.plain.epochs=1", "--jobs", "1")
     assert (
-        "plain seed0 fold0 fold1: was trained otherwise and is trained again "
+        "plain seed0 fold0 fold1: was trained differently and is trained again "
         "(variant.epochs: 2 → 1)" in changed.stdout
     )
     after = manifests(trained)
@@ -258,7 +259,7 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
     }
     stale = run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained)
     assert stale.returncode == 1
-    assert "plain seed0 fold0 fold1: trained otherwise (variant.epochs: 1 → 2)" in stale.stderr
+    assert "plain seed0 fold0 fold1: trained differently (variant.epochs: 1 → 2)" in stale.stderr
 
 
 def test_a_net_of_all_rows_is_trained_last_and_predicts_the_test_rows_only(trained):
@@ -625,7 +626,7 @@ MISTAKES = {
     ),
     "no such fold to combine": (
         ["ensemble", "--config", "configs/tiny.yaml", "--set", "ensemble.folds=[2]"],
-        "ensemble: folds: there is no fold '2'; there are: 0, 1",
+        "ensemble: folds: there is no split '2'; there are: 0, 1",
     ),
     "no data to explore": (
         ["explore", "--config", "configs/tiny.yaml", "--set", "data=other"],

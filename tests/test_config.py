@@ -177,7 +177,7 @@ MISTAKES = {
     "a split twice": ("folds: {only: [1, 1]}", "folds.only: each split is expected once"),
     "an ensemble of what is left out": (
         "folds: {only: [0]}\nensemble: {folds: [1]}",
-        "ensemble: folds: there is no fold '1'; there are: 0",
+        "ensemble: folds: there is no split '1'; there are: 0",
     ),
     "too many folds": ("folds: {count: 51}", "folds.count: input should be less than or equal"),
     "no epochs": ("defaults: {epochs: 0}", "defaults.epochs: input should be greater"),
@@ -272,7 +272,7 @@ MISTAKES = {
     ),
     "unknown fold in the ensemble": (
         "ensemble: {folds: [-1, 5]}",
-        "ensemble: folds: there is no fold '-1'; did you mean '1'?; folds: there is no fold '5'; "
+        "ensemble: folds: there is no split '-1'; did you mean '1'?; folds: there is no split '5'; "
         "there are: 0, 1, 2, 3, 4",
     ),
     "an ensemble of nothing": (
@@ -283,7 +283,7 @@ MISTAKES = {
         "ensemble: {variants: [plain], seeds: [7]}\nvariants: {plain: , residual: {seeds: [7]}}",
         "ensemble: seeds: there is no seed '7'; there are: 0",
     ),
-    "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each fold is expected once"),
+    "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each split is expected once"),
     "a single variant": (
         "ensemble: {variants: plain}",
         "ensemble.variants: input should be a valid list, not 'plain'",

@@ -197,7 +197,7 @@ def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
     assert load_folds(config, tiny, "f" * 64).fingerprint() == made.fingerprint()
     assert file.read_text() == swapped
     file.write_text(kept.replace("\n1,", "\n500,", 1))
-    with pytest.raises(UserError, match="no longer holds one of 3 folds for each training row"):
+    with pytest.raises(UserError, match="no longer assigns each training row to one of 3 folds"):
         load_folds(config, tiny, "f" * 64)
 
 

@@ -16,6 +16,7 @@ from competition.inspection.exploration import folder as exploration
 from competition.inspection.exploration import text
 from competition.inspection.exploration.folder import sections, write_exploration
 from competition.inspection.presentation.canvas import LIGHT, png
+from competition.wording import count_of
 
 NASTY = '<img src=x onerror="alert(1)">$x^2$'
 
@@ -71,7 +72,9 @@ def test_a_figure_shows_itself_in_a_notebook(studied):
 
 
 def test_pictures_hold_no_text_beyond_the_edge(folder):
-    for file in folder.glob("*.png"):
+    pictures = list(folder.glob("*.png"))
+    assert pictures
+    for file in pictures:
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
         frame = [image[:2], image[-2:], image[:, :2].T, image[:, -2:].T]
         assert min(strip.min() for strip in frame) == 255, f"{file.name} goes beyond its edge"
@@ -153,7 +156,7 @@ def test_findings_say_what_was_computed(studied):
     assert f"to {100 * high:.1f} %, p" in plain["Train against test"]
     near = studied.duplicates.near
     assert plain["Duplicates"].startswith(
-        f"There is 1 exact copy, and {text.count_of(len(near), 'near-duplicate pair')}"
+        f"There is 1 exact copy, and {count_of(len(near), 'near-duplicate pair')}"
     )
     counts = studied.counts.counts
     assert f"{counts.max()} labelled {counts.argmax()}" in plain["Classes"]
@@ -163,7 +166,7 @@ def test_findings_say_what_was_computed(studied):
     ("number", "expected"), [(0, "no pairs"), (1, "1 pair"), (2000, "2,000 pairs")]
 )
 def test_counts_are_in_words(number, expected):
-    assert text.count_of(number, "pair") == expected
+    assert count_of(number, "pair") == expected
 
 
 @pytest.mark.parametrize(

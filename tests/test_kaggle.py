@@ -184,7 +184,7 @@ def test_every_kind_of_credentials_is_used_and_named(
     assert main(["doctor"]) == 0
     assert world.server.received("DownloadDataFile").headers["Authorization"] == expected
     printed = capsys.readouterr().out
-    assert name in next(line for line in printed.splitlines() if "used are those" in line)
+    assert name in next(line for line in printed.splitlines() if "the client uses those" in line)
     assert [secret for secret in (*SECRETS, "another") if secret in printed] == []
 
 

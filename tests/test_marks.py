@@ -7,9 +7,7 @@ import pytest
 
 from competition.config import load_config
 from competition.data.marks import (
-    AMBIGUOUS,
     LABEL_ERROR,
-    REAL_MISTAKE,
     Mark,
     read_marks,
     without_label_errors,
@@ -36,9 +34,9 @@ def marks_file(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
 def test_marks_are_read_in_their_order(tmp_path, digits):
     text = f"{HEADER}9,0,real mistake,\n5,4,label error,9\n7,7,ambiguous,\n11,3,label error,\n"
     assert read_marks(marks_file(tmp_path, text), digits) == [
-        Mark(9, REAL_MISTAKE, None),
+        Mark(9, "real mistake", None),
         Mark(5, LABEL_ERROR, 9),
-        Mark(7, AMBIGUOUS, None),
+        Mark(7, "ambiguous", None),
         Mark(11, LABEL_ERROR, None),
     ]
 

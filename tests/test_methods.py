@@ -370,7 +370,7 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     assert all(each.above_lowest[1] > 0 for each in comparison.methods[:3])
     text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
-    assert f"Recommended is `{name}`" in text
+    assert f"`{name}` is recommended" in text
     assert f"`{name}` makes the submission; it was chosen on the same rows among 7 methods" in text
     assert "significantly above" in comparison.recommendation()
     assert comparison.choice_of(comparison.mean) == f"`mean` is kept beside `{name}`, to compare."

@@ -1,4 +1,4 @@
-"""Results on disk: complete or absent, stale when made otherwise, aligned by id."""
+"""Results on disk: complete or absent, stale when made differently, aligned by id."""
 
 import json
 from pathlib import Path
@@ -69,8 +69,9 @@ def test_a_result_is_done_missing_or_stale():
     assert changed.stale == {first: "variant.epochs: not set → 3"}
     with pytest.raises(UserError) as caught:
         require_complete(identities(epochs=3))
-    assert "plain seed0 fold0: trained otherwise (variant.epochs: not set → 3)" in str(caught.value)
-    assert "plain seed0 fold1: not trained yet" in str(caught.value)
+    told = str(caught.value)
+    assert "plain seed0 fold0: trained differently (variant.epochs: not set → 3)" in told
+    assert "plain seed0 fold1: not trained yet" in told
 
 
 def test_jobs_with_the_same_remark_share_a_line():
@@ -81,11 +82,11 @@ def test_jobs_with_the_same_remark_share_a_line():
         for seed in (0, 7)
     ]
     remarks = dict.fromkeys(jobs, "not trained yet")
-    remarks[Job("some", "plain", 7, "fold1")] = "trained otherwise"
+    remarks[Job("some", "plain", 7, "fold1")] = "trained differently"
     assert by_variant(remarks) == [
         "  plain seed0 fold0 fold1, seed7 fold0: not trained yet",
         "  perceptron seed0 fold0 fold1, seed7 fold0 fold1: not trained yet",
-        "  plain seed7 fold1: trained otherwise",
+        "  plain seed7 fold1: trained differently",
     ]
 
 

@@ -235,35 +235,35 @@ UNFIT = {
         "sampler: {name: tpe, startup: 3}",
         "tuning.sampler: 'tpe' has no parameter 'startup'; did you mean 'startup_trials'?",
     ),
-    "fold that is not there": ("folds: [0, 5]", "tuning.folds: there is no fold 5; there are: 0"),
-    "negative fold": ("folds: [0, -1]", "tuning.folds: there is no fold -1; there are: 0"),
+    "fold that is not there": ("folds: [0, 5]", "tuning.folds: there is no split 5; there are: 0"),
+    "negative fold": ("folds: [0, -1]", "tuning.folds: there is no split -1; there are: 0"),
     "fold that is left out": (
         "{}\nfolds: {only: [1, 2]}",
-        "tuning.folds: there is no fold 0; there are: 1, 2",
+        "tuning.folds: there is no split 0; there are: 1, 2",
     ),
     "no fold": ("folds: []", "tuning.folds: "),
-    "a fold twice": ("folds: [0, 0]", "tuning.folds: each fold is expected once"),
+    "a fold twice": ("folds: [0, 0]", "tuning.folds: each split is expected once"),
     "every fold": (
         "folds: [0, 1, 2, 3, 4]",
-        "tuning.folds: these are all of the 5 folds; at least one must be left for the figures",
+        "tuning.folds: these are all of the 5 splits; at least one must be left for the figures",
     ),
     "the only fold that is left": (
         "{}\nfolds: {only: [0]}",
-        "tuning.folds: this is the only fold that folds.only leaves; at least one must be left for "
-        "the figures that count, as those of a study's own folds are too good; leave folds.only "
-        "out, or name more folds in it",
+        "tuning.folds: this is the only split that folds.only leaves; at least one must be left "
+        "for the figures that count, as those of a study's own splits are too good; leave "
+        "folds.only out, or name more splits in it",
     ),
     "all folds that are left": (
         "{folds: [0, 2]}\nfolds: {only: [2, 0]}",
-        "tuning.folds: these are all of the 2 folds that folds.only leaves; at least",
+        "tuning.folds: these are all of the 2 splits that folds.only leaves; at least",
     ),
     "the only hold-out": (
         "{}\nfolds: {scheme: holdout}",
-        "tuning.folds: this is the only fold; at least one must be left",
+        "tuning.folds: this is the only split; at least one must be left",
     ),
     "judged on chosen folds": (
         "{folds: [0, 1], final_folds: [1, 2]}",
-        "tuning.final_folds: fold 1 is one that trials are judged on",
+        "tuning.final_folds: split 1 is one that trials are judged on",
     ),
     "no trials": ("trials: 0", "tuning.trials: input should be greater than or equal to 1"),
     "no time": ("hours: 0", "tuning.hours: input should be greater than 0"),

@@ -170,7 +170,7 @@ def test_a_finished_study_only_says_so(tuned):
     before = (project / "output/study/tuning/plain/journal.log").read_bytes()
     again = tune(project)
     assert "study/plain: 5 trials, 5 done already" in again.stdout
-    assert "study: 1 jobs, 1 done already" in again.stdout
+    assert "study: 1 job, 1 done already" in again.stdout
     assert (project / "output/study/tuning/plain/journal.log").read_bytes() == before
 
 

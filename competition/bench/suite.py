@@ -74,12 +74,12 @@ def measure(run: Run) -> dict[str, Any]:
         }
 
 
-def race_to_log_loss(run: Run) -> dict[str, Any]:
+def race_so_far(run: Run) -> dict[str, Any]:
     """Returns the first variant's race, as far as it came if it was interrupted; runs nothing."""
     return race_to_run(run, _first_variant(run))
 
 
-def measure_race(run: Run, measures: dict[str, Any]) -> dict[str, Any]:
+def finish_race(run: Run, measures: dict[str, Any]) -> dict[str, Any]:
     """Runs what is left of a race, an hour or more on two cores, and writes each finish at once.
 
     Args:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from competition.bench.nets import AS_PUBLISHED
+from competition.bench.nets import AS_PUBLISHED, ENGINE
 from competition.markdown import table
 
 DIFFERENCES = (
@@ -84,7 +84,7 @@ def race_table(race: dict[str, Any]) -> str:
     header += ["minutes of each seed", "epochs", "lowest log-loss"]
     rows = [
         [
-            f"{name} (`{race['variant']}`)" if name == "engine" else name,
+            f"{name} (`{race['variant']}`)" if name == ENGINE else name,
             _minutes(runner["median_minutes"]),
             ", ".join(_minutes(run["minutes"]) for run in runner["runs"]),
             ", ".join(f"{run['epochs']}" for run in runner["runs"]),

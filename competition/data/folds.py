@@ -182,8 +182,10 @@ def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> FoldAssignment:
     except (ValueError, IndexError):
         fits = False
     if not fits:
-        raise UserError(
-            f"{path} no longer holds one of {settings.count} folds for each training row, or "
-            "whether each hold-out has it; remove it, and it is made again"
+        which = (
+            f"assigns each training row to one of {settings.count} folds"
+            if is_kfold
+            else "says for each training row which hold-outs contain it"
         )
+        raise UserError(f"{path} no longer {which}; remove it, and it is made again")
     return _assignment(ids, table[:, 1:], settings)

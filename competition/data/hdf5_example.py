@@ -12,7 +12,6 @@ from competition.digits import Digits
 from competition.errors import UserError, passes
 
 NAME = "mnist-hdf5"
-SOURCE = "digit-recognizer"
 # Of 42,000 rows, 6,000 are the test part.
 TEST_SHARE = 1 / 7
 SPLIT_SEED = 0
@@ -56,7 +55,7 @@ def write_example() -> None:
         random_state=SPLIT_SEED,
     )
     with atomic_file(paths.hdf5_file(NAME)) as partial, h5py.File(partial, "w") as file:
-        file.attrs[MADE_FROM] = SOURCE
+        file.attrs[MADE_FROM] = paths.COMPETITION
         for part, rows in zip(("train", "test"), parts, strict=True):
             file[f"{part}/images"] = digits.images[rows]
             file[f"{part}/labels"] = digits.labels[rows]
@@ -64,7 +63,7 @@ def write_example() -> None:
 
 def _competition_rows() -> Digits:
     try:
-        return load_data_set(SOURCE).train
+        return load_data_set(paths.COMPETITION).train
     except MissingDataError:
         raise UserError(
             f"{paths.data_folder(NAME)}/ has no HDF5 file of yours, and to write one with the "

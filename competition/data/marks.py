@@ -21,7 +21,8 @@ from competition.digits import Digits
 from competition.errors import UserError
 
 COLUMNS = ("id", "given_label", "mark", "label")
-LABEL_ERROR, AMBIGUOUS, REAL_MISTAKE = MARKS = ("label error", "ambiguous", "real mistake")
+LABEL_ERROR = "label error"
+MARKS = (LABEL_ERROR, "ambiguous", "real mistake")
 
 
 @dataclass(frozen=True)

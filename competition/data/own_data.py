@@ -1,7 +1,6 @@
 """Data that only the user can bring: looked at, never fetched or made."""
 
 from competition import paths
-from competition.config import Config
 from competition.data.sources import MissingDataError, load_data_set
 from competition.errors import UserError
 
@@ -26,5 +25,5 @@ def _where_it_goes(name: str) -> str:
         f"{paths.data_folder(name)}/: train.csv, test.csv and sample_submission.csv in the "
         "competition's format, or MNIST's IDX files, one .npz or HDF5 file, or folders of images "
         '(docs/settings.md says how, under "Other digits"); or set data: to '
-        f"{Config.model_fields['data'].default}{found}"
+        f"{paths.COMPETITION}{found}"
     )

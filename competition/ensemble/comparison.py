@@ -87,12 +87,12 @@ class Comparison:
         if best == lowest:
             others = ", and those of all simpler ones are significantly above it"
             return (
-                f"Recommended is `{best}`: its log-loss is the lowest of {count} methods"
+                f"`{best}` is recommended: its log-loss is the lowest of {count} methods"
                 f"{'' if self.recommended is self.methods[0] else others}."
             )
         above, low, high = self.recommended.above_lowest
         return (
-            f"Recommended is `{best}`, the simplest of {count} methods whose log-loss is not "
+            f"`{best}` is recommended, the simplest of {count} methods whose log-loss is not "
             f"significantly above the lowest, that of `{lowest}` ({above:+.5f}, 95 % interval "
             f"{low:+.5f} to {high:+.5f}, paired bootstrap over rows)."
         )

@@ -33,7 +33,7 @@ def write_blend(blend: Blend, contributions: Contributions) -> Path:
         )
         _write_methods(folder, blend)
         _write_contributions(folder, contributions)
-        _write_table(folder / "test_confidence.csv", confidence_rows(blend))
+        _write_table(folder / "test-confidence.csv", confidence_rows(blend))
     _write_submission(paths.mean_name(blend.name), blend, blend.comparison.mean)
     return _write_submission(blend.name, blend, blend.chosen)
 
@@ -88,10 +88,13 @@ def _write_contributions(folder: Path, contributions: Contributions) -> None:
     _write_table(
         folder / "contributions.csv", [_contribution_row(e) for e in contributions.variants]
     )
-    for name in ("error_overlap", "disagreement"):
-        matrix = getattr(contributions, name).tolist()
-        rows = [{"variant": n, **dict(zip(names, counts, strict=True))}
-                for n, counts in zip(names, matrix, strict=True)]  # fmt: skip
+    counted = {
+        "error-overlap": contributions.error_overlap,
+        "disagreement": contributions.disagreement,
+    }
+    for name, counts in counted.items():
+        rows = [{"variant": n, **dict(zip(names, line, strict=True))}
+                for n, line in zip(names, counts.tolist(), strict=True)]  # fmt: skip
         _write_table(folder / f"{name}.csv", rows)
 
 

@@ -1,6 +1,6 @@
 """The only place that knows the Kaggle client: the data comes in, the submission goes out."""
 
-COMPETITION = "digit-recognizer"
+from competition.paths import COMPETITION
 
 PAGE = f"https://www.kaggle.com/competitions/{COMPETITION}"
 SETTINGS_PAGE = "https://www.kaggle.com/settings"

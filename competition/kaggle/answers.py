@@ -75,11 +75,12 @@ PARAGRAPHS = {
     ),
     "certificates": (
         "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file of certificates that is not there. "
-        "Correct the variable, or unset it if no proxy reads along in this network."
+        "Correct the variable, or unset it if no proxy inspects encrypted traffic here."
     ),
     "encryption": (
         "The encrypted connection to Kaggle was not trusted. Check this machine's clock; if a "
-        "proxy reads along in this network, REQUESTS_CA_BUNDLE has to name its certificate."
+        "proxy inspects encrypted traffic in this network, REQUESTS_CA_BUNDLE has to name its "
+        "certificate."
     ),
     "unreachable": (
         "Kaggle cannot be reached: the connection was refused. Check the network; behind a "
@@ -146,7 +147,7 @@ STATUSES = {
     403: (
         "Kaggle refuses access (403{words}). With the account of your token, accept the "
         f"competition's rules at {PAGE}/rules and verify your phone number at {SETTINGS_PAGE}. "
-        f"Kaggle says the same of a mistyped name; asked for was '{COMPETITION}'."
+        f"Kaggle says the same of a mistyped name; the name asked for was '{COMPETITION}'."
     ),
     404: (
         f"Kaggle does not know what was asked for (404{{words}}), the competition '{COMPETITION}' "

@@ -1,7 +1,7 @@
 """The process in which the official Kaggle client runs; `client.py` starts it and listens.
 
-It imports `kaggle`, does one action, and writes down what it comes to. What the client prints,
-and how it ends, matters to nobody.
+It imports `kaggle`, does one action, and writes down what it comes to. What the client prints is
+shown only if it ends before that.
 """
 
 import sys

@@ -52,7 +52,7 @@ def _credentials() -> Iterator[Finding]:
         return
     remark = found[0].remark
     state = WARNING if remark else OK
-    yield Finding(state, "credentials", f"used are those in {found[0].name}.{remark}")
+    yield Finding(state, "credentials", f"the client uses those in {found[0].name}.{remark}")
     for other in found[1:]:
         yield Finding(NOTE, "credentials", f"not used, as those come first: {other.name}")
     for source in found:

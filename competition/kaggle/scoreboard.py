@@ -10,7 +10,10 @@ from competition.kaggle.history import PENDING, Entry, alone, read_history, upda
 # 1/7,000 that a quarter of the rows would give.
 PUBLIC_ROWS = 28_000
 
-HEADER = ["submitted", "file", "config", "out of fold", "public", "difference in s.e.", "status"]
+HEADER = [
+    *("submitted", "file", "config", "out of fold"),
+    *("public", "difference in standard errors", "status"),
+]
 
 
 def refresh_scores() -> None:

@@ -122,6 +122,7 @@ def _normalised(features):
 
 
 def _activated(features, is_normalised: bool):
+    # Not the fused layer, which rounds differently: the shipped results were trained with this one.
     if is_normalised:
         features = layers.BatchNormalization()(features)
     return layers.Activation("relu")(features)

@@ -42,11 +42,20 @@ def batch_normalization(features):
 
     Keras's default momentum of 0.99 still remembers the first steps after an epoch of a few
     hundred steps; 0.9 is the usual choice elsewhere (PyTorch's default).
+
+    Args:
+        features: Keras tensor of shape `(batch, …, channels)`, each of which is normalised.
     """
     return FusedBatchNormalization(momentum=0.9)(features)
 
 
 def convolution_block(features, filters, kernel_size, strides=1, padding="same"):
-    """Convolution, batch normalisation, ReLU, in this order."""
+    """Convolution, batch normalisation, ReLU, in this order.
+
+    Args:
+        features: Keras tensor of shape `(batch, height, width, channels)`.
+        filters: the channels of what is returned.
+        kernel_size, strides, padding: of the convolution, as Keras's `Conv2D` takes them.
+    """
     features = layers.Conv2D(filters, kernel_size, strides, padding, use_bias=False)(features)
     return layers.Activation("relu")(batch_normalization(features))

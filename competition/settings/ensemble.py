@@ -22,7 +22,7 @@ class Ensemble(Section):
     )
     variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
     seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
-    folds: Annotated[list[int], Field(min_length=1), each_once("fold")] | None = None
+    folds: Annotated[list[int], Field(min_length=1), each_once("split")] | None = None
 
     def problems(self, variants: dict[str, Any], folds: list[int]) -> Iterator[str]:
         """Yields what the lists name and the configuration does not have.
@@ -31,15 +31,15 @@ class Ensemble(Section):
             variants: each `Variant` by name.
             folds: the numbers of those that are trained.
         """
-        yield from _unknown("variant", self.variants, variants)
+        yield from _unknown("variants", "variant", self.variants, variants)
         chosen = [v for name, v in variants.items() if name in (self.variants or variants)]
         seeds = dict.fromkeys(seed for variant in chosen for seed in variant.seeds)
         if chosen:
-            yield from _unknown("seed", self.seeds, seeds)
-        yield from _unknown("fold", self.folds, folds)
+            yield from _unknown("seeds", "seed", self.seeds, seeds)
+        yield from _unknown("folds", "split", self.folds, folds)
 
 
-def _unknown(what: str, named: list | None, known: Iterable) -> Iterator[str]:
+def _unknown(key: str, noun: str, named: list | None, known: Iterable) -> Iterator[str]:
     for value in named or []:
         if value not in known:
-            yield f"{what}s: there is no {what} '{value}'{nearest(str(value), map(str, known))}"
+            yield f"{key}: there is no {noun} '{value}'{nearest(str(value), map(str, known))}"

@@ -18,7 +18,7 @@ EXHAUSTIVE = {"grid", "brute_force"}
 # Optuna lists all of them for each trial, in memory; no study would come to their end.
 MOST_COMBINATIONS = 100_000
 
-FoldNumbers = Annotated[list[int], each_once("fold"), Field(min_length=1)]
+FoldNumbers = Annotated[list[int], each_once("split"), Field(min_length=1)]
 
 
 def _is_url(storage: str) -> str:
@@ -92,12 +92,12 @@ def _folds_problem(tuning: Tuning, folds: Folds) -> dict[str, str]:
     known = folds.numbers
     given = {"folds": tuning.folds, "final_folds": tuning.final_folds or []}
     found = {
-        name: f"there is no fold {min(strange)}; there are: {', '.join(map(str, known))}"
+        name: f"there is no split {min(strange)}; there are: {', '.join(map(str, known))}"
         for name, numbers in given.items()
         if (strange := set(numbers) - set(known))
     }
     if not found and (shared := set(tuning.folds) & set(tuning.final_folds or [])):
-        found["final_folds"] = f"fold {min(shared)} is one that trials are judged on"
+        found["final_folds"] = f"split {min(shared)} is one that trials are judged on"
     if not found and not tuning.folds_left(known):
         found["folds"] = _none_left(folds)
     return found
@@ -105,14 +105,14 @@ def _folds_problem(tuning: Tuning, folds: Folds) -> dict[str, str]:
 
 def _none_left(folds: Folds) -> str:
     count = len(folds.numbers)
-    which = "this is the only fold" if count == 1 else f"these are all of the {count} folds"
+    which = "this is the only split" if count == 1 else f"these are all of the {count} splits"
     cause, mend = "", ""
     if folds.only is not None:
         cause = " that folds.only leaves"
-        mend = "; leave folds.only out, or name more folds in it"
+        mend = "; leave folds.only out, or name more splits in it"
     return (
         f"{which}{cause}; at least one must be left for the figures that count, as those of a "
-        f"study's own folds are too good{mend}"
+        f"study's own splits are too good{mend}"
     )
 
 

@@ -44,7 +44,8 @@ class Training(Section):
         description="a YAML file, whose nets say what the unlabelled rows are, to learn them",
     )
     teacher_confidence: Share = Field(
-        0.99, description="learnt are the rows whose likeliest class has so much, by the teacher"
+        0.99,
+        description="a row is learnt only if the teacher gives its likeliest class at least this",
     )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(

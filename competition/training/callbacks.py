@@ -21,6 +21,9 @@ def early_stopping(
         patience: epochs without a better value.
         restore_best: go back to the weights of the best epoch, whether or not it ended early.
         monitor: one of `BETTER`.
+
+    Raises:
+        ValueError: when the patience is below 1, or what is monitored is unknown.
     """
     return keras.callbacks.EarlyStopping(
         monitor, mode=_direction(monitor), patience=_epochs(patience),
@@ -41,6 +44,10 @@ def reduce_on_plateau(
         factor: of the rate, above 0 and below 1.
         lowest: where the rate stays.
         monitor: one of `BETTER`.
+
+    Raises:
+        ValueError: when the patience is below 1, the factor out of its range, or what is
+            monitored unknown.
     """
     if not 0 < factor < 1:
         raise ValueError(f"factor is {factor:g}, expected one above 0 and below 1")
@@ -54,6 +61,9 @@ def best_checkpoint(monitor: str = "validation_loss") -> keras.callbacks.Callbac
 
     Args:
         monitor: one of `BETTER`.
+
+    Raises:
+        ValueError: when it is none of these.
     """
     return BestCheckpoint(monitor, _direction(monitor))
 

@@ -34,7 +34,12 @@ def is_of_the_moment(error: Exception) -> bool:
 
 
 def diverged(what: str, when: str) -> UserError:
-    """Returns what to tell of a training whose loss or predictions went beyond all numbers."""
+    """Returns what to tell of a training whose loss or predictions went beyond all numbers.
+
+    Args:
+        what: subject and verb, such as `"net's predictions are no longer numbers"`.
+        when: such as `"after the last epoch"`.
+    """
     return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")
 
 

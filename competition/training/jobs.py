@@ -22,6 +22,7 @@ from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.teaching import require_teachers
 from competition.training.worker import WorkerContext, pools_needed, run_job
+from competition.wording import count_of
 
 
 def train_folds(
@@ -69,8 +70,8 @@ def _only_one(config_name: str) -> Iterator[None]:
 def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     """Says what is done, stale and missing, and returns what is to do in training order."""
     found = survey({job: run.identities[job] for job in wanted})
-    print(f"{run.config.name}: {len(wanted)} jobs, {len(found.done)} done already")
-    remark = "was trained otherwise and is trained again"
+    print(f"{run.config.name}: {count_of(len(wanted), 'job')}, {len(found.done)} done already")
+    remark = "was trained differently and is trained again"
     for line in by_variant({job: f"{remark} ({why})" for job, why in found.stale.items()}):
         print(line)
     to_do = {*found.missing, *found.stale}

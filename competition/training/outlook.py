@@ -15,6 +15,7 @@ from competition.training.estimate import Estimate, makespan
 from competition.training.failures import Failure
 from competition.training.plan import Plan
 from competition.training.worker import WorkerContext, estimate_job
+from competition.wording import count_of
 
 
 def estimated(
@@ -69,13 +70,14 @@ def time_in_words(
         estimates: of their variants, as far as these could be timed.
         spent: seconds that went by already.
     """
+    which = f"{count_of(len(jobs), 'job')} on this machine ({plan})"
     if not estimates:
-        return f"{len(jobs)} jobs on this machine ({plan}); how long they take is not known"
+        return f"{which}; how long that takes is not known"
     augmenting = _augmenting_seconds(run, needed, estimates)
     whole = spent + augmenting + makespan(training_seconds(jobs, estimates), plan.workers)
     at_most = any(run.config.variants[job.variant].callbacks for job in jobs)
     return (
-        f"about {duration(whole)} for {len(jobs)} jobs on this machine ({plan}), "
+        f"about {duration(whole)} for {which}, "
         f"{duration(augmenting)} of it for augmented images"
         f"{'; less where callbacks end a training early' if at_most else ''}"
     )
@@ -83,15 +85,17 @@ def time_in_words(
 
 def _augmenting_seconds(run: Run, needed: dict[Pool, int], estimates: dict[str, Estimate]) -> float:
     """Returns how long making the epochs that are not there yet will take on all cores."""
-    a_image = {
+    seconds_an_image = {
         augmentation: seconds
         for estimate in estimates.values()
         for augmentation, seconds in estimate.augmenting.items()
     }
-    typical = fmean(a_image.values())  # for a policy of a variant that could not be timed
+    typical = fmean(seconds_an_image.values())  # for a policy of a variant that could not be timed
     images = {
         pool: len(pool.missing(count)) * len(pool.originals(run.data_set))
         for pool, count in needed.items()
     }
-    work = sum(count * a_image.get(pool.augmentation, typical) for pool, count in images.items())
+    work = sum(
+        count * seconds_an_image.get(pool.augmentation, typical) for pool, count in images.items()
+    )
     return work / core_count()

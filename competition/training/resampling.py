@@ -76,6 +76,9 @@ def smote(digits: Digits, seed: int, neighbours: int = 5) -> Resampled:
 
     Args:
         neighbours: of which one is drawn for each row that is made.
+
+    Raises:
+        ValueError: when the rarest class has too few rows for so many neighbours.
     """
     from imblearn.over_sampling import SMOTE
 

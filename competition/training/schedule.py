@@ -38,6 +38,9 @@ def cosine(settings: Training, steps: int, final: float = 0.01) -> LearningRateS
 
     Args:
         final: the rate at the last step, as a share of the first one.
+
+    Raises:
+        ValueError: when that is no share from 0 to 1.
     """
     return CosineDecay(settings.learning_rate, max(1, steps - 1), alpha=_share("final", final))
 
@@ -47,6 +50,9 @@ def exponential(settings: Training, steps: int, rate: float = 0.95) -> LearningR
 
     Args:
         rate: the default is that of C. Deotte, "25 Million Images! [0.99757] MNIST" (Kaggle, 2018).
+
+    Raises:
+        ValueError: when it is not from 0 to 1.
     """
     return _falling(settings, steps, 1, _share("rate", rate))
 
@@ -58,7 +64,10 @@ def step_decay(
 
     Args:
         factor: from 0 to 1.
-        every: epochs.
+        every: epochs, at least 1.
+
+    Raises:
+        ValueError: when one of them is out of its range.
     """
     if every < 1:
         raise ValueError(f"every is {every}, expected a number of epochs from 1")

@@ -1,4 +1,4 @@
-"""What happens in a worker process: one job from its folder's absence to its result."""
+"""What happens in a worker process: one job, from loading its rows to its result."""
 
 import time
 from collections import Counter

@@ -12,7 +12,7 @@ def none(epochs: int) -> BasePruner:
 
 
 def median(epochs: int, startup_trials: int = 5) -> BasePruner:
-    """Ends a trial that is worse than the median of the others were at the same epoch.
+    """Ends a trial that is worse than the others' median at the same share of the training.
 
     Args:
         startup_trials: so many are trained to their end first.
@@ -25,6 +25,9 @@ def hyperband(epochs: int, reduction_factor: int = 3) -> BasePruner:
 
     Args:
         reduction_factor: one of so many trials goes on from each rung.
+
+    Raises:
+        ValueError: when it is below 2.
     """
     if reduction_factor < 2:
         raise ValueError(f"reduction_factor is {reduction_factor}, expected 2 or more")

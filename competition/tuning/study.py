@@ -13,6 +13,7 @@ from competition.errors import UserError
 from competition.results import differences
 from competition.tuning.search import Search
 from competition.tuning.storage import open_storage
+from competition.wording import count_of
 
 IDENTITY = "identity"
 
@@ -65,14 +66,15 @@ def require_comparable(study: Study, search: Search, run: Run) -> None:
     """Marks a new study with what its trials have in common, and compares an old one with it.
 
     Raises:
-        UserError: when the trials that are there were judged otherwise.
+        UserError: when the trials that are there were judged differently.
     """
     identity = json.loads(json.dumps(search.identity(run)))
     before = study.user_attrs.get(IDENTITY, identity)
     if study.trials and before != identity:
+        trials = count_of(len(study.trials), "trial")
         raise UserError(
-            f"the study {search} has {len(study.trials)} trials that cannot be compared with new "
-            f"ones ({'; '.join(differences(before, identity))}); begin another study with "
+            f"the study {search} has {trials} that cannot be compared "
+            f"with new ones ({'; '.join(differences(before, identity))}); begin another study with "
             f'SET="name=…", or {_removal(search)}'
         )
     if study.user_attrs.get(IDENTITY) != identity:

@@ -7,12 +7,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from competition import paths
 from competition.atomic import write_text
-from competition.markdown import score_cells, table
+from competition.markdown import score_texts, table
 from competition.selected import NOTE
 from competition.tuning.abandoned import ended
 from competition.tuning.search import Search
 from competition.tuning.verdict import Verdict
 from competition.tuning.words import figure, minutes_of, score_of, short
+from competition.wording import count_of
 
 BEST_TRIALS_SHOWN = 10
 
@@ -22,9 +23,9 @@ def verdict_table(trial: FrozenTrial, search: Search, verdict: Verdict) -> str:
     header = ["settings", "judged on", "errors", "accuracy", "95 % interval", "log-loss"]
     chosen_on, judged_on = _folds(search.settings.folds), _folds(verdict.folds)
     rows = [
-        [f"trial {trial.number}", f"{chosen_on}: optimistic", *score_cells(score_of(trial))],
-        [f"**trial {trial.number}**", judged_on, *score_cells(verdict.best)],
-        [f"**`{search.name}` as it is**", judged_on, *score_cells(verdict.as_it_is)],
+        [f"trial {trial.number}", f"{chosen_on}: optimistic", *score_texts(score_of(trial))],
+        [f"**trial {trial.number}**", judged_on, *score_texts(verdict.best)],
+        [f"**`{search.name}` as it is**", judged_on, *score_texts(verdict.as_it_is)],
     ]
     return table(header, rows)
 
@@ -89,7 +90,7 @@ def _counts(study: Study) -> str:
         }.items()
     }
     told = ", ".join(f"{count} {words}" for words, count in counts.items())
-    return f"{len(trials)} trials ({told}); the best of those that were completed:"
+    return f"{count_of(len(trials), 'trial')} ({told}); the best of those that were completed:"
 
 
 def _trials_table(study: Study, search: Search) -> str:

@@ -35,6 +35,7 @@ from competition.tuning.study import open_study, require_comparable
 from competition.tuning.trial import Limits, run_trial, unbuildable
 from competition.tuning.trial_pool import remove_left_over, room_for_trials
 from competition.tuning.words import trial_line
+from competition.wording import count_of
 
 
 def run_study(search: Search, run: Run, workers: int | None) -> Study:
@@ -123,7 +124,7 @@ def _require_alone(is_alone: bool) -> None:
 def _announce(study: Study, search: Search) -> int:
     """Says how many trials there are, and returns how many are left."""
     done, wanted = len(ended(study)), search.most_trials()
-    print(f"{search}: {wanted} trials, {min(done, wanted)} done already")
+    print(f"{search}: {count_of(wanted, 'trial')}, {min(done, wanted)} done already")
     return wanted - done
 
 
@@ -145,7 +146,7 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
             with display, board.shown_on(display, [1.0] * left):
                 _report_trials(study, search, parallel(calls), display)
         if time.time() >= limits.deadline:
-            print(f"the time is up with {len(ended(study))} of {limits.trials} trials")
+            print(f"the time is up with {len(ended(study))} of {count_of(limits.trials, 'trial')}")
 
 
 def _deadline(search: Search) -> float:

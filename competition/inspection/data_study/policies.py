@@ -99,13 +99,13 @@ def _study(
     edge = np.ones((SIDE, SIDE), bool)
     edge[1:-1, 1:-1] = False
     return Policy(
-        augmentation,
-        variants,
-        shown,
-        after,
-        len(measured),
-        float(before.slant.std()),
-        float(later.slant.std()),
-        float(later.ink.sum() / before.ink.sum()),
-        float(varied[:, edge].any(axis=1).mean()),
+        augmentation=augmentation,
+        variants=variants,
+        before=shown,
+        after=after,
+        measured=len(measured),
+        slant_before=float(before.slant.std()),
+        slant_after=float(later.slant.std()),
+        ink_ratio=float(later.ink.sum() / before.ink.sum()),
+        at_edge=float(varied[:, edge].any(axis=1).mean()),
     )

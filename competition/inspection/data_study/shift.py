@@ -7,7 +7,6 @@ import numpy as np
 
 from competition.scores import wilson_interval
 
-COMPONENTS = 50
 FOLDS = 5
 # An accuracy of 51 % is then told from chance in about nine cases out of ten.
 ROWS_A_SIDE = 10_000

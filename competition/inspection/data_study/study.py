@@ -68,7 +68,7 @@ class DataStudy:
 
 
 def study(config: Config, data_set: DataSet) -> DataStudy:
-    """Studies a data set, with progress: a minute or so for 70,000 digits on two cores.
+    """Studies a data set, with progress: a minute or so of one core for 70,000 digits.
 
     Labelled rows that are the data's own test rows are studied as test rows only: on both sides,
     they would all be duplicates, and hide how the sides differ.
@@ -98,20 +98,22 @@ def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataS
     shift = shift_test(*sides, SEED, lambda share: display.update(50 + 6 * share))
     embedding = embed(train, test, components, SEED, lambda share: display.update(56 + 42 * share))
     display.update(98)
+    means, deviations = class_images(train.images, train.labels)
     return DataStudy(
-        config.name,
-        data_set,
-        class_counts(train.labels),
-        _examples(train),
-        *class_images(train.images, train.labels),
-        pixels(train.images),
-        pixels(test.images),
-        measure(train.images),
-        measure(test.images),
-        policies,
-        duplicates,
-        shift,
-        embedding,
+        name=config.name,
+        data_set=data_set,
+        counts=class_counts(train.labels),
+        examples=_examples(train),
+        means=means,
+        deviations=deviations,
+        train_pixels=pixels(train.images),
+        test_pixels=pixels(test.images),
+        train=measure(train.images),
+        test=measure(test.images),
+        policies=policies,
+        duplicates=duplicates,
+        shift=shift,
+        embedding=embedding,
     )
 
 

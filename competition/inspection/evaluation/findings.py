@@ -55,16 +55,16 @@ def look_through(
 ) -> Findings:
     """Returns what is worth a look among these rows; `Findings` explains the arguments."""
     return Findings(
-        name,
-        fingerprint,
-        members,
-        score(labelled.ensemble, labelled.digits.labels),
-        labelled,
-        test,
-        mistakes(labelled),
-        least_certain(labelled),
-        least_certain(test),
-        likely_label_errors(labelled),
+        name=name,
+        fingerprint=fingerprint,
+        members=members,
+        score=score(labelled.ensemble, labelled.digits.labels),
+        labelled=labelled,
+        test=test,
+        mistakes=mistakes(labelled),
+        uncertain=least_certain(labelled),
+        uncertain_test=least_certain(test),
+        label_errors=likely_label_errors(labelled),
     )
 
 

@@ -79,13 +79,15 @@ def _system(panel: Panel, members: list[Member], name: str, title: str, claim: s
         if job.split != ALL_ROWS
     ]
     return System(
-        name,
-        title,
-        claim,
-        len(manifests),
-        manifests[0]["parameters"],
-        minutes_of(manifests),
-        score(values, panel.labels),
-        *(float(np.nanmean(each)) for each in (classes.precision, classes.recall, classes.f1)),
+        name=name,
+        title=title,
+        claim=claim,
+        nets=len(manifests),
+        parameters=manifests[0]["parameters"],
+        minutes=minutes_of(manifests),
+        score=score(values, panel.labels),
+        precision=float(np.nanmean(classes.precision)),
+        recall=float(np.nanmean(classes.recall)),
+        f1=float(np.nanmean(classes.f1)),
         is_selected=members[0].is_selected,
     )

@@ -9,7 +9,6 @@ from competition.inspection.data_study.study import EXAMPLES, DataStudy
 from competition.inspection.presentation.canvas import Palette, hide_axes
 
 PAIR_COLUMNS, PAIR_LINES = 3, 4
-PAIRS_SHOWN = PAIR_COLUMNS * PAIR_LINES
 GAP = 2  # pixels between digits
 
 

@@ -96,7 +96,7 @@ FIGURES = (
     ("Train against test", "grey_values", "Grey values", 2.8, charts.grey_values),
     ("Train against test", "inked", "Where the ink is", 3.3, charts.inked),
     ("Duplicates", "near_duplicates", "The closest pairs", 6, digit_pictures.near_pairs),
-    ("Duplicates", "contradictions", "Nearly the same, labelled otherwise", 6,
+    ("Duplicates", "contradictions", "Nearly the same, labelled differently", 6,
      digit_pictures.contradictions),
     ("The digits in a plane", "principal_components", "Main components", 4.6, charts.principal),
     ("The digits in a plane", "tsne", "Neighbours (t-SNE)", 4.6, charts.neighbours),

@@ -7,6 +7,7 @@ from competition.inspection.data_study.duplicates import CONTRADICTION, NEAR
 from competition.inspection.data_study.policies import Policy
 from competition.inspection.data_study.shift import FEWEST_ROWS
 from competition.inspection.data_study.study import DataStudy
+from competition.wording import count_of
 
 # Below this, what was found is hardly due to chance.
 SIGNIFICANT = 0.05
@@ -185,8 +186,8 @@ def captions(study: DataStudy) -> dict[str, str]:
         f"a standard deviation of {train.deviation:.3f}, by which a net can standardise.",
         "inked": "How often each pixel has ink: the empty rim is the room that shifts and zooms "
         "have before they cut strokes off.",
-        "near_duplicates": "The closest pairs, copies first: memory is enough for such rows, so "
-        "many of them between folds would flatter out-of-fold figures.",
+        "near_duplicates": "The closest pairs, copies first: a net can simply memorise such rows, "
+        "so many of them between folds would flatter out-of-fold figures.",
         "contradictions": "The closest labelled pairs whose labels differ: either label may be an "
         "error, or the digit is one that people read both ways.",
         "shift": "What the classifier says of rows that it has not learned from: the further the "
@@ -208,9 +209,3 @@ def p_text(p_value: float) -> str:
 def percent(share: float) -> str:
     """Returns for example `"49.7 %"`, on one line of the page."""
     return f"{100 * share:.1f}{NO_BREAK}%"
-
-
-def count_of(number: int, noun: str, plural: str | None = None) -> str:
-    """Returns for example `"no pair"`, `"1 pair"`, `"2,000 pairs"`."""
-    name = noun if number == 1 else plural or f"{noun}s"
-    return f"{number:,} {name}" if number else f"no {name}"

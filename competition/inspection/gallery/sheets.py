@@ -16,6 +16,7 @@ from competition.inspection.presentation.paper import (
     write_small,
 )
 from competition.progress import ProgressDisplay
+from competition.wording import count_of
 
 ROWS = 8
 DIGITS_PER_SHEET = COLUMNS * ROWS
@@ -56,14 +57,14 @@ def _kinds(findings: Findings) -> list[Series]:
     return [
         Series(
             "mistakes",
-            f"{_count(len(findings.mistakes), 'mistake')} in {len(labelled):,} out-of-fold digits "
-            f"of “{name}”",
+            f"{count_of(len(findings.mistakes), 'mistake')} in {len(labelled):,} out-of-fold "
+            f"digits of “{name}”",
             "Most confident first.",
             labelled.take(findings.mistakes),
         ),
         Series(
             "label-errors",
-            f"{_count(len(errors), 'likely label error')} in the digits of “{name}”",
+            f"{count_of(len(errors), 'likely label error')} in the digits of “{name}”",
             f"All members contradict the label; likeliest first. {errors.confident.sum()} of them "
             "are errors by confident learning.",
             labelled.take(errors.rows),
@@ -94,10 +95,6 @@ def _pairs(findings: Findings) -> list[Series]:
         )
         for (one, other), rows in found.items()
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _times(number: int) -> str:

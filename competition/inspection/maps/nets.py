@@ -73,7 +73,7 @@ def load_net(job: Job) -> Net:
         catalogue.resolve(location)  # registers the layers that it is made of
     forget_models()
     path = job.folder() / paths.MODEL
-    path.open("rb").close()
+    path.open("rb").close()  # what cannot be read at all is told as the disk tells it
     try:
         return Net(_load_model(path))
     except Exception as error:  # Keras raises whatever the damage leads to

@@ -75,15 +75,16 @@ def ensemble_text(scores: Scores, comparison: Comparison, contributions: Contrib
 
 def methods_table(comparison: Comparison) -> Table:
     """Returns all methods side by side."""
-    above = ("log_loss_above_lowest", "above_lowest_low", "above_lowest_high")
+    above = "log_loss_above_lowest"
+    names = (above, f"{above}_low", f"{above}_high")
     columns = [
         Column("method", is_code=True),
         *SCORE_COLUMNS,
-        Column("above the lowest", "{:+.5f} ({:+.5f} … {:+.5f})", above),
+        Column("above the lowest", "{:+.5f} ({:+.5f} … {:+.5f})", names),
         Column("calibration", "{:.5f}", ("calibration_error",)),
-        Column("gained"),
-        Column("lost"),
-        Column("p", "{:.2g}"),
+        Column("gained", names=("gained_on_mean",)),
+        Column("lost", names=("lost_to_mean",)),
+        Column("p", "{:.2g}", ("mcnemar_p",)),
     ]
     rows = [_method_cells(each) for each in comparison.methods]
     return Table("methods", "Methods compared", columns, rows, METHODS_NOTE)
@@ -118,7 +119,7 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
     what = {
         "alone": "alone",
         "all without it": "without",
-        f"{contributions.best.variant} with it": "best",
+        f"{contributions.best.variant} with it": "beside_best",
     }
     columns = [
         Column("variant"),
@@ -134,21 +135,21 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
         Table("contributions", title, columns, rows, VARIANTS_NOTE),
         _pairs_table(contributions, "error-overlap", "wrong in both", contributions.error_overlap),
         _pairs_table(
-            contributions, "disagreement", "predicted otherwise", contributions.disagreement
+            contributions, "disagreement", "predicted differently", contributions.disagreement
         ),
     ]
 
 
 def _pairs_table(contributions: Contributions, key: str, what: str, counts: np.ndarray) -> Table:
     names = [each.variant for each in contributions.variants]
-    return pairs_table(key, f"Variants: rows {what}", what, names, counts)
+    return pairs_table(key, "variant", what, names, counts)
 
 
-def pairs_table(key: str, title: str, what: str, names: list[str], counts: np.ndarray) -> Table:
-    """Returns a table of counts `[k, k]` between things of these names."""
-    columns = [Column(what), *map(Column, names)]
+def pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.ndarray) -> Table:
+    """Returns a table of counts `[k, k]` of rows between things of these names."""
+    columns = [Column(what, names=(noun,)), *map(Column, names)]
     rows = [[name, *row] for name, row in zip(names, counts.tolist(), strict=True)]
-    return Table(key, title, columns, rows)
+    return Table(key, f"{noun.capitalize()}s: rows {what}", columns, rows)
 
 
 def _variant_cells(part: Contribution) -> list:

@@ -85,7 +85,7 @@ def agreement_plot(summary: Summary) -> Plot:
     """Returns for how many rows each two members predict different classes."""
     return Plot(
         "members-disagreement",
-        "Rows that two members predict otherwise",
+        "Rows that two members predict differently",
         "Members gain most from others that differ from them and are as good; the numbers are "
         "those of the tables.",
         partial(_draw_disagreement, summary.agreement.disagreement),

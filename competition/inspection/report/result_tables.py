@@ -136,7 +136,7 @@ def jobs_table(rows: list[JobRow]) -> Table:
     columns = [
         Column("variant"),
         Column("seed"),
-        Column("fold"),
+        Column("split"),
         Column("errors"),
         Column("rows", "{:,}"),
         Column("accuracy", "{:.5f}"),
@@ -176,7 +176,7 @@ def class_counts_table(summary: Summary) -> Table:
         for when in ("before", "after")
     ]
     return Table(
-        "class-counts",
+        "resampled-counts",
         "Rows of each class to learn from",
         columns,
         rows,
@@ -272,8 +272,8 @@ def agreement_tables(summary: Summary) -> list[Table]:
     names = [f"{number}. {member}" for number, member in enumerate(members, start=1)]
     return [
         Table("members-right", "How many members are right", columns, rows),
-        pairs_table("members-disagreement", "Members: rows predicted otherwise",
-                    "predicted otherwise", names, found.disagreement),
-        pairs_table("members-both-wrong", "Members: rows wrong in both",
-                    "wrong in both", names, found.both_wrong),
-    ]  # fmt: skip
+        pairs_table(
+            "members-disagreement", "member", "predicted differently", names, found.disagreement
+        ),
+        pairs_table("members-both-wrong", "member", "wrong in both", names, found.both_wrong),
+    ]

@@ -138,8 +138,8 @@ def _classes(summary: Summary) -> Section:
 
 def _calibration(summary: Summary) -> Section:
     words = [
-        f"The expected calibration error is {summary.calibration_error:.5f}: by so much do "
-        "confidence and accuracy differ, on average over the rows."
+        f"The expected calibration error is {summary.calibration_error:.5f}: "
+        "confidence and accuracy differ by this much on average over the rows."
     ]
     return Section("calibration", "Calibration", words, plots=[reliability_plot(summary)])
 

@@ -31,8 +31,8 @@ def systems_table(systems: list[System]) -> Table:
 def _note(systems: list[System]) -> str:
     others = len({system.score.rows for system in systems}) > 1
     return (
-        "Errors are of so many rows that were held out"
-        f"{'; others for some systems, so that only shares can be compared' if others else ''}. "
+        "Errors are counted on the held-out rows, as many as the column `rows` says"
+        f"{'; some systems have other rows, so only shares can be compared' if others else ''}. "
         "A variant of several seeds stands here with its first one, and then with the mean of "
         "all. Parameters are of one net; minutes are of training, divided by the jobs side by "
         "side; precision, recall and F1 are means over the classes. What is claimed was measured "

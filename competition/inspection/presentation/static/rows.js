@@ -1,7 +1,6 @@
 // The rows of the page. A row is known by its number here; labelled rows come first, then test rows.
 const data = JSON.parse(document.getElementById("data").textContent);
 const CLASSES = 10;
-const rowCount = data.id.length;
 const memberCount = data.members.length;
 
 const isTest = (row) => row >= data.labelled;
