@@ -14,6 +14,9 @@ from competition.errors import UserError
 PARTIAL = ".partial-"
 # Of a file or folder while it is written: the end of its name, whoever chose it.
 PARTIAL_NAME = re.compile(r"\.partial-([0-9a-z_]{8}|download)$")
+# What was not written to for an hour is of no command that still runs, nor of a download that is
+# about to be continued.
+ABANDONED_SECONDS = 3600
 # Where a folder waits until the one that takes its place is there.
 REPLACED = ".replaced"
 

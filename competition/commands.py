@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from competition import locks, paths
-from competition.atomic import clear_folder, remove_partials
+from competition.atomic import ABANDONED_SECONDS, clear_folder, remove_partials
 from competition.closing_words import demo_summary, where_ensemble_is
 from competition.config import Config, load_config
 from competition.errors import UserError
@@ -16,10 +16,6 @@ from competition.submission import read_message
 from competition.wording import count_of
 
 DEMO_CONFIG = Path("configs/demo.yaml")
-
-# What was not written to for an hour is of no command that still runs, nor of a download that is
-# about to be continued.
-ABANDONED_SECONDS = 3600
 
 
 def demo(jobs: int | None) -> None:

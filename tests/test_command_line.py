@@ -447,7 +447,7 @@ def test_a_worker_that_the_system_ends_is_reported_with_what_to_try(project, aug
     assert "error: the system ended a worker process" in errors
     assert advice in errors
     assert "Traceback" not in errors
-    assert not list((project / "output").rglob("*.partial-*"))
+    assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
 
 
 def test_cleaning_leaves_a_running_training_what_it_reads(project):
