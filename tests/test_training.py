@@ -118,6 +118,20 @@ def test_an_architecture_learns_and_survives_saving(name, fold, tmp_path):
     np.testing.assert_allclose(predict(loaded, images), predict(model, images), atol=1e-6)
 
 
+@pytest.mark.parametrize("crop", [1, 2, 4])
+def test_a_cropped_net_sees_nothing_of_the_rim(crop, tiny):
+    use_precision("float32")
+    model = catalogue.resolve(catalogue.ARCHITECTURES["plain"])(width=4, crop=crop)
+    images = tiny.train.images[:8, ..., None].copy()
+    before = np.asarray(model(images))
+    inside = slice(crop, 28 - crop)
+    framed = np.full_like(images, 255)
+    framed[:, inside, inside] = images[:, inside, inside]
+    np.testing.assert_array_equal(np.asarray(model(framed)), before)
+    framed[:, crop, inside] = 255
+    assert (np.asarray(model(framed)) != before).any()
+
+
 def test_deottes_net_has_his_number_of_parameters():
     use_precision("float32")
     # The kernel's convolutions also have biases, which the normalisation behind them undoes.
