@@ -13,7 +13,7 @@ from competition.errors import UserError
 
 PARTIAL = ".partial-"
 # Of a file or folder while it is written: the end of its name, whoever chose it.
-PARTIAL_NAME = re.compile(r"\.partial-([0-9a-z_]{8}|download)$")
+PARTIAL_NAME = re.compile(re.escape(PARTIAL) + "([0-9a-z_]{8}|download)$")
 # What was not written to for an hour is of no command that still runs, nor of a download that is
 # about to be continued.
 ABANDONED_SECONDS = 3600
@@ -22,15 +22,21 @@ REPLACED = ".replaced"
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary sibling that takes the place of `path` when the block succeeds."""
+def atomic_file(path: Path, is_remade: bool = False) -> Iterator[Path]:
+    """Yields a temporary sibling that takes the place of `path` when the block succeeds.
+
+    Args:
+        path: the file.
+        is_remade: whether its readers know a damaged one and make it again, so that nobody has to
+            wait for the disk: after a power cut, it may be one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_sibling(path)
     try:
         yield partial
-        _flush(partial)
+        if not is_remade:
+            _flush(partial)
         os.replace(partial, path)
-        _flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -59,7 +65,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for written in (*partial.rglob("*"), partial):
             _flush(written)
         _replace_folder(path, partial)
-        _flush(path.parent)
         shutil.rmtree(path / REPLACED, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -78,7 +83,7 @@ def _replace_folder(path: Path, new: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Brings a file, or the names in a folder, to the disk: a power cut may come later."""
+    """Brings a file, or the names in a folder, to the disk: no power cut may halve them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

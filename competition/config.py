@@ -171,13 +171,14 @@ def _complete_component(own: Any, fallback: Any) -> Any:
     return {**(fallback if isinstance(fallback, dict) else {"name": fallback}), **own}
 
 
+def _own_keys(variant: Any) -> Iterable[str]:
+    return variant if isinstance(variant, dict) else ()
+
+
 def _repeats_defaults(error: dict, errors: list[dict], raw: dict) -> bool:
     """Says whether a variant's error only repeats one that `defaults:` has already."""
     match error["loc"]:
-        case ("variants", variant, key, *_):
-            own = raw["variants"][variant]
-            if isinstance(own, dict) and key in own:
-                return False
+        case ("variants", variant, key, *_) if key not in _own_keys(raw["variants"][variant]):
             place = ("defaults", *error["loc"][2:])
             return (place, error["msg"]) in [(each["loc"], each["msg"]) for each in errors]
     return False

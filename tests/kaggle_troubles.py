@@ -18,8 +18,8 @@ from kaggle_world import (
 )
 
 from competition import machine, paths
-from competition.kaggle import COMPETITION
 from competition.kaggle.limits import ANSWER, DOWNLOAD
+from competition.paths import COMPETITION
 
 HANGS_UP = Answer(200, b"{}", cut=0)
 

@@ -15,7 +15,7 @@ from conftest import ROOT
 from kaggle_server import Answer, KaggleServer
 
 from competition import paths
-from competition.kaggle import COMPETITION
+from competition.paths import COMPETITION
 from competition.submission import HEADER
 
 TOKEN = "KGAT_that-nobody-may-read"  # noqa: S105

@@ -46,10 +46,11 @@ from kaggle_world import (
 
 from competition import paths
 from competition.__main__ import main
-from competition.kaggle import COMPETITION, archive
+from competition.kaggle import archive
 from competition.kaggle.history import OLDER_COLUMNS, read_history
 from competition.kaggle.scoreboard import PUBLIC_ROWS, difference, standard_errors_apart
 from competition.kaggle.submit import send, wait_for_score
+from competition.paths import COMPETITION
 from competition.submission import HEADER
 
 WAY_ROUND = "make download ZIP=path/to/digit-recognizer.zip"

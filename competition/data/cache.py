@@ -59,5 +59,9 @@ def _read_kept(cache: Path, stamp: str) -> Named | None:
 
 
 def _keep(cache: Path, arrays: Named) -> None:
-    with as_the_disk_allows(), atomic_file(cache) as partial, partial.open("wb") as file:
+    with (
+        as_the_disk_allows(),
+        atomic_file(cache, is_remade=True) as partial,
+        partial.open("wb") as file,
+    ):
         np.savez(file, **arrays)

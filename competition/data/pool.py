@@ -160,7 +160,7 @@ def _make_in_worker(pool: Pool, number: int, originals: Path, command: int) -> N
 
 def _make_epoch(pool: Pool, number: int, images: np.ndarray) -> None:
     varied = augment(images, pool.augmentation, pool.seed, number, pool.part)
-    with atomic_file(pool.file(number)) as partial:
+    with atomic_file(pool.file(number), is_remade=True) as partial:
         write_array(partial, varied)
 
 

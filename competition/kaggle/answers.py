@@ -7,9 +7,10 @@ import os
 from typing import Any
 
 from competition.errors import UserError, disk_trouble
-from competition.kaggle import COMPETITION, PAGE, SETTINGS_PAGE
+from competition.kaggle import PAGE, SETTINGS_PAGE
 from competition.kaggle.credentials import NEW_TOKEN, PLACES, Source, overlooked
 from competition.kaggle.notes import DOWNLOADING
+from competition.paths import COMPETITION
 from competition.progress import duration
 
 PROXY_VARIABLES = (

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from competition.kaggle import COMPETITION
 from competition.kaggle.failures import describe, without_secrets
 from competition.kaggle.notes import (
     ASKING,
@@ -21,6 +20,7 @@ from competition.kaggle.notes import (
     UPLOADING,
     write_note,
 )
+from competition.paths import COMPETITION
 from competition.processes import end_with
 
 # The client tries again by itself where a download broke off, after 2 and 4 seconds.

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from competition import machine, paths
 from competition.errors import UserError
-from competition.kaggle import COMPETITION
 from competition.kaggle.answers import KaggleError, explain, no_credentials
 from competition.kaggle.archive import check_installed
 from competition.kaggle.client import call
 from competition.kaggle.credentials import overlooked, sources
 from competition.kaggle.download import NEEDED_BYTES
+from competition.paths import COMPETITION
 
 OK, NOTE, WARNING, MEND = "ok", "note", "warning", "to mend"
 

@@ -9,13 +9,14 @@ from typing import Any
 from competition import paths
 from competition.data.sources import require_replaceable
 from competition.errors import UserError, disk_trouble, passes
-from competition.kaggle import COMPETITION, PAGE
+from competition.kaggle import PAGE
 from competition.kaggle.archive import BrokenArchiveError, check_installed, install_archive
 from competition.kaggle.client import call
 from competition.kaggle.limits import DOWNLOAD, limit
 from competition.kaggle.notes import DOWNLOADING
 from competition.locks import only_one
 from competition.machine import require_space
+from competition.paths import COMPETITION
 from competition.progress import ProgressDisplay
 
 # The archive, its three files and their caches have 15, 128 and 56 MB.
@@ -43,8 +44,8 @@ def download(archive: Path | None, force: bool = False) -> bool:
     """
     if not force and passes(check_installed):
         return False
+    require_replaceable(COMPETITION)  # no way round: an archive at hand would replace as much
     try:
-        require_replaceable(COMPETITION)
         with only_one(paths.INPUT, "downloading"):
             require_space(paths.data_folder(COMPETITION), NEEDED_BYTES)
             install_archive(archive) if archive else _fetch_and_install(force)

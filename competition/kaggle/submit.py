@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.errors import UserError
-from competition.kaggle import COMPETITION, PAGE
+from competition.kaggle import PAGE
 from competition.kaggle.answers import KaggleError
 from competition.kaggle.archive import good_sample
 from competition.kaggle.client import call
@@ -20,6 +20,7 @@ from competition.kaggle.history import (
 )
 from competition.kaggle.limits import SCORE, limit
 from competition.kaggle.notes import CONFIRMING, UPLOADING
+from competition.paths import COMPETITION
 from competition.progress import ProgressDisplay
 from competition.submission import check_submission, read_provenance
 
