@@ -2,9 +2,12 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from competition.progress import ProgressDisplay, duration, time_left
+from competition.settings.variant import Variant
+from competition.training.job_progress import JobProgress
 from competition.training.progress_board import ProgressBoard
 
 
@@ -66,3 +69,31 @@ def test_the_board_shows_jobs_by_the_time_that_they_take():
                 time.sleep(0.01)
     assert shown[0] == 30
     assert not board.file.exists()
+
+
+def test_a_job_is_done_with_its_last_view_not_with_its_last_step():
+    """4 steps of 100 rows are 1,200 passes, and 5 views of 240 rows as many again."""
+    variant = Variant(architecture={"name": "plain"}, epochs=2, batch_size=100)
+    with ProgressBoard.on_disk(2) as board:
+        progress = JobProgress(board, 1, variant, steps=2, predicted_rows=240)
+        told = []
+        for step in (1, 2, 3, 4):
+            progress.trained(step)
+            told.append(board.shares()[1])
+        for rows in (200, 40):  # test and held-out rows, one after the other
+            for _ in progress.counted([np.zeros((rows, 28, 28), np.uint8)] * 5):
+                told.append(board.shares()[1])
+        told.append(board.shares()[1])
+        assert board.shares()[0] == 0
+    passes = [300, 600, 900, 1200, 1200, 1400, 1600, 1800, 2000, 2200, 2240, 2280, 2320, 2360, 2400]
+    assert told == pytest.approx([count / 2400 for count in passes])
+
+
+def test_a_training_that_ended_early_is_followed_by_its_predictions():
+    variant = Variant(architecture={"name": "plain"}, epochs=2, batch_size=100)
+    with ProgressBoard.on_disk(1) as board:
+        progress = JobProgress(board, 0, variant, steps=2, predicted_rows=240)
+        progress.trained(1)
+        for _ in progress.counted([np.zeros((240, 28, 28), np.uint8)]):
+            pass
+        assert board.shares()[0] == pytest.approx((1200 + 240) / 2400)

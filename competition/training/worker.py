@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from competition.settings.variant import Variant
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain, is_of_the_moment
 from competition.training.fold import Fold
+from competition.training.job_progress import JobProgress
 from competition.training.one_fold import train_one_fold
 from competition.training.plan import Plan
 from competition.training.prediction import predict_views
@@ -142,9 +143,10 @@ def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) ->
     variant, original = run.config.variants[job.variant], fold_of(run, job)
     wall, cpu = time.perf_counter(), time.process_time()
     fold = resampled(original, variant.resampling, job.seed)
-    on_step = _share_teller(number, context, variant.epochs * fold.steps(variant))
-    model, history = train_one_fold(variant, fold, job.seed, on_step)
-    predictions = _predictions(model, variant, run, job)
+    rows = len(run.data_set.test) + len(fold.validation_rows)
+    progress = JobProgress(context.board, number, variant, fold.steps(variant), rows)
+    model, history = train_one_fold(variant, fold, job.seed, progress.trained)
+    predictions = _predictions(model, variant, run, job, progress)
     manifest = {
         "identity": run.identities[job],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
@@ -157,7 +159,9 @@ def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) ->
         write_log(job, history)
 
 
-def _predictions(model, variant: Variant, run: Run, job: Job) -> dict[str, Probabilities]:
+def _predictions(
+    model, variant: Variant, run: Run, job: Job, progress: JobProgress
+) -> dict[str, Probabilities]:
     """Returns what a trained model says of the held-out rows, if any, and of the test rows."""
     data, pools = run.data_set, view_pools_of(run, job)
     _, held_out = run.folds.split(job.split)
@@ -166,7 +170,8 @@ def _predictions(model, variant: Variant, run: Run, job: Job) -> dict[str, Proba
         parts["out_of_fold"] = (data.train, held_out, pools["train"])
     return {
         name: Probabilities(
-            digits.ids[rows], predict_views(model, views(variant, digits, rows, pool))
+            digits.ids[rows],
+            predict_views(model, progress.counted(views(variant, digits, rows, pool))),
         )
         for name, (digits, rows, pool) in parts.items()
     }
@@ -191,13 +196,3 @@ def _circumstances(model, context: WorkerContext) -> dict[str, Any]:
         "code_version": context.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _share_teller(number: int, context: WorkerContext, steps: int) -> Callable[[int], None]:
-    """Returns what is to be called after each step with the number of steps done."""
-    shares = context.board.shares()
-
-    def tell(step: int) -> None:
-        shares[number] = step / steps
-
-    return tell
