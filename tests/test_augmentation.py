@@ -187,6 +187,19 @@ def test_what_another_training_reads_does_not_make_way(three_pools, tiny):
     assert all(pool.folder().exists() for pool in three_pools)
 
 
+def test_what_a_killed_worker_left_half_made_is_removed_unless_somebody_is_making_it(
+    three_pools, tiny
+):
+    half = three_pools[0].folder() / "epoch001.npy.partial-0123abcd"
+    half.write_bytes(b"half")
+    with locks.shared(paths.pools_lock_file()):
+        make_room({three_pools[0]: 1}, tiny)
+    assert half.exists()
+    make_room({three_pools[0]: 1}, tiny)
+    assert not half.exists()
+    assert not three_pools[0].missing(1)
+
+
 def test_a_pool_grows_without_making_again_what_it_has(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pool = Pool(Augmentation(name="affine"), 0, "data")
