@@ -43,6 +43,7 @@ from competition.models.normalization import FusedBatchNormalization
 from competition.paths import bench_json
 from competition.settings.variant import Variant
 from competition.training.fold import one_hot
+from competition.training.job_progress import JobProgress
 from competition.training.runtime import use_precision
 
 
@@ -249,11 +250,16 @@ def test_each_validation_of_a_longer_job_counts(epochs, validate_every, outside)
     assert times.share_after(variant) == pytest.approx(5 / (outside + 4 * epochs))
 
 
-def test_a_clock_notes_each_step_that_a_job_tells():
+def test_a_clock_tells_a_jobs_steps_from_the_views_predicted_after_them():
     clock = StepClock()
-    shares = clock.shares()
-    shares[0], shares[0] = 0.5, 1.0
-    assert len(clock.ends) == 2
+    progress = JobProgress(clock, 0, tiny_variant(epochs=2), steps=3, predicted_rows=40)
+    for step in range(1, 7):
+        progress.trained(step)
+    last_step = time.monotonic()
+    for _ in progress.counted([np.zeros((40, 28, 28), np.uint8)] * 2):
+        pass
+    assert len(clock.ends) == 8
+    assert clock.steps(6)[-1] <= last_step <= clock.ends[6]
 
 
 def test_a_race_ends_with_the_first_epoch_that_has_the_target():

@@ -16,6 +16,9 @@ STEPS = 40
 
 Products = dict[str, Callable[[], float]]
 
+# What a round measures: paces by contender, FLOP/s by precision.
+Round = tuple[dict[str, Pace], dict[str, float]]
+
 
 def compare(
     net: Net, digits: Digits, products: Products, rounds: int, on_round: Callable[[], None]
@@ -40,22 +43,40 @@ def compare(
         in_turn = rotated(contenders, number)
         turns.append(_round(in_turn, net.variant.batch_size, digits, products))
         on_round()
-    all_paces, all_peaks = zip(*turns[1:], strict=True)
-    peaks = {kind: Spread(tuple(peak[kind] for peak in all_peaks)) for kind in products}
-    paces = {name: [of_round[name] for of_round in all_paces] for name in contenders}
-    speeds = {name: _images_a_second(net, of_contender) for name, of_contender in paces.items()}
+    paces, peaks = _by_name(turns[1:])
+    stock = _images_a_second(net, paces[STOCK_FLOAT32])
     return {
         "batch_size": net.variant.batch_size,
         "matrix_peak": {precision: peak.to_json() for precision, peak in peaks.items()},
         "contenders": {
-            name: {
-                **_arithmetic(contender, speeds[name], peaks),
-                "images_a_second": speeds[name].to_json(),
-                "over_stock_float32": speeds[name].over(speeds[STOCK_FLOAT32]).to_json(),
-                "pause_seconds": Spread(tuple(pace.pause for pace in paces[name])).to_json(),
-            }
+            name: _figures(contender, paces[name], _images_a_second(net, paces[name]), stock, peaks)
             for name, contender in contenders.items()
         },
+    }
+
+
+def _by_name(rounds: list[Round]) -> tuple[dict[str, list[Pace]], dict[str, Spread]]:
+    """Returns each contender's paces, and the machine's FLOP/s by precision."""
+    paces, peaks = zip(*rounds, strict=True)
+    return (
+        {name: [of_round[name] for of_round in paces] for name in paces[0]},
+        {kind: Spread(tuple(of_round[kind] for of_round in peaks)) for kind in peaks[0]},
+    )
+
+
+def _figures(
+    contender: Contender, paces: list[Pace], speed: Spread, stock: Spread, peaks: dict[str, Spread]
+) -> dict[str, Any]:
+    """Returns what is told of a contender, in images a second, beside stock Keras float32."""
+    flop = training_flop(contender.model)
+    return {
+        "precision": contender.precision,
+        "parameters": contender.model.count_params(),
+        "training_flop_an_image": flop,
+        "share_of_matrix_peak": speed.times(flop).over(peaks[contender.precision]).to_json(),
+        "images_a_second": speed.to_json(),
+        "over_stock_float32": speed.over(stock).to_json(),
+        "pause_seconds": Spread(tuple(pace.pause for pace in paces)).to_json(),
     }
 
 
@@ -68,7 +89,7 @@ def rotated(contenders: dict[str, Contender], by: int) -> dict[str, Contender]:
 
 def _round(
     contenders: dict[str, Contender], batch_size: int, digits: Digits, products: Products
-) -> tuple[dict[str, Pace], dict[str, float]]:
+) -> Round:
     rows = np.resize(np.arange(len(digits)), STEPS * batch_size)
     images, labels = digits.images[rows], one_hot(digits.labels[rows])
     paces = {
@@ -80,13 +101,3 @@ def _round(
 
 def _images_a_second(net: Net, paces: list[Pace]) -> Spread:
     return Spread(tuple(net.variant.batch_size / pace.seconds_a_step() for pace in paces))
-
-
-def _arithmetic(contender: Contender, speed: Spread, peaks: dict[str, Spread]) -> dict[str, Any]:
-    flop = training_flop(contender.model)
-    return {
-        "precision": contender.precision,
-        "parameters": contender.model.count_params(),
-        "training_flop_an_image": flop,
-        "share_of_matrix_peak": speed.times(flop).over(peaks[contender.precision]).to_json(),
-    }

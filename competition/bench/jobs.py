@@ -17,9 +17,11 @@ from competition.machine import core_count
 from competition.results import Job
 from competition.settings.variant import Variant
 from competition.training.fold import Fold
+from competition.training.job_data import fold_of, pools_needed
 from competition.training.one_fold import evaluate, is_validated
 from competition.training.plan import Plan
-from competition.training.worker import WorkerContext, fold_of, pools_needed, run_job
+from competition.training.resampling import resampled
+from competition.training.worker import WorkerContext, run_job
 
 EPOCHS = 2
 
@@ -64,13 +66,17 @@ class JobTimes:
 
 @dataclass(frozen=True)
 class StepClock:
-    """A progress board that notes when each step of a job ends, as the job tells it."""
+    """A progress board that notes when a job tells of its progress, first after each step."""
 
     ends: list[float] = field(default_factory=list)
 
     def shares(self) -> "StepClock":
-        """Returns what is assigned to after each step."""
+        """Returns what is assigned to after each step, and then after each view predicted."""
         return self
+
+    def steps(self, count: int) -> np.ndarray:
+        """Returns when each of a training's steps ended, float64 `[count]`."""
+        return np.array(self.ends[:count])
 
     def __setitem__(self, number: int, share: float) -> None:
         self.ends.append(time.monotonic())
@@ -94,12 +100,14 @@ def job_times(run: Run, name: str) -> JobTimes:
 
 def _times(run: Run) -> JobTimes:
     job, clock = next(iter(run.identities)), StepClock()
+    variant = run.config.variants[job.variant]
     with pools_at_hand(pools_needed(run, [job]), run.data_set):
         began = time.monotonic()
         _run(run.config, job, clock)
         ended = time.monotonic()
-    validation = _validation_seconds(run.config.variants[job.variant], fold_of(run, job))
-    return times_of(began, np.array(clock.ends), ended, validation)
+    fold = resampled(fold_of(run, job), variant.resampling, job.seed)
+    steps = clock.steps(EPOCHS * fold.steps(variant))
+    return times_of(began, steps, ended, _validation_seconds(variant, fold))
 
 
 def _run(config: Config, job: Job, clock: StepClock) -> None:

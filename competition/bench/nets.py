@@ -84,7 +84,7 @@ def nets(config: Config) -> list[Net]:
         return Variant(**{**dict(config.defaults), "architecture": architecture})
 
     return [
-        Net("Deotte's, no dropout", deottes("plain", 0.0)),
+        Net("Deotte's, no dropout", deottes("deotte", 0.0)),
         Net("Deotte's, its dropout 0.4", deottes("deotte", PUBLISHED_DROPOUT)),
         Net(AS_PUBLISHED, deottes("plain", PUBLISHED_DROPOUT), is_published=True),
         *(Net(name, variant) for name, variant in config.variants.items()),

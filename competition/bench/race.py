@@ -26,11 +26,11 @@ from competition.results import Job, identity_hash
 from competition.scores import score
 from competition.training.estimate import seconds_an_image
 from competition.training.fold import Fold
+from competition.training.job_data import fold_of, pools_needed
 from competition.training.one_fold import train_one_fold
 from competition.training.prediction import predict
 from competition.training.resampling import resampled
 from competition.training.runtime import use_precision
-from competition.training.worker import fold_of, pools_needed
 
 # What nets of 81 errors in 14,000 rows have on held-out rows (EXPERIMENTS.md).
 TARGET_LOG_LOSS = 0.02

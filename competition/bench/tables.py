@@ -3,6 +3,7 @@
 from typing import Any
 
 from competition.bench.nets import AS_PUBLISHED, ENGINE
+from competition.bench.work import MATRIX_SIDE
 from competition.markdown import table
 
 DIFFERENCES = (
@@ -32,7 +33,8 @@ def tables(measures: dict[str, Any]) -> str:
 def _headline(measures: dict[str, Any]) -> str:
     return (
         f"{measures['machine']}, {measures['threads']} threads. Medians, lowest and highest in "
-        "brackets; the peak is that of a product of 2048 x 2048 matrices in the same precision."
+        f"brackets; the peak is that of a product of {MATRIX_SIDE} x {MATRIX_SIDE} matrices in the "
+        "same precision."
     )
 
 
