@@ -99,8 +99,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        own = [one for one in error.errors() if not _repeats_defaults(one, error.errors(), raw)]
-        lines = [_explain(one) for one in own]
+        lines = [_explain(one) for one in _told_once(error.errors(), raw)]
         raise UserError(f"{path} cannot be used:\n" + "\n".join(lines)) from None
 
 
@@ -171,17 +170,19 @@ def _complete_component(own: Any, fallback: Any) -> Any:
     return {**(fallback if isinstance(fallback, dict) else {"name": fallback}), **own}
 
 
-def _own_keys(variant: Any) -> Iterable[str]:
-    return variant if isinstance(variant, dict) else ()
+def _told_once(errors: list[Any], raw: dict) -> list[Any]:
+    """Leaves out what variants merely inherit from `defaults:`, which has the same errors."""
+    told = {(error["loc"], error["msg"]) for error in errors}
 
+    def is_inherited(error: Any) -> bool:
+        if error["loc"][:1] != ("variants",) or len(error["loc"]) < 3:
+            return False
+        _, variant, key, *_ = error["loc"]
+        own = raw["variants"][variant]
+        has_own = isinstance(own, dict) and key in own
+        return not has_own and (("defaults", *error["loc"][2:]), error["msg"]) in told
 
-def _repeats_defaults(error: dict, errors: list[dict], raw: dict) -> bool:
-    """Says whether a variant's error only repeats one that `defaults:` has already."""
-    match error["loc"]:
-        case ("variants", variant, key, *_) if key not in _own_keys(raw["variants"][variant]):
-            place = ("defaults", *error["loc"][2:])
-            return (place, error["msg"]) in [(each["loc"], each["msg"]) for each in errors]
-    return False
+    return [error for error in errors if not is_inherited(error)]
 
 
 def _explain(error: dict) -> str:

@@ -48,15 +48,31 @@ def test_a_mapping_without_name_changes_the_component_that_stood_there(write):
 
 
 def test_a_part_of_the_policy_that_draws_views_can_be_changed(write):
-    text = "defaults: {test_time_augmentation: {rotation: 4}}\nvariants: {plain: , residual: }"
-    milder, mild = (
-        load_config(write(text)).variants["plain"],
-        load_config(write("variants: {plain: }")),
-    )
-    expected = mild.variants["plain"].test_time_augmentation.parameters | {"rotation": 4.0}
+    drawn = "defaults: {test_time_draws: 2, test_time_augmentation: {rotation: 4}}"
+    milder = load_config(write(f"{drawn}\nvariants: {{plain: }}")).variants["plain"]
+    mild = load_config(write("variants: {plain: }")).variants["plain"]
+    expected = mild.test_time_augmentation.parameters | {"rotation": 4.0}
     assert milder.test_time_augmentation.parameters == expected
     assert "test_time_augmentation" in milder.identity()
-    assert "test_time_augmentation" not in mild.variants["plain"].identity()
+    assert "test_time_augmentation" not in mild.identity()
+
+
+@pytest.mark.parametrize(
+    ("unused", "used"),
+    [
+        ("teacher_confidence: 0.9", "teacher: configs/other.yaml"),
+        ("test_time_augmentation: {rotation: 4}", "test_time_draws: 2"),
+        ("test_time_shift: 0, test_time_directions: 8", "test_time_shift: 2"),
+    ],
+)
+def test_what_has_no_effect_is_no_part_of_a_result(write, unused, used):
+    def identity(settings: str) -> dict:
+        text = f"variants: {{plain: {{{settings}}}}}"
+        return load_config(write(text)).variants["plain"].identity()
+
+    name = unused.rpartition(",")[2].partition(":")[0].strip()
+    assert name not in identity(unused)
+    assert name in identity(f"{unused.rpartition(',')[2]}, {used}")
 
 
 def test_a_schedule_without_name_changes_the_one_of_the_defaults(write):

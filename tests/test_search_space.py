@@ -228,6 +228,27 @@ def test_all_mistakes_of_a_space_are_named_at_once(load):
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "space", "wrong"),
+    [
+        (
+            "schedule: {name: exponential, rat: 0.9}",
+            "schedule.rate: {low: 0.5, high: 1}",
+            "schedule",
+        ),
+        ("epochs: many", "epochs: {low: 1, high: 2}", "epochs"),
+        ("architecture: plane", "architecture.width: {low: 8, high: 16}", "architecture"),
+    ],
+)
+def test_what_would_be_searched_of_a_broken_setting_is_not_refused_besides(
+    load, settings, space, wrong
+):
+    with pytest.raises(UserError) as caught:
+        load(f"variants: {{plain: {{{settings}, search_space: {{{space}, epocs: {{}}}}}}}}\n")
+    lines = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
+    assert lines == [f"variants.plain.{wrong}", "variants.plain.search_space.epocs"]
+
+
 UNFIT = {
     "unknown sampler": ("sampler: tpee", "there is no sampler 'tpee'; did you mean 'tpe'?"),
     "unknown pruner": ("pruner: medain", "there is no pruner 'medain'; did you mean 'median'?"),

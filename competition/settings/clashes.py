@@ -11,7 +11,7 @@ MAKING_ROWS = ("smote",)
 
 
 def clashes(training: Any) -> dict[str, str]:
-    """Returns what of the settings cannot go with the others, by name.
+    """Returns a complaint for each setting that contradicts another one, by its name.
 
     Args:
         training: a `Training` whose values are valid each by itself.

@@ -1,6 +1,6 @@
 """The values among which tuning searches, each of which could stand in the variant itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from math import isfinite
 from typing import Any, get_origin
@@ -171,6 +171,7 @@ def checked_space(
     validate: Callable[[Any], dict[str, Parameter]],
     model: type[BaseModel],
     given: dict[str, Any],
+    invalid: set[str],
 ) -> dict[str, Parameter]:
     """Returns the search space of a variant, inside pydantic's validation of it.
 
@@ -179,16 +180,17 @@ def checked_space(
         validate: turns a space by full names into parameters.
         model: of the variant.
         given: those of its fields that can be searched and are valid.
+        invalid: fields that are refused already; what would be searched of them is unknown.
 
     Raises:
         ValidationError: naming all at once that is no parameter or could not be configured.
     """
     space, kinds = flattened({} if raw is None else raw), searchable(model, given)
-    has_components = {"architecture", "augmentation"} <= given.keys()  # else their errors do
-    unknown = _unsearchable(space, model, kinds) if has_components else {}
-    known = {k: v for k, v in space.items() if k not in unknown} if unknown else space
-    parameters, misshapen = _validated(known, validate)
-    found = problems(parameters, model, given) if has_components else {}
+    unknown = _unsearchable(space, model, kinds, invalid)
+    parameters, misshapen = _validated(_without(space, unknown), validate)
+    known = {name: parameter for name, parameter in parameters.items() if name in kinds}
+    is_complete = not any(model.model_fields[name].is_required() for name in invalid)
+    found = _problems(known, kinds, model, given) if is_complete else {}
     if unknown or found or misshapen:
         refuse(unknown | found, misshapen)
     return {
@@ -197,12 +199,23 @@ def checked_space(
     }
 
 
-def _unsearchable(space: Any, model: type[BaseModel], kinds: dict[str, str]) -> dict[str, str]:
+def _unsearchable(
+    space: Any, model: type[BaseModel], kinds: dict[str, str], invalid: set[str]
+) -> dict[str, str]:
     """Returns why some names of a space cannot be searched, however their values are written."""
-    names = [name for name in space if name not in kinds] if isinstance(space, dict) else []
+    names = [
+        name
+        for name in (space if isinstance(space, dict) else [])
+        if name not in kinds and str(name).partition(".")[0] not in invalid
+    ]
     is_list = ", as it is a list; another one can stand in a variant of its own"
     reasons = {name: is_list if _is_list(model, name) else nearest(name, kinds) for name in names}
     return {name: f"this cannot be searched{reason}" for name, reason in reasons.items()}
+
+
+def _without(space: Any, names: Iterable[str]) -> Any:
+    """Returns a space without some of its names; what is no mapping has none, and stays."""
+    return {k: v for k, v in space.items() if k not in names} if isinstance(space, dict) else space
 
 
 def _validated(
@@ -213,20 +226,16 @@ def _validated(
         return validate(space), None
     except ValidationError as error:
         bad = {location[0] for one in error.errors() if (location := one["loc"])}
-        return validate({k: v for k, v in space.items() if k not in bad} if bad else {}), error
+        return validate(_without(space, bad) if bad else {}), error
 
 
-def problems(
-    space: dict[str, Parameter], model: type[BaseModel], given: dict[str, Any]
+def _problems(
+    space: dict[str, Parameter],
+    kinds: dict[str, str],
+    model: type[BaseModel],
+    given: dict[str, Any],
 ) -> dict[str, str]:
-    """Returns what is wrong with a space, by path; nothing, if every value could be configured.
-
-    Args:
-        space: parameters by full name, of what can be searched.
-        model: of a variant.
-        given: its fields that can be searched, valid as they are.
-    """
-    kinds = searchable(model, given)
+    """Returns, by path, what of a space of searchable names could not be configured."""
     settings = {
         name: value.identity() if isinstance(value, Component) else value
         for name, value in given.items()

@@ -71,7 +71,7 @@ class Tuning(Section):
 def misfits(tuning: Tuning, folds: Folds, variants: dict[str, Any]) -> dict[str, str]:
     """Returns what of these settings cannot work with the rest of a configuration, by path.
 
-    Where nothing is searched and nothing is said of how, there is nothing to be wrong.
+    Without a search space and with the default settings, nothing is checked.
 
     Args:
         tuning: the settings.

@@ -83,6 +83,13 @@ class Training(Section):
 # what is said of them changes no trained weight; of a teacher, its jobs count, not its file's name.
 NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about", "teacher"}
 
+# What has no effect where another setting is left out or 0.
+USED_BY = {
+    "teacher_confidence": "teacher",
+    "test_time_directions": "test_time_shift",
+    "test_time_augmentation": "test_time_draws",
+}
+
 # Trials have no teacher. All of a study look at the same views: they are made once.
 NOT_SEARCHED = NOT_IDENTITY | {"teacher_confidence", "test_time_draws", "test_time_augmentation"}
 
@@ -100,11 +107,14 @@ class Variant(Training):
         cls, space: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> dict[str, Parameter]:
         given = {name: value for name, value in info.data.items() if name not in NOT_SEARCHED}
-        return checked_space(space, handler, cls, given)
+        invalid = cls.model_fields.keys() - info.data.keys() - {info.field_name}
+        return checked_space(space, handler, cls, given, invalid)
 
     def identity(self) -> dict[str, Any]:
         """Returns the values that differ from the defaults of this module, and have an effect."""
-        unused = NOT_IDENTITY if self.teacher else NOT_IDENTITY | {"teacher_confidence"}
+        unused = NOT_IDENTITY | {
+            name for name, used_by in USED_BY.items() if not getattr(self, used_by)
+        }
         fields = {k: v for k, v in type(self).model_fields.items() if k not in unused}
         return {
             key: _plain(value)
