@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment, make_project, run_command, wait_for_orphans
 
+from competition.__main__ import COMMANDS
 from competition.probabilities import read_probabilities
 from competition.wording import count_of
 
@@ -70,19 +71,8 @@ def results(project) -> dict[str, tuple]:
 def test_help_explains_every_command(project):
     shown = run_command("--help", folder=project)
     assert shown.returncode == 0
-    for command in (
-        "demo",
-        "download",
-        "explore",
-        "train-folds",
-        "baselines",
-        "ensemble",
-        "gallery",
-        "why",
-        "report",
-        "submit",
-    ):
-        assert command in shown.stdout
+    for command in COMMANDS:
+        assert re.search(rf"^ +{command}\b", shown.stdout, re.MULTILINE), command
         assert run_command(command, "--help", folder=project).returncode == 0
 
 
@@ -508,6 +498,15 @@ def test_a_disk_too_small_for_the_images_is_refused(project):
             "variants.plain.augmentation={name: affine_elastic, probability: 2.0}",
             "'affine_elastic' cannot be built with {'probability': 2.0}",
         ),
+        (
+            "variants.plain.augmentation={name: warp, rotation: -10}",
+            "'warp' cannot be built with {'rotation': -10.0}: rotation is -10.0, expected 0 or m",
+        ),
+        (
+            "variants.plain.augmentation={name: affine, zoom: 2}",
+            "'affine' cannot be built with {'zoom': 2.0}: zoom is 2.0, expected 0 or more, and l",
+        ),
+        ("variants.plain.architecture.dropout=1", "'plain' cannot be built with"),
     ],
 )
 def test_a_variant_that_cannot_be_built_is_refused_before_any_work(trained, override, message):

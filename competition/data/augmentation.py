@@ -4,14 +4,9 @@ No policy flips: a mirrored digit is another sign. The default ranges are the us
 solutions (Deotte's kernel rotates by 10 degrees and zooms and shifts by 10 %), with a little shear.
 """
 
-import os
-
-# albumentations asks the network for a newer release when it is imported, unless told not to.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
 import albumentations
 
-from competition.data.warp import Warp
+from competition.data.warp import Warp, require_changes
 
 
 def none() -> None:
@@ -73,6 +68,7 @@ def warp(
 
 
 def _affine(rotation: float, zoom: float, shear: float, shift: float):
+    require_changes(rotation, zoom, shear, shift)
     return albumentations.Affine(
         rotate=(-rotation, rotation),
         scale=(1 - zoom, 1 + zoom),

@@ -5,6 +5,20 @@ import cv2
 import numpy as np
 
 
+def require_changes(rotation: float, zoom: float, shear: float, shift: float) -> None:
+    """Checks the largest changes of an affine map, which `Warp` explains.
+
+    Raises:
+        ValueError: when one is negative, or so large that nothing of a digit would be left.
+    """
+    for name, value in (("rotation", rotation), ("shift", shift)):
+        if value < 0:
+            raise ValueError(f"{name} is {value}, expected 0 or more")
+    for name, value, limit in (("zoom", zoom, 1), ("shear", shear, 90)):
+        if not 0 <= value < limit:
+            raise ValueError(f"{name} is {value}, expected 0 or more, and less than {limit}")
+
+
 class Warp(albumentations.ImageOnlyTransform):
     """An affine map and a smooth displacement, composed and applied in a single interpolation.
 
@@ -22,7 +36,8 @@ class Warp(albumentations.ImageOnlyTransform):
         probability: share of the images that are displaced, from 0 to 1; all are mapped.
 
     Raises:
-        ValueError: when `probability` is not a share, or the grid has no vector.
+        ValueError: when a largest change is negative or turns a digit inside out, `probability` is
+            not a share, or the grid has no vector.
     """
 
     def __init__(
@@ -35,6 +50,9 @@ class Warp(albumentations.ImageOnlyTransform):
         knots: int,
         probability: float,
     ):
+        require_changes(rotation, zoom, shear, shift)
+        if displacement < 0:
+            raise ValueError(f"displacement is {displacement}, expected 0 or more")
         if not 0 <= probability <= 1:
             raise ValueError(f"probability is {probability}, expected 0 to 1")
         if knots < 1:

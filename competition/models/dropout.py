@@ -12,7 +12,15 @@ class FeatureMapDropout(keras.layers.SpatialDropout2D):
     numbers, one a feature map, become factors of 0 or 1 / (1 - rate) of the inputs' own type.
     (J. Tompson et al., "Efficient Object Localization Using Convolutional Networks",
     arXiv:1411.4280.)
+
+    Raises:
+        ValueError: when all feature maps would be dropped, as the others would be infinitely large.
     """
+
+    def __init__(self, rate: float, **settings):
+        if rate == 1:
+            raise ValueError("dropout is 1, expected less: nothing would be left to learn from")
+        super().__init__(rate, **settings)
 
     def call(self, inputs, training=False):
         if not training or self.rate == 0:

@@ -30,6 +30,7 @@ def large_kernel(width: int = 16, kernel_size: int = 7):
     if not 2 <= kernel_size <= 28:
         raise ValueError(f"kernel_size is {kernel_size}, expected 2 to 28 pixels")
     images, features = standardised_images()
+    # Each kernel takes `kernel_size` - 1 pixels off the 28; the last one leaves at least one.
     for layer in range(1, 1 + 27 // (kernel_size - 1)):
         features = convolution_block(features, layer * width, kernel_size, padding="valid")
     features = batch_normalization(layers.Flatten()(features))

@@ -17,7 +17,7 @@ def plain(width: int = 32, dropout: float = 0.0, crop: int = 0):
 
     Args:
         width: filters of the first stage; the second has twice, the last four times as many.
-        dropout: the share of feature maps that is dropped after each stage, from 0 to 1.
+        dropout: the share of feature maps that is dropped after each stage, below 1.
         crop: pixels that are cut off on each side; MNIST scaled its digits to 20 of the 28.
 
     Returns:

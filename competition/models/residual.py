@@ -16,7 +16,7 @@ def residual(width: int = 32, dropout: float = 0.0):
     Args:
         width: filters of the first stage (the original has 128); the second has twice, the
             third four times as many.
-        dropout: the share of feature maps that is dropped after each pooling, from 0 to 1; the
+        dropout: the share of feature maps that is dropped after each pooling, below 1; the
             original has none.
 
     Returns:
