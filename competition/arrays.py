@@ -20,7 +20,7 @@ DAMAGED_ARRAYS = (*DAMAGED_ARCHIVE, OSError, ValueError, SyntaxError, tokenize.T
 CHECKSUM_BYTES = 4
 
 # Of one array: five million digits as bytes. A header that was changed can promise any size.
-MOST_BYTES = 2**32
+LARGEST_ARRAY = 2**32
 # Of what is stored, as zlib packs at most (zlib.net/zlib_tech.html); HDF5 also promises values that
 # were never written.
 MOST_TIMES = 1032
@@ -53,10 +53,10 @@ def require_size(where: str, shape: tuple[int, ...], dtype: np.dtype, stored: in
         UserError: when it would take more than 4 GiB, or more than can be packed into `stored`.
     """
     size = math.prod(shape) * dtype.itemsize
-    if size > min(MOST_BYTES, MOST_TIMES * stored):
+    if size > min(LARGEST_ARRAY, MOST_TIMES * stored):
         raise UserError(
             f"{where} promises {' × '.join(map(str, shape))} values of {dtype}, {size:,} bytes, "
-            f"and {stored:,} are stored; expected all of them, and {MOST_BYTES:,} at most: the "
+            f"and {stored:,} are stored; expected all of them, and {LARGEST_ARRAY:,} at most: the "
             "file may be damaged, or its pixels be kept in more than one byte (uint8) each"
         )
 

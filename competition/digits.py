@@ -30,15 +30,21 @@ class Digits:
 
     def __post_init__(self):
         count = len(self.ids)
+        if self.ids.shape != (count,) or self.ids.dtype != np.int32:
+            raise UserError(f"digits need int32 ids, not {self.ids.dtype} of {self.ids.shape}")
         if self.images.shape != (count, SIDE, SIDE) or self.images.dtype != np.uint8:
             raise UserError(
                 f"digits need uint8 images of shape ({count}, {SIDE}, {SIDE}), "
                 f"not {self.images.dtype} of shape {self.images.shape}"
             )
         if self.labels is not None and (
-            self.labels.shape != (count,) or self.labels.max(initial=0) >= CLASSES
+            self.labels.shape != (count,)
+            or self.labels.dtype != np.uint8
+            or self.labels.max(initial=0) >= CLASSES
         ):
-            raise UserError(f"digits need one label from 0 to 9 for each of the {count} images")
+            raise UserError(
+                f"digits need one uint8 label from 0 to 9 for each of the {count} images"
+            )
         require_unique(self.ids, "digits")
 
     def __len__(self):
@@ -92,15 +98,14 @@ def positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     Raises:
         UserError: naming the first id that is not there.
     """
-    order = np.argsort(ids)
-    rows = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)]
-    missing = np.flatnonzero(ids[rows] != wanted)
+    missing = np.flatnonzero(~np.isin(wanted, ids))
     if len(missing):
         raise UserError(
             f"{len(missing)} of the {len(wanted)} ids asked for are missing, the first is "
             f"{wanted[missing[0]]}"
         )
-    return rows
+    order = np.argsort(ids)
+    return order[np.searchsorted(ids, wanted, sorter=order)]
 
 
 def require_unique(ids: np.ndarray, what: str) -> None:

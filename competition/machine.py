@@ -79,22 +79,18 @@ def core_count() -> int:
     return joblib.cpu_count()
 
 
-def memory(root: Path = ROOT) -> int:
-    """Returns the bytes of memory that there are, or fewer where a container may use fewer.
-
-    Args:
-        root: where `proc/` and `sys/` are; another one in tests.
-    """
+def memory() -> int:
+    """Returns the bytes of memory that there are, or fewer where a container may use fewer."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([physical, *(limit for limit, _ in _container_memory(root))])
+    return min([physical, *(limit for limit, _ in _container_memory())])
 
 
-def available_memory(root: Path = ROOT) -> int:
+def available_memory() -> int:
     """Returns the bytes that are free or can be freed, or all where the system does not tell."""
-    of_system = _number(_text(root / "proc/meminfo"), "MemAvailable:")
-    everywhere = memory(root) if of_system is None else 1024 * of_system
-    unused = (limit - used for limit, used in _container_memory(root))
-    return max(0, min([memory(root), everywhere, *unused]))
+    of_system = _number(_text(ROOT / "proc/meminfo"), "MemAvailable:")
+    everywhere = memory() if of_system is None else 1024 * of_system
+    unused = (limit - used for limit, used in _container_memory())
+    return max(0, min([memory(), everywhere, *unused]))
 
 
 @cache
@@ -156,15 +152,15 @@ def processor_field(name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
-def _container_memory(root: Path) -> Iterator[tuple[int, int]]:
+def _container_memory() -> Iterator[tuple[int, int]]:
     """Yields limit and use, in bytes, of this process's control groups, of version 1 and 2."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in _text(ROOT / "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers not in CONTROL_GROUPS:
             continue
         names = CONTROL_GROUPS[controllers]
         for path in (PurePosixPath(group), *PurePosixPath(group).parents):
-            folder = root / names.folder / path.relative_to("/")
+            folder = ROOT / names.folder / path.relative_to("/")
             limit = _text(folder / names.limit).strip()
             if limit.isdigit():  # "max" is none
                 yield int(limit), _in_use(folder, names)

@@ -64,13 +64,21 @@ def download_folder(data_set: str) -> Path:
     return INPUT / f"{data_set}.partial-download"
 
 
+def csv_files(data_set: str) -> tuple[Path, Path, Path]:
+    return train_csv(data_set), test_csv(data_set), sample_submission_csv(data_set)
+
+
+def cache_folder(folder: Path) -> Path:
+    return folder / "cache"
+
+
 def cache_file(csv: Path) -> Path:
-    return csv.parent / "cache" / f"{csv.stem}.npz"
+    return cache_folder(csv.parent) / f"{csv.stem}.npz"
 
 
 def folder_cache_file(folder: Path) -> Path:
     """Returns where all is kept that was read from a folder in another format."""
-    return folder / "cache" / "digits.npz"
+    return cache_folder(folder) / "digits.npz"
 
 
 def cache_folders() -> list[Path]:

@@ -16,7 +16,7 @@ class Probabilities:
 
     Attributes:
         ids: int32 `[n]`, each once.
-        values: float32 `[n, 10]`, from 0 to 1, each row's sum is 1.
+        values: float32 or float64 `[n, 10]`, from 0 to 1, each row's sum is 1.
 
     Raises:
         UserError: when the arrays disagree with this description.

@@ -44,6 +44,9 @@ def workers_may_end(advice: str) -> Iterator[None]:
 
     Args:
         advice: what is kept, and what to try where the memory was too little.
+
+    Raises:
+        UserError: when the system ended a worker, with the advice.
     """
     try:
         yield
@@ -54,16 +57,16 @@ def workers_may_end(advice: str) -> Iterator[None]:
 
 
 @cache
-def end_with(command: int) -> None:
-    """Lets this process end soon after the process `command`, its parent, is gone.
+def end_with(command_pid: int) -> None:
+    """Lets this process end soon after its parent, the process with this number, is gone.
 
     joblib's workers wait minutes for more work after their command was killed, or go on with
     what they have. Whatever they write is complete or absent, so they may end at any moment.
     """
-    if os.getpid() != command:
+    if os.getpid() != command_pid:
         # Ctrl-C in a terminal reaches the workers too; the command alone answers it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        threading.Thread(target=_watch, args=(command,), daemon=True).start()
+        threading.Thread(target=_watch, args=(command_pid,), daemon=True).start()
 
 
 @contextmanager
@@ -97,7 +100,7 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt
 
 
-def _watch(command: int) -> None:
-    while os.getppid() == command:
+def _watch(command_pid: int) -> None:
+    while os.getppid() == command_pid:
         time.sleep(SECONDS_BETWEEN_LOOKS)
     os._exit(1)

@@ -1,12 +1,16 @@
 """Progress with time left: a bar in a terminal, a short plain log elsewhere."""
 
 import time
+from collections.abc import Collection, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 SECONDS_BETWEEN_LOG_LINES = 30.0
+
+Item = TypeVar("Item")
 
 
 class ProgressDisplay:
@@ -52,6 +56,14 @@ class ProgressDisplay:
     def say(self, line: str) -> None:
         """Prints a line above the bar."""
         self._console.print(line, markup=False, soft_wrap=True)
+
+
+def with_progress(description: str, items: Collection[Item]) -> Iterator[Item]:
+    """Yields items, and shows each as done when the next one is asked for."""
+    with ProgressDisplay(description, len(items)) as display:
+        for done, item in enumerate(items, start=1):
+            yield item
+            display.update(done)
 
 
 def time_left(elapsed: float, share: float) -> str:

@@ -203,7 +203,7 @@ def read_history(job: Job) -> dict[str, list[float]]:
 
 
 def minutes_of(manifests: Iterable[dict[str, Any]]) -> float:
-    """Returns the minutes of finished jobs; those that ran side by side spent the same ones."""
+    """Returns the minutes of finished jobs, each job's divided by how many ran side by side."""
     return sum(manifest["minutes"] / manifest["workers"] for manifest in manifests)
 
 

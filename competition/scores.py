@@ -55,6 +55,11 @@ def log_probabilities(values: np.ndarray) -> np.ndarray:
     return np.log(values.astype(np.float64).clip(SMALLEST_PROBABILITY))
 
 
+def entropies(values: np.ndarray) -> np.ndarray:
+    """Returns the entropies of probabilities `[..., 10]` in nats, from 0 to log 10."""
+    return -(values * log_probabilities(values)).sum(axis=-1)
+
+
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """Returns Wilson's 95 % score interval of a proportion (E. B. Wilson, JASA 22, 1927).
 

@@ -1,8 +1,8 @@
 """The mark of figures on held-out rows that had a part in the training which they judge."""
 
-WORD = "selected"
+SELECTED = "selected"
 
-NOTE = (
+SELECTED_NOTE = (
     "Selected: callbacks looked at the held-out rows after every epoch and, by what they saw "
     "there, ended the training, chose the epoch or lowered the learning rate; on these rows, such "
     "figures are optimistic."
@@ -11,4 +11,4 @@ NOTE = (
 
 def marked(name: str, is_selected: bool) -> str:
     """Returns a name, with the mark if its figures out of fold were selected."""
-    return f"{name} ({WORD})" if is_selected else name
+    return f"{name} ({SELECTED})" if is_selected else name

@@ -87,7 +87,11 @@ def check_submission(path: Path, sample: Path) -> None:
 
 
 def check_rows(path: Path, expected: np.ndarray, source: str) -> None:
-    """Checks a submission as `check_submission` does, against the ids that `source` asks for."""
+    """Checks a submission as `check_submission` does, against the ids that `source` asks for.
+
+    Raises:
+        UserError: naming the first thing that does not fit.
+    """
     ids, labels = _read_rows(path)
     if len(ids) != len(expected):
         raise UserError(

@@ -136,8 +136,6 @@ class Case:
         input: the files below `input/` afterwards.
         history: reference, status and public score of each entry of the history afterwards; None
             where it cannot be read.
-        seconds: how long it may take at most, far below the limits that a command may wait out, and
-            far above what it takes on a busy machine.
         asked: how often the server was asked for each of these.
     """
 
@@ -147,7 +145,6 @@ class Case:
     command: tuple[str, ...] = ("download",)
     input: set[str] = field(default_factory=set)
     history: tuple[tuple[str, str, str], ...] | None = ()
-    seconds: float = 30.0
     asked: dict[str, int] = field(default_factory=dict)
 
 

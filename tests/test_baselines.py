@@ -17,7 +17,7 @@ from competition.inspection.report.systems_table import systems_table, write_sys
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import CLASS_COUNTS
 from competition.scores import Score, wilson_interval
-from competition.selected import NOTE
+from competition.selected import SELECTED_NOTE
 
 TINY_SYSTEMS = """\
 data: tiny
@@ -151,7 +151,7 @@ def test_the_table_is_markdown_and_csv(systems_project):
     figures = f"60 | 20 | 0.66667 | {low:.5f} – {high:.5f} |"
     line = f"| stopped (selected) | ends early | 1 | 1 | 1.0 | {figures}"
     assert line in text
-    assert NOTE in text
+    assert SELECTED_NOTE in text
     assert "on the held-out rows, as many as the column `rows` says. A variant" in text
     with path.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -185,7 +185,7 @@ def test_a_claim_that_is_not_reached_is_known(claim, errors, falls_short):
 
 def test_only_of_what_is_selected_the_note_speaks(systems_project):
     run = load("variants.stopped.callbacks=[]")
-    assert NOTE not in systems_table(systems(train(run))).note
+    assert SELECTED_NOTE not in systems_table(systems(train(run))).note
 
 
 def test_a_system_that_is_not_trained_is_named(systems_project):
@@ -213,7 +213,7 @@ def test_systems_are_trained_and_shown_by_one_command(systems_project):
     assert "4 jobs, 0 done already" in shown
     assert "less where callbacks end a training early" in shown
     assert "several, mean of 2 seeds" in shown
-    assert NOTE in shown
+    assert SELECTED_NOTE in shown
     assert shown.count("99.20 %") == 1
     losses = [
         float(row["validation_loss"]) for row in rows_of(systems_project, "stopped/seed0/fold0")

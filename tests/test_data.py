@@ -144,24 +144,29 @@ def test_the_fingerprint_sees_every_part(tiny):
 
 
 @pytest.mark.parametrize(
-    ("ids", "images", "labels"),
+    ("changed", "complaint"),
     [
-        (np.array([1, 1]), np.zeros((2, 28, 28), np.uint8), None),
-        (np.array([1]), np.zeros((1, 28, 28), np.float32), None),
-        (np.array([1]), np.zeros((1, 8, 8), np.uint8), None),
-        (np.array([1]), np.zeros((1, 28, 28), np.uint8), np.array([10])),
-        (np.array([1]), np.zeros((1, 28, 28), np.uint8), np.array([1, 2])),
+        ({"ids": np.array([1, 1], np.int32)}, "but these come again: 1"),
+        ({"ids": np.array([1, 2])}, "int32 ids, not int64"),
+        ({"images": np.zeros((2, 28, 28), np.float32)}, "uint8 images .* not float32"),
+        ({"images": np.zeros((2, 8, 8), np.uint8)}, r"not uint8 of shape \(2, 8, 8\)"),
+        ({"labels": np.array([1, 10], np.uint8)}, "label from 0 to 9 for each of the 2"),
+        ({"labels": np.array([1, -1])}, "uint8 label"),
+        ({"labels": np.array([1, 2, 3], np.uint8)}, "for each of the 2 images"),
     ],
 )
-def test_digits_refuse_what_they_are_not(ids, images, labels):
-    with pytest.raises(UserError):
-        Digits(ids, images, labels)
+def test_digits_refuse_what_they_are_not(changed, complaint):
+    right = {"ids": np.array([1, 2], np.int32), "images": np.zeros((2, 28, 28), np.uint8)}
+    with pytest.raises(UserError, match=complaint):
+        Digits(**right | changed)
 
 
 def test_positions_follow_ids_and_not_rows():
     assert positions(np.array([30, 10, 20]), np.array([10, 20, 30, 10])).tolist() == [1, 2, 0, 1]
     with pytest.raises(UserError, match="the first is 40"):
         positions(np.array([30, 10, 20]), np.array([10, 40]))
+    with pytest.raises(UserError, match="1 of the 1 ids asked for are missing"):
+        positions(np.array([], int), np.array([10]))
 
 
 def test_folds_are_stratified_partition_and_deterministic(tiny):
@@ -227,7 +232,7 @@ def test_files_of_somebody_else_are_not_lost(tmp_path, monkeypatch):
     assert own.read_text() == "mine"
     own.unlink()
     assert embedded.install()
-    assert load_data_set("embedded") is not None  # it has a cache now
+    load_data_set("embedded")  # it has a cache now
     assert embedded.install(force=True)
 
 

@@ -178,7 +178,7 @@ def test_planted_duplicates_are_found(planted):
 
 def test_no_pair_is_missed(tiny, monkeypatch):
     monkeypatch.setattr("competition.inspection.data_study.duplicates.BLOCK", 17)
-    monkeypatch.setattr("competition.inspection.data_study.duplicates.COMPONENTS", 5)
+    monkeypatch.setattr("competition.inspection.data_study.duplicates.SEARCH_COMPONENTS", 5)
     monkeypatch.setattr("competition.inspection.data_study.duplicates.NEAR", 0.6)
     monkeypatch.setattr("competition.inspection.data_study.duplicates.CONTRADICTION", 0.8)
     found = find_duplicates(tiny, nothing)

@@ -95,7 +95,9 @@ def test_no_corner_of_a_simple_curve_is_lost():
     values = np.zeros((6000, 10))
     values[:, 3] = np.where(labels == 3, random.uniform(0.6, 1, 6000), random.uniform(0, 0.4, 6000))
     values[:, 5] = 1 - values[:, 3]
-    for curve in class_curves(values, labels):
+    curves = class_curves(values, labels)
+    assert [curve.label for curve in curves] == [3, 5]
+    for curve in curves:
         assert curve.false_positive_rate.tolist() == [0, 0, 1]
         assert curve.true_positive_rate.tolist() == [0, 1, 1]
         assert curve.recall.tolist()[-2:] == [1, 0]

@@ -26,8 +26,7 @@ from competition.inspection.gallery.sheets import (
     SHEETS_OF_A_KIND,
     write_sheets,
 )
-from competition.inspection.presentation.html import render
-from competition.inspection.presentation.paper import (
+from competition.inspection.presentation.contact_sheet import (
     CELL_HEIGHT,
     CELL_WIDTH,
     COLUMNS,
@@ -36,6 +35,7 @@ from competition.inspection.presentation.paper import (
     MARGIN,
     WIDTH,
 )
+from competition.inspection.presentation.html import render
 from competition.inspection.presentation.sprites import DIGITS_PER_SPRITE, sprites
 from competition.scores import score
 

@@ -47,7 +47,7 @@ from kaggle_world import (
 from competition import paths
 from competition.__main__ import main
 from competition.kaggle import archive
-from competition.kaggle.history import OLDER_COLUMNS, read_history
+from competition.kaggle.history import read_history
 from competition.kaggle.scoreboard import PUBLIC_ROWS, difference, standard_errors_apart
 from competition.kaggle.submit import send, wait_for_score
 from competition.paths import COMPETITION
@@ -98,12 +98,9 @@ def files_below(folder: Path) -> set[str]:
 def test_case(case: Case, world: World, capsys: pytest.CaptureFixture):
     case.arrange(world)
     submissions = files_below(paths.SUBMISSIONS)
-    began = time.monotonic()
     code = main(list(case.command))
-    took = time.monotonic() - began
 
     assert_told(case, code, *capsys.readouterr())
-    assert took < case.seconds
     assert {name: world.server.count(name) for name in case.asked} == case.asked
     assert_left_as_expected(case, submissions)
     assert not list(world.home.parent.rglob("escaped.txt"))
@@ -349,18 +346,6 @@ def test_a_selected_figure_is_marked_and_promises_nothing(world: World, capsys):
     assert entry.public_score
     assert difference(entry) == ""
     assert "standard errors" not in capsys.readouterr().out
-
-
-def test_an_older_history_is_continued(world: World):
-    older = ["2026-01-02T03:04:05+00:00", "old.csv", "0" * 64, "old", "0.99", "7", "0.98"]
-    older += ["complete", ""]
-    world.install()
-    world.make_submission()
-    paths.submission_history_csv().write_text(",".join(OLDER_COLUMNS) + "\n" + ",".join(older))
-    assert main(["submit"]) == 0
-    first, second = read_history()
-    assert (first.out_of_fold, first.out_of_fold_rows) == ("0.99", "")
-    assert second.out_of_fold_rows == "42000"
 
 
 def test_the_history_opens_in_a_spreadsheet(world: World):

@@ -198,8 +198,9 @@ def test_a_row_that_is_held_out_twice_is_shown_once(run, made):
     folds = dataclasses.replace(run.folds, held_out=held_out)
     twice = dataclasses.replace(run, folds=folds)
     rows = run.data_set.train.ids[run.folds.held_out["fold0"]]
-    for assignments in assignments_by_variant(twice, made.panel, rows).values():
-        assert [assignment.job.split for assignment in assignments] == ["fold0"]
+    by_variant = assignments_by_variant(twice, made.panel, rows)
+    splits = {name: [each.job.split for each in found] for name, found in by_variant.items()}
+    assert splits == {name: ["fold0"] for name in ("plain", "perceptron")}
 
 
 def test_rows_are_explained_by_nets_that_never_saw_them(run, made, capsys):

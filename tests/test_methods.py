@@ -367,7 +367,7 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     members = np.concatenate([members, generator.dirichlet(np.ones(10), (2, 2000))])
     comparison = compare(panel_of(members, labels), Method(name="recommended"))
     assert comparison.recommended.method.name in FITTED
-    assert all(each.above_lowest[1] > 0 for each in comparison.methods[:3])
+    assert all(each.above_lowest.low > 0 for each in comparison.methods[:3])
     text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
     assert f"`{name}` is recommended" in text

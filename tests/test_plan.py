@@ -101,27 +101,29 @@ def write(path, text: str) -> None:
     ],
 )
 def test_a_container_has_the_memory_that_it_may_use(
-    tmp_path, groups, folder, limit, used, freeable
+    tmp_path, monkeypatch, groups, folder, limit, used, freeable
 ):
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
     folder = tmp_path / "sys/fs/cgroup" / folder
     write(tmp_path / "proc/self/cgroup", groups)
     write(tmp_path / "proc/meminfo", "MemTotal: 99999 kB\nMemAvailable:   2000 kB\n")
-    assert memory(tmp_path) > 10**8
-    assert available_memory(tmp_path) == 2000 * 1024
+    assert memory() > 10**8
+    assert available_memory() == 2000 * 1024
     write(folder / limit, "1000000\n")
-    assert memory(tmp_path) == available_memory(tmp_path) == 1_000_000
+    assert memory() == available_memory() == 1_000_000
     write(folder / used, "700000\n")
-    assert (memory(tmp_path), available_memory(tmp_path)) == (1_000_000, 300_000)
+    assert (memory(), available_memory()) == (1_000_000, 300_000)
     write(folder / "memory.stat", f"active_file 5\n{freeable} 50000\n")
-    assert available_memory(tmp_path) == 350_000
+    assert available_memory() == 350_000
     write(folder / used, "1700000\n")
-    assert available_memory(tmp_path) == 0
+    assert available_memory() == 0
     write(folder / limit, "max\n")
-    assert memory(tmp_path) > 10**8
+    assert memory() > 10**8
 
 
-def test_without_linux_files_there_is_the_physical_memory(tmp_path):
-    assert available_memory(tmp_path) == memory(tmp_path) > 10**8
+def test_without_linux_files_there_is_the_physical_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    assert available_memory() == memory() > 10**8
 
 
 def test_this_machine_has_something_of_everything():

@@ -291,19 +291,23 @@ def test_of_a_row_that_several_splits_hold_out_the_mean_counts():
     np.testing.assert_allclose(joined.values[1], (one.values[1] + other.values[1]) / 2)
 
 
+NO_SHARES = "must be at least 0, finite, and sum to 1"
+
+
 @pytest.mark.parametrize(
-    "values",
+    ("ids", "values", "complaint"),
     [
-        np.full((2, 10), 0.2),
-        np.full((2, 9), 1 / 9),
-        np.full((2, 10), np.nan),
-        np.eye(10)[:2] * 2,
-        np.eye(10)[:2] + np.eye(10)[2:4] - np.eye(10)[4:6],
+        ([1, 2], np.full((2, 10), 0.2), NO_SHARES),
+        ([1, 2], np.full((2, 10), np.nan), NO_SHARES),
+        ([1, 2], np.eye(10)[:2] * 2, NO_SHARES),
+        ([1, 2], np.eye(10)[:2] + np.eye(10)[2:4] - np.eye(10)[4:6], NO_SHARES),
+        ([1, 2], np.full((2, 9), 1 / 9), r"the shape \(2, 10\), not \(2, 9\)"),
+        ([1, 1], np.eye(10)[:2], "these come again: 1"),
     ],
 )
-def test_probabilities_refuse_what_they_are_not(values):
-    with pytest.raises(UserError):
-        Probabilities(np.array([1, 2]), values)
+def test_probabilities_refuse_what_they_are_not(ids, values, complaint):
+    with pytest.raises(UserError, match=complaint):
+        Probabilities(np.array(ids), values)
 
 
 def test_probabilities_survive_the_disk_as_float16_with_sums_of_one(tmp_path):

@@ -473,8 +473,9 @@ def test_a_journal_is_mended_after_a_kill(search):
 
 def test_a_journal_is_text(search):
     abandoned(search())
-    for line in paths.journal_file("some", "plain").read_text().splitlines():
-        json.loads(line)
+    lines = paths.journal_file("some", "plain").read_text().splitlines()
+    assert lines
+    assert all(isinstance(json.loads(line), dict) for line in lines)
 
 
 def test_sqlite_takes_one_process(search, known_losses):

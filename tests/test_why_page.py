@@ -12,7 +12,7 @@ from pages import assert_readable
 from competition import paths
 from competition.inspection.maps.explanation import Evidence, Explanation
 from competition.inspection.presentation.colours import BLUE, VERMILLION
-from competition.inspection.presentation.paper import (
+from competition.inspection.presentation.contact_sheet import (
     CELL_HEIGHT,
     CELL_WIDTH,
     DIGIT,

@@ -49,7 +49,10 @@ class FoldAssignment:
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def fingerprint(self) -> str:
-        """Returns a SHA-256 of the assignment, as 64 hexadecimal digits."""
+        """Returns a SHA-256 of the assignment, as 64 hexadecimal digits.
+
+        What holds each row out once is one number a row; overlapping hold-outs need the matrix.
+        """
         matrix = np.stack(list(self.held_out.values()))
         is_partition = (matrix.sum(axis=0) == 1).all()
         digest = hashlib.sha256(np.ascontiguousarray(self.ids).data)

@@ -7,6 +7,7 @@ import numpy as np
 
 from competition import paths
 from competition.atomic import atomic_file
+from competition.data.entries import visible_entries
 from competition.data.sources import MissingDataError, load_data_set
 from competition.digits import Digits
 from competition.errors import UserError, passes
@@ -72,8 +73,8 @@ def _competition_rows() -> Digits:
 
 
 def _not_ours(folder: Path) -> list[Path]:
-    cache = paths.folder_cache_file(folder).parent
-    found = (file for file in sorted(folder.glob("[!.]*")) if file != cache)
+    cache = paths.cache_folder(folder)
+    found = (entry for entry in visible_entries(folder) if entry != cache)
     return [file for file in found if not _is_ours(file)]
 
 

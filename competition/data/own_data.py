@@ -1,6 +1,7 @@
 """Data that only the user can bring: looked at, never fetched or made."""
 
 from competition import paths
+from competition.data.entries import visible_entries
 from competition.data.sources import MissingDataError, load_data_set
 from competition.errors import UserError
 
@@ -18,7 +19,7 @@ def require(name: str) -> None:
 
 
 def _where_it_goes(name: str) -> str:
-    there = [entry.name for entry in sorted(paths.data_folder(name).glob("[!.]*"))]
+    there = [entry.name for entry in visible_entries(paths.data_folder(name))]
     found = f"; what is there is none of these: {', '.join(there)}" if there else ""
     return (
         f"nothing is known of where the data set '{name}' comes from; put it into "

@@ -112,13 +112,13 @@ def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int, threads
     tasks = [(pool, number) for pool, count in epochs.items() for number in pool.missing(count)]
     if not tasks:
         return
-    parallel, command = side_by_side(workers, threads), os.getpid()
+    parallel, command_pid = side_by_side(workers, threads), os.getpid()
     with (
         workers_may_end(f"finished epochs are kept: {MORE_MEMORY}"),
         ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display,
         _originals_on_disk([pool for pool, _ in tasks], data_set) as originals,
     ):
-        calls = (delayed(_make_in_worker)(*task, originals, command) for task in tasks)
+        calls = (delayed(_make_in_worker)(*task, originals, command_pid) for task in tasks)
         for done, _ in enumerate(parallel(calls), start=1):
             display.update(done)
 
@@ -152,8 +152,8 @@ def _originals_on_disk(varied: list[Pool], data_set: DataSet) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _make_in_worker(pool: Pool, number: int, originals: Path, command: int) -> None:
-    end_with(command)
+def _make_in_worker(pool: Pool, number: int, originals: Path, command_pid: int) -> None:
+    end_with(command_pid)
     file = originals / f"{pool.part}.npy"
     _make_epoch(pool, number, np.load(file, allow_pickle=False))
 

@@ -17,7 +17,7 @@ from competition.machine import available_memory, core_count, free_bytes
 LIMIT_BYTES = 20_000_000_000
 
 # Measured: a process that augments peaks at 0.21 GB; one that has trained before has more already.
-WORKER_BYTES = 300_000_000
+AUGMENTING_WORKER_BYTES = 300_000_000
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def pools_at_hand(epochs: dict[Pool, int], data_set: DataSet, threads: int = 1) 
     """
     make_room(epochs, data_set)
     with locks.shared(paths.pools_lock_file()):
-        fitting = max(1, available_memory() // WORKER_BYTES)
+        fitting = max(1, available_memory() // AUGMENTING_WORKER_BYTES)
         make_pools(epochs, data_set, min(core_count(), fitting), threads)
         yield
 

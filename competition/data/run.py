@@ -1,6 +1,5 @@
 """A configuration with its data set and folds: what every stage after the download uses."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from competition.config import Config, load_config
 from competition.data.folds import FoldAssignment, load_folds, trained_splits
 from competition.data.marks import read_label_errors
 from competition.data.sources import load_data_set
+from competition.data.teachers import require_fitting_teacher, require_teaching_splits
 from competition.digits import DataSet
 from competition.errors import UserError
 from competition.results import ALL_ROWS, Job, identity_hash, job_identity
@@ -50,16 +50,16 @@ class Run:
         return {job: self._identity(job) for job in jobs}
 
     def teaching(self, job: Job) -> dict[Job, dict[str, Any]]:
-        """Returns whose test predictions a job learns, with what identifies their results.
+        """Returns the teacher's jobs that a job learns from, each with what identifies its result.
 
-        They held out the same rows as the job, which so learns nothing of their labels: not by
-        way of its teacher either.
+        They hold out the same rows as the job, so that no held-out label reaches it through its
+        teacher either.
         """
         teacher = self.config.variants[job.variant].teacher
         return self.teachers[teacher].of_split(job.split) if teacher else {}
 
     def of_split(self, split: str) -> dict[Job, dict[str, Any]]:
-        """Returns the jobs that hold out no other rows than a split; of `"all"`, every job."""
+        """Returns the jobs of one split with those of all rows; of `"all"`, every job."""
         return {
             job: identity
             for job, identity in self.identities.items()
@@ -109,41 +109,12 @@ def _teacher(path: str, pupil: Run) -> Run:
             or have a teacher themselves, which might be the pupil.
     """
     config = load_config(Path(path))
-    _require_none(path, _objections(config, pupil.config))
+    require_fitting_teacher(path, config, pupil.config)
     run = _run_on(config, pupil.data_set, pupil.fingerprint)
-    _require_none(path, _objections_to_folds(run, pupil))
+    if run.folds.fingerprint() != pupil.folds.fingerprint():
+        raise UserError(
+            f"the teacher {path} holds out other rows than {pupil.config.name}: so it would tell "
+            "of rows that are held out to judge by; give both the same folds"
+        )
+    require_teaching_splits(path, config, pupil.config)
     return run
-
-
-def _objections(teacher: Config, pupil: Config) -> Iterator[str]:
-    """Says why nets may not teach others, whatever the folds of both."""
-    if any(variant.teacher for variant in teacher.variants.values()):
-        yield "has a teacher itself; name one that learns labels"
-    if any(variant.is_selected for variant in teacher.variants.values()):
-        yield (
-            "has callbacks, which look at the rows that are held out to judge by, and would pass "
-            "that on; name one without"
-        )
-    if teacher.data != pupil.data:
-        yield f"has learnt {teacher.data}, and {pupil.name} learns {pupil.data}; give both the same"
-
-
-def _objections_to_folds(teacher: Run, pupil: Run) -> Iterator[str]:
-    if teacher.folds.fingerprint() != pupil.folds.fingerprint():
-        yield (
-            f"holds out other rows than {pupil.config.name}: so it would tell of rows that are "
-            "held out to judge by; give both the same folds"
-        )
-        return
-    trained = trained_splits(teacher.config.folds)
-    untaught = [split for split in trained_splits(pupil.config.folds) if split not in trained]
-    if untaught:
-        yield (
-            f"trains no net for {', '.join(untaught)}, as its folds.only says; expected one for "
-            "each that is taught"
-        )
-
-
-def _require_none(path: str, objections: Iterator[str]) -> None:
-    for objection in objections:
-        raise UserError(f"the teacher {path} {objection}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from competition import paths
 from competition.data.cache import cached
+from competition.data.entries import visible_entries
 from competition.data.formats.reader import read_other
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
@@ -33,8 +34,7 @@ def load_data_set(name: str) -> DataSet:
         MissingDataError: when a file is missing.
         UserError: when one breaks its format.
     """
-    train, test = paths.train_csv(name), paths.test_csv(name)
-    files = (train, test, paths.sample_submission_csv(name))
+    files = train, test, sample_submission = paths.csv_files(name)
     missing = [file.name for file in files if not file.exists()]
     other = read_other(name, train.parent) if len(missing) == len(files) else None
     if other is not None:
@@ -46,7 +46,7 @@ def load_data_set(name: str) -> DataSet:
             "hand), or says what to put there"
         )
     data_set = DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
-    check_rows(paths.sample_submission_csv(name), data_set.test.ids, str(test))
+    check_rows(sample_submission, data_set.test.ids, str(test))
     return data_set
 
 
@@ -57,9 +57,8 @@ def require_replaceable(name: str) -> None:
         UserError: naming what would be lost.
     """
     folder = paths.data_folder(name)
-    files = (paths.train_csv(name), paths.test_csv(name), paths.sample_submission_csv(name))
-    ours = {*files, paths.folder_cache_file(folder).parent}
-    others = [entry.name for entry in sorted(folder.glob("[!.]*")) if entry not in ours]
+    ours = {*paths.csv_files(name), paths.cache_folder(folder)}
+    others = [entry.name for entry in visible_entries(folder) if entry not in ours]
     if others:
         raise UserError(
             f"{folder}/ is to be made anew, and also has {', '.join(others)}, which would be lost; "

@@ -14,6 +14,7 @@ from competition.ensemble.fitted import Fitted
 from competition.scores import log_probabilities
 
 BINS = 15  # as in the paper
+# Wide enough never to bind on nets that are trained; it keeps the search finite on the others.
 INVERSE_TEMPERATURES = (0.05, 20.0)
 
 

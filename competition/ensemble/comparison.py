@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,14 @@ from competition.settings.components import Method
 NEGLIGIBLE = 1e-9
 
 
+class Excess(NamedTuple):
+    """How far a log-loss is above another one, in nats, with the 95 % interval of that."""
+
+    mean: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Compared:
     """One method on a panel.
@@ -30,8 +39,7 @@ class Compared:
         score: of the out-of-fold probabilities.
         calibration_error: of the same, expected, from 0 to 1.
         beside_mean: against the plain mean.
-        above_lowest: by how many nats its log-loss is above the lowest of all methods, and the
-            95 % interval of that.
+        above_lowest: its log-loss beside the lowest of all methods.
     """
 
     method: Method
@@ -40,7 +48,7 @@ class Compared:
     score: Score
     calibration_error: float
     beside_mean: Discordance
-    above_lowest: tuple[float, float, float]
+    above_lowest: Excess
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def recommended(methods: list[Compared]) -> Compared:
 
     That is the first in the catalogue's order whose 95 % interval does not lie above 0.
     """
-    return next(each for each in methods if each.above_lowest[1] < NEGLIGIBLE)
+    return next(each for each in methods if each.above_lowest.low < NEGLIGIBLE)
 
 
 def compare(panel: Panel, named: Method) -> Comparison:
@@ -165,7 +173,7 @@ def _compared(
             score(values, labels),
             expected_calibration_error(values, labels),
             discordance(values, of_mean, labels),
-            (float(rows.mean()), float(low), float(high)),
+            Excess(float(rows.mean()), float(low), float(high)),
         )
         for (method, values), rows, (low, high) in zip(judged.items(), above, ends, strict=True)
     ]

@@ -14,7 +14,7 @@ from competition.ensemble.comparison import Compared
 from competition.ensemble.contributions import Contribution, Contributions
 from competition.ensemble.provenance import figures, provenance
 from competition.probabilities import write_probabilities
-from competition.scores import Score
+from competition.scores import Score, entropies
 from competition.submission import write_submission
 
 
@@ -119,7 +119,6 @@ def confidence_rows(blend: Blend) -> list[dict[str, Any]]:
     """
     values, predictions = blend.test.values.astype(float), blend.test.predictions()
     runner_up, likeliest = np.sort(values, axis=1)[:, -2:].T
-    entropy = -(values * np.log(values, where=values > 0, out=np.zeros_like(values))).sum(axis=1)
     against = (blend.panel.test.argmax(axis=2) != predictions).sum(axis=0)
     margin = likeliest - runner_up
     order = np.lexsort((blend.test.ids, margin, likeliest))
@@ -128,7 +127,7 @@ def confidence_rows(blend: Blend) -> list[dict[str, Any]]:
         "prediction": predictions,
         "probability": likeliest.round(6),
         "margin": margin.round(6),
-        "entropy": entropy.round(6),
+        "entropy": entropies(values).round(6),
         "members_against": against,
     }
     lines = zip(*(column[order].tolist() for column in columns.values()), strict=True)

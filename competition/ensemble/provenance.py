@@ -8,7 +8,7 @@ from competition.ensemble.comparison import Compared
 from competition.ensemble.members import Member, Panel
 from competition.results import Job, identity_hash
 from competition.scores import score
-from competition.selected import NOTE, WORD, marked
+from competition.selected import SELECTED, SELECTED_NOTE, marked
 
 
 def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
         },
         "members": [_member(blend.panel, member) for member in blend.panel.members],
         **_teachers(blend),
-        "out_of_fold": figures(method) | ({WORD: NOTE} if selected else {}),
+        "out_of_fold": figures(method) | ({SELECTED: SELECTED_NOTE} if selected else {}),
     }
 
 
@@ -83,5 +83,5 @@ def _member(panel: Panel, member: Member) -> dict[str, Any]:
         "errors": reached.errors,
         "accuracy": round(reached.accuracy, 6),
         "results": [manifest["identity_hash"] for manifest in member.manifests.values()],
-        **({WORD: True} if member.is_selected else {}),
+        **({SELECTED: True} if member.is_selected else {}),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr
 
+# Of an end of an interval, chance then moves a thirtieth of the interval's half width.
 RESAMPLES = 2000
 
 

@@ -63,8 +63,7 @@ def install_archive(archive: Path) -> None:
         BrokenArchiveError: when it is not a zip, is damaged, has an unsafe name, lacks a file, or a
             file breaks the format or has too few rows.
     """
-    files = (paths.train_csv, paths.test_csv, paths.sample_submission_csv)
-    names = [file(COMPETITION).name for file in files]
+    names = [file.name for file in paths.csv_files(COMPETITION)]
     with atomic_folder(paths.data_folder(COMPETITION)) as folder:
         _extract(archive, names, folder)
         try:

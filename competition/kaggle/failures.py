@@ -52,11 +52,31 @@ def without_secrets(text: str) -> str:
 
 
 def _name(error: BaseException, stage: str) -> str:
+    named = _by_words(error) or _by_causes(error) or _by_type(error)
+    if named:
+        return named
+    is_input = stage == SIGNING_IN and isinstance(error, ValueError | OSError)
+    return "unusable" if is_input else "failed"
+
+
+def _by_words(error: BaseException) -> str | None:
+    return next((name for words, name in WORDS.items() if words in str(error)), None)
+
+
+def _by_causes(error: BaseException) -> str | None:
+    """Tells an address that nobody knows, which has no class of its own, and a cut connection."""
     from requests import exceptions
 
-    if told := [name for words, name in WORDS.items() if words in str(error)]:
-        return told[0]
     causes = {type(cause).__name__ for cause in _causes(error)}
+    if "NameResolutionError" in causes and "ProxyError" not in causes:
+        return "no name"
+    is_cut = type(error) is exceptions.ConnectionError and "ProtocolError" in causes
+    return "cut" if is_cut else None
+
+
+def _by_type(error: BaseException) -> str | None:
+    from requests import exceptions
+
     kinds = (
         (SystemExit, "credentials"),  # the client's way to say that it has none
         (ModuleNotFoundError, "not installed"),
@@ -66,14 +86,9 @@ def _name(error: BaseException, stage: str) -> str:
         (exceptions.SSLError, "encryption"),
         (JSONDecodeError, "not Kaggle"),
         (exceptions.ChunkedEncodingError, "cut"),
-        (exceptions.ConnectionError, "cut" if "ProtocolError" in causes else "unreachable"),
+        (exceptions.ConnectionError, "unreachable"),
     )
-    if "NameResolutionError" in causes and "ProxyError" not in causes:
-        return "no name"
-    if (known := next((name for kind, name in kinds if isinstance(error, kind)), None)) is None:
-        is_input = stage == SIGNING_IN and isinstance(error, ValueError | OSError)
-        return "unusable" if is_input else "failed"
-    return known
+    return next((name for kind, name in kinds if isinstance(error, kind)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -12,7 +12,7 @@ from competition.atomic import atomic_file
 from competition.csv_files import write_table
 from competition.errors import UserError
 from competition.locks import only_one
-from competition.selected import WORD, marked
+from competition.selected import SELECTED, marked
 from competition.submission import file_hash, read_provenance
 
 PENDING = "pending"
@@ -48,15 +48,13 @@ class Entry:
 
 
 COLUMNS = [field.name for field in fields(Entry)]
-# Histories that were begun before the last column was kept.
-OLDER_COLUMNS = COLUMNS[:-1]
 
 
 def new_entry(file: Path) -> Entry:
     """Returns the entry of a file that is about to be sent, with what its provenance says."""
     provenance = read_provenance(file)
     accuracy = _text_at(provenance, "out_of_fold", "accuracy")
-    is_selected = bool(_text_at(provenance, "out_of_fold", WORD))
+    is_selected = bool(_text_at(provenance, "out_of_fold", SELECTED))
     return Entry(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         file=str(file),
@@ -81,7 +79,7 @@ def read_history() -> list[Entry]:
         return []
     except (ValueError, csv.Error):
         header, rows = [], []
-    if header not in (COLUMNS, OLDER_COLUMNS) or any(len(row) != len(header) for row in rows):
+    if header != COLUMNS or any(len(row) != len(header) for row in rows):
         raise UserError(
             f"{path} is damaged: expected the columns {', '.join(COLUMNS)}; mend it, or move "
             "it away to begin a new one"

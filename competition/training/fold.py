@@ -1,4 +1,4 @@
-"""What one training learns from: labelled rows and, where it has a teacher, unlabelled ones."""
+"""What one training learns from: labelled rows and, where it has a teacher, other ones."""
 
 from dataclasses import dataclass
 

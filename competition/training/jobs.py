@@ -17,11 +17,12 @@ from competition.processes import side_by_side, workers_may_end
 from competition.progress import ProgressDisplay
 from competition.results import Job, by_variant, survey
 from competition.training.failures import Failure, less_memory
+from competition.training.job_data import pools_needed
 from competition.training.outlook import estimated, time_in_words, training_seconds
 from competition.training.plan import Plan, chosen_plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.teaching import require_teachers
-from competition.training.worker import WorkerContext, pools_needed, run_job
+from competition.training.worker import WorkerContext, run_job
 from competition.wording import count_of
 
 

@@ -7,7 +7,7 @@ from competition.machine import Machine, this_machine
 from competition.training.runtime import started_threads
 
 # Measured: a process that trains and predicts peaks at 0.9 to 1.5 GB, nets of width 16 to 64.
-WORKER_BYTES = 1_500_000_000
+TRAINING_WORKER_BYTES = 1_500_000_000
 
 # t threads train t ** 0.7 times as fast as one. Measured: two processes of one thread do 1.22
 # times the work of one process of two (EXPERIMENTS.md), so two threads are 2 / 1.22 = 2 ** 0.71.
@@ -27,7 +27,7 @@ class Plan:
 
 
 def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
-    """Returns the plan for this machine; the user's number of workers, or None for its own.
+    """Returns the plan: with the user's number of workers or, without one, what suits this machine.
 
     One job at a time runs in this very process, where TensorFlow keeps the threads of an earlier
     plan, such as that of a search before its verdict.
@@ -47,7 +47,7 @@ def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
 
 
 def given_plan(machine: Machine, jobs_left: int, workers: int) -> Plan:
-    """Shares the cores among as many workers as the user wants; none is without a job."""
+    """Divides the cores among the workers asked for, of which no more start than there are jobs."""
     return Plan(max(1, min(workers, jobs_left)), max(1, machine.cores // workers))
 
 
@@ -65,9 +65,9 @@ def automatic_plan(machine: Machine, jobs: int, jobs_left: int) -> Plan:
     """
     if machine.gpus:
         return Plan(1, machine.cores)
-    most = max(1, min(machine.cores, jobs, machine.memory // WORKER_BYTES))
+    most = max(1, min(machine.cores, jobs, machine.memory // TRAINING_WORKER_BYTES))
     planned = min(range(1, most + 1), key=lambda workers: _duration(machine.cores, jobs, workers))
-    fitting = max(1, machine.available_memory // WORKER_BYTES)
+    fitting = max(1, machine.available_memory // TRAINING_WORKER_BYTES)
     return Plan(min(planned, jobs_left, fitting), machine.cores // planned)
 
 

@@ -23,16 +23,14 @@ def start_keras(threads: int) -> None:
     # TensorFlow warns of every function traced again, as each job's new model rightly is.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _silent_standard_error():
-        import keras
-
-    if keras.backend.backend() == "tensorflow":
+        import keras  # noqa: F401
         import tensorflow
 
-        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
-        for device in tensorflow.config.list_physical_devices("GPU"):
-            # Otherwise the first process takes all of the memory, and the second finds none.
-            tensorflow.config.experimental.set_memory_growth(device, True)
+    tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+    for device in tensorflow.config.list_physical_devices("GPU"):
+        # Otherwise the first process takes all of the memory, and the second finds none.
+        tensorflow.config.experimental.set_memory_growth(device, True)
 
 
 def started_threads() -> int | None:

@@ -17,8 +17,8 @@ def one_cycle(settings: Training, steps: int) -> LearningRateSchedule:
 
     As it ends small, the last epoch is the best one to use, and none has to be picked on the
     validation fold (L. N. Smith's one-cycle policy, arXiv:1708.07120; the cosine after
-    Loshchilov and Hutter, arXiv:1608.03983). It is what `warm_up` and `final_learning_rate` of
-    the variant belong to.
+    Loshchilov and Hutter, arXiv:1608.03983). It uses the variant's `warm_up` and
+    `final_learning_rate`.
     """
     highest, warm_up = settings.learning_rate, round(settings.warm_up * steps)
     decay_steps = max(1, steps - warm_up - 1)

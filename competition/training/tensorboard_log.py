@@ -1,13 +1,13 @@
 """A job's training curve as TensorBoard reads it, beside the CSV; nothing else reads it.
 
-TensorFlow's own summary writer needs TensorBoard to be installed; the file itself does not. It is a
-sequence of records: a length, protocol buffers of type `Event`, and a checksum of either
-(TensorFlow, `tensorflow/core/lib/io/record_writer.h`).
+TensorFlow's own summary writer needs TensorBoard to be installed; the file itself does not: it is a
+sequence of records, protocol buffers of type `Event`.
 """
 
-import struct
+import errno
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from competition import paths
@@ -17,8 +17,6 @@ from competition.results import Job
 # TensorBoard takes any file whose name holds this.
 LOG = "events.out.tfevents.0"
 VERSION = "brain.Event:2"
-CASTAGNOLI = 0x82F63B78  # the polynomial of CRC-32C, its bits reversed
-MASK = 0xA282EAD8
 
 
 def write_log(job: Job, history: list[dict[str, float | str]]) -> Path:
@@ -33,8 +31,19 @@ def write_log(job: Job, history: list[dict[str, float | str]]) -> Path:
     """
     final = paths.tensorboard_folder(job.config, job.variant, job.seed, job.split)
     with atomic_folder(final) as folder:
-        (folder / LOG).write_bytes(b"".join(map(_record, _events(history))))
+        _write_records(folder / LOG, _events(history))
     return final / LOG
+
+
+def _write_records(path: Path, records: Iterable[bytes]) -> None:
+    import tensorflow
+
+    try:
+        with tensorflow.io.TFRecordWriter(str(path)) as writer:
+            for record in records:
+                writer.write(record)
+    except tensorflow.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
 
 
 def _events(history: list[dict[str, float | str]]) -> Iterator[bytes]:
@@ -48,25 +57,3 @@ def _events(history: list[dict[str, float | str]]) -> Iterator[bytes]:
         values = [Summary.Value(tag=key, simple_value=v) for key, v in measured.items()]
         event = Event(wall_time=now, step=row["epoch"], summary=Summary(value=values))
         yield event.SerializeToString()
-
-
-def _record(data: bytes) -> bytes:
-    length = struct.pack("<Q", len(data))
-    return length + _checksum(length) + data + _checksum(data)
-
-
-def _checksum(data: bytes) -> bytes:
-    """Returns the CRC-32C, rotated and shifted as the format wants it."""
-    crc = _crc32c(data)
-    rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
-    return struct.pack("<I", (rotated + MASK) & 0xFFFFFFFF)
-
-
-def _crc32c(data: bytes) -> int:
-    """Returns the checksum, bit by bit: a log has a few thousand bytes."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (CASTAGNOLI if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF

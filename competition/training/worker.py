@@ -1,18 +1,13 @@
 """What happens in a worker process: one job, from loading its rows to its result."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from competition.config import Config
-from competition.data.folds import split_number
-from competition.data.marks import without_label_errors
-from competition.data.pool import Part, Pool
 from competition.data.run import Run, load_run
 from competition.errors import as_the_disk_allows
 from competition.machine import machine_name
@@ -23,6 +18,7 @@ from competition.settings.variant import Variant
 from competition.training.estimate import Estimate, estimate
 from competition.training.failures import Failure, explain, is_of_the_moment
 from competition.training.fold import Fold
+from competition.training.job_data import fold_of, view_pools_of
 from competition.training.job_progress import JobProgress
 from competition.training.one_fold import train_one_fold
 from competition.training.plan import Plan
@@ -30,9 +26,9 @@ from competition.training.prediction import predict_views
 from competition.training.progress_board import ProgressBoard
 from competition.training.resampling import resampled
 from competition.training.runtime import forget_models, start_keras
-from competition.training.teaching import UnreadableTeacherError, taught
+from competition.training.teaching import UnreadableTeacherError
 from competition.training.tensorboard_log import write_log
-from competition.training.views import view_pool, views
+from competition.training.views import views
 from competition.version import code_version, library_versions
 
 
@@ -42,14 +38,14 @@ class WorkerContext:
 
     Attributes:
         plan: how many jobs run side by side, with how many threads.
-        command: process id of the command, with which its workers end.
+        command_pid: process id of the command, with which its workers end.
         board: the progress of all jobs.
         code_version: of the command when it began, whatever is edited while it runs.
         machine: what it runs on, in words.
     """
 
     plan: Plan
-    command: int
+    command_pid: int
     board: ProgressBoard
     code_version: str = field(default_factory=code_version)
     machine: str = field(default_factory=machine_name)
@@ -69,7 +65,7 @@ def run_job(
     Returns:
         The job, and its failure if it failed.
     """
-    end_with(context.command)
+    end_with(context.command_pid)
     try:
         with interruptible():
             start_keras(context.plan.threads)
@@ -87,7 +83,7 @@ def estimate_job(
     Wrong settings and bugs would fail all jobs of the variant; a damaged teacher, which may be that
     of one fold alone, a full disk or too little memory may not.
     """
-    end_with(context.command)
+    end_with(context.command_pid)
     try:
         with interruptible():
             start_keras(context.plan.threads)
@@ -98,44 +94,6 @@ def estimate_job(
     except Exception as error:
         may_pass = isinstance(error, UnreadableTeacherError) or is_of_the_moment(error)
         return job, Failure(job, explain(error, context.plan), not may_pass)
-
-
-def pool_of(run: Run, job: Job) -> Pool:
-    """Returns the pool of augmented epochs that a job draws from."""
-    return Pool(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
-
-
-def view_pools_of(run: Run, job: Job) -> dict[Part, Pool]:
-    """Returns the pools of drawn views, by the part of the data that a job predicts."""
-    variant = run.config.variants[job.variant]
-    parts: tuple[Part, ...] = ("train", "test")
-    return {part: view_pool(variant, job.seed, run.fingerprint, part) for part in parts}
-
-
-def pools_needed(run: Run, jobs: Iterable[Job]) -> dict[Pool, int]:
-    """Returns how many epochs some jobs need of each pool that they read."""
-    needed: Counter[Pool] = Counter()
-    for job in jobs:
-        variant = run.config.variants[job.variant]
-        parts: tuple[Part, ...] = ("train", "test") if variant.teacher else ("train",)
-        needed |= {replace(pool_of(run, job), part=part): variant.epochs for part in parts}
-        needed |= dict.fromkeys(view_pools_of(run, job).values(), variant.test_time_draws)
-    return dict(needed)
-
-
-def fold_of(run: Run, job: Job) -> Fold:
-    """Returns the rows of a job, with the pool that it draws from."""
-    training, validation = run.folds.split(job.split)
-    digits, training = without_label_errors(run.data_set.train, training, run.label_errors)
-    pool = pool_of(run, job)
-    return Fold(
-        digits,
-        training,
-        validation,
-        pool,
-        split_number(job.split),
-        taught=taught(run, job, pool),
-    )
 
 
 def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:

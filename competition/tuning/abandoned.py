@@ -1,6 +1,7 @@
 """Trials whose process was killed: recorded as failed, and taken up again with their values."""
 
 import warnings
+from functools import cache
 
 import optuna
 from optuna.storages import RetryHeartbeatStaleTrialCallback
@@ -10,9 +11,13 @@ from optuna.trial import FrozenTrial, TrialState
 # A trial that ended its process so often, perhaps for want of memory, is not tried again.
 MOST_RETRIES = 2
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    RETRY = RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
+
+@cache
+def retry() -> RetryHeartbeatStaleTrialCallback:
+    """Returns what queues the values of a trial again; the same one for all callers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
 
 
 def take_up(study: Study) -> int:
@@ -26,7 +31,7 @@ def take_up(study: Study) -> int:
     running = study.get_trials(states=(TrialState.RUNNING,))
     for trial in running:
         study.tell(trial.number, state=TrialState.FAIL)
-        RETRY(study, trial)
+        retry()(study, trial)
     return len(running)
 
 

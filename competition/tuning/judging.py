@@ -12,12 +12,12 @@ from competition.data.run import Run
 from competition.scores import Score, score
 from competition.settings.variant import Variant
 from competition.training.fold import Fold
+from competition.training.job_data import fold_of
 from competition.training.one_fold import train_one_fold
 from competition.training.prediction import predict, predict_views
 from competition.training.resampling import resampled
 from competition.training.runtime import forget_models
 from competition.training.views import views
-from competition.training.worker import fold_of
 from competition.tuning.search import Search
 
 

@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from competition.errors import UserError
-from competition.tuning.abandoned import RETRY
+from competition.tuning.abandoned import retry
 
 # A process that gave no sign of life for so long has ended, as far as a database can know.
 HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120
@@ -60,7 +60,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
             url,
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=SILENT_SECONDS,
-            heartbeat_stale_trial_callback=RETRY,
+            heartbeat_stale_trial_callback=retry(),
         )
 
 
@@ -80,7 +80,11 @@ def _require_url(url: str) -> None:
 
 @contextmanager
 def database_trouble(url: str | None) -> Iterator[None]:
-    """Tells in a sentence what is wrong with a database, without its password."""
+    """Tells in a sentence what is wrong with a database, without its password.
+
+    Raises:
+        UserError: in place of any trouble with the database at `url`, if there is one.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     try:

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 from competition import paths
 from competition.atomic import write_text
 from competition.markdown import score_texts, table
-from competition.selected import NOTE
+from competition.selected import SELECTED_NOTE
 from competition.tuning.abandoned import ended
 from competition.tuning.search import Search
 from competition.tuning.verdict import Verdict
@@ -40,7 +40,7 @@ def verdict_in_words(search: Search, verdict: Verdict) -> str:
         f"{'fewer' if fewer >= 0 else 'more'} error{'' if abs(fewer) == 1 else 's'} in "
         f"{verdict.best.rows:,}, and their log-loss "
         f"is {abs(lower):.5f} {'lower' if lower >= 0 else 'higher'} than `{search.name}` as it is."
-        f"{f' {NOTE}' if search.variant.is_selected else ''}"
+        f"{f' {SELECTED_NOTE}' if search.variant.is_selected else ''}"
     )
 
 

@@ -55,7 +55,7 @@ def run_trial(
     Raises:
         UserError: when the storage cannot be used.
     """
-    end_with(context.command)
+    end_with(context.command_pid)
     quiet_optuna()
     done: list[FrozenTrial] = []
     with database_trouble(search.settings.storage):
@@ -75,8 +75,11 @@ def run_trial(
 
 
 def unbuildable(search: Search, context: WorkerContext) -> list[str]:
-    """Returns which ends of the space and which choices no component can be built with."""
-    end_with(context.command)
+    """Returns which ends of the space and which choices the variant cannot be built with.
+
+    Whether rows can be resampled depends on them, so that such a trial fails by itself.
+    """
+    end_with(context.command_pid)
     start_keras(context.plan.threads)
     found = []
     for path, parameter in search.space.items():

@@ -97,9 +97,16 @@ def _prepared(search: Search, run: Run, lock: Path) -> Study:
             remove_left_over(search)
         study = open_study(search)
         require_comparable(study, search, run)
-        if is_alone and is_here(search.settings.storage) and (count := take_up(study)):
-            print(f"{search}: taken up again, as they were interrupted: {count} of the trials")
+        if is_alone:
+            _take_up_interrupted(study, search)
     return study
+
+
+def _take_up_interrupted(study: Study, search: Search) -> None:
+    """Queues what killed commands left; in a database elsewhere, others may still work on it."""
+    count = take_up(study) if is_here(search.settings.storage) else 0
+    if count:
+        print(f"{search}: taken up again, as they were interrupted: {count} of the trials")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from competition.arrays import MOST_BYTES, starts_with
+from competition.arrays import LARGEST_ARRAY, starts_with
 from competition.errors import UserError
 
 GZIP_START = b"\x1f\x8b"
@@ -43,7 +43,7 @@ def read_idx(path: Path) -> np.ndarray:
         with _opened(path) as file:
             shape = _shape(path, file)
             size = math.prod(shape)
-            content = file.read(min(size, MOST_BYTES) + 1)
+            content = file.read(min(size, LARGEST_ARRAY) + 1)
     except DAMAGED as error:
         raise UserError(f"{path} is cut or damaged ({error}); fetch it again") from None
     if len(content) != size:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from competition.data.formats import idx
-from competition.data.formats.named_arrays import KINDS, PARTS, Key, chosen
+from competition.data.formats.parts import KINDS, PARTS, Key, chosen
 from competition.errors import UserError
 
 IDX_KINDS = {*KINDS, "idx1", "idx3"}

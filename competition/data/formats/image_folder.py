@@ -8,14 +8,15 @@ import numpy as np
 
 from competition import paths
 from competition.arrays import starts_with
-from competition.data.formats.named_arrays import PARTS, Key
+from competition.data.entries import require_file, visible_entries
+from competition.data.formats.parts import PARTS, Key
 from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 
 # What PNG and JPEG files begin with.
 STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 # Of one file: 784 pixels take less than one, and what packs a thousand to one stays below 100 MB.
-MOST_BYTES = 100_000
+LARGEST_IMAGE_FILE = 100_000
 LAYOUT = "train/0/ … train/9/, or 0/ … 9/, and test/ (by class too, if the labels are known)"
 
 # Files by part, `train` or `test`.
@@ -86,7 +87,7 @@ def _parts(folder: Path) -> dict[str, list[Path]]:
 
 def _require_known(folder: Path, parts: dict[str, list[Path]]) -> None:
     """Raises UserError naming the first folder or image beside the parts: it would be left out."""
-    known = {paths.folder_cache_file(folder).parent, *chain(*parts.values())}
+    known = {paths.cache_folder(folder), *chain(*parts.values())}
     for entry in _entries(folder):
         if entry not in known and (entry.is_dir() or _is_image(entry)):
             raise UserError(
@@ -106,20 +107,12 @@ def _files_in(folders: list[Path]) -> list[Path]:
     return files
 
 
-def require_file(entry: Path, mend: str) -> None:
-    """Raises UserError, which ends in `mend`, for what cannot be read as a file."""
-    if not entry.is_file():
-        is_lost = entry.is_symlink() and not entry.exists()
-        what = "a link to what is not there" if is_lost else "no file"
-        raise UserError(f"{entry} is {what}; {mend}")
-
-
 def _folders_in(folder: Path) -> list[Path]:
     return [entry for entry in _entries(folder) if entry.is_dir()]
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[!.]*"), key=_natural_key)
+    return sorted(visible_entries(folder), key=_natural_key)
 
 
 def _natural_key(entry: Path) -> tuple[list[str | int], str]:
@@ -144,10 +137,10 @@ def _class_of(file: Path) -> int:
 
 
 def _read_image(file: Path) -> np.ndarray:
-    if file.stat().st_size > MOST_BYTES:
+    if file.stat().st_size > LARGEST_IMAGE_FILE:
         raise UserError(
-            f"{file} has more than {MOST_BYTES:,} bytes, and so more than one digit; expected "
-            f"{SIDE} × {SIDE} pixels of 8 bits in grey, all images alike"
+            f"{file} has more than {LARGEST_IMAGE_FILE:,} bytes, and so more than one digit; "
+            f"expected {SIDE} × {SIDE} pixels of 8 bits in grey, all images alike"
         )
     image = _decoded(file)
     if image is None:

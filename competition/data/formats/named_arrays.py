@@ -8,22 +8,14 @@ from zipfile import ZipFile
 import numpy as np
 
 from competition.arrays import DAMAGED_ARRAYS, read_arrays, require_size, starts_with
+from competition.data.formats.parts import KINDS, PARTS, Key, chosen
 from competition.errors import UserError
 
 ZIP_START = b"PK\x03\x04"
 HDF5_START = b"\x89HDF\r\n\x1a\n"
 
-# A part, `train` or `test`, and a kind, `images` or `labels`.
-Key = tuple[str, str]
-
-PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
-KINDS = {
-    **dict.fromkeys(("x", "image", "images"), "images"),
-    **dict.fromkeys(("y", "label", "labels"), "labels"),
-}
 # What else people call a part: were it ignored, its rows would be lost without a word.
 OTHER_PARTS = ("valid", "validation", "val", "dev", "extra")
-REQUIRED = {("train", "images"), ("train", "labels"), ("test", "images")}
 
 ARRAY_NAMES = (
     "x_train, y_train, x_test and, if they are known, y_test, or groups such as train/images and "
@@ -107,33 +99,6 @@ def _by_name(path: Path, named: dict[str, Any]) -> dict[Key, Any]:
             )
     found = [(name, _part_and_kind(name), values) for name, values in named.items()]
     return chosen(path, found, ARRAY_NAMES)
-
-
-def chosen(path: Path, named: list[tuple[str, Key | None, Any]], expected: str) -> dict[Key, Any]:
-    """Returns what there is of digits, by part and kind.
-
-    Args:
-        path: where it is.
-        named: the name of each thing there, its part and kind (None: no digits), and its values.
-        expected: what to call such things.
-
-    Raises:
-        UserError: when one is missing or there twice.
-    """
-    found: dict[Key, Any] = {}
-    names: dict[Key, str] = {}
-    for name, key, values in named:
-        if key in found:
-            what, twice = f"{key[1]} of {key[0]}", f"'{names[key]}' and '{name}'"
-            raise UserError(f"{path} holds the {what} twice, as {twice}; leave one")
-        if key is not None:
-            found[key], names[key] = values, name
-    missing = sorted(REQUIRED - found.keys())
-    if missing:
-        absent = ", ".join(f"{kind} of {part}" for part, kind in missing)
-        there = ", ".join(name for name, _, _ in named) or "nothing"
-        raise UserError(f"{path} has no {absent}; expected {expected}; it holds {there}")
-    return found
 
 
 def _part_and_kind(name: str) -> Key | None:

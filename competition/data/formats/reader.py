@@ -10,14 +10,11 @@ import numpy as np
 
 from competition import paths
 from competition.data.cache import cached
+from competition.data.entries import require_file, visible_entries
 from competition.data.formats.idx_files import find_idx_files, read_idx_files
-from competition.data.formats.image_folder import (
-    find_images,
-    is_image_folder,
-    read_images,
-    require_file,
-)
-from competition.data.formats.named_arrays import Key, is_hdf5, is_npz, read_hdf5, read_npz
+from competition.data.formats.image_folder import find_images, is_image_folder, read_images
+from competition.data.formats.named_arrays import is_hdf5, is_npz, read_hdf5, read_npz
+from competition.data.formats.parts import Key
 from competition.digits import CLASSES, SIDE, DataSet, Digits
 from competition.errors import UserError
 
@@ -79,7 +76,7 @@ def _read_cached(folder: Path, source: Source) -> Arrays:
 
 def _sources(folder: Path) -> list[Source]:
     """Returns each of the things there that can be read."""
-    files = [entry for entry in sorted(folder.glob("[!.]*")) if not entry.is_dir()]
+    files = [entry for entry in visible_entries(folder) if not entry.is_dir()]
     for file in files:
         require_file(file, "mount its disk, or move it away")
     arrays = _array_sources(files)

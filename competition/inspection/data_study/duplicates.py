@@ -12,6 +12,7 @@ import numpy as np
 
 from competition.csv_files import write_table
 from competition.digits import CLASSES, DataSet
+from competition.inspection.data_study.components import principal_components
 
 # Of 1,000 digits of the competition, 95 % are no further than this from themselves after a shift
 # by a quarter of a pixel, which is less than any augmentation policy shifts.
@@ -20,7 +21,7 @@ NEAR = 0.2
 CONTRADICTION = 0.5
 CLOSEST_CONTRADICTIONS = 100
 
-COMPONENTS = 64
+SEARCH_COMPONENTS = 64
 BLOCK = 1000  # rows whose distances to all others are looked at together: 280 MB for 70,000
 # Distances are compared in float32, whose rounding must lose no pair.
 ROUNDING = 1e-5
@@ -133,7 +134,7 @@ class _Search:
         vectors = images.astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1)
         vectors /= lengths[:, None]
-        return cls(images, lengths, principal_components(vectors, COMPONENTS))
+        return cls(images, lengths, principal_components(vectors, SEARCH_COMPONENTS))
 
     def within(self, limit: float, on_progress: Callable[[float], None]) -> Pairs:
         """Returns all pairs within a distance, each once."""
@@ -182,18 +183,6 @@ class _Search:
     def _distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         unit = [self.images[r] / self.lengths[r, None].astype(np.float64) for r in (one, other)]
         return np.linalg.norm(unit[0] - unit[1], axis=1)
-
-
-def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
-    """Returns the main components of vectors `[n, d]`, float32 `[n, at most count]`."""
-    from sklearn.decomposition import PCA
-
-    if len(vectors) == 1:
-        return np.zeros((1, 1), np.float32)
-    rows, dimensions = vectors.shape
-    solver = "covariance_eigh" if rows > dimensions else "full"
-    fitted = PCA(min(count, rows, dimensions), svd_solver=solver)
-    return fitted.fit_transform(vectors).astype(np.float32)
 
 
 def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:

@@ -8,11 +8,8 @@ import numpy as np
 from competition.config import Config
 from competition.csv_files import write_table
 from competition.digits import CLASSES, DataSet, Digits
-from competition.inspection.data_study.duplicates import (
-    Duplicates,
-    find_duplicates,
-    principal_components,
-)
+from competition.inspection.data_study.components import principal_components
+from competition.inspection.data_study.duplicates import Duplicates, find_duplicates
 from competition.inspection.data_study.embedding import COMPONENTS, Embedding, embed
 from competition.inspection.data_study.measures import (
     ClassCounts,

@@ -1,7 +1,9 @@
 """How many threads the numbers of a study are made with."""
 
+from contextlib import AbstractContextManager
 
-def single_threaded():
+
+def single_threaded() -> AbstractContextManager:
     """Returns a context in which matrix products and scikit-learn compute in one thread.
 
     What several threads add up depends on which is ready first. And on a machine that does other

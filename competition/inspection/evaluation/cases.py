@@ -10,7 +10,7 @@ from competition.digits import Digits, positions
 from competition.ensemble.blend import Blend
 from competition.ensemble.members import Panel
 from competition.inspection.evaluation.per_class import confusion_counts
-from competition.scores import SMALLEST_PROBABILITY, log_losses
+from competition.scores import entropies, log_losses
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Cases:
         on Information Theory 37, 1991).
         """
         members = self.members.astype(np.float64)
-        return (_entropies(members.mean(axis=0)) - _entropies(members).mean(axis=0)).clip(0)
+        return (entropies(members.mean(axis=0)) - entropies(members).mean(axis=0)).clip(0)
 
     @cached_property
     def wrong(self) -> np.ndarray:
@@ -122,7 +122,3 @@ def _without(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
     others = values.copy()
     others[np.arange(len(values)), classes] = -1
     return others
-
-
-def _entropies(values: np.ndarray) -> np.ndarray:
-    return -(values * np.log(values.clip(SMALLEST_PROBABILITY))).sum(axis=-1)

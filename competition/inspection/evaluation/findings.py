@@ -62,8 +62,8 @@ def look_through(
         labelled=labelled,
         test=test,
         mistakes=mistakes(labelled),
-        uncertain=least_certain(labelled),
-        uncertain_test=least_certain(test),
+        uncertain=least_certain(labelled, LEAST_CERTAIN),
+        uncertain_test=least_certain(test, LEAST_CERTAIN),
         label_errors=likely_label_errors(labelled),
     )
 
@@ -75,7 +75,7 @@ def mistakes(cases: Cases) -> np.ndarray:
     return wrong[np.argsort(-confidence, kind="stable")]
 
 
-def least_certain(cases: Cases, count: int = LEAST_CERTAIN) -> np.ndarray:
+def least_certain(cases: Cases, count: int) -> np.ndarray:
     """Returns at most `count` positions, the smallest margin first."""
     return np.argsort(cases.margins, kind="stable")[:count]
 

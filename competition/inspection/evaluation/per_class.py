@@ -32,6 +32,10 @@ class ClassFigures:
     f1: np.ndarray
     support: np.ndarray
 
+    def means(self) -> tuple[float, float, float]:
+        """Returns the means of precision, recall and F1 over the classes that have them."""
+        return tuple(float(np.nanmean(each)) for each in (self.precision, self.recall, self.f1))
+
 
 def class_figures(confusion: np.ndarray) -> ClassFigures:
     """Returns precision, recall, F1 and support of counts `[10, 10]` by label and prediction."""

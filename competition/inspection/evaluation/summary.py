@@ -57,7 +57,7 @@ class JobRow:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeacherCost:
     """What it took to train the nets that taught others; it is not in the minutes of these.
 
     Attributes:
@@ -99,7 +99,7 @@ class Summary:
         scores: of it and its members.
         folds: the same by fold.
         jobs: every finished job that fits, of the variant if it is one.
-        lessons: by whom they were taught the unlabelled rows.
+        teacher_costs: by whom they were taught the unlabelled and held-out rows.
         histories: the training curves of the nets that were combined.
         manifests: of the same.
         confusion: int `[10, 10]`, rows by label (first) and prediction, right ones too.
@@ -115,7 +115,7 @@ class Summary:
     scores: Scores
     folds: list[FoldScores]
     jobs: list[JobRow]
-    lessons: list[Lesson]
+    teacher_costs: list[TeacherCost]
     histories: dict[Job, dict[str, list[float]]]
     manifests: dict[Job, dict]
     confusion: np.ndarray
@@ -128,7 +128,7 @@ class Summary:
 
     @property
     def minutes(self) -> float:
-        """Of training; jobs that ran side by side spent the same minutes."""
+        """Of training, each job's divided by how many ran side by side."""
         return sum(row.minutes / row.workers for row in self.jobs)
 
     @property
@@ -169,7 +169,7 @@ def summarise(subject: Subject) -> Summary:
         scores=panel_scores(subject.run, subject.panel, values),
         folds=fold_scores(subject),
         jobs=[row for row in job_rows(subject.run) if _is_of(row.job, subject)],
-        lessons=_lessons(subject),
+        teacher_costs=_teacher_costs(subject),
         histories={job: read_history(job) for job in manifests},
         manifests=manifests,
         confusion=confusion,
@@ -182,16 +182,16 @@ def summarise(subject: Subject) -> Summary:
     )
 
 
-def _lessons(subject: Subject) -> list[Lesson]:
+def _teacher_costs(subject: Subject) -> list[TeacherCost]:
     variants = subject.run.config.variants
     named = {variants[job.variant].teacher for job in subject.panel.manifests()} - {None}
-    return [_lesson(path, subject.run.teachers[path]) for path in sorted(named)]
+    return [_teacher_cost(path, subject.run.teachers[path]) for path in sorted(named)]
 
 
-def _lesson(path: str, teacher: Run) -> Lesson:
+def _teacher_cost(path: str, teacher: Run) -> TeacherCost:
     manifests = [read_manifest(job) for job in survey(teacher.identities).done]
     cpu_minutes = sum(manifest["cpu_minutes"] for manifest in manifests)
-    return Lesson(path, len(manifests), minutes_of(manifests), cpu_minutes)
+    return TeacherCost(path, len(manifests), minutes_of(manifests), cpu_minutes)
 
 
 def _is_of(job: Job, subject: Subject) -> bool:

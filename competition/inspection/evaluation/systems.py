@@ -23,7 +23,7 @@ class System:
         claim: the accuracy that its authors report, in their words.
         nets: how many were trained for its score; those of all rows have no part in it.
         parameters: of each of them.
-        minutes: of training; jobs that ran side by side spent the same minutes.
+        minutes: of training, each job's divided by how many ran side by side.
         score: on the held-out rows.
         precision, recall, f1: means over the classes.
         is_selected: whether its callbacks looked at the held-out rows.
@@ -71,7 +71,8 @@ def systems(run: Run) -> list[System]:
 
 def _system(panel: Panel, members: list[Member], name: str, title: str, claim: str) -> System:
     values = np.mean([member.out_of_fold.values for member in members], axis=0, dtype=float)
-    classes = class_figures(confusion_counts(panel.labels, values.argmax(axis=1)))
+    confusion = confusion_counts(panel.labels, values.argmax(axis=1))
+    precision, recall, f1 = class_figures(confusion).means()
     manifests = [
         manifest
         for member in members
@@ -86,8 +87,8 @@ def _system(panel: Panel, members: list[Member], name: str, title: str, claim: s
         parameters=manifests[0]["parameters"],
         minutes=minutes_of(manifests),
         score=score(values, panel.labels),
-        precision=float(np.nanmean(classes.precision)),
-        recall=float(np.nanmean(classes.recall)),
-        f1=float(np.nanmean(classes.f1)),
+        precision=precision,
+        recall=recall,
+        f1=f1,
         is_selected=members[0].is_selected,
     )

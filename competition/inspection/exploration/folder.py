@@ -18,7 +18,7 @@ from competition.inspection.presentation.canvas import (
     png,
 )
 from competition.inspection.presentation.html import png_data_uri, render
-from competition.progress import ProgressDisplay
+from competition.progress import with_progress
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,9 @@ def _policy(number: int, shown: Policy) -> Figure:
 
 def draw(figures: dict[str, list[Figure]]) -> dict[str, list[Drawn]]:
     """Draws every figure in both themes, with progress; leaves empty sections out."""
-    done, count = 0, sum(map(len, figures.values()))
-    drawn = {title: [] for title, some in figures.items() if some}
-    with ProgressDisplay(f"drawing {count} figures", count) as display:
-        for title, some in figures.items():
-            for each in some:
-                images = [png(each.draw, each.height, palette) for palette in (LIGHT, DARK)]
-                drawn[title].append(Drawn(each, *images))
-                done += 1
-                display.update(done)
+    placed = [(title, each) for title, some in figures.items() for each in some]
+    drawn: dict[str, list[Drawn]] = {}
+    for title, each in with_progress(f"drawing {len(placed)} figures", placed):
+        images = [png(each.draw, each.height, palette) for palette in (LIGHT, DARK)]
+        drawn.setdefault(title, []).append(Drawn(each, *images))
     return drawn

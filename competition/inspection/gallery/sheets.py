@@ -7,15 +7,15 @@ import numpy as np
 
 from competition.inspection.evaluation.cases import Cases
 from competition.inspection.evaluation.findings import Findings, confused_pairs
-from competition.inspection.presentation.paper import (
+from competition.inspection.presentation.contact_sheet import (
     COLUMNS,
     QUIET_COLOUR,
-    Paper,
+    ContactSheet,
     ink_on_paper,
     write_classes,
     write_small,
 )
-from competition.progress import ProgressDisplay
+from competition.progress import with_progress
 from competition.wording import count_of
 
 ROWS = 8
@@ -45,10 +45,8 @@ class Series:
 def write_sheets(folder: Path, findings: Findings) -> None:
     """Writes PNG sheets of mistakes, confused pairs, uncertain rows and likely label errors."""
     kinds = [*_kinds(findings), *_pairs(findings)]
-    with ProgressDisplay(f"drawing sheets of {len(kinds)} kinds", len(kinds)) as display:
-        for number, series in enumerate(kinds, start=1):
-            _write_series(folder, series)
-            display.update(number)
+    for series in with_progress(f"drawing sheets of {len(kinds)} kinds", kinds):
+        _write_series(folder, series)
 
 
 def _kinds(findings: Findings) -> list[Series]:
@@ -120,18 +118,18 @@ def _write_series(folder: Path, series: Series) -> None:
 
 def _write_sheet(path: Path, title: str, order: str, cases: Cases) -> None:
     key = KEY.format("prediction" if cases.digits.labels is None else "label → prediction")
-    paper = Paper(-(-len(cases) // COLUMNS), title, f"{order} {key}")
+    sheet = ContactSheet(-(-len(cases) // COLUMNS), title, f"{order} {key}")
     for position, image in enumerate(cases.digits.images):
-        below = paper.draw(*divmod(position, COLUMNS), ink_on_paper(image))
-        _write_caption(paper, cases, position, *below)
-    paper.save(path)
+        below = sheet.draw(*divmod(position, COLUMNS), ink_on_paper(image))
+        _write_caption(sheet, cases, position, *below)
+    sheet.save(path)
 
 
-def _write_caption(paper: Paper, cases: Cases, row: int, centre: float, top: float) -> None:
+def _write_caption(sheet: ContactSheet, cases: Cases, row: int, centre: float, top: float) -> None:
     """Writes the classes, the two likeliest with their probabilities, and the id."""
     label = None if cases.digits.labels is None else cases.digits.labels[row]
-    write_classes(paper, label, cases.predictions[row], centre, top)
+    write_classes(sheet, label, cases.predictions[row], centre, top)
     two = (cases.predictions[row], cases.runners_up[row])
     shares = "   ".join(f"{one}: {cases.ensemble[row, one]:.1%}" for one in two)
-    write_small(paper, centre, top + 32, shares)
-    write_small(paper, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)
+    write_small(sheet, centre, top + 32, shares)
+    write_small(sheet, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)

@@ -1,6 +1,6 @@
 """Why the nets say what they say of some digits: maps and neighbours, put together."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from competition.inspection.maps.rows import Assignment, assignments_by_variant,
 from competition.machine import core_count
 from competition.progress import ProgressDisplay, duration
 from competition.training.runtime import start_keras
+
+NEIGHBOURS = 6  # that are shown beside each digit
 
 
 @dataclass(frozen=True)
@@ -128,27 +130,32 @@ class Explainer:
         self, assignments: list[Assignment], pace: Pace, expected: "ExpectedTime"
     ) -> Evidence:
         """Returns the answers of the nets of one variant, in the order of the rows."""
+
+        def answered(images: int) -> None:
+            expected.advance(images * pace.an_image)
+
         parts = []
         for assignment in assignments:
             net = load_net(assignment.job)
             expected.advance(pace.start)
-            parts.append(
-                self._ask(net, assignment, lambda answers: expected.counted(answers, pace))
-            )
+            parts.append(self._ask(net, assignment, answered))
         back = np.argsort(np.concatenate([assignment.rows for assignment in assignments]))
         return Evidence(
             *(np.concatenate(of_assignments)[back] for of_assignments in zip(*parts, strict=True))
         )
 
-    def _ask(self, net: Net, assignment: Assignment, counted: Callable) -> tuple[np.ndarray, ...]:
+    def _ask(
+        self, net: Net, assignment: Assignment, answered: Callable[[int], None]
+    ) -> tuple[np.ndarray, ...]:
         """Returns what one net says of the rows that it held out: the parts of `Evidence`."""
         images = self._digits.images[assignment.rows]
-        hidden = counted(net.answers(hidden_and_whole(images, self._grey)))
-        lost, values = drops((each for _, each in hidden), self._classes[assignment.rows])
+        hidden = hidden_and_whole(images, self._grey)
+        hidden_values = (values for _, values in net.answers(hidden, answered))
+        lost, values = drops(hidden_values, self._classes[assignment.rows])
         train, rows = self._learnt(assignment)
         queries = np.concatenate([features for features, _ in net.answers(images)])
-        answers = counted(net.answers(train.images[rows]))
-        found, distances = nearest(queries, (features for features, _ in answers))
+        learnt = (features for features, _ in net.answers(train.images[rows], answered))
+        found, distances = nearest(queries, learnt, NEIGHBOURS)
         neighbours = rows[found]
         return values, lost, neighbours, train.labels[neighbours], distances
 
@@ -168,9 +175,3 @@ class ExpectedTime:
         """Shows that work is done which was expected to take these seconds."""
         self._done += seconds
         self._display.update(self._done)
-
-    def counted(self, answers: Iterable[tuple], pace: Pace) -> Iterator[tuple]:
-        """Passes answers on, and tells each block of them."""
-        for features, values in answers:
-            yield features, values
-            self.advance(len(values) * pace.an_image)

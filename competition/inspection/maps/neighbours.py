@@ -4,11 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-NEIGHBOURS = 6
-
 
 def nearest(
-    queries: np.ndarray, blocks: Iterable[np.ndarray], count: int = NEIGHBOURS
+    queries: np.ndarray, blocks: Iterable[np.ndarray], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Finds the rows with the most alike features; of rows that are level, the first.
 

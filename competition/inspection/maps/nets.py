@@ -1,7 +1,7 @@
 """Trained nets as they were saved: the only place of inspection that loads models."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import is_zipfile
@@ -35,8 +35,14 @@ class Net:
         tensors = given if isinstance(given, list) else [given]
         self._model = keras.Model(model.inputs, [*tensors, *model.outputs])
 
-    def answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields features and probabilities of images, uint8 `[n, 28, 28]`, in blocks.
+    def answers(
+        self, images: np.ndarray, on_block: Callable[[int], None] = lambda count: None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields features and probabilities of images, in blocks.
+
+        Args:
+            images: uint8 `[n, 28, 28]`.
+            on_block: is told how many images a block had, once it has been used.
 
         Yields:
             Features float32 `[b, f]` and class probabilities float32 `[b, 10]` of the next rows.
@@ -47,6 +53,7 @@ class Net:
             *given, logits = self._model.predict(asked, verbose=0)
             flat = [each.reshape(len(block), -1).astype(np.float32) for each in given]
             yield np.concatenate(flat, axis=1), class_probabilities(logits)
+            on_block(len(block))
 
 
 def require_models(jobs: Collection[Job]) -> None:

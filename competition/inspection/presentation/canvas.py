@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
-from competition.inspection.presentation.colours import INK, QUIET, SURFACE
+from competition.inspection.presentation.colours import DEEP_BLUE, INK, QUIET, RUST, SURFACE
 
 # Inches. The page shows a figure 330 to 560 pixels wide, at which its type must be readable.
 WIDTH = 4.8
@@ -40,8 +40,8 @@ LIGHT = Palette(
     ink=INK,
     quiet=QUIET,
     line="#85888f",
-    train="#005f96",
-    test="#a84300",
+    train=DEEP_BLUE,
+    test=RUST,
     digits="gray_r",
     shades="Blues",
     classes=("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00",

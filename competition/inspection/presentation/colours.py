@@ -17,6 +17,9 @@ SHADE_FILLS = (SURFACE, "#e3eef5", "#bcd7e8", "#86b6d4", "#2b75a3", "#00527f")
 # A step beside black and white, so that a page can tell them from other text.
 ON_LIGHT_SHADE, ON_DARK_SHADE = "#1c1e21", "#fffffe"
 
+# Labelled rows and what is true, test rows and what is predicted: as text on white.
+DEEP_BLUE, RUST = "#005f96", "#a84300"
+
 # The names that style sheets have for them.
 VARIABLES = {
     INK: "ink", QUIET: "quiet", LINE: "line", SURFACE: "surface",

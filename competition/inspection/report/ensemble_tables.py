@@ -7,7 +7,7 @@ from competition.ensemble.contributions import Contribution, Contributions
 from competition.inspection.evaluation.summary import Scores
 from competition.inspection.presentation.table import Column, Table
 from competition.scores import Score
-from competition.selected import NOTE, marked
+from competition.selected import SELECTED_NOTE, marked
 
 METHODS_NOTE = (
     "Whatever a method fits was fitted without the fold that it is scored on. Above the lowest: in "
@@ -58,7 +58,7 @@ def scores_table(scores: Scores, name: str) -> Table:
 
 def note_of(is_selected: bool) -> str:
     """Returns what the mark means, where there is one."""
-    return NOTE if is_selected else ""
+    return SELECTED_NOTE if is_selected else ""
 
 
 def ensemble_text(scores: Scores, comparison: Comparison, contributions: Contributions) -> str:

@@ -9,7 +9,7 @@ from competition.inspection.presentation.drawing import write_plot
 from competition.inspection.presentation.table import Table
 from competition.inspection.report.page import report_page
 from competition.inspection.report.sections import Section, sections_of
-from competition.progress import ProgressDisplay
+from competition.progress import with_progress
 
 
 def write_report(summary: Summary) -> Path:
@@ -33,12 +33,8 @@ def _write_plots(folder: Path, sections: list[Section]) -> dict[str, str]:
     """Returns each figure for the page, by its key."""
     folder.mkdir()
     plots = [plot for each in sections for plot in each.plots]
-    drawn = {}
-    with ProgressDisplay(f"drawing {len(plots)} figures", len(plots)) as display:
-        for plot in plots:
-            drawn[plot.key] = write_plot(folder, plot)
-            display.update(len(drawn))
-    return drawn
+    drawn = with_progress(f"drawing {len(plots)} figures", plots)
+    return {plot.key: write_plot(folder, plot) for plot in drawn}
 
 
 def _write_tables(folder: Path, sections: list[Section]) -> None:

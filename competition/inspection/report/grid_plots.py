@@ -6,6 +6,7 @@ import numpy as np
 
 from competition.digits import SIDE
 from competition.inspection.evaluation.cases import Cases
+from competition.inspection.evaluation.findings import least_certain, mistakes
 from competition.inspection.evaluation.summary import Summary
 from competition.inspection.presentation.colours import LINE, QUIET, SHADE_FILLS, on_shade, shades
 from competition.inspection.presentation.drawing import SMALL_TEXT_SIZE, WIDTH, Plot
@@ -105,17 +106,15 @@ def sample_plots(cases: Cases) -> list[Plot]:
     """Returns digits with their probabilities: any, wrong ones, and the least certain."""
     random = np.random.default_rng(SAMPLE_SEED)
     any_rows = random.choice(len(cases), min(SAMPLES, len(cases)), replace=False)
-    wrong = np.flatnonzero(cases.wrong)
-    sure = wrong[np.argsort(-cases.margins[wrong], kind="stable")]
-    unsure = np.argsort(cases.margins, kind="stable")
     below = "Below each digit: label → prediction, and its probability."
     found = [
         _sample("samples", "Any digits", f"Drawn at random with a fixed seed. {below}",
                 cases, any_rows),
         _sample("samples-mistakes", "The most confident mistakes",
-                f"Look for labels that seem wrong themselves. {below}", cases, sure),
+                f"Look for labels that seem wrong themselves. {below}", cases, mistakes(cases)),
         _sample("samples-uncertain", "The least certain digits",
-                f"Right or wrong, two classes are nearly as likely. {below}", cases, unsure),
+                f"Right or wrong, two classes are nearly as likely. {below}", cases,
+                least_certain(cases, SAMPLES)),
     ]  # fmt: skip
     return [plot for plot in found if plot]
 

@@ -1,6 +1,7 @@
 """The results of a run as tables: at a glance, by job, fold and class; computes nothing."""
 
 from math import isnan
+from statistics import fmean
 
 from competition.inspection.evaluation.fold_scores import FoldScores
 from competition.inspection.evaluation.per_class import most_confused
@@ -14,7 +15,7 @@ from competition.inspection.report.ensemble_tables import (
 )
 from competition.results import CLASS_COUNTS
 from competition.scores import Score
-from competition.selected import NOTE, WORD, marked
+from competition.selected import SELECTED, SELECTED_NOTE, marked
 from competition.settings.folds import Folds
 
 OVERLAP_NOTE = (
@@ -29,19 +30,21 @@ CONFUSIONS = 15
 def preset_table(summary: Summary) -> Table:
     """Returns the one line that the README's results table has of a preset."""
     is_selected = summary.scores.is_selected
-    columns = [Column("preset", is_code=True), Column("nets"), *SCORE_COLUMNS]
-    columns[3] = Column("out-of-fold", "{:.5f}", ("accuracy",))
-    columns += [Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}")]
-    score = score_cells(summary.scores.ensemble)
+    errors, accuracy, *others = score_cells(summary.scores.ensemble)
+    of_errors, _, *of_others = SCORE_COLUMNS
+    of_accuracy = Column("out-of-fold", "{:.5f}", ("accuracy",))
     if is_selected:
-        columns[3] = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
-        score[1] = (score[1], WORD)
+        of_accuracy = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
+        accuracy = (accuracy, SELECTED)
+    columns = [
+        Column("preset", is_code=True), Column("nets"), of_errors, of_accuracy, *of_others,
+        Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
+    ]  # fmt: skip
     name, variant = summary.subject.run.config.name, summary.subject.variant
-    row = [f"{name}, {variant}" if variant else name, len(summary.manifests), *score]
+    named = f"{name}, {variant}" if variant else name
+    row = [named, len(summary.manifests), errors, accuracy, *others]
     row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.distinct("machine"))]
-    return Table(
-        "key-figures", "Key figures", [*columns, Column("machine")], [row], note_of(is_selected)
-    )
+    return Table("key-figures", "Key figures", columns, [row], note_of(is_selected))
 
 
 def glance_table(summary: Summary) -> Table:
@@ -58,7 +61,7 @@ def glance_table(summary: Summary) -> Table:
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
         "nets": str(len(summary.manifests)),
         "training": f"{summary.minutes:.1f} minutes, {summary.cpu_minutes:.1f} of processor time",
-        **_lessons(summary),
+        **_teacher_costs(summary),
         "machine": "; ".join(summary.distinct("machine")),
         "code": ", ".join(summary.distinct("code_version")),
     }
@@ -66,11 +69,11 @@ def glance_table(summary: Summary) -> Table:
     return Table("at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()])
 
 
-def _lessons(summary: Summary) -> dict[str, str]:
+def _teacher_costs(summary: Summary) -> dict[str, str]:
     told = [
-        f"the nets of {lesson.config} ({lesson.nets} of them here), which took "
-        f"{lesson.minutes:.1f} minutes more, {lesson.cpu_minutes:.1f} of processor time"
-        for lesson in summary.lessons
+        f"the nets of {cost.config} ({cost.nets} of them here), which took "
+        f"{cost.minutes:.1f} minutes more, {cost.cpu_minutes:.1f} of processor time"
+        for cost in summary.teacher_costs
     ]
     return {"taught by": "; ".join(told)} if told else {}
 
@@ -149,8 +152,8 @@ def jobs_table(rows: list[JobRow]) -> Table:
         columns,
         [_job_cells(row) for row in rows],
         "Every net by itself, on the rows that it held out; a net of all rows held none out. "
-        "Jobs that ran side by side spent the same minutes."
-        + (f" {NOTE}" if any(row.is_selected for row in rows) else ""),
+        "Minutes are not divided by the jobs that ran side by side."
+        + (f" {SELECTED_NOTE}" if any(row.is_selected for row in rows) else ""),
     )
 
 
@@ -221,14 +224,10 @@ def _class_rows(summary: Summary) -> list[list]:
 
 def _macro_row(summary: Summary) -> list:
     """Returns the means of what is defined, and all rows."""
-    columns = list(zip(*_class_rows(summary), strict=True))
-    means = [_mean(columns[number]) for number in (1, 2, 3, 5, 6)]
-    return ["mean of classes", *means[:3], sum(columns[4]), *means[3:]]
-
-
-def _mean(cells: tuple) -> float | None:
-    known = [cell for cell in cells if cell is not None]
-    return sum(known) / len(known) if known else None
+    found, curves = summary.classes, summary.curves
+    areas = [(curve.roc_area, curve.average_precision) for curve in curves]
+    means = [fmean(each) for each in zip(*areas, strict=True)] or [None, None]
+    return ["mean of classes", *found.means(), int(found.support.sum()), *means]
 
 
 def _number(value: float) -> float | None:

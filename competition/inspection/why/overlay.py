@@ -3,7 +3,7 @@
 import numpy as np
 
 from competition.inspection.presentation.colours import BLUE, VERMILLION
-from competition.inspection.presentation.paper import DIGIT, SCALE
+from competition.inspection.presentation.contact_sheet import DIGIT, SCALE
 
 # Of a row whose maps hold less than this, none is drawn as strongly as it could be.
 FAINTEST_SCALE = 0.1

@@ -19,7 +19,7 @@ function toggleTheme() {
 
 applyTheme();
 systemIsDark.addEventListener("change", applyTheme);
-// Paper is white.
+// ContactSheet is white.
 addEventListener("beforeprint", () => (document.documentElement.dataset.theme = "light"));
 addEventListener("afterprint", applyTheme);
 document.addEventListener("DOMContentLoaded", () => {

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from competition.digits import SIDE
+from competition.inspection.presentation.colours import DEEP_BLUE, QUIET, RUST
 
 # Pixels: every digit is drawn at the same whole multiple of its size, with three lines below.
 DOTS_PER_INCH = 120
@@ -14,12 +15,11 @@ COLUMNS = 10
 CELL_WIDTH, CELL_HEIGHT, HEADER_HEIGHT, MARGIN = 160, 196, 108, 36
 WIDTH = COLUMNS * CELL_WIDTH + 2 * MARGIN
 
-# Readable without telling red from green, and as text on white (after M. Okabe and K. Ito).
-TRUE_COLOUR, PREDICTED_COLOUR, QUIET_COLOUR = "#005F96", "#A84300", "#595959"
+TRUE_COLOUR, PREDICTED_COLOUR, QUIET_COLOUR = DEEP_BLUE, RUST, QUIET
 BORDER_GREY = 204
 
 
-class Paper:
+class ContactSheet:
     """A sheet of cells, ten a line, below a heading.
 
     Args:
@@ -92,19 +92,21 @@ def ink_on_paper(image: np.ndarray) -> np.ndarray:
     return 255 - image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
 
 
-def write_small(paper: Paper, centre: float, top: float, text: str, *within, **style) -> None:
+def write_small(
+    sheet: ContactSheet, centre: float, top: float, text: str, within: float | None = None, **style
+) -> None:
     """Writes a line of a caption."""
-    paper.write(centre, top, text, *within, ha="center", fontsize=7.5, **style)
+    sheet.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
 
 
 def write_classes(
-    paper: Paper, label: int | None, predicted: int, centre: float, top: float
+    sheet: ContactSheet, label: int | None, predicted: int, centre: float, top: float
 ) -> None:
     """Writes a label and what it is taken for as the first line of a caption."""
     bold = {"ha": "center", "fontsize": 11, "weight": "bold"}
     if label is None:
-        paper.write(centre, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
+        sheet.write(centre, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
         return
-    paper.write(centre - 24, top + 7, str(label), color=TRUE_COLOUR, **bold)
-    paper.write(centre, top + 7, "→", ha="center", fontsize=11, color=QUIET_COLOUR)
-    paper.write(centre + 24, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
+    sheet.write(centre - 24, top + 7, str(label), color=TRUE_COLOUR, **bold)
+    sheet.write(centre, top + 7, "→", ha="center", fontsize=11, color=QUIET_COLOUR)
+    sheet.write(centre + 24, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
