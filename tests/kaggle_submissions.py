@@ -28,7 +28,7 @@ from kaggle_world import (
 
 from competition import paths
 from competition.kaggle import submit
-from competition.kaggle.history import COLUMNS, OLDER_COLUMNS
+from competition.kaggle.history import COLUMNS
 from competition.kaggle.limits import SCORE
 from competition.submission import HEADER
 
@@ -46,9 +46,7 @@ def listed(*answers: Answer) -> Arrange:
     return answering("ListSubmissions", list(answers))
 
 
-def remembered(
-    status: str, score: str, rows: str = "42000", columns: list[str] = COLUMNS
-) -> Arrange:
+def remembered(status: str, score: str, rows: str = "42000") -> Arrange:
     """The same content was sent before, under another name."""
     values = {
         "time": "2026-01-02T03:04:05+00:00",
@@ -62,7 +60,7 @@ def remembered(
         "out_of_fold_rows": rows,
     }
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerow(values)
     return ready(lambda world: paths.submission_history_csv().write_text(text.getvalue()))
@@ -242,7 +240,7 @@ ENQUIRIES = {
         remembered("complete", "0.99000", rows="8400"), "| 0.99000 | -5.7 |", history=TAKEN
     ),
     "scores of a history that counts no rows": shows(
-        remembered("complete", "0.99000", columns=OLDER_COLUMNS),
+        remembered("complete", "0.99000", rows=""),
         "| 0.99000 |  | complete |",
         history=TAKEN,
     ),

@@ -200,7 +200,7 @@ def test_a_row_that_is_held_out_twice_is_shown_once(run, made):
     rows = run.data_set.train.ids[run.folds.held_out["fold0"]]
     by_variant = assignments_by_variant(twice, made.panel, rows)
     splits = {name: [each.job.split for each in found] for name, found in by_variant.items()}
-    assert splits == {name: ["fold0"] for name in ("plain", "perceptron")}
+    assert splits == {name: ["fold0"] for name in ("plain seed0", "perceptron seed0")}
 
 
 def test_rows_are_explained_by_nets_that_never_saw_them(run, made, capsys):
