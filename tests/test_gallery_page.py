@@ -462,3 +462,12 @@ def test_a_theme_is_the_systems_until_one_is_chosen(browse):
     expect(root).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(root).to_have_attribute("data-theme", "dark")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_cell_that_is_looked_at_can_be_read(browse, findings, theme):
+    confusion = findings.labelled.confusion()
+    label, predicted = map(int, np.unravel_index(confusion.argmax(), confusion.shape))
+    page = browse(f"label={label}&predicted={predicted}", color_scheme=theme)
+    assert page.locator('#matrix td button[aria-pressed="true"].shade5').count() == 1
+    assert_readable(page, fewest=60)
