@@ -44,12 +44,12 @@ def compare(
         turns.append(_round(in_turn, net.variant.batch_size, digits, products))
         on_round()
     paces, peaks = _by_name(turns[1:])
-    stock = _images_a_second(net, paces[STOCK_FLOAT32])
+    speeds = {name: _images_a_second(net, of_contender) for name, of_contender in paces.items()}
     return {
         "batch_size": net.variant.batch_size,
         "matrix_peak": {precision: peak.to_json() for precision, peak in peaks.items()},
         "contenders": {
-            name: _figures(contender, paces[name], _images_a_second(net, paces[name]), stock, peaks)
+            name: _figures(contender, paces[name], speeds[name], speeds[STOCK_FLOAT32], peaks)
             for name, contender in contenders.items()
         },
     }

@@ -6,7 +6,7 @@ solutions (Deotte's kernel rotates by 10 degrees and zooms and shifts by 10 %), 
 
 import albumentations
 
-from competition.data.warp import Warp, require_changes
+from competition.data.warp import Warp, require_possible_changes
 
 
 def none() -> None:
@@ -68,7 +68,7 @@ def warp(
 
 
 def _affine(rotation: float, zoom: float, shear: float, shift: float):
-    require_changes(rotation, zoom, shear, shift)
+    require_possible_changes(rotation, zoom, shear, shift)
     return albumentations.Affine(
         rotate=(-rotation, rotation),
         scale=(1 - zoom, 1 + zoom),

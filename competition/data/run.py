@@ -9,9 +9,8 @@ from competition.config import Config, load_config
 from competition.data.folds import FoldAssignment, load_folds, trained_splits
 from competition.data.marks import read_label_errors
 from competition.data.sources import load_data_set
-from competition.data.teachers import require_fitting_teacher, require_teaching_splits
+from competition.data.teachers import require_fitting_folds, require_fitting_teacher
 from competition.digits import DataSet
-from competition.errors import UserError
 from competition.results import ALL_ROWS, Job, identity_hash, job_identity
 
 
@@ -111,10 +110,5 @@ def _teacher(path: str, pupil: Run) -> Run:
     config = load_config(Path(path))
     require_fitting_teacher(path, config, pupil.config)
     run = _run_on(config, pupil.data_set, pupil.fingerprint)
-    if run.folds.fingerprint() != pupil.folds.fingerprint():
-        raise UserError(
-            f"the teacher {path} holds out other rows than {pupil.config.name}: so it would tell "
-            "of rows that are held out to judge by; give both the same folds"
-        )
-    require_teaching_splits(path, config, pupil.config)
+    require_fitting_folds(path, config, run.folds, pupil.config, pupil.folds)
     return run

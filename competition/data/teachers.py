@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from competition.config import Config
-from competition.data.folds import trained_splits
+from competition.data.folds import FoldAssignment, trained_splits
 from competition.errors import UserError
 
 
@@ -34,8 +34,23 @@ def _objections(teacher: Config, pupil: Config) -> Iterator[str]:
         yield f"has learnt {teacher.data}, and {pupil.name} learns {pupil.data}; give both the same"
 
 
-def require_teaching_splits(path: str, teacher: Config, pupil: Config) -> None:
-    """Raises UserError naming each split of the pupil that the teacher trains no net for."""
+def require_fitting_folds(
+    path: str,
+    teacher: Config,
+    teacher_folds: FoldAssignment,
+    pupil: Config,
+    pupil_folds: FoldAssignment,
+) -> None:
+    """Checks that a teacher holds out the pupil's rows, and trains a net for each of its splits.
+
+    Raises:
+        UserError: when it holds out others; naming the splits that it trains no net for.
+    """
+    if teacher_folds.fingerprint() != pupil_folds.fingerprint():
+        raise UserError(
+            f"the teacher {path} holds out other rows than {pupil.name}: so it would tell of rows "
+            "that are held out to judge by; give both the same folds"
+        )
     trained = trained_splits(teacher.folds)
     untaught = [split for split in trained_splits(pupil.folds) if split not in trained]
     if untaught:

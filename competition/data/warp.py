@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 
-def require_changes(rotation: float, zoom: float, shear: float, shift: float) -> None:
+def require_possible_changes(rotation: float, zoom: float, shear: float, shift: float) -> None:
     """Checks the largest changes of an affine map, which `Warp` explains.
 
     Raises:
@@ -50,7 +50,7 @@ class Warp(albumentations.ImageOnlyTransform):
         knots: int,
         probability: float,
     ):
-        require_changes(rotation, zoom, shear, shift)
+        require_possible_changes(rotation, zoom, shear, shift)
         if displacement < 0:
             raise ValueError(f"displacement is {displacement}, expected 0 or more")
         if not 0 <= probability <= 1:

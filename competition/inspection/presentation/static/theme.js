@@ -19,7 +19,7 @@ function toggleTheme() {
 
 applyTheme();
 systemIsDark.addEventListener("change", applyTheme);
-// ContactSheet is white.
+// Paper is white.
 addEventListener("beforeprint", () => (document.documentElement.dataset.theme = "light"));
 addEventListener("afterprint", applyTheme);
 document.addEventListener("DOMContentLoaded", () => {
