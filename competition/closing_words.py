@@ -5,14 +5,14 @@ from pathlib import Path
 from competition import paths
 
 
-def where_ensemble_is(name: str, submission: Path) -> str:
-    """Returns where to find what `ensemble` made of a configuration of that name."""
+def where_ensemble_is(name: str, submission: Path, method: str) -> str:
+    """Returns where to find what `ensemble` made of a configuration of that name by a method."""
     mean = paths.submission_csv(paths.mean_name(name))
+    beside = "has the same" if method == "mean" else "has the plain mean, to compare"
     return f"""\
 {paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
 test-confidence.csv there begins with the test rows that are least certain
-{mean} is the plain mean, to compare
-{submission} is written and checked"""
+{submission} is written and checked, by the method {method}; {mean} {beside}"""
 
 
 def demo_summary(name: str) -> str:

@@ -22,7 +22,7 @@ def demo(jobs: int | None) -> None:
     """Goes from download to report on the embedded digits; says what was made, and what to try."""
     config = load_config(DEMO_CONFIG)
     download(config)
-    train_folds(config, jobs)
+    _train_folds(config, jobs)
     ensemble([config])
     gallery(config)
     report(config)
@@ -69,16 +69,8 @@ def explore(config: Config) -> None:
 
 
 def train_folds(config: Config, jobs: int | None) -> None:
-    """Trains what is not trained yet, and prints a table of every finished job."""
-    from competition.data.run import load_run
-    from competition.inspection.evaluation.summary import job_rows
-    from competition.inspection.report.result_tables import jobs_table
-    from competition.training.jobs import train_folds as train
-
-    run = load_run(config)
-    failures = train(run, jobs)
-    print(f"\n{jobs_table(job_rows(run)).markdown_with_note()}\n")
-    _require_none(failures)
+    """Trains what is not trained yet, prints a table of every finished job, says what is next."""
+    _train_folds(config, jobs)
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
@@ -140,7 +132,7 @@ def ensemble(configs: list[Config]) -> None:
     path = write_blend(combined, contributed)
     scores = panel_scores(combined.runs[0], combined.panel, combined.out_of_fold.values)
     print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
-    print(where_ensemble_is(combined.name, path))
+    print(where_ensemble_is(combined.name, path, combined.chosen.method.name))
     if configs[0].data == COMPETITION:
         print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
         print(f"  {command_line(path, read_message(path))}")
@@ -223,15 +215,13 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
 def scores() -> None:
     """Prints every submission of the history, after asking for the scores that are missing."""
     from competition.kaggle.history import read_history
-    from competition.kaggle.scoreboard import HEADER, refresh_scores, score_rows
-    from competition.markdown import table
+    from competition.kaggle.scoreboard import refresh_scores, scoreboard
 
     try:
         refresh_scores()
     except UserError as error:
         print(f"pending scores could not be asked for. {error}", file=sys.stderr)
-    entries = read_history()
-    print(table(HEADER, score_rows(entries)) if entries else "nothing was submitted from here yet")
+    print(scoreboard(read_history()))
 
 
 def doctor() -> None:
@@ -281,6 +271,18 @@ def clean() -> None:
             print(f"removed {folder}/")
         for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
             remove_partials(top, ABANDONED_SECONDS)
+
+
+def _train_folds(config: Config, jobs: int | None) -> None:
+    from competition.data.run import load_run
+    from competition.inspection.evaluation.summary import job_rows
+    from competition.inspection.report.result_tables import jobs_table
+    from competition.training.jobs import train_folds as train
+
+    run = load_run(config)
+    failures = train(run, jobs)
+    print(f"\n{jobs_table(job_rows(run)).markdown_with_note()}\n")
+    _require_none(failures)
 
 
 def _require_its_split(config: Config) -> None:

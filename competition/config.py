@@ -99,7 +99,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        lines = [_explain(one) for one in _told_once(error.errors(), raw)]
+        lines = [_explain(one, raw) for one in _told_once(error.errors(), raw)]
         raise UserError(f"{path} cannot be used:\n" + "\n".join(lines)) from None
 
 
@@ -185,12 +185,22 @@ def _told_once(errors: list[Any], raw: dict) -> list[Any]:
     return [error for error in errors if not is_inherited(error)]
 
 
-def _explain(error: dict) -> str:
+def _explain(error: dict, raw: dict) -> str:
     *parents, last = error["loc"]
     path = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"  {path}: unknown key{nearest(str(last), _fields_at(parents))}"
-    return f"  {path}: {explanation(error)}"
+    if error["type"] != "extra_forbidden":
+        return f"  {path}: {explanation(error)}"
+    section = None if parents else _section_of(last, raw)
+    meant = f"; did you mean '{section}.{last}'?" if section else ""
+    return f"  {path}: unknown key{meant or nearest(str(last), _fields_at(parents))}"
+
+
+def _section_of(key: str, raw: dict) -> str | None:
+    """Returns where a key belongs that stands by mistake outside of all sections, if anywhere."""
+    if key in Training.model_fields:
+        return "defaults"
+    variants = raw.get("variants")
+    return "variants" if isinstance(variants, dict) and key in variants else None
 
 
 def _fields_at(location: list) -> list[str]:

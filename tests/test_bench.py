@@ -134,7 +134,8 @@ def test_a_stock_copy_is_the_same_net_of_kerass_own_layers(name, tiny):
     assert rates[0] == rates[1]
 
 
-def test_the_contenders_train_the_same_in_their_precision(tiny):
+def test_the_contenders_train_the_same_in_their_precision(tiny, monkeypatch):
+    monkeypatch.setattr("competition.bench.nets.best_precision", lambda: "bfloat16")
     contenders = Net("tiny", tiny_variant()).contenders()
     precisions = {name: one.precision for name, one in contenders.items()}
     assert precisions == {
@@ -149,6 +150,11 @@ def test_the_contenders_train_the_same_in_their_precision(tiny):
         assert len(pace.step_ends) == 112 // 16
         after = contender.model.get_weights()
         assert any((a != b).any() for a, b in zip(after, before, strict=True))
+
+
+def test_bfloat16_is_left_out_where_it_would_take_many_times_as_long(monkeypatch):
+    monkeypatch.setattr("competition.bench.nets.best_precision", lambda: "float32")
+    assert [*Net("tiny", tiny_variant()).contenders()] == [STOCK_FLOAT32, ENGINE]
 
 
 def test_every_variant_and_deottes_net_are_compared(project):
@@ -392,6 +398,10 @@ def test_tables_show_what_was_measured():
         "2.0 (1.0 – 4.0) |"
     ) in text
     assert f"\n\n`{AS_PUBLISHED}` is not the same net on both sides: stock Keras drops" in text
+    left_out = "Without bfloat16, which nothing here multiplies in hardware."
+    assert left_out in text
+    both = {"plain": {"contenders": {"engine": CONTENDER, "stock bfloat16": CONTENDER}}}
+    assert left_out not in tables(MEASURES | {"nets": both})
     assert "| plain | 9 | 8.0% (7.0% – 10.0%) | 4.0% (3.0% – 5.0%) |" in text
     assert "2.00 (1.00 – 4.00) times as fast as one" in text
 

@@ -278,8 +278,8 @@ def test_every_policy_is_tried_on_the_same_digits(config, tiny):
     assert (found[-1].values["rotation"], found[-1].values["zoom"]) == (3, 0.1)
     for policy in found:
         np.testing.assert_array_equal(policy.before, found[0].before)
-        assert policy.before.shape == (8, 28, 28)
-        assert policy.after.shape == (5, 8, 28, 28)
+        assert policy.before.shape == (10, 28, 28)
+        assert policy.after.shape == (5, 10, 28, 28)
     unchanged = found[0]
     assert (unchanged.after == unchanged.before).all()
     assert unchanged.slant_before == unchanged.slant_after

@@ -9,6 +9,7 @@ from competition.config import load_config
 from competition.data.marks import (
     LABEL_ERROR,
     Mark,
+    label_errors_in_words,
     read_marks,
     without_label_errors,
 )
@@ -87,6 +88,11 @@ def test_only_training_rows_are_mended(digits):
     assert rows.tolist() == [0, 1]
     assert mended.labels.tolist() == [9, 7, 0, 3]  # row 2 is held out: its label stays
     assert digits.labels.tolist() == [4, 7, 0, 3]
+
+
+def test_what_becomes_of_label_errors_is_said_in_words():
+    words = label_errors_in_words({5: 9, 7: 1, 11: None})
+    assert words == "2 label errors learnt with the label marked, 1 left out"
 
 
 def test_without_marks_nothing_changes(digits):

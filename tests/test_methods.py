@@ -15,7 +15,6 @@ from competition.ensemble.contributions import contributions
 from competition.ensemble.fitted import Fitted
 from competition.ensemble.members import Member, Panel
 from competition.ensemble.nested import nested
-from competition.ensemble.significance import Discordance, bootstrap_intervals, discordance
 from competition.ensemble.stacking import stacking
 from competition.ensemble.weights import hill_climbing, weighted_mean
 from competition.errors import UserError
@@ -23,6 +22,7 @@ from competition.inspection.report.ensemble_tables import contributions_tables, 
 from competition.probabilities import Probabilities
 from competition.scores import score
 from competition.settings.components import Method
+from competition.significance import Discordance, bootstrap_intervals, discordance
 
 METHODS = {name: resolve(location) for name, location in ENSEMBLE_METHODS.items()}
 FITTED = ["weighted_mean", "hill_climbing", "temperature", "stacking"]

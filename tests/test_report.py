@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -142,7 +143,7 @@ def test_every_figure_and_table_is_a_file_and_linked(browse, reported):
     tables = [table for section in sections for table in section.tables]
     figures = [f"figures/{plot.key}.{kind}" for plot in plots for kind in ("svg", "png")]
     files = [*figures, *(f"tables/{table.key}.csv" for table in tables), "results.md"]
-    assert sorted({*links} - {"../gallery/index.html"}) == sorted(files)
+    assert sorted(links) == sorted(files)
     found = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
     assert sorted(found) == sorted([*files, "index.html"])
     assert page.locator("main figure svg").count() == len(plots)
@@ -155,6 +156,26 @@ def test_every_figure_and_table_is_a_file_and_linked(browse, reported):
         assert next(csv.reader(file))[-4:] == [
             "accuracy_mean", "accuracy_std", "log_loss_mean", "log_loss_std"
         ]  # fmt: skip
+
+
+def test_a_gallery_that_is_there_is_linked(browse, reported, monkeypatch):
+    monkeypatch.chdir(reported[2].parents[2])
+    gallery = paths.gallery_folder(NAME) / paths.PAGE
+    gallery.parent.mkdir()
+    gallery.touch()
+    page = browse(write_report(reported[0]).resolve() / paths.PAGE)
+    addresses = page.locator('a:has-text("gallery")').evaluate_all("all => all.map(e => e.href)")
+    shutil.rmtree(gallery.parent)
+    assert addresses == 2 * [gallery.resolve().as_uri()]
+
+
+def test_marks_are_told(project):
+    label = load_run(load_config(Path("configs/tiny.yaml"))).data_set.train.labels[4]
+    Path("marks.csv").write_text(f"id,given_label,mark,label\n5,{label},label error,\n")
+    run = train(load("marks=marks.csv"))
+    summary = summarise(ensemble_subject(run, blend([run])))
+    told = "marks.csv: no label errors learnt with the label marked, 1 left out"
+    assert told in report_markdown(summary, sections_of(summary))
 
 
 def test_figures_do_not_share_names(reported):

@@ -11,7 +11,7 @@ from pages import assert_readable
 
 from competition import paths
 from competition.inspection.maps.explanation import Evidence, Explanation
-from competition.inspection.presentation.colours import BLUE, VERMILLION
+from competition.inspection.presentation.colours import GREEN, PURPLE
 from competition.inspection.presentation.contact_sheet import (
     CELL_HEIGHT,
     CELL_WIDTH,
@@ -195,8 +195,8 @@ def test_an_overlay_is_stronger_the_more_a_place_matters():
     drops[0, :4] = 0.5, 0.25, -0.25, -0.5
     colours = overlay(drops, 0.5)
     assert colours[0, :5, 3].tolist() == [230, 115, 115, 230, 0]
-    assert colours[0, 0, 2::-1].tobytes().hex() == VERMILLION.removeprefix("#")
-    assert colours[0, 3, 2::-1].tobytes().hex() == BLUE.removeprefix("#")
+    assert colours[0, 0, 2::-1].tobytes().hex() == GREEN.removeprefix("#")
+    assert colours[0, 3, 2::-1].tobytes().hex() == PURPLE.removeprefix("#")
     assert scale_of([drops, -2 * drops]) == 1
     assert scale_of([drops / 100]) == FAINTEST_SCALE
 

@@ -8,21 +8,20 @@ import numpy as np
 from competition.bench.nets import STOCK_FLOAT32, Contender, Net
 from competition.bench.pace import Pace, paced_fit
 from competition.bench.spread import Spread
-from competition.bench.work import training_flop
+from competition.bench.work import matrix_product, training_flop
 from competition.digits import Digits
 from competition.training.fold import one_hot
 
 STEPS = 40
 
+# By precision, what measures the machine's FLOP/s.
 Products = dict[str, Callable[[], float]]
 
 # What a round measures: paces by contender, FLOP/s by precision.
 Round = tuple[dict[str, Pace], dict[str, float]]
 
 
-def compare(
-    net: Net, digits: Digits, products: Products, rounds: int, on_round: Callable[[], None]
-) -> dict[str, Any]:
+def compare(net: Net, digits: Digits, rounds: int, on_round: Callable[[], None]) -> dict[str, Any]:
     """Measures a net's contenders by turns, and at the end of each round products of matrices.
 
     Each round begins with another contender, so that none always runs on a cooler machine.
@@ -30,7 +29,6 @@ def compare(
     Args:
         net: what to train.
         digits: to train it on.
-        products: by precision, what measures the machine's FLOP/s.
         rounds: how often; one round before them, which traces and tunes, is not counted.
         on_round: is called after each round, `rounds` + 1 times.
 
@@ -38,6 +36,8 @@ def compare(
         JSON values: `batch_size`, `matrix_peak` by precision, and the `contenders` by name.
     """
     contenders = net.contenders()
+    precisions = {contender.precision for contender in contenders.values()}
+    products = {precision: matrix_product(precision) for precision in sorted(precisions)}
     turns = []
     for number in range(1 + rounds):
         in_turn = rotated(contenders, number)

@@ -12,7 +12,6 @@ from competition.bench.race import require_labels_alone, run_race
 from competition.bench.record import circumstances, race_to_run, write_measures
 from competition.bench.spread import Spread
 from competition.bench.two_workers import two_workers_speedup
-from competition.bench.work import matrix_product
 from competition.data.run import Run
 from competition.machine import core_count
 from competition.processes import MORE_MEMORY, workers_may_end
@@ -59,16 +58,12 @@ def measure(run: Run) -> dict[str, Any]:
         engine(variant)
     first = _first_variant(run)
     compared = nets(run.config)
-    products = {precision: matrix_product(precision) for precision in ("float32", "bfloat16")}
     turns = len(compared) * (ROUNDS + 1) + (len(run.config.variants) + 1) * ROUNDS_OF_JOBS
     with ProgressDisplay("measuring", turns) as display:
         tick = _ticker(display)
         return {
             **circumstances(run),
-            "nets": {
-                net.name: compare(net, run.data_set.train, products, ROUNDS, tick)
-                for net in compared
-            },
+            "nets": {net.name: compare(net, run.data_set.train, ROUNDS, tick) for net in compared},
             "jobs": _jobs(run, tick),
             "two_workers": _two_workers(run, first, tick),
         }

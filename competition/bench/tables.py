@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from competition.bench.nets import AS_PUBLISHED, ENGINE
+from competition.bench.nets import AS_PUBLISHED, ENGINE, STOCK_BFLOAT16
 from competition.bench.work import MATRIX_SIDE
 from competition.markdown import table
 
@@ -31,10 +31,12 @@ def tables(measures: dict[str, Any]) -> str:
 
 
 def _headline(measures: dict[str, Any]) -> str:
+    is_left_out = not any(STOCK_BFLOAT16 in net["contenders"] for net in measures["nets"].values())
+    left_out = " Without bfloat16, which nothing here multiplies in hardware."
     return (
         f"{measures['machine']}, {measures['threads']} threads. Medians, lowest and highest in "
         f"brackets; the peak is that of a product of {MATRIX_SIDE} x {MATRIX_SIDE} matrices in the "
-        "same precision."
+        f"same precision.{left_out if is_left_out else ''}"
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from competition.csv_files import read_table
 from competition.digits import Digits
 from competition.errors import UserError
+from competition.wording import count_of
 
 COLUMNS = ("id", "given_label", "mark", "label")
 LABEL_ERROR = "label error"
@@ -60,6 +61,17 @@ def without_label_errors(
     for row in training_rows[np.isin(ids, list(known))]:
         labels[row] = known[int(digits.ids[row])]
     return Digits(digits.ids, digits.images, labels), training_rows[~np.isin(ids, unknown)]
+
+
+def label_errors_in_words(label_errors: dict[int, int | None]) -> str:
+    """Says how many label errors training leaves out or learns with another label.
+
+    Args:
+        label_errors: as `without_label_errors` takes them.
+    """
+    left_out = sum(label is None for label in label_errors.values())
+    relabelled = count_of(len(label_errors) - left_out, "label error")
+    return f"{relabelled} learnt with the label marked, {left_out} left out"
 
 
 def read_label_errors(path: Path, digits: Digits) -> dict[int, int | None]:

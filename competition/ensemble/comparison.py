@@ -11,10 +11,10 @@ from competition.ensemble.calibration import expected_calibration_error
 from competition.ensemble.fitted import Fitted
 from competition.ensemble.members import Panel
 from competition.ensemble.nested import nested
-from competition.ensemble.significance import Discordance, bootstrap_intervals, discordance
 from competition.errors import UserError
 from competition.scores import Score, log_losses, score
 from competition.settings.components import Method
+from competition.significance import Discordance, bootstrap_intervals, discordance
 
 # In nats: the same mean computed in two ways differs by less, in all rows and so significantly.
 NEGLIGIBLE = 1e-9

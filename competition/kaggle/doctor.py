@@ -111,5 +111,13 @@ def _machine() -> Iterator[Finding]:
     features = machine.processor_features()
     listed = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
     yield Finding(NOTE, "processor", f"{machine.core_count()} cores; {listed}")
-    gpus = ", ".join(machine.gpu_names())
-    yield Finding(NOTE, "GPU", gpus or "none found by nvidia-smi; the processor is enough")
+    yield _gpu(", ".join(machine.gpu_names()))
+
+
+def _gpu(names: str) -> Finding:
+    if not names:
+        return Finding(NOTE, "GPU", "none found by nvidia-smi; the processor is enough")
+    if machine.gpu_count():
+        return Finding(OK, "GPU", names)
+    mend = "`.venv/bin/pip install 'tensorflow[and-cuda]'` brings the libraries that it needs"
+    return Finding(WARNING, "GPU", f"{names}, which TensorFlow cannot use; {mend}")

@@ -4,6 +4,7 @@ from math import sqrt
 
 from competition.kaggle.client import call
 from competition.kaggle.history import PENDING, Entry, alone, read_history, update_entries
+from competition.markdown import table
 
 # How many of the 28,000 test rows the public score counts: all of them, it seems. Kaggle does not
 # tell through its API, but public scores such as 0.99689 are multiples of 1/28,000 and not of the
@@ -14,6 +15,11 @@ HEADER = [
     *("submitted", "file", "config", "out of fold"),
     *("public", "difference in standard errors", "status"),
 ]
+
+DIFFERENCE_NOTE = (
+    "Difference: public less out of fold, in standard errors of both; from -2 to +2 is chance, and "
+    "a little above 0 no surprise, as all folds' nets together predict the test rows."
+)
 
 
 def refresh_scores() -> None:
@@ -29,6 +35,13 @@ def refresh_scores() -> None:
     listed = call("list submissions")["submissions"]
     with alone():
         update_entries({name: found for name, found in listed.items() if name in waiting})
+
+
+def scoreboard(entries: list[Entry]) -> str:
+    """Returns all entries as a Markdown table, and how to read it."""
+    if not entries:
+        return "nothing was submitted from here yet"
+    return f"{table(HEADER, score_rows(entries))}\n\n{DIFFERENCE_NOTE}"
 
 
 def score_rows(entries: list[Entry]) -> list[list[str]]:

@@ -21,16 +21,22 @@ def read_yaml(path: Path) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        others = sorted({*path.parent.glob("*.yaml"), *Path("configs").glob("*.yaml")})
-        same = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
-        hint = same[0] if same else nearest(str(path), map(str, others))
-        raise UserError(f"there is no configuration {path}{hint}") from None
+        raise UserError(f"there is no configuration {path}{_other_file(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a text file: {error}") from None
     raw = _parse_yaml(text, str(path)) or {}
     if not isinstance(raw, dict):
         raise UserError(f"{path} must hold 'key: value' lines, not a {type(raw).__name__}")
     return raw
+
+
+def _other_file(path: Path) -> str:
+    """Returns the end of an error message: what may have been meant by a file that is not there."""
+    if " " in str(path) and all(map(Path.exists, map(Path, str(path).split()))):
+        return "; one is expected here: several are for `ensemble` and `baselines`"
+    others = sorted({*path.parent.glob("*.yaml"), *Path("configs").glob("*.yaml")})
+    same = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
+    return same[0] if same else nearest(str(path), map(str, others))
 
 
 def apply_override(raw: dict, override: str) -> None:
@@ -42,7 +48,8 @@ def apply_override(raw: dict, override: str) -> None:
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise UserError(
-            f"the override '{override}' must look like key=value, such as folds.count=3"
+            f"the override '{override}' must look like key=value, such as folds.count=3, without "
+            "spaces"
         )
     *parents, last = key.split(".")
     section = raw

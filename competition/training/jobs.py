@@ -10,6 +10,7 @@ from joblib import Parallel, delayed
 from competition import locks, paths
 from competition.atomic import remove_partials, write_text
 from competition.config import Config
+from competition.data.marks import label_errors_in_words
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
@@ -72,6 +73,8 @@ def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     """Says what is done, stale and missing, and returns what is to do in training order."""
     found = survey({job: run.identities[job] for job in wanted})
     print(f"{run.config.name}: {count_of(len(wanted), 'job')}, {len(found.done)} done already")
+    if run.config.marks:
+        print(f"{run.config.marks}: {label_errors_in_words(run.label_errors)}")
     remark = "was trained differently and is trained again"
     for line in by_variant({job: f"{remark} ({why})" for job, why in found.stale.items()}):
         print(line)

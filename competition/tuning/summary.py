@@ -34,12 +34,15 @@ def verdict_in_words(search: Search, verdict: Verdict) -> str:
     """Returns which of the figures may be believed, and what they say."""
     fewer = verdict.as_it_is.errors - verdict.best.errors
     lower = verdict.as_it_is.log_loss - verdict.best.log_loss
+    low, high = verdict.lower
     return (
         f"The first line is optimistic: the trial was chosen by it. The other two are of rows "
         f"that no trial was judged on, and they count: the tuned settings make {abs(fewer)} "
         f"{'fewer' if fewer >= 0 else 'more'} error{'' if abs(fewer) == 1 else 's'} in "
         f"{verdict.best.rows:,}, and their log-loss "
-        f"is {abs(lower):.5f} {'lower' if lower >= 0 else 'higher'} than `{search.name}` as it is."
+        f"is {abs(lower):.5f} {'lower' if lower >= 0 else 'higher'} than `{search.name}` as it is "
+        f"(95 % interval of how much lower: {low:+.5f} to {high:+.5f}, which knows nothing of the "
+        f"spread between seeds)."
         f"{f' {SELECTED_NOTE}' if search.variant.is_selected else ''}"
     )
 

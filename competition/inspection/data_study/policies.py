@@ -11,7 +11,7 @@ from competition.digits import SIDE, Digits
 from competition.inspection.data_study.measures import measure
 from competition.settings.components import Augmentation
 
-DIGITS_SHOWN = 8
+DIGITS_SHOWN = 10
 DRAWS_SHOWN = 5
 # Digits on which the effect of a policy is measured.
 DIGITS_MEASURED = 1000
@@ -24,8 +24,8 @@ class Policy:
     Attributes:
         augmentation: its name and the parameters that are not its own defaults.
         variants: names of the configuration's variants that train with it.
-        before: uint8 `[8, 28, 28]`, the same digits for each policy.
-        after: uint8 `[5, 8, 28, 28]`, draws of them.
+        before: uint8 `[10, 28, 28]`, the same digits for each policy.
+        after: uint8 `[5, 10, 28, 28]`, draws of them.
         measured: how many digits the following figures are of.
         slant_before, slant_after: standard deviation of the slant in degrees.
         ink_ratio: ink after, as a share of that before.
@@ -77,7 +77,7 @@ def _users(config: Config) -> list[tuple[Augmentation, list[str]]]:
 
 
 def _one_a_class(digits: Digits, seed: int) -> np.ndarray:
-    """Returns positions of eight digits: of different classes, as far as these go."""
+    """Returns positions of ten digits: of different classes, as far as these go."""
     order = np.random.default_rng(seed).permutation(len(digits))
     _, firsts = np.unique(digits.labels[order], return_index=True)
     others = np.setdiff1d(np.arange(len(digits)), firsts)

@@ -10,6 +10,9 @@ from competition.inspection.presentation.canvas import Palette, hide_axes
 SIDES = ("train", "test")
 BINS = 60
 POINT = 4
+# How much of a figure's side a badge takes; so far apart, after so many rounds, are any two.
+BADGE_SHARE = 0.065
+ROUNDS_OF_PUSHING = 50
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
 
 
@@ -128,7 +131,20 @@ def _classes(figure, palette: Palette, points: np.ndarray, labels: np.ndarray) -
     labelled = points[: len(labels)]
     axes.scatter(*labelled.T, s=POINT, color=colours, alpha=0.8, linewidths=0)
     box = {"boxstyle": "circle,pad=0.18", "facecolor": palette.paper, "edgecolor": palette.quiet}
-    for label in np.unique(labels):
-        middle = np.median(labelled[labels == label], axis=0)
-        axes.text(*middle, str(label), ha="center", va="center", weight="bold", size=11,
+    shown = np.unique(labels)
+    middles = np.array([np.median(labelled[labels == label], axis=0) for label in shown])
+    span = np.ptp(points, axis=0)
+    for label, place in zip(shown, span * _apart(middles / span), strict=True):
+        axes.text(*place, str(label), ha="center", va="center", weight="bold", size=11,
                   color=palette.ink, bbox={**box, "alpha": 0.9})  # fmt: skip
+
+
+def _apart(places: np.ndarray) -> np.ndarray:
+    """Returns places `[n, 2]`, shares of a figure's sides, pushed apart so that all are seen."""
+    moved = places.copy()
+    for _ in range(ROUNDS_OF_PUSHING):
+        gaps = moved[:, None] - moved
+        distances = np.linalg.norm(gaps, axis=2, keepdims=True)
+        lacking = np.clip(BADGE_SHARE - distances, 0, None) / 2
+        moved += (gaps * lacking / np.maximum(distances, BADGE_SHARE / 100)).sum(axis=1)
+    return moved

@@ -45,7 +45,7 @@ LIGHT = Palette(
     digits="gray_r",
     shades="Blues",
     classes=("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00",
-             "#cc79a7", "#882255", "#8c8c8c"),
+             "#cc79a7", "#882255", "#7a5230"),
 )  # fmt: skip
 DARK = Palette(
     paper="#1d2026",
@@ -57,7 +57,7 @@ DARK = Palette(
     digits="gray",
     shades="Blues_r",
     classes=("#ffffff", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#3d9be0", "#d55e00",
-             "#cc79a7", "#c4618f", "#8c8c8c"),
+             "#cc79a7", "#c4618f", "#b98a5e"),
 )  # fmt: skip
 
 

@@ -105,16 +105,19 @@ def _learning_legend(axes, splits: list[str]) -> None:
 def _plain_numbers(axes) -> None:
     """Writes numbers as 0.001, without powers of ten; of a logarithmic axis, the decades at least.
 
-    Where an axis has less than a decade, some numbers between are written too.
+    Where an axis has less than a decade, some numbers between are written too; where it has less
+    than two, twice and five times the decades.
     """
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     written = FuncFormatter(lambda value, _: np.format_float_positional(value, 9, trim="-"))
     for axis in (axes.xaxis, axes.yaxis):
         low, high = sorted(axis.get_view_interval())
-        is_narrow = axis.get_scale() == "log" and high < 10 * low
+        is_short = axis.get_scale() == "log" and high < 100 * low
+        if is_short and high >= 10 * low:
+            axis.set_minor_locator(LogLocator(subs=(2, 5)))
         axis.set_major_formatter(written)
-        axis.set_minor_formatter(written if is_narrow else NullFormatter())
+        axis.set_minor_formatter(written if is_short else NullFormatter())
 
 
 def class_plots(summary: Summary) -> list[Plot]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from competition.catalogue import RECOMMENDED
 from competition.ensemble.comparison import Compared, Comparison
 from competition.ensemble.contributions import Contribution, Contributions
 from competition.inspection.evaluation.summary import Scores
@@ -106,6 +107,9 @@ def _method_cells(compared: Compared) -> list:
 def methods_words(comparison: Comparison) -> list[str]:
     """Returns in sentences what the figures recommend, and what was chosen."""
     sentences = [comparison.recommendation(), comparison.choice_of(comparison.chosen)]
+    if comparison.recommended is not comparison.chosen:
+        best = comparison.recommended.method.name
+        sentences.append(f"With `ensemble.method={RECOMMENDED}`, `{best}` makes it.")
     if comparison.left_out:
         names = ", ".join(f"`{name}`" for name in comparison.left_out)
         sentences.append(f"Left out, as they can only be judged on two folds or more: {names}.")

@@ -18,16 +18,18 @@ def report_page(summary: Summary, sections: list[Section], drawn: dict[str, str]
         sections: what it tells.
         drawn: each figure as SVG, by its key.
     """
+    name = summary.subject.run.config.name
+    gallery = paths.gallery_folder(name)
     return render(
         "report.html",
-        name=summary.subject.run.config.name,
+        name=name,
         subject=summary.subject,
         tiles=_tiles(summary),
         sections=sections,
         drawn={key: _markup(svg) for key, svg in drawn.items()},
         in_code=_in_code,
         others=_other_reports(summary),
-        gallery=f"../{paths.gallery_folder('').name}/{paths.PAGE}",
+        gallery=f"../{gallery.name}/{paths.PAGE}" if (gallery / paths.PAGE).exists() else None,
         folders={"figures": paths.FIGURES, "tables": paths.TABLES, "results": paths.RESULTS},
     )
 

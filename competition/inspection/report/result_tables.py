@@ -3,6 +3,8 @@
 from math import isnan
 from statistics import fmean
 
+from competition.data.marks import label_errors_in_words
+from competition.data.run import Run
 from competition.inspection.evaluation.fold_scores import FoldScores
 from competition.inspection.evaluation.per_class import most_confused
 from competition.inspection.evaluation.summary import JobRow, Summary
@@ -56,6 +58,7 @@ def glance_table(summary: Summary) -> Table:
         if len(members) > 1
         else f"{subject.title}, one member",
         "data": f"{data.name}, {len(data.train):,} labelled rows and {len(data.test):,} test rows",
+        **_marks(subject.run),
         "data fingerprint": subject.run.fingerprint[:16],
         "held out": _held_out_words(summary),
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
@@ -67,6 +70,11 @@ def glance_table(summary: Summary) -> Table:
     }
     columns = [Column("what"), Column("value")]
     return Table("at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()])
+
+
+def _marks(run: Run) -> dict[str, str]:
+    words = f"{run.config.marks}: {label_errors_in_words(run.label_errors)}"
+    return {"marks": words} if run.config.marks else {}
 
 
 def _teacher_costs(summary: Summary) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from competition.inspection.presentation.colours import BLUE, VERMILLION
+from competition.inspection.presentation.colours import GREEN, PURPLE
 from competition.inspection.presentation.contact_sheet import DIGIT, SCALE
 
 # Of a row whose maps hold less than this, none is drawn as strongly as it could be.
@@ -19,13 +19,13 @@ def scale_of(drops: list[np.ndarray]) -> float:
 
 
 def overlay(drops: np.ndarray, scale: float) -> np.ndarray:
-    """Returns a map as BGRA, uint8 `[14, 14, 4]`: vermillion what speaks for a class, blue against.
+    """Returns a map as BGRA, uint8 `[14, 14, 4]`: green what speaks for a class, purple against.
 
     Args:
         drops: `[14, 14]`, the probability that is lost when a place is hidden.
         scale: what is drawn at full strength.
     """
-    colours = np.where((drops >= 0)[..., None], _rgb(VERMILLION), _rgb(BLUE))[..., ::-1]
+    colours = np.where((drops >= 0)[..., None], _rgb(GREEN), _rgb(PURPLE))[..., ::-1]
     alpha = np.rint(np.abs(drops) / scale * STRENGTH * 255)
     return np.dstack([colours, alpha]).astype(np.uint8)
 

@@ -230,7 +230,8 @@ function listen() {
   const on = (id, type, action) => byId(id).addEventListener(type, action);
   document.querySelectorAll("[data-view]").forEach((button) => {
     const { view } = button.dataset;
-    button.addEventListener("click", () => go({ view, sort: data.sorts[view], row: "" }));
+    const filters = view === "test" ? NO_LABEL_FILTERS : {};
+    button.addEventListener("click", () => go({ ...filters, view, sort: data.sorts[view], row: "" }));
   });
   document.querySelectorAll("[data-member]").forEach((one) => one.addEventListener("change", onMember));
   on("matrix", "click", onMatrixClick);

@@ -1,5 +1,7 @@
 // What is shown, as the page's address has it: #view=mistakes&label=4&predicted=9&sort=margin&row=train-17
-const NO_FILTERS = { label: "", predicted: "", right: [], wrong: [], agree: false, from: 0, to: 100, mark: "" };
+// The first ones need a label, which test rows have not.
+const NO_LABEL_FILTERS = { label: "", right: [], wrong: [], agree: false, mark: "" };
+const NO_FILTERS = { ...NO_LABEL_FILTERS, predicted: "", from: 0, to: 100 };
 const START = { view: "mistakes", ...NO_FILTERS, sort: "loss", page: 1, row: "" };
 
 function readState(hash) {

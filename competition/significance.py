@@ -1,4 +1,4 @@
-"""Whether two ensembles differ by more than luck: paired tests on the same rows."""
+"""Whether predictions of two kinds differ by more than luck: paired tests on the same rows."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Discordance:
-    """The rows that only one of two ensembles gets right.
+    """The rows that only one of two predictions gets right.
 
     Attributes:
         gained: how many only the first gets right.
@@ -33,7 +33,7 @@ class Discordance:
 
 
 def discordance(values: np.ndarray, others: np.ndarray, labels: np.ndarray) -> Discordance:
-    """Compares the predictions of two ensembles, probabilities `[n, 10]` each."""
+    """Compares two predictions of the same rows, probabilities `[n, 10]` each."""
     is_right, other_is_right = (each.argmax(axis=1) == labels for each in (values, others))
     gained = np.count_nonzero(is_right & ~other_is_right)
     return Discordance(int(gained), int(np.count_nonzero(~is_right & other_is_right)))
