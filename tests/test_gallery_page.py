@@ -120,6 +120,15 @@ def test_a_test_row_has_no_label_to_show_or_mark(browse, findings):
     assert page.locator("#export").is_disabled()
 
 
+def test_filters_that_need_a_label_do_not_hide_the_test_rows(browse, findings):
+    page = browse("view=all&label=4&agree=yes&mark=any&wrong=plain+seed0&from=0&to=99")
+    page.locator('[data-view="test"]').click()
+    assert page.url.endswith("#view=test&to=99")
+    test = findings.test.take(findings.uncertain_test)
+    confidence = test.ensemble.max(axis=1)
+    assert shown(page) == test.digits.ids[confidence <= 0.99].tolist()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_digits_are_drawn_pixel_by_pixel(browse, findings, theme):
     row = by_loss(findings, findings.mistakes)[1]
