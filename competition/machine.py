@@ -13,7 +13,7 @@ from competition.errors import UserError
 
 ROOT = Path("/")
 
-# What makes training fast on a processor, as Linux names it in /proc/cpuinfo.
+# What makes training fast on a processor, the best last, as Linux names it in /proc/cpuinfo.
 PROCESSOR_FEATURES = {
     "AVX-512": "avx512f",
     "AVX-512 bf16": "avx512_bf16",
@@ -66,10 +66,14 @@ def this_machine() -> Machine:
 
 
 def machine_name() -> str:
-    """Returns what trains here: the processor with its usable cores, and graphics processors."""
+    """Returns what trains here: the processor with its usable cores, and graphics processors.
+
+    Clouds hide which processor it is, so the best of `PROCESSOR_FEATURES` is told, too.
+    """
     processor = processor_field("model name") or "unknown processor"
+    features = [name for name, has in processor_features().items() if has]
     gpus = gpu_names() if gpu_count() else []
-    return ", ".join([processor, f"{core_count()} cores", *gpus])
+    return ", ".join([processor, f"{core_count()} cores", *features[-1:], *gpus])
 
 
 def core_count() -> int:

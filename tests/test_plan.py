@@ -134,6 +134,19 @@ def test_this_machine_has_something_of_everything():
 
 
 @pytest.mark.parametrize(
+    ("flags", "best"),
+    [("fpu avx2", ""), ("avx512f", ", AVX-512"), ("avx512_bf16 avx512f", ", AVX-512 bf16"),
+     ("amx_bf16 avx512f avx512_bf16", ", AMX bf16")],
+)  # fmt: skip
+def test_a_machines_name_tells_the_best_that_it_multiplies_with(tmp_path, monkeypatch, flags, best):
+    write(tmp_path / "proc/cpuinfo", f"model name\t: Some CPU\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(machine, "core_count", lambda: 2)
+    monkeypatch.setattr(machine, "gpu_count", lambda: 0)
+    assert machine.machine_name() == f"Some CPU, 2 cores{best}"
+
+
+@pytest.mark.parametrize(
     ("seconds", "workers", "expected"),
     [([3, 3, 3], 1, 9), ([3, 3, 3], 2, 6), ([1, 5, 1, 1], 2, 5), ([2], 4, 2)],
 )
