@@ -3,9 +3,12 @@
 import gc
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
+from conftest import ROOT, environment
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 
@@ -56,6 +59,25 @@ def test_workers_with_other_threads_are_others(monkeypatch):
     assert one == 1
     assert {*others.values()} == {2}
     assert before not in others
+
+
+VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
+ASK_FOR_ONEDNN = """
+from competition.training.runtime import start_keras
+start_keras(1)
+from tensorflow.python.util._pywrap_util_port import IsMklEnabled
+print(IsMklEnabled())
+"""
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "True"), ({VARIABLE: "0"}, "False")])
+def test_onednn_is_used_unless_the_user_says_no(given, expected):
+    inherited = {key: value for key, value in environment().items() if key != VARIABLE}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_ONEDNN],
+        cwd=ROOT, env=inherited | given, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == expected, done.stderr
 
 
 def interrupt_myself() -> None:
