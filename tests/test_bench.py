@@ -1,6 +1,7 @@
 """The benchmark: its arithmetic by hand, its nets beside the engine's, and a tiny real run."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,15 +23,17 @@ from competition.bench.nets import (
     AS_PUBLISHED,
     ENGINE,
     STOCK_FLOAT32,
+    Contender,
     Net,
     engine,
     nets,
     stock_copy,
 )
-from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
+from competition.bench.pace import Pace, joint_steps_a_second
 from competition.bench.race import Finish, finish, median_minutes, new_race, run_race
 from competition.bench.record import circumstances
 from competition.bench.spread import Spread
+from competition.bench.stock import stock_process
 from competition.bench.suite import require_measurable
 from competition.bench.tables import race_table, tables
 from competition.bench.two_workers import meet
@@ -44,7 +47,7 @@ from competition.paths import bench_json
 from competition.settings.variant import Variant
 from competition.training.fold import one_hot
 from competition.training.job_progress import JobProgress
-from competition.training.runtime import use_precision
+from competition.training.runtime import start_keras, started_threads, use_precision
 
 
 def tiny_variant(name: str = "plain", **settings) -> Variant:
@@ -134,9 +137,13 @@ def test_a_stock_copy_is_the_same_net_of_kerass_own_layers(name, tiny):
     assert rates[0] == rates[1]
 
 
+def contenders_of(net: Net) -> dict[str, Contender]:
+    return {**net.stock_contenders(), ENGINE: engine(net.variant)}
+
+
 def test_the_contenders_train_the_same_in_their_precision(tiny, monkeypatch):
     monkeypatch.setattr("competition.bench.nets.best_precision", lambda: "bfloat16")
-    contenders = Net("tiny", tiny_variant()).contenders()
+    contenders = contenders_of(Net("tiny", tiny_variant()))
     precisions = {name: one.precision for name, one in contenders.items()}
     assert precisions == {
         "stock float32": "float32", "stock bfloat16": "bfloat16", ENGINE: "float32"
@@ -146,15 +153,23 @@ def test_the_contenders_train_the_same_in_their_precision(tiny, monkeypatch):
     images, labels = tiny.train.images[:112], one_hot(tiny.train.labels[:112])
     for contender in contenders.values():
         before = contender.model.get_weights()
-        pace = paced_fit(contender.model, contender.feed(images, labels))
+        pace = contender.fit(images, labels)
         assert len(pace.step_ends) == 112 // 16
         after = contender.model.get_weights()
         assert any((a != b).any() for a, b in zip(after, before, strict=True))
 
 
+def test_stock_keras_starts_as_it_does_by_itself(monkeypatch):
+    variable = "TF_ENABLE_ONEDNN_OPTS"
+    monkeypatch.delenv(variable, raising=False)
+    start_keras(started_threads() or 1)
+    with stock_process() as process:
+        assert process.submit(os.environ.get, variable).result() is None
+
+
 def test_bfloat16_is_left_out_where_it_would_take_many_times_as_long(monkeypatch):
     monkeypatch.setattr("competition.bench.nets.best_precision", lambda: "float32")
-    assert [*Net("tiny", tiny_variant()).contenders()] == [STOCK_FLOAT32, ENGINE]
+    assert [*Net("tiny", tiny_variant()).stock_contenders()] == [STOCK_FLOAT32]
 
 
 def test_every_variant_and_deottes_net_are_compared(project):
@@ -174,10 +189,10 @@ def test_every_variant_and_deottes_net_are_compared(project):
 def test_stock_keras_has_the_same_regularisation(project):
     changes = ["defaults.weight_decay=0.3", "defaults.label_smoothing=0.1"]
     config = load_config(project / "configs/tiny.yaml", changes)
-    _, own, as_its_users_run_it, plain, _ = nets(config)
-    assert dropout(own.contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
-    assert dropout(as_its_users_run_it.contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
-    for contender in plain.contenders().values():
+    _, own, as_published, plain, _ = nets(config)
+    assert dropout(own.stock_contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
+    assert dropout(as_published.stock_contenders()[STOCK_FLOAT32].model) == [("Dropout", 0.4)] * 3
+    for contender in contenders_of(plain).values():
         assert contender.model.optimizer.weight_decay == 0.3
         assert contender.model.loss.label_smoothing == 0.1
 

@@ -1,14 +1,18 @@
 """One net, trained by the engine and by stock Keras in turns."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from competition.bench.nets import STOCK_FLOAT32, Contender, Net
-from competition.bench.pace import Pace, paced_fit
+from competition.bench import stock
+from competition.bench.nets import ENGINE, STOCK_FLOAT32, Facts, Net, engine
+from competition.bench.pace import Pace
 from competition.bench.spread import Spread
-from competition.bench.work import matrix_product, training_flop
+from competition.bench.work import matrix_product
 from competition.digits import Digits
 from competition.training.fold import one_hot
 
@@ -21,7 +25,22 @@ Products = dict[str, Callable[[], float]]
 Round = tuple[dict[str, Pace], dict[str, float]]
 
 
-def compare(net: Net, digits: Digits, rounds: int, on_round: Callable[[], None]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Entrant:
+    """A contender, in whichever process it is.
+
+    Attributes:
+        facts: what is told of it.
+        fit: trains it on images, uint8 `[n, 28, 28]`, and labels, float32 `[n, 10]`, for an epoch.
+    """
+
+    facts: Facts
+    fit: Callable[[np.ndarray, np.ndarray], Pace]
+
+
+def compare(
+    net: Net, digits: Digits, stock_process: Executor, rounds: int, on_round: Callable[[], None]
+) -> dict[str, Any]:
     """Measures a net's contenders by turns, and at the end of each round products of matrices.
 
     Each round begins with another contender, so that none always runs on a cooler machine.
@@ -29,18 +48,19 @@ def compare(net: Net, digits: Digits, rounds: int, on_round: Callable[[], None])
     Args:
         net: what to train.
         digits: to train it on.
+        stock_process: where stock Keras has started.
         rounds: how often; one round before them, which traces and tunes, is not counted.
         on_round: is called after each round, `rounds` + 1 times.
 
     Returns:
         JSON values: `batch_size`, `matrix_peak` by precision, and the `contenders` by name.
     """
-    contenders = net.contenders()
-    precisions = {contender.precision for contender in contenders.values()}
+    entrants = _entrants(net, stock_process)
+    precisions = {entrant.facts.precision for entrant in entrants.values()}
     products = {precision: matrix_product(precision) for precision in sorted(precisions)}
     turns = []
     for number in range(1 + rounds):
-        in_turn = rotated(contenders, number)
+        in_turn = rotated(entrants, number)
         turns.append(_round(in_turn, net.variant.batch_size, digits, products))
         on_round()
     paces, peaks = _by_name(turns[1:])
@@ -49,10 +69,21 @@ def compare(net: Net, digits: Digits, rounds: int, on_round: Callable[[], None])
         "batch_size": net.variant.batch_size,
         "matrix_peak": {precision: peak.to_json() for precision, peak in peaks.items()},
         "contenders": {
-            name: _figures(contender, paces[name], speeds[name], speeds[STOCK_FLOAT32], peaks)
-            for name, contender in contenders.items()
+            name: _figures(entrant.facts, paces[name], speeds[name], speeds[STOCK_FLOAT32], peaks)
+            for name, entrant in entrants.items()
         },
     }
+
+
+def _entrants(net: Net, stock_process: Executor) -> dict[str, Entrant]:
+    """Returns stock Keras's contenders, in their process, and the engine's, in this one."""
+
+    def fit_there(name: str, images: np.ndarray, labels: np.ndarray) -> Pace:
+        return stock_process.submit(stock.fit, name, images, labels).result()
+
+    facts, own = stock_process.submit(stock.build, net).result(), engine(net.variant)
+    there = {name: Entrant(each, partial(fit_there, name)) for name, each in facts.items()}
+    return {**there, ENGINE: Entrant(own.facts(), own.fit)}
 
 
 def _by_name(rounds: list[Round]) -> tuple[dict[str, list[Pace]], dict[str, Spread]]:
@@ -65,37 +96,34 @@ def _by_name(rounds: list[Round]) -> tuple[dict[str, list[Pace]], dict[str, Spre
 
 
 def _figures(
-    contender: Contender, paces: list[Pace], speed: Spread, stock: Spread, peaks: dict[str, Spread]
+    facts: Facts, paces: list[Pace], speed: Spread, beside: Spread, peaks: dict[str, Spread]
 ) -> dict[str, Any]:
-    """Returns what is told of a contender, in images a second, beside stock Keras float32."""
-    flop = training_flop(contender.model)
+    """Returns what is told of a contender, in images a second, `beside` stock Keras float32."""
+    peak = peaks[facts.precision]
     return {
-        "precision": contender.precision,
-        "parameters": contender.model.count_params(),
-        "training_flop_an_image": flop,
-        "share_of_matrix_peak": speed.times(flop).over(peaks[contender.precision]).to_json(),
+        "precision": facts.precision,
+        "parameters": facts.parameters,
+        "training_flop_an_image": facts.training_flop,
+        "share_of_matrix_peak": speed.times(facts.training_flop).over(peak).to_json(),
         "images_a_second": speed.to_json(),
-        "over_stock_float32": speed.over(stock).to_json(),
+        "over_stock_float32": speed.over(beside).to_json(),
         "pause_seconds": Spread(tuple(pace.pause for pace in paces)).to_json(),
     }
 
 
-def rotated(contenders: dict[str, Contender], by: int) -> dict[str, Contender]:
-    """Returns the contenders in the same order, but for the first `by`, which come last."""
-    names = list(contenders)
+def rotated(entrants: dict[str, Entrant], by: int) -> dict[str, Entrant]:
+    """Returns the entrants in the same order, but for the first `by`, which come last."""
+    names = list(entrants)
     first = by % len(names)
-    return {name: contenders[name] for name in [*names[first:], *names[:first]]}
+    return {name: entrants[name] for name in [*names[first:], *names[:first]]}
 
 
 def _round(
-    contenders: dict[str, Contender], batch_size: int, digits: Digits, products: Products
+    entrants: dict[str, Entrant], batch_size: int, digits: Digits, products: Products
 ) -> Round:
     rows = np.resize(np.arange(len(digits)), STEPS * batch_size)
     images, labels = digits.images[rows], one_hot(digits.labels[rows])
-    paces = {
-        name: paced_fit(contender.model, contender.feed(images, labels))
-        for name, contender in contenders.items()
-    }
+    paces = {name: entrant.fit(images, labels) for name, entrant in entrants.items()}
     return paces, {precision: product() for precision, product in products.items()}
 
 

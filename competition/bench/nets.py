@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from competition.bench.pace import Pace, paced_fit
 from competition.bench.published import PUBLISHED_DROPOUT, published_feed, published_net
+from competition.bench.work import training_flop
 from competition.config import Config
 from competition.settings.variant import Variant
 from competition.training.batches import batches
@@ -20,6 +22,21 @@ AS_PUBLISHED = "Deotte's, as its users run it"
 
 # The learning rate's schedule needs a length; how long it is takes no time.
 STEPS_OF_SCHEDULE = 1000
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is told of a contender besides its pace.
+
+    Attributes:
+        precision: what it computes in, `float32` or `bfloat16`.
+        parameters: of its model.
+        training_flop: operations that training needs for one image.
+    """
+
+    precision: str
+    parameters: int
+    training_flop: int
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,19 @@ class Contender:
     model: Any
     feed: Callable[[np.ndarray, np.ndarray], dict[str, Any]]
 
+    def facts(self) -> Facts:
+        """Returns what is told of it besides its pace."""
+        return Facts(self.precision, self.model.count_params(), training_flop(self.model))
+
+    def fit(self, images: np.ndarray, labels: np.ndarray) -> Pace:
+        """Trains it for one epoch and watches the clock.
+
+        Args:
+            images: uint8 `[n, 28, 28]`, as many as fill more than a few batches.
+            labels: float32 `[n, 10]`.
+        """
+        return paced_fit(self.model, self.feed(images, labels))
+
 
 @dataclass(frozen=True)
 class Net:
@@ -53,16 +83,16 @@ class Net:
     variant: Variant
     is_published: bool = False
 
-    def contenders(self) -> dict[str, Contender]:
-        """Builds and compiles every way to train the net.
+    def stock_contenders(self) -> dict[str, Contender]:
+        """Builds and compiles the net as stock Keras trains it, by the names of the tables.
 
-        Stock Keras is there in bfloat16 only where that is multiplied in hardware: elsewhere it
-        takes many times as long as float32, and nobody would train in it.
+        In bfloat16, too, where that is multiplied in hardware: elsewhere it takes many times as
+        long as float32, and nobody would train in it.
         """
         stock = {STOCK_FLOAT32: self._stock("float32")}
         if best_precision() == "bfloat16":
             stock[STOCK_BFLOAT16] = self._stock("bfloat16")
-        return {**stock, ENGINE: engine(self.variant)}
+        return stock
 
     def _stock(self, precision: str) -> Contender:
         use_precision(precision)

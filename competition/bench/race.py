@@ -16,11 +16,12 @@ import numpy as np
 
 from competition.bench import published
 from competition.bench.nets import ENGINE
+from competition.bench.stock import stock_process
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.machine import core_count
-from competition.processes import interruptible
+from competition.processes import MORE_MEMORY, interruptible, workers_may_end
 from competition.progress import ProgressDisplay
 from competition.results import Job, identity_hash
 from competition.scores import score
@@ -145,7 +146,16 @@ def race_engine(run: Run, job: Job) -> Finish:
 
 
 def race_published(run: Run, job: Job) -> Finish:
-    """Trains Deotte's recipe in stock Keras and float32 on the same rows, until the target."""
+    """Trains Deotte's recipe in stock Keras and float32 on the same rows, until the target.
+
+    Raises:
+        UserError: when the system ends its process.
+    """
+    with workers_may_end(MORE_MEMORY), stock_process() as stock:
+        return stock.submit(_race_published, run, job, TARGET_LOG_LOSS).result()
+
+
+def _race_published(run: Run, job: Job, target: float) -> Finish:
     import keras
 
     began = time.monotonic()
@@ -159,9 +169,9 @@ def race_published(run: Run, job: Job) -> Finish:
     for _ in published.train_epochs(model, fold.digits, fold.training_rows, job.seed):
         seconds.append(time.monotonic() - began)
         losses.append(_log_loss(model.predict(held_out, verbose=0), fold))
-        if losses[-1] <= TARGET_LOG_LOSS:
+        if losses[-1] <= target:
             break
-    return finish(seconds, losses, TARGET_LOG_LOSS)
+    return finish(seconds, losses, target)
 
 
 RUNNERS = {ENGINE: race_engine, "Deotte's recipe, stock float32": race_published}

@@ -7,10 +7,11 @@ from typing import Any
 
 from competition.bench.comparison import compare
 from competition.bench.jobs import JobTimes, job_times
-from competition.bench.nets import engine, nets
+from competition.bench.nets import Net, engine, nets
 from competition.bench.race import require_labels_alone, run_race
 from competition.bench.record import circumstances, race_to_run, write_measures
 from competition.bench.spread import Spread
+from competition.bench.stock import stock_process
 from competition.bench.two_workers import two_workers_speedup
 from competition.data.run import Run
 from competition.machine import core_count
@@ -63,7 +64,7 @@ def measure(run: Run) -> dict[str, Any]:
         tick = _ticker(display)
         return {
             **circumstances(run),
-            "nets": {net.name: compare(net, run.data_set.train, ROUNDS, tick) for net in compared},
+            "nets": _nets(run, compared, tick),
             "jobs": _jobs(run, tick),
             "two_workers": _two_workers(run, first, tick),
         }
@@ -92,6 +93,11 @@ def finish_race(run: Run, measures: dict[str, Any]) -> dict[str, Any]:
 
 def _first_variant(run: Run) -> str:
     return next(iter(run.config.variants))
+
+
+def _nets(run: Run, compared: list[Net], tick: Tick) -> dict[str, Any]:
+    with workers_may_end(MORE_MEMORY), stock_process() as stock:
+        return {net.name: compare(net, run.data_set.train, stock, ROUNDS, tick) for net in compared}
 
 
 def _jobs(run: Run, tick: Tick) -> dict[str, Any]:

@@ -1,22 +1,18 @@
 """What a second worker brings: the pace of two that train side by side, over that of one."""
 
-import os
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import as_completed
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
 
 from competition.bench.nets import engine
-from competition.bench.pace import Pace, joint_steps_a_second, paced_fit
+from competition.bench.own_processes import new_workers
+from competition.bench.pace import Pace, joint_steps_a_second
 from competition.config import Config
 from competition.data.run import load_run
 from competition.machine import core_count
-from competition.processes import end_with
 from competition.training.fold import one_hot
 from competition.training.plan import Plan
 from competition.training.runtime import start_keras
@@ -37,22 +33,13 @@ def two_workers_speedup(config: Config, name: str) -> float:
 
 
 def _steps_a_second(config: Config, name: str, plan: Plan) -> float:
-    with tempfile.TemporaryDirectory(prefix="meeting-") as place, _new_workers(plan) as workers:
+    meeting = tempfile.TemporaryDirectory(prefix="meeting-")
+    with meeting as place, new_workers(plan.workers) as workers:
         futures = [
             workers.submit(_pace_in_worker, config, name, plan, Path(place) / f"{number}")
             for number in range(plan.workers)
         ]
         return joint_steps_a_second([future.result() for future in as_completed(futures)])
-
-
-@contextmanager
-def _new_workers(plan: Plan) -> Iterator[ProcessPoolExecutor]:
-    """Yields processes of their own: those that are kept have threads and models of before."""
-    workers = ProcessPoolExecutor(plan.workers, initializer=end_with, initargs=(os.getpid(),))
-    try:
-        yield workers
-    finally:
-        workers.shutdown(kill_workers=True)  # none waits for another one that failed
 
 
 def _pace_in_worker(config: Config, name: str, plan: Plan, sign: Path) -> Pace:
@@ -61,10 +48,9 @@ def _pace_in_worker(config: Config, name: str, plan: Plan, sign: Path) -> Pace:
     rows = np.resize(np.arange(len(digits)), STEPS_SIDE_BY_SIDE * variant.batch_size)
     images, labels = digits.images[rows], one_hot(digits.labels[rows])
     contender, few = engine(variant), STEPS_TO_WARM_UP * variant.batch_size
-    paced_fit(contender.model, contender.feed(images[:few], labels[:few]))
-    feed = contender.feed(images, labels)
+    contender.fit(images[:few], labels[:few])
     meet(sign, plan.workers)
-    return paced_fit(contender.model, feed)
+    return contender.fit(images, labels)
 
 
 def meet(sign: Path, workers: int) -> None:

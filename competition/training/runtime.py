@@ -14,15 +14,25 @@ BFLOAT16_CAPABILITY = (8, 0)
 
 
 def start_keras(threads: int) -> None:
-    """Imports Keras without its start-up messages, with oneDNN, and limits TensorFlow's threads.
+    """Starts Keras with oneDNN's kernels, unless the user's environment says otherwise.
+
+    By itself TensorFlow leaves them out where a processor has no AVX-512 for neural nets, but a
+    training takes two thirds of the time with them there, too (EXPERIMENTS.md).
+
+    Args:
+        threads: see `start_stock_keras`.
+    """
+    with _variable("TF_ENABLE_ONEDNN_OPTS", "1"):
+        start_stock_keras(threads)
+
+
+def start_stock_keras(threads: int) -> None:
+    """Imports Keras without its start-up messages, and limits TensorFlow's threads.
 
     Threads can only be set before TensorFlow's first operation, so this comes first thing in a
     process; a later call with the same number does nothing.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # By itself TensorFlow leaves oneDNN out where a processor has no AVX-512 for neural nets, but
-    # a training takes two thirds of the time with it there, too (EXPERIMENTS.md).
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # TensorFlow warns of every function traced again, as each job's new model rightly is.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _silent_standard_error():
@@ -41,6 +51,18 @@ def started_threads() -> int | None:
     if "tensorflow" not in sys.modules:
         return None
     return sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads() or None
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Sets an environment variable that is not set; processes started later do not inherit it."""
+    is_given = name in os.environ
+    os.environ.setdefault(name, value)
+    try:
+        yield
+    finally:
+        if not is_given:
+            del os.environ[name]
 
 
 @contextmanager
