@@ -1,7 +1,6 @@
 """The benchmark: its arithmetic by hand, its nets beside the engine's, and a tiny real run."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -33,7 +32,6 @@ from competition.bench.pace import Pace, joint_steps_a_second
 from competition.bench.race import Finish, finish, median_minutes, new_race, run_race
 from competition.bench.record import circumstances
 from competition.bench.spread import Spread
-from competition.bench.stock import stock_process
 from competition.bench.suite import require_measurable
 from competition.bench.tables import race_table, tables
 from competition.bench.two_workers import meet
@@ -47,7 +45,7 @@ from competition.paths import bench_json
 from competition.settings.variant import Variant
 from competition.training.fold import one_hot
 from competition.training.job_progress import JobProgress
-from competition.training.runtime import start_keras, started_threads, use_precision
+from competition.training.runtime import use_precision
 
 
 def tiny_variant(name: str = "plain", **settings) -> Variant:
@@ -159,12 +157,21 @@ def test_the_contenders_train_the_same_in_their_precision(tiny, monkeypatch):
         assert any((a != b).any() for a, b in zip(after, before, strict=True))
 
 
-def test_stock_keras_starts_as_it_does_by_itself(monkeypatch):
-    variable = "TF_ENABLE_ONEDNN_OPTS"
-    monkeypatch.delenv(variable, raising=False)
-    start_keras(started_threads() or 0)
-    with stock_process() as process:
-        assert process.submit(os.environ.get, variable).result() is None
+BESIDE_THE_ENGINE = """
+import os
+from competition.bench.stock import stock_process
+from competition.training.runtime import start_keras
+start_keras(1)
+with stock_process() as process:
+    print(process.submit(os.environ.get, "TF_ENABLE_ONEDNN_OPTS").result())
+"""
+
+
+def test_stock_keras_starts_as_it_does_by_itself():
+    own = {key: value for key, value in environment().items() if key != "TF_ENABLE_ONEDNN_OPTS"}
+    command = [sys.executable, "-c", BESIDE_THE_ENGINE]
+    done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "None\n", done.stderr
 
 
 def test_bfloat16_is_left_out_where_it_would_take_many_times_as_long(monkeypatch):
