@@ -79,9 +79,9 @@ def _entrants(net: Net, stock_process: Executor) -> dict[str, Entrant]:
     """Returns stock Keras's contenders, in their process, and the engine's, in this one."""
 
     def fit_there(name: str, images: np.ndarray, labels: np.ndarray) -> Pace:
-        return stock_process.submit(stock.fit, name, images, labels).result()
+        return stock_process.submit(stock.fit, net, name, images, labels).result()
 
-    facts, own = stock_process.submit(stock.build, net).result(), engine(net.variant)
+    facts, own = stock_process.submit(stock.facts, net).result(), engine(net.variant)
     there = {name: Entrant(each, partial(fit_there, name)) for name, each in facts.items()}
     return {**there, ENGINE: Entrant(own.facts(), own.fit)}
 

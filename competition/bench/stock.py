@@ -6,6 +6,7 @@ The engine turns oneDNN on, wherever TensorFlow leaves it out; a process has one
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -15,26 +16,31 @@ from competition.bench.pace import Pace
 from competition.machine import core_count
 from competition.training.runtime import forget_models, start_stock_keras
 
-# What this process trains, if it is stock Keras's.
-_contenders: dict[str, Contender] = {}
+# What this process trains, if it is stock Keras's: one net's contenders, by its name.
+_built: dict[str, dict[str, Contender]] = {}
 
 
 @contextmanager
 def stock_process() -> Iterator[Executor]:
     """Yields a process in which stock Keras has started, with a thread a core."""
-    with new_workers(1) as process:
-        process.submit(start_stock_keras, core_count()).result()
+    with new_workers(1, partial(start_stock_keras, core_count())) as process:
         yield process
 
 
-def build(net: Net) -> dict[str, Facts]:
-    """Builds a net's stock contenders in this process, in place of others, and describes them."""
-    _contenders.clear()
-    forget_models()
-    _contenders.update(net.stock_contenders())
-    return {name: contender.facts() for name, contender in _contenders.items()}
+def facts(net: Net) -> dict[str, Facts]:
+    """Returns what is told of a net's stock contenders; to be called in their process."""
+    return {name: contender.facts() for name, contender in _contenders(net).items()}
 
 
-def fit(name: str, images: np.ndarray, labels: np.ndarray) -> Pace:
-    """Trains a contender that was built in this process for one epoch."""
-    return _contenders[name].fit(images, labels)
+def fit(net: Net, name: str, images: np.ndarray, labels: np.ndarray) -> Pace:
+    """Trains a stock contender of a net for one epoch; to be called in its process."""
+    return _contenders(net)[name].fit(images, labels)
+
+
+def _contenders(net: Net) -> dict[str, Contender]:
+    """Builds a net's contenders in place of another's, or anew: a process that grew is replaced."""
+    if net.name not in _built:
+        _built.clear()
+        forget_models()
+        _built[net.name] = net.stock_contenders()
+    return _built[net.name]
