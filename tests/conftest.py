@@ -185,7 +185,16 @@ def environment() -> dict[str, str]:
 
 def run_command(*arguments: str, folder: Path, seconds: float = 300):
     """Runs `python -m competition` as a user does, and returns the finished process."""
-    command = [sys.executable, "-m", "competition", *arguments]
+    return _run_python("-m", "competition", *arguments, folder=folder, seconds=seconds)
+
+
+def run_code(code: str, folder: Path = ROOT, seconds: float = 300):
+    """Runs code in a Python where nothing was imported before, and returns the finished process."""
+    return _run_python("-c", code, folder=folder, seconds=seconds)
+
+
+def _run_python(*arguments: str, folder: Path, seconds: float):
+    command = [sys.executable, *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=seconds
     )

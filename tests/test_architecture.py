@@ -2,12 +2,10 @@
 
 import ast
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, environment
+from conftest import ROOT, run_code
 
 from competition import catalogue
 
@@ -143,8 +141,7 @@ def test_nothing_heavy_is_imported_early(module):
     heavy = ("tensorflow", "keras", "albumentations", "matplotlib", "pandas", "kaggle", "sklearn")
     heavy += ("optuna",)
     code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    done = run_code(code)
     assert done.stdout.strip() == "[]", done.stderr
 
 

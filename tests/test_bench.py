@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from conftest import ROOT, environment, run_command
+from conftest import ROOT, run_code, run_command
 from test_training import small
 
 from competition import catalogue, commands
@@ -167,10 +166,9 @@ with stock_process() as process:
 """
 
 
-def test_stock_keras_starts_as_it_does_by_itself():
-    own = {key: value for key, value in environment().items() if key != "TF_ENABLE_ONEDNN_OPTS"}
-    command = [sys.executable, "-c", BESIDE_THE_ENGINE]
-    done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=300)
+def test_stock_keras_starts_as_it_does_by_itself(monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    done = run_code(BESIDE_THE_ENGINE)
     assert done.stdout == "None\n", done.stderr
 
 
@@ -370,10 +368,7 @@ def test_the_benchmark_prints_tables_and_keeps_every_figure(project):
     config = project / "configs/tiny.yaml"
     text = re.sub("  perceptron: .*\n", "", config.read_text())
     config.write_text(text.replace("plain: {", "plain: {callbacks: [early_stopping], "))
-    done = subprocess.run(
-        [sys.executable, "-c", QUICK_BENCH],
-        cwd=project, env=environment(), capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
+    done = run_code(QUICK_BENCH, project, seconds=600)
     assert done.returncode == 0, done.stderr
     found = json.loads((project / "output/tiny/bench.json").read_text())
     for net in found["nets"].values():

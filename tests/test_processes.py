@@ -3,12 +3,10 @@
 import gc
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
-from conftest import ROOT, environment
+from conftest import run_code
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 
@@ -61,7 +59,6 @@ def test_workers_with_other_threads_are_others(monkeypatch):
     assert before not in others
 
 
-VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 ASK_FOR_ONEDNN = """
 from competition.training.runtime import start_keras
 start_keras(1)
@@ -70,14 +67,13 @@ print(IsMklEnabled())
 """
 
 
-@pytest.mark.parametrize(("given", "expected"), [({}, "True"), ({VARIABLE: "0"}, "False")])
-def test_onednn_is_used_unless_the_user_says_no(given, expected):
-    inherited = {key: value for key, value in environment().items() if key != VARIABLE}
-    done = subprocess.run(
-        [sys.executable, "-c", ASK_FOR_ONEDNN],
-        cwd=ROOT, env=inherited | given, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.stdout.strip() == expected, done.stderr
+def test_onednn_is_used_unless_the_user_says_no(monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    by_itself = run_code(ASK_FOR_ONEDNN)
+    assert by_itself.stdout == "True\n", by_itself.stderr
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    refused = run_code(ASK_FOR_ONEDNN)
+    assert refused.stdout == "False\n", refused.stderr
 
 
 def interrupt_myself() -> None:
