@@ -117,10 +117,16 @@ def remove_partials(folder: Path, idle_seconds: float = 0) -> None:
         idle_seconds: how long nothing was written to it, where others may be writing.
     """
     latest = time.time() - idle_seconds
-    for partial in folder.rglob(f"*{PARTIAL}*"):
+    for partial in filter(PARTIAL_NAME.search, paths_below(folder)):
         with suppress(FileNotFoundError):  # whoever wrote it may have been faster
-            if PARTIAL_NAME.search(partial.name) and partial.stat().st_mtime <= latest:
-                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+            if os.stat(partial).st_mtime <= latest:
+                shutil.rmtree(partial) if os.path.isdir(partial) else os.unlink(partial)
+
+
+def paths_below(folder: Path) -> Iterator[str]:
+    """Yields the files and folders anywhere below a folder, while others may remove some."""
+    for parent, folders, files in os.walk(folder):
+        yield from (os.path.join(parent, name) for name in (*folders, *files))
 
 
 def clear_folder(folder: Path) -> None:

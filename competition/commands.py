@@ -239,17 +239,14 @@ def doctor() -> None:
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.record import kept_race, write_measures
-    from competition.bench.suite import finish_race, measure, race_so_far, require_measurable
+    from competition.bench.suite import finish_race, measure, require_measurable
     from competition.bench.tables import race_table, tables
     from competition.data.run import load_run
 
     run = load_run(config)
     require_measurable(run, long)
     with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        race = race_so_far(run) if long else kept_race(config.name)
-        measures = measure(run) | ({"race": race} if race else {})
-        path = write_measures(config.name, measures)
+        measures, path = measure(run), paths.bench_json(config.name)
         print(tables(measures))
         if long:
             print(f"\n{path} gets each finish of the race; interrupted, LONG=1 goes on with it")

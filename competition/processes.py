@@ -1,4 +1,4 @@
-"""Worker processes: started once, kept for all stages, and ended with their command."""
+"""Worker processes: kept for all stages that want as many, and ended with their command."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ SECONDS_BETWEEN_INTERRUPTS = 0.5
 MORE_MEMORY = "run it again where more memory is free"
 
 
-def side_by_side(workers: int, threads: int) -> Parallel:
+def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Parallel:
     """Returns what runs calls in worker processes and yields their results as they come.
 
     joblib keeps its workers, and what they have imported, from one use to the next only if they
@@ -29,12 +29,15 @@ def side_by_side(workers: int, threads: int) -> Parallel:
     share these through files of its own, which leak when a command is interrupted.
 
     Args:
-        workers: how many processes; one means that the calls run in this process.
+        workers: how many processes.
         threads: that each of them may use.
+        in_this_process: whether a single worker is this process, or else another one.
     """
     # A worker whose memory grew is replaced after a job; nothing is lost, so nothing is said.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     with parallel_config("loky", inner_max_num_threads=threads):
+        if workers == 1 and not in_this_process:  # joblib starts no single one: of two, one waits
+            return Parallel(2, pre_dispatch=1, return_as="generator_unordered", max_nbytes=None)
         return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
 
 

@@ -128,6 +128,27 @@ def test_a_damaged_epoch_is_found_and_made_again(damage, tiny, tmp_path, monkeyp
     )
 
 
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_an_epoch_that_another_command_replaces_stays(is_gone, tiny, tmp_path, monkeypatch):
+    """It removes the damaged one, or has made it again, after this command has looked at it."""
+    monkeypatch.chdir(tmp_path)
+    augmented = Pool(Augmentation(name="affine"), 0, "data")
+    make_pools({augmented: 1}, tiny, workers=1)
+    file, looks = augmented.file(0), []
+
+    def is_whole(path) -> bool:
+        looks.append(path)
+        if is_gone and len(looks) == 2:
+            raise FileNotFoundError
+        return len(looks) == 2
+
+    before = file.stat().st_mtime_ns
+    monkeypatch.setattr("competition.data.pool.is_whole", is_whole)
+    make_pools({augmented: 1}, tiny, workers=1)
+    assert looks == [file, file]
+    assert file.stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize("damage", ["gone", "cut"])
 def test_an_epoch_that_is_lost_meanwhile_says_so(damage, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

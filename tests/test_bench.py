@@ -29,7 +29,6 @@ from competition.bench.nets import (
 )
 from competition.bench.pace import Pace, joint_steps_a_second
 from competition.bench.race import Finish, finish, median_minutes, new_race, run_race
-from competition.bench.record import circumstances
 from competition.bench.spread import Spread
 from competition.bench.suite import require_measurable
 from competition.bench.tables import race_table, tables
@@ -306,7 +305,6 @@ def short_race(monkeypatch):
     """A race of one seed, whose first epoch has the target."""
     monkeypatch.setattr(race, "SEEDS", (0,))
     monkeypatch.setattr(race, "TARGET_LOG_LOSS", 1000)
-    monkeypatch.setattr(published, "BATCH_SIZE", 16)
 
 
 def test_a_tiny_race_is_run_by_both(project, short_race):
@@ -324,6 +322,17 @@ def test_a_tiny_race_is_run_by_both(project, short_race):
         assert 0 < only["best"] <= 1000
         assert 0 < runner["median_minutes"] == only["minutes"] < 5
         assert only["epochs"] == 1
+
+
+def test_the_published_recipe_takes_whole_batches_and_lowers_its_rate(tiny, monkeypatch):
+    monkeypatch.setattr(published, "BATCH_SIZE", 16)
+    model, rates = published.published_net(), []
+    for epoch in published.train_epochs(model, tiny.train, np.arange(56), seed=0):
+        rates.append(float(model.optimizer.learning_rate))
+        if epoch == 2:
+            break
+    assert int(model.optimizer.iterations) == 2 * (56 // 16)
+    assert rates == pytest.approx([1e-3, 0.95e-3])
 
 
 PUPIL = "configs/pupil.yaml"
@@ -345,6 +354,13 @@ def test_what_cannot_be_measured_is_said_before_anything_is(project, arguments, 
     assert "Traceback" not in done.stderr
 
 
+def test_an_epoch_of_one_step_cannot_be_measured(project):
+    tiny = project / "configs/tiny.yaml"
+    run = load_run(load_config(tiny, ["variants.plain.batch_size=60"]))
+    with pytest.raises(UserError, match=r"an epoch of plain has a single step of 60 digits.*SET="):
+        require_measurable(run, long=False)
+
+
 def test_without_its_teacher_a_variant_may_race(project):
     text = (project / "configs/tiny.yaml").read_text()
     (project / PUPIL).write_text(text.replace("4}}", "4}, teacher: configs/tiny.yaml}"))
@@ -352,7 +368,7 @@ def test_without_its_teacher_a_variant_may_race(project):
     require_measurable(load_run(changed), long=True)
 
 
-# The command as it is, but for the number of repetitions and the first net.
+# The command as it is, but for the number of repetitions and the first two nets.
 QUICK_BENCH = """
 import sys
 from competition.bench import comparison, suite
@@ -440,11 +456,19 @@ class Racers:
 
     Attributes:
         turns: that were run, `"<runner> <seed>"`.
-        stops_at: number of the turn in which somebody interrupts, None for nobody.
+        stops_at: the part that somebody interrupts, or number of the turn; None for nobody.
     """
 
     turns: list[str] = field(default_factory=list)
-    stops_at: int | None = None
+    stops_at: str | int | None = None
+
+    def part(self, name: str):
+        def measure_it(run, tick):
+            if name == self.stops_at:
+                raise KeyboardInterrupt
+            return MEASURES[name]
+
+        return measure_it
 
     def runner(self, name: str):
         def race_it(run, job) -> Finish:
@@ -455,7 +479,9 @@ class Racers:
 
         return race_it
 
-    def bench(self, stops_at: int | None = None, *changes: str, is_long: bool = True) -> list[str]:
+    def bench(
+        self, stops_at: str | int | None = None, *changes: str, is_long: bool = True
+    ) -> list[str]:
         """Returns the turns that the command ran."""
         self.turns.clear()
         self.stops_at = stops_at
@@ -467,7 +493,9 @@ class Racers:
 @pytest.fixture
 def racers(project, monkeypatch) -> Racers:
     made_up = Racers()
-    monkeypatch.setattr(suite, "measure", lambda run: {**MEASURES, **circumstances(run)})
+    monkeypatch.setattr(suite, "start_keras", lambda threads: None)
+    monkeypatch.setattr(suite, "engine", lambda variant: None)
+    monkeypatch.setattr(suite, "PARTS", {name: made_up.part(name) for name in suite.PARTS})
     monkeypatch.setattr(race, "RUNNERS", {name: made_up.runner(name) for name in ("a", "b")})
     return made_up
 
@@ -495,11 +523,30 @@ def test_a_race_outlives_a_benchmark_without_one(racers):
     assert racers.bench() == ["b 1", "a 2", "b 2"]
 
 
+def test_an_interrupted_benchmark_keeps_its_finished_parts(racers):
+    with pytest.raises(KeyboardInterrupt, match="the parts that were finished are in output/tiny/"):
+        racers.bench("two_workers")
+    kept = json.loads(bench_json("tiny").read_text())
+    assert {name: kept.get(name) for name in suite.PARTS} == {
+        "nets": MEASURES["nets"], "jobs": MEASURES["jobs"], "two_workers": None
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stops_at", ["jobs", 0])
+def test_a_race_that_is_over_stays_until_another_one_has_a_finish(racers, stops_at):
+    racers.bench()
+    before = json.loads(bench_json("tiny").read_text())["race"]
+    with pytest.raises(KeyboardInterrupt):
+        racers.bench(stops_at)
+    assert json.loads(bench_json("tiny").read_text())["race"] == before
+
+
 @pytest.mark.parametrize("change", ["variants.plain.learning_rate=0.1", "folds.only=[1]"])
-def test_a_race_of_other_trainings_begins_anew(racers, change):
+def test_a_race_of_other_trainings_begins_anew(racers, change, capsys):
     with pytest.raises(KeyboardInterrupt):
         racers.bench(3)
     assert len(racers.bench(None, change)) == 6
+    assert "a new race begins: the earlier one was of other " in capsys.readouterr().out
 
 
 def test_a_race_on_another_machine_begins_anew(racers, monkeypatch):

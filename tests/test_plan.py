@@ -1,6 +1,11 @@
 """Splitting machines among jobs, on machines that are made up."""
 
+import os
+import time
+from operator import itemgetter
+
 import pytest
+from joblib import delayed
 
 from competition import machine
 from competition.errors import UserError
@@ -72,15 +77,33 @@ def test_a_plan_is_said_in_words():
 
 @pytest.mark.parametrize(
     ("workers", "jobs_left", "plan"),
-    [(1, 9, Plan(1, 3)), (None, 1, Plan(1, 3)), (2, 9, Plan(2, 4)), (None, 9, Plan(8, 1))],
+    [(1, 9, Plan(1, 8)), (None, 1, Plan(1, 1)), (2, 9, Plan(2, 4)), (None, 9, Plan(8, 1))],
 )
-def test_a_process_keeps_the_threads_that_it_has_started_with(
-    workers, jobs_left, plan, monkeypatch
+@pytest.mark.parametrize("started", [None, 3])
+def test_an_earlier_stage_has_no_part_in_the_threads(
+    started, workers, jobs_left, plan, monkeypatch
 ):
-    """Workers are replaced; one job at a time runs where an earlier plan may have run."""
     monkeypatch.setattr(plans, "this_machine", lambda: computer(8))
-    monkeypatch.setattr(plans, "started_threads", lambda: 3)
+    monkeypatch.setattr(plans, "started_threads", lambda: started)
     assert chosen_plan(16, jobs_left, workers) == plan
+
+
+@pytest.mark.parametrize(("started", "is_here"), [(None, True), (1, True), (2, False)])
+@pytest.mark.usefixtures("workplace")
+def test_one_job_at_a_time_runs_where_its_threads_are(started, is_here, monkeypatch):
+    """Else in another process; two jobs never meet there either."""
+    monkeypatch.setattr(plans, "started_threads", lambda: started)
+    found = list(Plan(1, 1).parallel()(delayed(stay)() for _ in range(4)))
+    places, begins, ends = zip(*sorted(found, key=itemgetter(1)), strict=True)
+    assert ({*places} == {os.getpid()}) == is_here
+    assert all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
+
+
+def stay() -> tuple[int, float, float]:
+    """Returns in which process this was called, when it began, and when it ended."""
+    began = time.monotonic()
+    time.sleep(0.3)
+    return os.getpid(), began, time.monotonic()
 
 
 VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")

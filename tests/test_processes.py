@@ -27,8 +27,9 @@ def process_id() -> int:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.usefixtures("workplace")
-def test_all_stages_share_their_workers(threads, tiny):
+def test_stages_of_as_many_workers_share_them(threads, tiny, monkeypatch):
     """Each new one would spend seconds on importing TensorFlow again."""
+    monkeypatch.setattr("competition.data.pool_space.core_count", lambda: 2)
 
     def workers() -> set[int]:
         return set(side_by_side(2, threads)(delayed(process_id)() for _ in range(6)))

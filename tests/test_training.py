@@ -385,11 +385,12 @@ def test_the_estimate_adds_up_steps_and_predictions(fold, monkeypatch):
 
     monkeypatch.setattr(estimate, "_seconds_a_step", steps)
     monkeypatch.setattr(estimate, "predict", predict)
-    seconds = estimate.estimate_seconds(variant(epochs=4, validate_every=2), fold, test_rows=1000)
+    seconds = estimate.estimate_seconds(variant(epochs=4, validate_every=3), fold, test_rows=1000)
     warm_up = 0.001 * 120  # the fold has 120 digits, fewer than a batch of predictions
-    # 4 epochs of 5 steps; 40 rows validated twice; they and the test rows predicted in 5 views.
+    # 4 epochs of 5 steps; 40 rows validated after the third and the last; they and the test rows
+    # predicted in 5 views.
     assert seconds == pytest.approx(warm_up + 4 * 5 * 0.5 + 0.001 * (2 * 40 + 5 * 40 + 5 * 1000))
-    more = variant(epochs=4, validate_every=2, test_time_directions=8, test_time_draws=3)
+    more = variant(epochs=4, validate_every=3, test_time_directions=8, test_time_draws=3)
     longer = estimate.estimate_seconds(more, fold, test_rows=1000)
     assert longer - seconds == pytest.approx(0.001 * (12 - 5) * (40 + 1000))
 

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -364,6 +365,30 @@ def test_an_interrupted_trial_is_taken_up_again_with_its_values(search, known_lo
     assert tried == [1e-3, 2e-3, 4e-3, 8e-3]  # no point of the grid is lost
     remarks = write_trials(study, of_this).read_text().splitlines()
     assert remarks[2].endswith("interrupted; taken up again as trial 2")
+
+
+@pytest.mark.parametrize("comes_out_as", [KeyboardInterrupt, RuntimeError])
+def test_a_trial_that_ctrl_c_ends_is_queued_again(comes_out_as, search, known_losses):
+    """Whether or not a library made an error of its own of the interrupt."""
+
+    def loss(variant, fold, epoch) -> float:
+        if not interrupted:
+            interrupted.append(variant.learning_rate)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            raise comes_out_as
+        return variant.learning_rate
+
+    interrupted: list[float] = []
+    known_losses(loss)
+    of_this = search()
+    with pytest.raises(KeyboardInterrupt):
+        run_trials(of_this, 1)
+    study = open_study(of_this)
+    assert [one.state.name for one in study.trials] == ["FAIL", "WAITING"]
+    assert ended(study) == []
+    assert run_trials(of_this, 1)[0].params == {"learning_rate": interrupted[0]}
+    assert [one.number for one in ended(study)] == [1]
 
 
 def test_a_trial_that_ends_its_process_each_time_is_given_up(search):

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from competition import paths
+from competition.atomic import PARTIAL
 from competition.bench.nets import engine
 from competition.config import Config
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.machine import core_count
+from competition.processes import interruptible
 from competition.results import Job
 from competition.settings.variant import Variant
 from competition.training.fold import Fold
@@ -82,6 +84,16 @@ class StepClock:
         self.ends.append(time.monotonic())
 
 
+def require_steps(run: Run, job: Job) -> None:
+    """Raises UserError when an epoch of a job has one step, between whose ends nothing is seen."""
+    variant = run.config.variants[job.variant]
+    if _fold(run, job).steps(variant) < 2:
+        raise UserError(
+            f"an epoch of {job.variant} has a single step of {variant.batch_size} digits, too few "
+            f'to measure; give it a smaller one, with SET="variants.{job.variant}.batch_size=…"'
+        )
+
+
 def job_times(run: Run, name: str) -> JobTimes:
     """Runs a small job of a variant on the first split, in this process, and keeps no result.
 
@@ -89,8 +101,8 @@ def job_times(run: Run, name: str) -> JobTimes:
     """
     few = {"epochs": EPOCHS, "validate_every": EPOCHS, "callbacks": []}
     short = run.config.variants[name].model_copy(update=few)
-    # No configuration can bear a name that begins with a dot.
-    update = {"name": f".bench-{run.config.name}", "variants": {name: short}}
+    # No configuration can bear a name that begins with a dot; one that ends so is cleaned away.
+    update = {"name": f".bench-{run.config.name}{PARTIAL}measured", "variants": {name: short}}
     config = run.config.model_copy(update=update)
     try:
         return _times(load_run(config))
@@ -105,9 +117,13 @@ def _times(run: Run) -> JobTimes:
         began = time.monotonic()
         _run(run.config, job, clock)
         ended = time.monotonic()
-    fold = resampled(fold_of(run, job), variant.resampling, job.seed)
+    fold = _fold(run, job)
     steps = clock.steps(EPOCHS * fold.steps(variant))
     return times_of(began, steps, ended, _validation_seconds(variant, fold))
+
+
+def _fold(run: Run, job: Job) -> Fold:
+    return resampled(fold_of(run, job), run.config.variants[job.variant].resampling, job.seed)
 
 
 def _run(config: Config, job: Job, clock: StepClock) -> None:
@@ -119,10 +135,11 @@ def _run(config: Config, job: Job, clock: StepClock) -> None:
 
 def _validation_seconds(variant: Variant, fold: Fold) -> float:
     """Returns the time of a validation by a model that was traced before."""
-    model = engine(variant).model
-    for _ in range(2):
-        began = time.monotonic()
-        evaluate(model, fold)
+    with interruptible():
+        model = engine(variant).model
+        for _ in range(2):
+            began = time.monotonic()
+            evaluate(model, fold)
     return time.monotonic() - began
 
 

@@ -38,8 +38,10 @@ def circumstances(run: Run) -> dict[str, Any]:
 def race_to_run(run: Run, name: str) -> dict[str, Any]:
     """Returns a race that was interrupted under the same circumstances, or else a new one."""
     new, kept = circumstances(run) | new_race(run, name), kept_race(run.config.name)
-    rules = {key: value for key, value in new.items() if key != "runners"}
-    return kept if rules.items() <= kept.items() and turns_left(kept) else new
+    differing = [key for key in new if key != "runners" and new[key] != kept.get(key)]
+    if kept and differing:
+        print(f"a new race begins: the earlier one was of other {', '.join(differing)}")
+    return kept if not differing and turns_left(kept) else new
 
 
 def kept_race(config_name: str) -> dict[str, Any]:

@@ -6,16 +6,17 @@ from dataclasses import asdict
 from typing import Any
 
 from competition.bench.comparison import compare
-from competition.bench.jobs import JobTimes, job_times
-from competition.bench.nets import Net, engine, nets
+from competition.bench.jobs import JobTimes, job_times, require_steps
+from competition.bench.nets import engine, nets
 from competition.bench.race import require_labels_alone, run_race
-from competition.bench.record import circumstances, race_to_run, write_measures
+from competition.bench.record import circumstances, kept_race, race_to_run, write_measures
 from competition.bench.spread import Spread
 from competition.bench.stock import stock_process
 from competition.bench.two_workers import two_workers_speedup
 from competition.data.run import Run
 from competition.machine import core_count
-from competition.processes import MORE_MEMORY, workers_may_end
+from competition.paths import bench_json
+from competition.processes import MORE_MEMORY, interruptible, workers_may_end
 from competition.progress import ProgressDisplay
 from competition.settings.variant import Variant
 from competition.training.runtime import start_keras
@@ -24,6 +25,8 @@ from competition.training.teaching import require_teachers
 # Every figure is the median of so many rounds, in which the contenders take turns.
 ROUNDS = 5
 ROUNDS_OF_JOBS = 3
+
+INTERRUPTED = "interrupted; the parts that were finished are in {}, the next command begins anew"
 
 Tick = Callable[[], None]
 
@@ -35,56 +38,64 @@ def require_measurable(run: Run, long: bool) -> None:
         run: what is to be measured; a variant's teacher has to be trained.
         long: whether there is to be a race.
     """
+    first_jobs = {job.variant: job for job in reversed(run.identities)}
     if long:
         require_labels_alone(run, _first_variant(run))
-    require_teachers(run, {job.variant: job for job in reversed(run.identities)}.values())
+    require_teachers(run, first_jobs.values())
+    for job in first_jobs.values():
+        require_steps(run, job)
 
 
 def measure(run: Run) -> dict[str, Any]:
-    """Measures all but the race, with progress.
+    """Measures all but the race, with progress, and writes each part at once.
 
     Args:
         run: the digits to train on, and the variants to compare. Two workers are measured with
             the first variant.
 
     Returns:
-        JSON values: the circumstances, `nets`, `jobs` by variant, and `two_workers`.
+        JSON values: the circumstances, `nets`, `jobs` by variant, `two_workers`, and the `race` of
+        an earlier command, if there was one.
 
     Raises:
         UserError: before anything is measured, when a net cannot be built; later, when the system
             ends a worker.
+        KeyboardInterrupt: saying what is kept.
     """
+    try:
+        return _measured_in_parts(run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(INTERRUPTED.format(bench_json(run.config.name))) from None
+
+
+def _measured_in_parts(run: Run) -> dict[str, Any]:
     start_keras(core_count())
-    for variant in run.config.variants.values():
-        engine(variant)
-    first = _first_variant(run)
-    compared = nets(run.config)
-    turns = len(compared) * (ROUNDS + 1) + (len(run.config.variants) + 1) * ROUNDS_OF_JOBS
-    with ProgressDisplay("measuring", turns) as display:
+    with interruptible():
+        for variant in run.config.variants.values():
+            engine(variant)
+    race = kept_race(run.config.name)
+    measures = circumstances(run) | ({"race": race} if race else {})
+    with ProgressDisplay("measuring", _turns(run)) as display:
         tick = _ticker(display)
-        return {
-            **circumstances(run),
-            "nets": _nets(run, compared, tick),
-            "jobs": _jobs(run, tick),
-            "two_workers": _two_workers(run, first, tick),
-        }
-
-
-def race_so_far(run: Run) -> dict[str, Any]:
-    """Returns the first variant's race, as far as it came if it was interrupted; runs nothing."""
-    return race_to_run(run, _first_variant(run))
+        for name, part in PARTS.items():
+            measures |= {name: part(run, tick)}
+            write_measures(run.config.name, measures)
+    return measures
 
 
 def finish_race(run: Run, measures: dict[str, Any]) -> dict[str, Any]:
-    """Runs what is left of a race, an hour or more on two cores, and writes each finish at once.
+    """Runs the first variant's race, an hour or more on two cores, and writes each finish at once.
+
+    A race that was interrupted under the same circumstances goes on, in place of a new one.
 
     Args:
         run: what was measured.
-        measures: all that is to be kept beside the race; among them, `race`.
+        measures: all that is to be kept beside the race.
 
     Returns:
         The race when it is over.
     """
+    measures = measures | {"race": race_to_run(run, _first_variant(run))}
     for race in run_race(run, measures["race"]):
         measures = measures | {"race": race}
         write_measures(run.config.name, measures)
@@ -95,9 +106,18 @@ def _first_variant(run: Run) -> str:
     return next(iter(run.config.variants))
 
 
-def _nets(run: Run, compared: list[Net], tick: Tick) -> dict[str, Any]:
+def _turns(run: Run) -> int:
+    of_jobs = (len(run.config.variants) + 1) * ROUNDS_OF_JOBS
+    return len(nets(run.config)) * (ROUNDS + 1) + of_jobs
+
+
+def _nets(run: Run, tick: Tick) -> dict[str, Any]:
+    train, found = run.data_set.train, {}
     with workers_may_end(MORE_MEMORY), stock_process() as stock:
-        return {net.name: compare(net, run.data_set.train, stock, ROUNDS, tick) for net in compared}
+        for net in nets(run.config):
+            with interruptible():
+                found[net.name] = compare(net, train, stock, ROUNDS, tick)
+    return found
 
 
 def _jobs(run: Run, tick: Tick) -> dict[str, Any]:
@@ -120,13 +140,17 @@ def _job(variant: Variant, rounds: list[JobTimes]) -> dict[str, Any]:
     }
 
 
-def _two_workers(run: Run, name: str, tick: Tick) -> dict[str, Any]:
-    speedups = []
+def _two_workers(run: Run, tick: Tick) -> dict[str, Any]:
+    name, speedups = _first_variant(run), []
     for _ in range(ROUNDS_OF_JOBS):
         with workers_may_end(MORE_MEMORY):
             speedups.append(two_workers_speedup(run.config, name))
         tick()
     return {"variant": name, "speedup": Spread(tuple(speedups)).to_json()}
+
+
+# In this order; each of them by its name in `bench.json`.
+PARTS = {"nets": _nets, "jobs": _jobs, "two_workers": _two_workers}
 
 
 def _ticker(display: ProgressDisplay) -> Tick:

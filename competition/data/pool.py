@@ -132,12 +132,19 @@ def make_pool(pool: Pool, epochs: int, data_set: DataSet) -> None:
 def _remove_damaged(epochs: dict[Pool, int]) -> None:
     """Removes each epoch with a wrong checksum, and says so; one takes about 10 ms to check."""
     files = [pool.file(number) for pool, count in epochs.items() for number in range(count)]
-    files = [file for file in files if file.exists()]
     with ThreadPoolExecutor() as threads:  # zlib lets go of the interpreter while it computes
-        for file, good in zip(files, threads.map(is_whole, files), strict=True):
-            if not good:
+        for file, is_damaged in zip(files, threads.map(_is_damaged, files), strict=True):
+            if is_damaged and _is_damaged(file):  # another command may have made it again
                 print(f"the augmented images {file} are damaged and are made again")
-                file.unlink()
+                file.unlink(missing_ok=True)
+
+
+def _is_damaged(file: Path) -> bool:
+    """Says whether a file is damaged; one that is not there, or not any more, is not."""
+    try:
+        return not is_whole(file)
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

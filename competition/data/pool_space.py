@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from competition import locks, paths
-from competition.atomic import remove_partials
+from competition.atomic import paths_below, remove_partials
 from competition.data.pool import Pool, make_pools
 from competition.digits import DataSet
 from competition.errors import UserError
@@ -82,7 +82,14 @@ def _lacks(needed: int) -> bool:
 
 
 def _taken() -> int:
-    return sum(file.stat().st_size for file in paths.pools_folder().rglob("*") if file.is_file())
+    return sum(map(_file_size, paths_below(paths.pools_folder())))
+
+
+def _file_size(path: str) -> int:
+    try:
+        return os.path.getsize(path) if os.path.isfile(path) else 0
+    except FileNotFoundError:  # another command has just given it its name, or removed it
+        return 0
 
 
 def _too_little(needed: int, is_free: bool) -> str:

@@ -12,7 +12,12 @@ from competition.settings.components import Augmentation
 from competition.settings.variant import Variant
 from competition.training.batches import batches
 from competition.training.fold import Fold, one_hot
-from competition.training.one_fold import callback_list, compiled_model, step_watcher
+from competition.training.one_fold import (
+    callback_list,
+    compiled_model,
+    is_validated,
+    step_watcher,
+)
 from competition.training.prediction import PREDICTION_BATCH_SIZE, predict
 from competition.training.runtime import use_precision
 from competition.training.views import view_count
@@ -86,7 +91,7 @@ def estimate_seconds(variant: Variant, fold: Fold, test_rows: int) -> float:
     start_up = time.perf_counter() - began - TIMED_STEPS * step
     a_row = _seconds_a_row(model, fold.digits.images)
     views = view_count(variant)
-    validations = views + variant.epochs // variant.validate_every
+    validations = views + sum(is_validated(variant, epoch) for epoch in range(variant.epochs))
     predicted_rows = validations * len(fold.validation_rows) + views * test_rows
     return start_up + variant.epochs * fold.steps(variant) * step + predicted_rows * a_row
 

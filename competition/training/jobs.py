@@ -14,7 +14,7 @@ from competition.data.marks import label_errors_in_words
 from competition.data.pool_space import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.processes import side_by_side, workers_may_end
+from competition.processes import workers_may_end
 from competition.progress import ProgressDisplay
 from competition.results import Job, by_variant, survey
 from competition.training.failures import Failure, less_memory
@@ -86,7 +86,7 @@ def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]
     needed = pools_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
         context = WorkerContext(plan, os.getpid(), board)
-        parallel = side_by_side(plan.workers, plan.threads)
+        parallel = plan.parallel()
         estimates = estimated(run.config, jobs, parallel, context)
         seconds = training_seconds(jobs, estimates)
         print(time_in_words(run, jobs, needed, plan, estimates, time.monotonic() - began))

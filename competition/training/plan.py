@@ -1,9 +1,12 @@
 """How a machine is split among jobs: so many processes side by side, with so many threads each."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from joblib import Parallel
 
 from competition.machine import Machine, this_machine
+from competition.processes import side_by_side
 from competition.training.runtime import started_threads
 
 # Measured: a process that trains and predicts peaks at 0.9 to 1.5 GB, nets of width 16 to 64.
@@ -25,12 +28,17 @@ class Plan:
         jobs = f"{self.workers} jobs side by side" if self.workers > 1 else "one job at a time"
         return f"{jobs}, {self.threads} thread{'s' if self.threads > 1 else ''} each"
 
+    def parallel(self) -> Parallel:
+        """Returns what runs calls so: a single worker is this process, if its threads allow it.
+
+        TensorFlow keeps those that it has started with, perhaps by the plan of an earlier stage.
+        """
+        fitting = (None, self.threads)
+        return side_by_side(self.workers, self.threads, started_threads() in fitting)
+
 
 def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
     """Returns the plan: with the user's number of workers or, without one, what suits this machine.
-
-    One job at a time runs in this very process, where TensorFlow keeps the threads of an earlier
-    plan, such as that of a search before its verdict.
 
     Args:
         jobs: of the whole run.
@@ -39,11 +47,8 @@ def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
     """
     machine = this_machine()
     if workers is None:
-        plan = automatic_plan(machine, jobs, jobs_left)
-    else:
-        plan = given_plan(machine, jobs_left, workers)
-    in_this_process = plan.workers == 1 and started_threads()
-    return replace(plan, threads=started_threads()) if in_this_process else plan
+        return automatic_plan(machine, jobs, jobs_left)
+    return given_plan(machine, jobs_left, workers)
 
 
 def given_plan(machine: Machine, jobs_left: int, workers: int) -> Plan:

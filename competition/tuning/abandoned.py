@@ -1,6 +1,7 @@
-"""Trials whose process was killed: recorded as failed, and taken up again with their values."""
+"""Trials that were interrupted: recorded as failed, and taken up again with their values."""
 
 import warnings
+from collections.abc import Collection
 from functools import cache
 
 import optuna
@@ -33,6 +34,13 @@ def take_up(study: Study) -> int:
         study.tell(trial.number, state=TrialState.FAIL)
         retry()(study, trial)
     return len(running)
+
+
+def queue_again(study: Study, numbers: Collection[int]) -> None:
+    """Queues the values of those of some trials again that are recorded as failed."""
+    for trial in study.get_trials(states=(TrialState.FAIL,)):
+        if trial.number in numbers:
+            retry()(study, trial)
 
 
 def successors(study: Study) -> dict[int, int]:

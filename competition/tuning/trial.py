@@ -5,16 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import optuna
+from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from competition.data.run import load_run
 from competition.errors import UserError
-from competition.processes import end_with
+from competition.processes import end_with, interruptible
 from competition.settings.search_space import Parameter, Value
 from competition.training.failures import explain
 from competition.training.runtime import start_keras
 from competition.training.worker import WorkerContext
-from competition.tuning.abandoned import ended
+from competition.tuning.abandoned import ended, queue_again
 from competition.tuning.judging import judged
 from competition.tuning.search import Search
 from competition.tuning.storage import database_trouble, quiet_optuna
@@ -57,23 +58,38 @@ def run_trial(
     """
     end_with(context.command_pid)
     quiet_optuna()
-    done: list[FrozenTrial] = []
+    trial = None
     with database_trouble(search.settings.storage):
         study = open_study(search)
         optuna.storages.fail_stale_trials(study)  # of other machines; a journal knows of none
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if time.time() < limits.deadline and len(ended(study)) + len(running) < limits.trials:
             start_keras(context.plan.threads)
-            study.optimize(
-                _objective(search, number, context),
-                n_trials=1,
-                catch=(Exception,),
-                callbacks=[lambda _, trial: done.append(trial)],
-            )
+            trial = _run_one(study, _objective(search, number, context))
     context.board.shares()[number] = 1
-    return done[0] if done else None
+    return trial
 
 
+def _run_one(study: Study, objective: Callable[[Trial], float]) -> FrozenTrial:
+    """Runs the next trial; Optuna records one that Ctrl-C ends as failed, so it is queued again."""
+    begun: list[int] = []
+    ended_so: list[FrozenTrial] = []
+
+    def noted(trial: Trial) -> float:
+        begun.append(trial.number)
+        return objective(trial)
+
+    try:
+        with interruptible():
+            note = [lambda _, trial: ended_so.append(trial)]
+            study.optimize(noted, n_trials=1, catch=(Exception,), callbacks=note)
+    except KeyboardInterrupt:
+        queue_again(study, begun)
+        raise
+    return ended_so[0]
+
+
+@interruptible()
 def unbuildable(search: Search, context: WorkerContext) -> list[str]:
     """Returns which ends of the space and which choices the variant cannot be built with.
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from competition import locks, paths
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.processes import side_by_side, workers_may_end
+from competition.processes import workers_may_end
 from competition.progress import ProgressDisplay, duration
 from competition.training.failures import less_memory
 from competition.training.outlook import estimated
@@ -139,7 +139,7 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
     advice = f"finished trials are kept: {less_memory(plan)}"
     with ProgressBoard.on_disk(left) as board, workers_may_end(advice):
         context = WorkerContext(plan, os.getpid(), board)
-        parallel = side_by_side(plan.workers, plan.threads)
+        parallel = plan.parallel()
         _require_buildable(search, parallel, context)
         each = _seconds_a_trial(search, run, parallel, context)
         print(

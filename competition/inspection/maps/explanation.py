@@ -15,6 +15,7 @@ from competition.inspection.maps.nets import Net, Pace, load_net, measure_pace, 
 from competition.inspection.maps.occlusion import PATCHES, drops, hidden_and_whole
 from competition.inspection.maps.rows import Assignment, assignments_by_variant, rows_to_explain
 from competition.machine import core_count
+from competition.processes import interruptible
 from competition.progress import ProgressDisplay, duration
 from competition.training.runtime import start_keras
 
@@ -84,7 +85,8 @@ def explain(run: Run, blend: Blend, asked: list[int]) -> Explanation:
     )
     start_keras(core_count())
     rivals = chosen.best_other_than(chosen.digits.labels)
-    by_variant = Explainer(run, chosen.digits, rivals).by_variant(assignments)
+    with interruptible():
+        by_variant = Explainer(run, chosen.digits, rivals).by_variant(assignments)
     return Explanation(
         run.config.name, run.data_set.train, chosen, len({*asked}), rivals, by_variant
     )
