@@ -119,8 +119,13 @@ def remove_partials(folder: Path, idle_seconds: float = 0) -> None:
     latest = time.time() - idle_seconds
     for partial in filter(PARTIAL_NAME.search, paths_below(folder)):
         with suppress(FileNotFoundError):  # whoever wrote it may have been faster
-            if os.stat(partial).st_mtime <= latest:
+            if _last_written(partial) <= latest:
                 shutil.rmtree(partial) if os.path.isdir(partial) else os.unlink(partial)
+
+
+def _last_written(path: str) -> float:
+    """Returns when a file, or anything in a folder, was written to, in seconds since 1970."""
+    return max(os.stat(each).st_mtime for each in (path, *paths_below(Path(path))))
 
 
 def paths_below(folder: Path) -> Iterator[str]:

@@ -98,6 +98,7 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
     from competition.tuning.best import best_trial, write_best
     from competition.tuning.pictures import draw_pictures
     from competition.tuning.search import find_search
+    from competition.tuning.storage import database_trouble
     from competition.tuning.summary import verdict_in_words, verdict_table, write_summary
     from competition.tuning.tune import run_study
     from competition.tuning.verdict import final_verdict
@@ -106,15 +107,17 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
     search = find_search(config if trials is None else config.with_trials(trials), variant)
     run = load_run(search.config)
     study = run_study(search, run, jobs)
-    print(f"every trial is in {write_trials(study, search)}")
-    best = best_trial(study, search)
-    best_config, pictures = write_best(best, search), draw_pictures(study, search)
-    print(f"trial {best.number} is the best; it is judged now on folds that had no part in that")
-    verdict = final_verdict(search, run, best_config, jobs)
-    path = write_summary(study, best, search, verdict, pictures)
-    print(f"\n{verdict_table(best, search, verdict)}\n\n{verdict_in_words(search, verdict)}\n")
-    print(f"all of it, with pictures, is in {path}")
-    print(f"next: `make train-folds CONFIG={best_config}`")
+    with database_trouble(search.settings.storage):
+        print(f"every trial is in {write_trials(study, search)}")
+        best = best_trial(study, search)
+        best_config, pictures = write_best(best, search), draw_pictures(study, search)
+        print(
+            f"trial {best.number} is the best; it is judged now on folds that had no part in that"
+        )
+        verdict = final_verdict(search, run, best_config, jobs)
+        print(f"\n{verdict_table(best, search, verdict)}\n\n{verdict_in_words(search, verdict)}\n")
+        path = write_summary(study, best, search, verdict, pictures)
+    print(f"all of it, with pictures, is in {path}\nnext: `make train-folds CONFIG={best_config}`")
 
 
 def ensemble(configs: list[Config]) -> None:

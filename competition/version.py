@@ -1,6 +1,7 @@
 """Which code and which libraries made a result."""
 
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,12 @@ def code_version() -> str:
 def library_versions() -> dict[str, str]:
     """Returns the installed versions of the distributions that decide a result."""
     return {name: version(name) for name in ("tensorflow", "keras", "numpy", "albumentations")}
+
+
+@cache
+def augmenting_versions() -> list[str]:
+    """Returns the installed versions of the distributions that compute augmented images."""
+    return [version(name) for name in ("numpy", "albumentations", "opencv-python-headless")]
 
 
 def _git(*arguments: str) -> str:

@@ -128,6 +128,14 @@ def test_a_damaged_epoch_is_found_and_made_again(damage, tiny, tmp_path, monkeyp
     )
 
 
+def test_images_of_other_libraries_are_others(monkeypatch):
+    pool = Pool(Augmentation(name="affine"), 0, "data")
+    before = pool.folder()
+    assert pool.folder() == before
+    monkeypatch.setattr("competition.data.pool.augmenting_versions", lambda: ["another"])
+    assert pool.folder() != before
+
+
 @pytest.mark.parametrize("is_gone", [True, False])
 def test_an_epoch_that_another_command_replaces_stays(is_gone, tiny, tmp_path, monkeypatch):
     """It removes the damaged one, or has made it again, after this command has looked at it."""

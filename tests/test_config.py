@@ -299,6 +299,11 @@ MISTAKES = {
         "ensemble: {variants: [plain], seeds: [7]}\nvariants: {plain: , residual: {seeds: [7]}}",
         "ensemble: seeds: there is no seed '7'; there are: 0",
     ),
+    "a variant without these seeds": (
+        "ensemble: {variants: [plain, residual], seeds: [1]}\n"
+        "variants: {plain: , residual: {seeds: [0, 1]}}",
+        "ensemble: variants: 'plain' has none of the seeds that are named; it has 0",
+    ),
     "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each split is expected once"),
     "a single variant": (
         "ensemble: {variants: plain}",

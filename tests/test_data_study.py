@@ -159,6 +159,10 @@ def planted() -> DataSet:
     return DataSet("planted", digits_of(train, labels), digits_of(test))
 
 
+def copies(rows: list[list[int]]) -> Pairs:
+    return Pairs(np.array(rows), np.zeros(len(rows)))
+
+
 def test_planted_duplicates_are_found(planted):
     found = find_duplicates(planted, nothing)
     assert found.exact.rows.tolist() == [[0, 50], [1, 60 + 10], [60 + 20, 60 + 21]]
@@ -167,6 +171,8 @@ def test_planted_duplicates_are_found(planted):
     assert sorted(found.near.rows.tolist()) == [[2, 51], [3, 60 + 11], [4, 52]]
     assert found.places(found.near) == {"train": 2, "both": 1, "test": 0}
     assert found.seen_test_rows() == 2
+    copied = dataclasses.replace(found, exact=copies([[60 + 11, 60 + 30], [60 + 20, 60 + 21]]))
+    assert copied.seen_test_rows() == 2  # the row beside a labelled one, and its copy
     images = np.concatenate([planted.train.images, planted.test.images])
     expected = [distance(images[one], images[other]) for one, other in found.near.rows]
     np.testing.assert_allclose(found.near.distances, expected)

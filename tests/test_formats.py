@@ -526,6 +526,7 @@ BROKEN = {
     "other side": (changed(IMAGES, lambda v: v[:, 1:]), r"have the shape \(90, 27, 28\)"),
     "no images": (changed(IMAGES, lambda v: v[:0]), r"have the shape \(0, 28, 28\)"),
     "no ink": (changed(IMAGES, with_value(4, np.uint8(0))), "image 5 has no ink at all"),
+    "binarised bytes": (changed(IMAGES, lambda v: (v > 99).astype(np.uint8)), "no pixel is brig"),
     "dark on white": (changed(IMAGES, lambda v: 255 - v), "dark on white"),
     "standardised": (changed(IMAGES, lambda v: (v - 33.4) / 78.7), "they go from -0.4"),
     "not finite": (changed(IMAGES, with_value((4, 4), np.float32("nan"))), "the pixels are float"),

@@ -376,6 +376,17 @@ def test_without_storage_marks_last_as_long_as_the_page(browse, findings):
     assert download.value.path().read_text().splitlines()[1:] == [line]
 
 
+def test_storage_without_room_keeps_all_marks_until_the_page_is_closed(browse):
+    full = "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }"
+    page = browse("sort=id", script=full)
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("2")
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    assert len(download.value.path().read_text().splitlines()) == 1 + 2
+
+
 def test_html_in_a_name_stays_text(browse, tmp_path):
     evil = "</script><script>alert(1)</script><b>"
     member = '<img src=x onerror="alert(2)">'
@@ -414,6 +425,13 @@ def test_explained_rows_are_linked(browse, findings, tmp_path):
     assert page.locator("#detail-title").inner_text() == f"Row {other}"
     assert link.is_hidden()
     assert browse().get_by_text("Why").count() == 0
+
+
+def test_an_explained_row_that_is_right_and_sure_is_there_too(browse, findings, tmp_path):
+    surest = findings.labelled.digits.ids[findings.labelled.margins.argmax()]
+    write_page(tmp_path / "index.html", findings, all_rows=False, explained={int(surest)})
+    page = browse(f"view=all&row=train-{surest}", file=tmp_path / "index.html")
+    assert page.locator("#detail-title").inner_text() == f"Row {surest}"
 
 
 def test_a_page_without_mistakes_says_so(browse, findings, tmp_path):

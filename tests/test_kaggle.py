@@ -46,7 +46,7 @@ from kaggle_world import (
 
 from competition import paths
 from competition.__main__ import main
-from competition.kaggle import archive
+from competition.kaggle import archive, submit
 from competition.kaggle.history import read_history
 from competition.kaggle.scoreboard import PUBLIC_ROWS, difference, standard_errors_apart
 from competition.kaggle.submit import send, wait_for_score
@@ -164,6 +164,12 @@ LOGIN = json.dumps(
             "~/.kaggle/kaggle.json with the environment variable KAGGLE_KEY",
         ),
         (
+            {"KAGGLE_KEY": KEY},
+            {".kaggle/kaggle.json": KEY_FILE},
+            BASIC,
+            "~/.kaggle/kaggle.json with the environment variable KAGGLE_KEY",
+        ),
+        (
             {"KAGGLE_API_TOKEN": TOKEN},
             {".kaggle/kaggle.json": KEY_FILE, ".kaggle/access_token": "another"},
             BEARER,
@@ -209,6 +215,22 @@ def test_a_submission_is_sent_unchanged_and_kept_in_the_history(world: World):
         "error_description": "",
         "out_of_fold_rows": "42000",
     }
+
+
+def test_a_file_that_is_replaced_while_it_is_sent_changes_nothing(world: World, monkeypatch):
+    """As a `make ensemble` elsewhere does."""
+    world.install()
+    world.make_submission()
+    original = submit.call
+
+    def replaced_meanwhile(*arguments, **settings):
+        Path("submissions/default.csv").write_text("another one")
+        return original(*arguments, **settings)
+
+    monkeypatch.setattr(submit, "call", replaced_meanwhile)
+    assert main(["submit", "--message", MESSAGE]) == 0
+    assert world.server.received("upload").body == SUBMISSION
+    assert read_history()[0].sha256 == SUBMISSION_HASH
 
 
 def test_the_message_comes_from_the_provenance(world: World):

@@ -306,7 +306,7 @@ def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(proj
     assert table.texts()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
 
 
-UNSEARCHED = "ensemble, rows that the search for settings did not see"
+UNSEARCHED = "ensemble, rows that the search for the presets did not see"
 
 
 @pytest.mark.parametrize(
@@ -366,6 +366,8 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
     errors = summary.scores.ensemble.errors
     assert table.rows[2] == ["ensemble", None, None, errors, None, None]
     assert "no figure of a single hold-out" in table.note
+    alone = run_table(summarise(variant_subject(run, "plain")), "folds")
+    assert alone.note == table.note
     rows = len(summary.subject.panel.ids)
     assert 60 < rows < 120
     words = "2 of 3 stratified hold-outs of 50 % of the rows each: 0, 2"

@@ -1,6 +1,7 @@
 """Results on disk: complete or absent, stale when made differently, aligned by id."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,19 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
         "jobs", "jobs/plain", "jobs/plain/fold0", "jobs/plain/fold0/my-own.partial-2.png"
     ]  # fmt: skip
+
+
+def test_a_folder_is_at_work_while_any_file_in_it_grows(tmp_path):
+    """A download that goes on changes nothing but the part that is there."""
+    folder = tmp_path / "digits.partial-download"
+    folder.mkdir()
+    (folder / "digits.zip").write_text("part")
+    os.utime(folder, (0, 0))
+    remove_partials(tmp_path, idle_seconds=3600)
+    assert (folder / "digits.zip").exists()
+    os.utime(folder / "digits.zip", (0, 0))
+    remove_partials(tmp_path, idle_seconds=3600)
+    assert not folder.exists()
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):

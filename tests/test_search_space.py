@@ -197,6 +197,10 @@ MISTAKES = {
         "architecture.width: {choices: [8, wide]}",
         "search_space.architecture.width.choices.1: 'width' must be of type int, not 'wide'",
     ),
+    "refused together": (
+        "schedule: {choices: [cosine, one_cycle]}, warm_up: {low: 0.05, high: 0.3}",
+        "search_space.schedule.choices.0: ",
+    ),
     "whole and part": (
         "augmentation: {choices: [warp, none]}, augmentation.zoom: {low: 0.0, high: 0.1}",
         "search_space.augmentation: augmentation is chosen as a whole",

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from optuna.trial import TrialState
 
 from competition import catalogue, locks, paths
 from competition.config import load_config
+from competition.data import pool_space
 from competition.data.run import load_run
 from competition.errors import UserError
 from competition.training import prediction
@@ -23,10 +25,17 @@ from competition.tuning import judging, trial
 from competition.tuning.abandoned import ended, successors, take_up
 from competition.tuning.best import best_trial, write_best
 from competition.tuning.search import Search, find_search
-from competition.tuning.storage import mend_journal, open_storage, quiet_optuna, without_password
+from competition.tuning.storage import (
+    lock_of_sqlite,
+    mend_journal,
+    open_storage,
+    quiet_optuna,
+    without_password,
+)
 from competition.tuning.study import open_study, require_comparable
 from competition.tuning.trial import FAILURE, Limits, run_trial
-from competition.tuning.tune import lock_of, run_study
+from competition.tuning.trial_pool import room_for_trials
+from competition.tuning.tune import _prepared, run_study
 from competition.tuning.words import trial_line, write_trials
 
 CONFIG = """\
@@ -354,7 +363,7 @@ def test_an_interrupted_trial_is_taken_up_again_with_its_values(search, known_lo
     run_trials(of_this, 1)
     abandoned(of_this)
     study = open_study(of_this)
-    assert take_up(study) == 1
+    assert take_up(study) == (1, 0)
     assert [one.state.name for one in study.trials] == ["COMPLETE", "FAIL", "WAITING"]
     assert len(ended(study)) == 1
     again = run_trials(of_this, 4, trials=4)
@@ -372,7 +381,7 @@ def test_a_trial_that_ctrl_c_ends_is_queued_again(comes_out_as, search, known_lo
     """Whether or not a library made an error of its own of the interrupt."""
 
     def loss(variant, fold, epoch) -> float:
-        if not interrupted:
+        if len(interrupted) < 4:  # more often than a trial may end its process
             interrupted.append(variant.learning_rate)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
@@ -382,20 +391,24 @@ def test_a_trial_that_ctrl_c_ends_is_queued_again(comes_out_as, search, known_lo
     interrupted: list[float] = []
     known_losses(loss)
     of_this = search()
-    with pytest.raises(KeyboardInterrupt):
-        run_trials(of_this, 1)
     study = open_study(of_this)
-    assert [one.state.name for one in study.trials] == ["FAIL", "WAITING"]
-    assert ended(study) == []
+    for evening in range(1, 5):
+        with pytest.raises(KeyboardInterrupt):
+            run_trials(of_this, 1)
+        assert [one.state.name for one in study.trials] == ["FAIL"] * evening + ["WAITING"]
+        assert ended(study) == []
     assert run_trials(of_this, 1)[0].params == {"learning_rate": interrupted[0]}
-    assert [one.number for one in ended(study)] == [1]
+    assert [one.number for one in ended(study)] == [4]
+    *_, last = write_trials(study, of_this).read_text().splitlines()
+    assert last.startswith("4,complete,")
+    assert last.endswith(",")  # no remark
 
 
 def test_a_trial_that_ends_its_process_each_time_is_given_up(search):
     of_this = search()
-    for _ in range(3):
+    for is_last in (False, False, True):
         abandoned(of_this)
-        take_up(open_study(of_this))
+        assert take_up(open_study(of_this)) == ((0, 1) if is_last else (1, 0))
     study = open_study(of_this)
     assert [one.state.name for one in study.trials] == ["FAIL"] * 3
     assert len(ended(study)) == 1
@@ -478,6 +491,65 @@ def test_the_best_trial_is_an_ensemble_of_itself(search, known_losses):
     assert (config.ensemble.method.name, config.ensemble.folds) == ("geometric_mean", [2])
 
 
+def test_marks_make_other_trials(search, known_losses):
+    known_losses(lambda variant, fold, epoch: 1.0)
+    before = search()
+    run = load_run(before.config)
+    require_comparable(open_study(before), before, run)
+    run_trials(before, 1)
+    train = run.data_set.train
+    line = f"{train.ids[0]},{train.labels[0]},label error,{(train.labels[0] + 1) % 10}\n"
+    Path("marks.csv").write_text(f"id,given_label,mark,label\n{line}")
+    marked = search(RATES, "sampler: grid", "marks=marks.csv")
+    with pytest.raises(UserError, match=r"1 trial that cannot be compared.*label_errors"):
+        require_comparable(open_study(marked), marked, load_run(marked.config))
+
+
+def test_a_grid_is_not_begun_among_other_trials(search, known_losses):
+    known_losses(lambda variant, fold, epoch: 1.0)
+    at_random = search(RATES, "sampler: random")
+    run = load_run(at_random.config)
+    require_comparable(open_study(at_random), at_random, run)
+    run_trials(at_random, 1)
+    on_a_grid = search(RATES, "sampler: grid")
+    with pytest.raises(UserError, match="trials of another sampler, so that a grid would never be"):
+        require_comparable(open_study(on_a_grid), on_a_grid, run)
+
+
+def test_views_of_the_policy_that_is_trained_with_are_all_there(search):
+    settings = ("variants.plain.test_time_draws=8", "variants.plain.test_time_augmentation=warp")
+    of_this = search(RATES, "sampler: grid", *settings)
+    assert of_this.variant.augmentation.name == "warp"
+    with room_for_trials(of_this, load_run(of_this.config), Plan(1, 1)):
+        [folder] = paths.pools_folder().iterdir()
+        assert len(list(folder.glob("*.npy"))) == 8
+
+
+def test_policies_of_trials_need_room_whatever_the_variant_has(search, monkeypatch):
+    monkeypatch.setattr(pool_space, "LIMIT_BYTES", 1000)
+    space = "augmentation: {choices: [none, warp]}"
+    of_this = search(space, "sampler: grid", "variants.plain.augmentation=none")
+    run = load_run(of_this.config)
+    with (
+        pytest.raises(UserError, match="augmented images of this run need"),
+        room_for_trials(of_this, run, Plan(1, 1)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_images_of_a_study_that_another_command_works_on_stay(search, known_losses, is_elsewhere):
+    """A command with a database of its own works on the same configuration and variant."""
+    of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
+    folder = paths.pools_folder() / f"0123.{of_this.owner(0)}"
+    folder.mkdir(parents=True)
+    lock = paths.tuning_lock_file("some", "plain")
+    journal_study = locks.shared(lock) if is_elsewhere else nullcontext()
+    with journal_study:
+        _prepared(of_this, load_run(of_this.config), lock)
+    assert folder.exists() == is_elsewhere
+
+
 def test_a_journal_is_mended_after_a_kill(search):
     of_this = search()
     abandoned(of_this)
@@ -489,7 +561,7 @@ def test_a_journal_is_mended_after_a_kill(search):
     mend_journal(journal)
     assert journal.read_bytes() == whole
     assert not lock.is_symlink()
-    assert take_up(open_study(of_this)) == 1  # nobody waits for the lock of a killed process
+    assert take_up(open_study(of_this)) == (1, 0)  # nobody waits for the lock of a killed process
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([lines[0], b"{not json}\n", *lines[1:]]))
     with pytest.raises(UserError, match=r"journal.log is damaged in line 2 .*begin the study anew"):
@@ -519,10 +591,10 @@ def test_sqlite_takes_one_process(search, known_losses):
 def test_sqlite_takes_one_study_at_a_time(search, known_losses):
     of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
     another = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db", "name=another")
-    with locks.exclusive(lock_of(of_this)), pytest.raises(UserError, match="takes only one; wait"):
+    in_use = locks.exclusive(lock_of_sqlite(of_this.settings.storage))
+    with in_use, pytest.raises(UserError, match="takes only one; wait"):
         run_study(another, load_run(another.config), workers=1)
     assert not Path("study.db").exists()
-    assert lock_of(search()) != lock_of(search(RATES, "sampler: grid", "name=another"))
 
 
 @pytest.mark.parametrize(

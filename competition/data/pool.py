@@ -25,6 +25,7 @@ from competition.processes import MORE_MEMORY, end_with, side_by_side, workers_m
 from competition.progress import ProgressDisplay
 from competition.results import identity_hash
 from competition.settings.components import Augmentation
+from competition.version import augmenting_versions
 
 # Raised by hand when this module makes other files of the same policy and seed.
 POOL_VERSION = 2
@@ -88,7 +89,8 @@ class Pool:
     def folder(self) -> Path:
         """Returns where the epochs are kept."""
         policy = self.augmentation.identity()
-        identity = [POOL_VERSION, policy, self.seed, self.data_fingerprint, self.part]
+        made_by = augmenting_versions()
+        identity = [POOL_VERSION, made_by, policy, self.seed, self.data_fingerprint, self.part]
         return paths.pool_folder(identity_hash(identity)[:16], self.owner)
 
     def file(self, number: int) -> Path:

@@ -58,21 +58,25 @@ class Run:
         return self.teachers[teacher].of_split(job.split) if teacher else {}
 
     def of_split(self, split: str) -> dict[Job, dict[str, Any]]:
-        """Returns the jobs of one split with those of all rows; of `"all"`, every job."""
+        """Returns the jobs of one split; of `"all"`, every job, whatever it holds out."""
         return {
             job: identity
             for job, identity in self.identities.items()
             if split in (job.split, ALL_ROWS)
         }
 
+    def marks_identity(self) -> dict[str, Any]:
+        """Returns what marks change of the labels, as JSON values; nothing without marks."""
+        mended = {str(row): label for row, label in self.label_errors.items()}
+        return {"label_errors": mended} if mended else {}
+
     def _identity(self, job: Job) -> dict[str, Any]:
         variant = self.config.variants[job.variant]
         identity = job_identity(variant, job, self.fingerprint, self.folds.fingerprint())
-        mended = {str(row): label for row, label in self.label_errors.items()}
         taught = list(self.teaching(job).values())
         return (
             identity
-            | ({"label_errors": mended} if mended else {})
+            | self.marks_identity()
             | ({"taught_by": identity_hash(taught)} if taught else {})
         )
 

@@ -105,12 +105,11 @@ def _keys() -> Iterator[Source]:
     if len(given) == len(KEY_VARIABLES):
         name = f"the environment variables {' and '.join(KEY_VARIABLES)}"
         yield Source(name, renewal=renewal)
-    needed = {"username", "key"}
-    if needed <= kept:
-        yield Source(_short(file), file, renewal=renewal)
-    elif len(given) == 1 and needed <= kept | {given[0].removeprefix("KAGGLE_").lower()}:
-        name = f"{_short(file)} with the environment variable {given[0]}"
-        yield Source(name, file, renewal=renewal)
+    # The client puts what a variable says in place of what the file says.
+    of_variables = {name.removeprefix("KAGGLE_").lower() for name in given}
+    if kept and {"username", "key"} <= kept | of_variables:
+        mixed = f" with the environment variable {given[0]}" if len(given) == 1 else ""
+        yield Source(f"{_short(file)}{mixed}", file, renewal=renewal)
 
 
 def _logins() -> Iterator[Source]:

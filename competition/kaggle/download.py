@@ -85,7 +85,7 @@ def _fetch_once(folder: Path) -> None:
     except BrokenArchiveError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fetch(folder: Path) -> Path:
@@ -97,7 +97,7 @@ def _fetch(folder: Path) -> Path:
             call("download", str(folder), watch=progress.look, seconds=limit(DOWNLOAD))
     finally:
         if not archive.exists():  # else it is whole, or a part that the next try continues
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     if not archive.exists():
         raise BrokenArchiveError("what Kaggle sent is not a zip archive")
     return archive

@@ -1,8 +1,12 @@
 """The submission goes out: checked against the real competition first, confirmed by a reference."""
 
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from competition.errors import UserError
@@ -22,7 +26,7 @@ from competition.kaggle.limits import SCORE, limit
 from competition.kaggle.notes import CONFIRMING, UPLOADING
 from competition.paths import COMPETITION
 from competition.progress import ProgressDisplay
-from competition.submission import check_submission, read_provenance
+from competition.submission import check_submission, file_hash, read_provenance
 
 WAY_ROUND = f"The way round: upload the file in the browser at {PAGE}/submit."
 MAYBE_TAKEN = (
@@ -43,12 +47,12 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
             Kaggle did not take it.
     """
     _check(file)
-    with alone():
-        entry = new_entry(file)
+    with alone(), _copied(file) as copy:
+        entry = replace(new_entry(file), sha256=file_hash(copy))
         same = [before for before in read_history() if before.sha256 == entry.sha256]
         if same and not force:
             raise UserError(_sent_before(entry, same[-1]))
-        entry = replace(entry, reference=_reference(file, message))
+        entry = replace(entry, reference=_reference(file, copy, message))
         _keep(entry)
     return entry
 
@@ -98,6 +102,13 @@ def _check(file: Path) -> None:
     check_submission(file, good_sample())
 
 
+@contextmanager
+def _copied(file: Path) -> Iterator[Path]:
+    """Yields a copy under the same name: an ensemble may replace the file while it is sent."""
+    with TemporaryDirectory(prefix="submission-") as folder:
+        yield Path(shutil.copy(file, folder))
+
+
 def _sent_before(entry: Entry, before: Entry) -> str:
     score = f", public score {before.public_score}" if before.public_score else ""
     return (
@@ -118,12 +129,12 @@ def _keep(entry: Entry) -> None:
         ) from None
 
 
-def _reference(file: Path, message: str) -> str:
-    """Sends a file and returns Kaggle's reference of it."""
+def _reference(file: Path, copy: Path, message: str) -> str:
+    """Sends a file, by its copy, and returns Kaggle's reference of it."""
     print(f"sending {file} to Kaggle", file=sys.stderr)
     seen: dict[str, Any] = {}
     try:
-        outcome = call("submit", str(file), message, watch=seen.update)
+        outcome = call("submit", str(copy), message, watch=seen.update)
     except KeyboardInterrupt:
         if seen.get("stage") == CONFIRMING:
             raise KeyboardInterrupt(f"interrupted. {MAYBE_TAKEN}") from None

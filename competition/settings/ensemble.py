@@ -36,7 +36,15 @@ class Ensemble(Section):
         seeds = dict.fromkeys(seed for variant in chosen for seed in variant.seeds)
         if chosen:
             yield from _unknown("seeds", "seed", self.seeds, seeds)
+            yield from self._without_seeds(variants)
         yield from _unknown("folds", "split", self.folds, folds)
+
+    def _without_seeds(self, variants: dict[str, Any]) -> Iterator[str]:
+        for name in self.variants or []:
+            own = variants[name].seeds if name in variants else []
+            if self.seeds and own and not {*self.seeds} & {*own}:
+                listed = ", ".join(map(str, own))
+                yield f"variants: '{name}' has none of the seeds that are named; it has {listed}"
 
 
 def _unknown(key: str, noun: str, named: list | None, known: Iterable) -> Iterator[str]:

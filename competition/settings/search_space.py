@@ -1,16 +1,15 @@
 """The values among which tuning searches, each of which could stand in the variant itself."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from math import isfinite
 from typing import Any, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from competition import catalogue
 from competition.settings.components import Component
-from competition.settings.section import Section, explanation, refuse
-from competition.settings.yaml_input import nearest
+from competition.settings.section import Section
 
 Number = int | float
 Value = bool | int | float | str
@@ -148,7 +147,7 @@ def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
     kinds = {
         name: _kind(model.model_fields[name].annotation)
         for name in given
-        if not _is_list(model, name)
+        if not is_list(model, name)
     }
     for name, component in given.items():
         if isinstance(component, Component):
@@ -157,123 +156,14 @@ def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
     return kinds
 
 
-def _is_list(model: type[BaseModel], path: str) -> bool:
+def is_list(model: type[BaseModel], path: str) -> bool:
+    """Says whether a field of a variant, or the one that a parameter belongs to, is a list."""
     field = model.model_fields.get(path.partition(".")[0])
     return field is not None and get_origin(field.annotation) is list
 
 
 def _kind(annotation: Any) -> str:
     return annotation.__name__ if annotation in (int, float) else "choice"
-
-
-def checked_space(
-    raw: Any,
-    validate: Callable[[Any], dict[str, Parameter]],
-    model: type[BaseModel],
-    given: dict[str, Any],
-    invalid: set[str],
-) -> dict[str, Parameter]:
-    """Returns the search space of a variant, inside pydantic's validation of it.
-
-    Args:
-        raw: the space as YAML has it.
-        validate: turns a space by full names into parameters.
-        model: of the variant.
-        given: those of its fields that can be searched and are valid.
-        invalid: fields that are refused already; what would be searched of them is unknown.
-
-    Raises:
-        ValidationError: naming all at once that is no parameter or could not be configured.
-    """
-    space, kinds = flattened({} if raw is None else raw), searchable(model, given)
-    unknown = _unsearchable(space, model, kinds, invalid)
-    parameters, misshapen = _validated(_without(space, unknown), validate)
-    known = {name: parameter for name, parameter in parameters.items() if name in kinds}
-    is_complete = not any(model.model_fields[name].is_required() for name in invalid)
-    found = _problems(known, kinds, model, given) if is_complete else {}
-    if unknown or found or misshapen:
-        refuse(unknown | found, misshapen)
-    return {
-        name: parameter.as_floats() if kinds.get(name) == "float" else parameter
-        for name, parameter in parameters.items()
-    }
-
-
-def _unsearchable(
-    space: Any, model: type[BaseModel], kinds: dict[str, str], invalid: set[str]
-) -> dict[str, str]:
-    """Returns why some names of a space cannot be searched, however their values are written."""
-    names = [
-        name
-        for name in (space if isinstance(space, dict) else [])
-        if name not in kinds and str(name).partition(".")[0] not in invalid
-    ]
-    is_list = ", as it is a list; another one can stand in a variant of its own"
-    reasons = {name: is_list if _is_list(model, name) else nearest(name, kinds) for name in names}
-    return {name: f"this cannot be searched{reason}" for name, reason in reasons.items()}
-
-
-def _without(space: Any, names: Iterable[str]) -> Any:
-    """Returns a space without some of its names; what is no mapping has none, and stays."""
-    return {k: v for k, v in space.items() if k not in names} if isinstance(space, dict) else space
-
-
-def _validated(
-    space: Any, validate: Callable[[Any], dict[str, Parameter]]
-) -> tuple[dict[str, Parameter], ValidationError | None]:
-    """Returns the parameters of a space that are well-formed, and the errors of the others."""
-    try:
-        return validate(space), None
-    except ValidationError as error:
-        bad = {location[0] for one in error.errors() if (location := one["loc"])}
-        return validate(_without(space, bad) if bad else {}), error
-
-
-def _problems(
-    space: dict[str, Parameter],
-    kinds: dict[str, str],
-    model: type[BaseModel],
-    given: dict[str, Any],
-) -> dict[str, str]:
-    """Returns, by path, what of a space of searchable names could not be configured."""
-    settings = {
-        name: value.identity() if isinstance(value, Component) else value
-        for name, value in given.items()
-    }
-    found: dict[str, str] = {}
-    for path, parameter in space.items():
-        if wrong_type := _wrong_type(parameter, kinds[path]):
-            found[path] = wrong_type
-        elif any(other.startswith(f"{path}.") for other in space):
-            found[path] = f"{path} is chosen as a whole, so nothing of it can be searched besides"
-        else:
-            found |= _refused(path, parameter, model, settings)
-    return found
-
-
-def _wrong_type(parameter: Parameter, kind: str) -> str | None:
-    if parameter.choices is not None:
-        return None
-    if kind not in ("int", "float"):
-        return "this is not a number: expected choices"
-    numbers = {"low": parameter.low, "high": parameter.high, "step": parameter.step}
-    broken = [name for name, number in numbers.items() if isinstance(number, float)]
-    if kind == "int" and broken:
-        return f"{broken[0]} must be a whole number, not {numbers[broken[0]]}"
-    return None
-
-
-def _refused(
-    path: str, parameter: Parameter, model: type[BaseModel], settings: dict[str, Any]
-) -> dict[str, str]:
-    """Returns the ends of a range, or the choices, that the variant itself would not take."""
-    found = {}
-    for place, value in parameter.edges().items():
-        try:
-            model.model_validate(with_values(settings, {path: value}))
-        except ValidationError as error:
-            found[f"{path}.{place}"] = explanation(error.errors()[0])
-    return found
 
 
 def _are_steps(quotient: float) -> bool:

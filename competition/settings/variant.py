@@ -20,8 +20,9 @@ from competition.settings.components import (
     Resampling,
     Schedule,
 )
-from competition.settings.search_space import Parameter, checked_space, with_values
+from competition.settings.search_space import Parameter, with_values
 from competition.settings.section import Section, Seed, Share, each_once, refuse
+from competition.settings.space_check import checked_space
 
 
 class Training(Section):

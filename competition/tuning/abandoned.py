@@ -14,33 +14,34 @@ MOST_RETRIES = 2
 
 
 @cache
-def retry() -> RetryHeartbeatStaleTrialCallback:
-    """Returns what queues the values of a trial again; the same one for all callers."""
+def retry(most: int | None = MOST_RETRIES) -> RetryHeartbeatStaleTrialCallback:
+    """Returns what queues the values of a trial again, so often at most; the same for all."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
+        return RetryHeartbeatStaleTrialCallback(max_retry=most)
 
 
-def take_up(study: Study) -> int:
+def take_up(study: Study) -> tuple[int, int]:
     """Records every trial that is said to run as failed, and queues its values again.
 
     To be called only while no process works on the study.
 
     Returns:
-        How many there were.
+        How many were queued, and how many are given up.
     """
     running = study.get_trials(states=(TrialState.RUNNING,))
     for trial in running:
         study.tell(trial.number, state=TrialState.FAIL)
         retry()(study, trial)
-    return len(running)
+    queued = sum(trial.number in successors(study) for trial in running)
+    return queued, len(running) - queued
 
 
 def queue_again(study: Study, numbers: Collection[int]) -> None:
-    """Queues the values of those of some trials again that are recorded as failed."""
+    """Queues the values of those of some trials again that failed as somebody pressed Ctrl-C."""
     for trial in study.get_trials(states=(TrialState.FAIL,)):
         if trial.number in numbers:
-            retry()(study, trial)
+            retry(None)(study, trial)
 
 
 def successors(study: Study) -> dict[int, int]:

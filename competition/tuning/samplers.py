@@ -54,7 +54,7 @@ def brute_force(space: Space, seed: int) -> BaseSampler:
 
 
 def qmc(space: Space, seed: int) -> BaseSampler:
-    """A scrambled Sobol sequence over the numbers; choices are drawn at random."""
+    """A scrambled Sobol sequence; the first trial is drawn at random."""
     return QMCSampler(scramble=True, seed=seed, independent_sampler=random(space, seed))
 
 

@@ -118,6 +118,7 @@ class Search:
             "seed": self.seed,
             "data": run.fingerprint,
             "folds": run.folds.fingerprint(),
+            **run.marks_identity(),
         }
 
 

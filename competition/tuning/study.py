@@ -6,11 +6,13 @@ from importlib.metadata import PackageNotFoundError, version
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from competition import paths
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.results import differences
+from competition.tuning.abandoned import ended
 from competition.tuning.search import Search
 from competition.tuning.storage import open_storage
 from competition.wording import count_of
@@ -77,8 +79,17 @@ def require_comparable(study: Study, search: Search, run: Run) -> None:
             f"with new ones ({'; '.join(differences(before, identity))}); begin another study with "
             f'SET="name=…", or {_removal(search)}'
         )
+    if search.settings.sampler.name == "grid" and not all(map(_is_of_a_grid, ended(study))):
+        raise UserError(
+            f"the study {search} has trials of another sampler, so that a grid would never be "
+            f'complete; begin another study with SET="name=…", or {_removal(search)}'
+        )
     if study.user_attrs.get(IDENTITY) != identity:
         study.set_user_attr(IDENTITY, identity)
+
+
+def _is_of_a_grid(trial: FrozenTrial) -> bool:
+    return "grid_id" in trial.system_attrs
 
 
 def _removal(search: Search) -> str:

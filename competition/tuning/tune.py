@@ -60,10 +60,10 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
     quiet_optuna()
     if is_sqlite(url):
         workers = _only_worker(workers)
-    with database_trouble(url):
-        lock = lock_of(search)
+    lock = paths.tuning_lock_file(search.config.name, search.name)
+    with database_trouble(url), _alone_in_sqlite(url):
         study = _prepared(search, run, lock)
-        with _held(lock, search):
+        with locks.shared(lock):  # lets others know that the study is being worked on
             left = _announce(study, search)
             if left > 0:
                 plan = chosen_plan(search.most_trials(), left, workers)
@@ -80,51 +80,43 @@ def _only_worker(workers: int | None) -> int:
     return 1
 
 
-def lock_of(search: Search) -> Path:
-    """Returns the file that a command holds: of its study, or of all in the same SQLite file."""
-    if is_sqlite(url := search.settings.storage):
-        return lock_of_sqlite(url)
-    return paths.tuning_lock_file(search.config.name, search.name)
+@contextmanager
+def _alone_in_sqlite(url: str | None) -> Iterator[None]:
+    """Keeps others away from a SQLite database, whatever studies they have there."""
+    if not is_sqlite(url):
+        yield
+        return
+    with locks.exclusive(lock_of_sqlite(url)) as is_alone:
+        if not is_alone:
+            raise UserError(
+                "another process uses this database, and SQLite takes only one; wait for its end"
+            )
+        yield
 
 
 def _prepared(search: Search, run: Run, lock: Path) -> Study:
     """Opens the study; if no other command works on it, mends what a killed one left."""
+    url = search.settings.storage
     with locks.exclusive(lock) as is_alone:
-        if is_sqlite(search.settings.storage):
-            _require_alone(is_alone)
-        if is_alone:
+        if is_alone and url is None:
             mend_journal(paths.journal_file(search.config.name, search.name))
+        if is_alone:
             remove_left_over(search)
         study = open_study(search)
         require_comparable(study, search, run)
-        if is_alone:
+        if is_alone or is_sqlite(url):
             _take_up_interrupted(study, search)
     return study
 
 
 def _take_up_interrupted(study: Study, search: Search) -> None:
     """Queues what killed commands left; in a database elsewhere, others may still work on it."""
-    count = take_up(study) if is_here(search.settings.storage) else 0
-    if count:
-        print(f"{search}: taken up again, as they were interrupted: {count} of the trials")
-
-
-@contextmanager
-def _held(lock: Path, search: Search) -> Iterator[None]:
-    """Lets others know that the study is being worked on."""
-    if not is_sqlite(search.settings.storage):
-        with locks.shared(lock):
-            yield
-        return
-    with locks.exclusive(lock) as is_alone:
-        _require_alone(is_alone)
-        yield
-
-
-def _require_alone(is_alone: bool) -> None:
-    if not is_alone:
-        raise UserError(
-            "another process uses this database, and SQLite takes only one; wait for its end"
+    again, given_up = take_up(study) if is_here(search.settings.storage) else (0, 0)
+    if again:
+        print(f"{search}: taken up again, as they were interrupted: {again} of the trials")
+    if given_up:
+        print(
+            f"{search}: given up, as they ended their process each time: {given_up} of the trials"
         )
 
 

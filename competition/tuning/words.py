@@ -72,4 +72,6 @@ def _trial_row(trial: FrozenTrial, search: Search, again: dict[int, int]) -> lis
 def _remark(trial: FrozenTrial, again: dict[int, int]) -> str:
     if trial.number in again:
         return f"interrupted; taken up again as trial {again[trial.number]}"
+    if trial.state is not TrialState.FAIL:
+        return ""  # it may have the remark of the trial whose values it has
     return trial.user_attrs.get(FAILURE, "").strip().split("\n")[-1]

@@ -146,6 +146,11 @@ def _images(where: str, values: np.ndarray) -> np.ndarray:
             f"{SIDE} × {SIDE} pixels in grey"
         )
     images = _as_bytes(where, values).reshape(count, SIDE, SIDE)
+    if images.max() == 1:
+        raise UserError(
+            f"{where}: no pixel is brighter than 1 of 255; expected whole numbers from 0 to 255, "
+            "or the same divided by 255 as floating point; full ink is 255"
+        )
     _require(where, images.any(axis=(1, 2)), "has no ink at all: every pixel is 0")
     edges = np.concatenate([images[:, [0, -1]].ravel(), images[:, :, [0, -1]].ravel()])
     if np.median(edges) >= BRIGHT_EDGE:

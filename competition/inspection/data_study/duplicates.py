@@ -74,7 +74,9 @@ class Duplicates:
         """Counts test rows with an exact or near duplicate among the labelled rows."""
         rows = np.concatenate([self.exact.rows, self.near.rows])
         between = (rows >= self.labelled).sum(axis=1) == 1
-        return len(np.unique(rows[between].max(axis=1)))
+        seen = rows[between].max(axis=1)
+        firsts, copies = self.exact.rows.T  # near pairs are of first copies alone
+        return len(np.union1d(seen, copies[np.isin(firsts, seen)]))
 
 
 def find_duplicates(data_set: DataSet, on_progress: Callable[[float], None]) -> Duplicates:

@@ -70,11 +70,15 @@ def _mean(parts: list[Probabilities]) -> np.ndarray:
     return np.mean([part.values for part in parts], axis=0, dtype=float)
 
 
+def overlap(panel: Panel) -> bool:
+    """Says whether rows were held out more than once, and so predicted by the mean of nets."""
+    return sum(len(part.ids) for part in panel.members[0].by_split.values()) > len(panel.ids)
+
+
 def _of_ensemble(subject: Subject) -> FoldScores:
     """Scores the ensemble, by fold where no row is held out twice, and so belongs to one alone."""
     panel, values = subject.panel, subject.cases.ensemble
-    held_out = sum(len(part.ids) for part in panel.members[0].by_split.values())
-    numbers = np.unique(panel.folds).tolist() if held_out == len(panel.ids) else []
+    numbers = [] if overlap(panel) else np.unique(panel.folds).tolist()
     by_fold = {
         each: score(values[panel.folds == each], panel.labels[panel.folds == each])
         for each in numbers

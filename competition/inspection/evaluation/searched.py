@@ -14,7 +14,9 @@ SEARCHED_SPLIT = "fold0"
 
 
 def unsearched(run: Run, ids: np.ndarray) -> np.ndarray:
-    """Returns which labelled rows no trial was judged by, bool `[n]`.
+    """Returns which labelled rows no trial of the presets was judged by, bool `[n]`.
+
+    Of a user's own trials, as those of `make tune`, nothing is known.
 
     None are where the data are not the competition's: nothing is claimed of these.
     """

@@ -79,8 +79,8 @@ class Scores:
     Attributes:
         members: each member's score by its name.
         ensemble: the ensemble's, or that of the variant that is looked at.
-        unsearched: the same on the rows that the search for settings did not see, which so had no
-            part in any choice. None if there are none, or the data are not the competition's.
+        unsearched: the same on the rows that the search for the presets' settings did not see.
+            None if there are none, or the data are not the competition's.
         is_selected: whether the rows had a part in the training of any member.
     """
 
@@ -128,13 +128,13 @@ class Summary:
 
     @property
     def minutes(self) -> float:
-        """Of training, each job's divided by how many ran side by side."""
-        return sum(row.minutes / row.workers for row in self.jobs)
+        """Of training the nets, each job's divided by how many ran side by side."""
+        return minutes_of(self.manifests.values())
 
     @property
     def cpu_minutes(self) -> float:
-        """Of processor time, all jobs together."""
-        return sum(row.cpu_minutes for row in self.jobs)
+        """Of processor time, all these nets together."""
+        return sum(manifest["cpu_minutes"] for manifest in self.manifests.values())
 
     def distinct(self, fact: str) -> list[str]:
         """Returns what the nets' manifests say of something, each answer once."""

@@ -3,7 +3,11 @@
 import numpy as np
 
 from competition.digits import CLASSES
-from competition.inspection.data_study.duplicates import CONTRADICTION, NEAR
+from competition.inspection.data_study.duplicates import (
+    CLOSEST_CONTRADICTIONS,
+    CONTRADICTION,
+    NEAR,
+)
 from competition.inspection.data_study.policies import Policy
 from competition.inspection.data_study.shift import FEWEST_ROWS
 from competition.inspection.data_study.study import DataStudy
@@ -108,6 +112,8 @@ def contradictions(study: DataStudy) -> str:
         return f"No two digits of different labels are within a distance of {CONTRADICTION}."
     near = int((pairs.distances <= NEAR).sum())
     found = "no near duplicates" if not near else count_of(near, "near-duplicate pair")
+    if near == CLOSEST_CONTRADICTIONS:  # no more are kept
+        found = f"at least {found}"
     verb = "has" if near == 1 else "have"
     return (
         f"{found[0].upper()}{found[1:]} {verb} labels that contradict each other; the closest two "

@@ -82,7 +82,7 @@ def write_page(
         all_rows: whether every labelled row is in the page, or just those worth a look.
         explained: ids of the labelled rows that `make why` has explained, which are linked.
     """
-    rows = _labelled_rows(findings, all_rows)
+    rows = _labelled_rows(findings, all_rows, explained)
     labelled, test = findings.labelled.take(rows), findings.test.take(findings.uncertain_test)
     confusion = findings.labelled.confusion()
     text = render(
@@ -98,10 +98,11 @@ def write_page(
     path.write_text(text, encoding="utf-8")
 
 
-def _labelled_rows(findings: Findings, all_rows: bool) -> np.ndarray:
+def _labelled_rows(findings: Findings, all_rows: bool, explained: Collection[int]) -> np.ndarray:
     """Returns positions among the labelled rows, the highest loss first."""
-    worth_a_look = findings.mistakes, findings.uncertain, findings.label_errors.rows
     labelled = findings.labelled
+    linked = np.flatnonzero(np.isin(labelled.digits.ids, [*explained]))
+    worth_a_look = findings.mistakes, findings.uncertain, findings.label_errors.rows, linked
     rows = np.arange(len(labelled)) if all_rows else np.unique(np.concatenate(worth_a_look))
     return rows[np.argsort(-labelled.losses[rows], kind="stable")]
 

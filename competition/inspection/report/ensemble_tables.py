@@ -46,7 +46,7 @@ def scores_table(scores: Scores, name: str) -> Table:
     name = marked(name, scores.is_selected)
     lines = {**scores.members, name: scores.ensemble}
     if scores.unsearched:
-        lines[f"{name}, rows that the search for settings did not see"] = scores.unsearched
+        lines[f"{name}, rows that the search for the presets did not see"] = scores.unsearched
     return Table(
         "scores",
         "All rows together",

@@ -5,7 +5,7 @@ from statistics import fmean
 
 from competition.data.marks import label_errors_in_words
 from competition.data.run import Run
-from competition.inspection.evaluation.fold_scores import FoldScores
+from competition.inspection.evaluation.fold_scores import FoldScores, overlap
 from competition.inspection.evaluation.per_class import most_confused
 from competition.inspection.evaluation.summary import JobRow, Summary
 from competition.inspection.presentation.table import Column, Table
@@ -20,10 +20,11 @@ from competition.scores import Score
 from competition.selected import SELECTED, SELECTED_NOTE, marked
 from competition.settings.folds import Folds
 
+PARTITION_NOTE = "; so the mean may differ in the last digit from the figure of all rows together."
 OVERLAP_NOTE = (
-    " A hold-out's figure is that of its own nets on all of its rows. The errors of all rows count "
-    "each row once, by the mean of the nets that held it out: so does the ensemble, which has no "
-    "figure of a single hold-out."
+    ". A hold-out's figure is that of its own nets on all of its rows. The errors of all rows "
+    "count each row once, by the mean of the nets that held it out: so does an ensemble, which "
+    "has no figure of a single hold-out."
 )
 # As many confusions as somebody may want to read.
 CONFUSIONS = 15
@@ -123,9 +124,8 @@ def folds_table(summary: Summary) -> Table:
         f"Errors by {noun}",
         columns,
         [_fold_cells(each, folds) for each in scores],
-        f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s; so the mean "
-        "may differ in the last digit from the figure of all rows together."
-        + (OVERLAP_NOTE if not scores[-1].by_fold else ""),
+        f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s"
+        + (OVERLAP_NOTE if overlap(summary.subject.panel) else PARTITION_NOTE),
         strong=scores[-1].name,
     )
 

@@ -9,6 +9,7 @@ from competition.inspection.presentation.contact_sheet import DIGIT, SCALE
 FAINTEST_SCALE = 0.1
 # At full strength a colour still lets the digit through.
 STRENGTH = 0.9
+IN_WORDS = "green: costs, purple: gains probability"
 # How dark the ink is below a map, as in `why.css`: so that the colour is seen on it too.
 INK = 0.4
 

@@ -12,7 +12,7 @@ from competition.inspection.presentation.contact_sheet import (
     write_classes,
     write_small,
 )
-from competition.inspection.why.overlay import on_paper, scale_of
+from competition.inspection.why.overlay import IN_WORDS, on_paper, scale_of
 from competition.progress import with_progress
 
 LINES = 20
@@ -20,7 +20,7 @@ LINES = 20
 FIRST_NEIGHBOUR = 4
 NOTE = (
     "A line a variant: the digit; what hiding a place does to its label and to the rival "
-    "(vermillion: costs, blue: gains probability); the digits it learnt from that are most alike."
+    f"({IN_WORDS}); the digits it learnt from that are most alike."
 )
 
 

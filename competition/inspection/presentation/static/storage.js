@@ -1,19 +1,21 @@
-// What this browser keeps; some keep nothing for pages opened from disk.
+// What this browser keeps; some keep nothing for pages opened from disk, or have no room left.
 const memory = new Map();
 let storageWorks = true;
 
 function recall(key) {
+  if (memory.has(key)) return memory.get(key);
   try {
     return localStorage.getItem(key);
   } catch {
     storageWorks = false;
-    return memory.get(key) ?? null;
+    return null;
   }
 }
 
 function keep(key, text) {
   try {
     localStorage.setItem(key, text);
+    memory.delete(key);
   } catch {
     storageWorks = false;
     memory.set(key, text);
