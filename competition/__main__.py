@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     # A log shows each line when it is printed; not every terminal has all of its characters.
     sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
-        options = _parsed(arguments)
+        options = vars(_parser().parse_args(arguments))
         _run(options.pop("command"), options)
         return 0
     except UserError as error:
@@ -39,13 +39,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"error: {trouble}", file=sys.stderr)
     return 1
-
-
-def _parsed(arguments: list[str] | None) -> dict:
-    try:
-        return vars(_parser().parse_args(arguments))
-    finally:
-        sys.stdout.flush()  # of a --help, argparse does not say that nobody reads it
 
 
 def _run(command: str, options: dict) -> None:

@@ -353,15 +353,16 @@ def test_interrupting_says_how_to_go_on(project, jobs):
     assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
 
 
-@pytest.mark.parametrize("told", ["--help", "scores"])
-def test_a_reader_that_has_seen_enough_is_no_error(project, told):
+@pytest.mark.parametrize(("told", "codes"), [("--help", (0, 1)), ("scores", (1,))])
+def test_a_reader_that_has_seen_enough_is_no_error(project, told, codes):
+    """Whether a help that nobody reads is an error depends on Python's argparse."""
     command = [sys.executable, "-m", "competition", told]
     process = subprocess.Popen(
         command, cwd=project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=60) in codes
 
 
 def test_two_trainings_of_one_config_do_not_meet(project):
