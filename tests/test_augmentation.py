@@ -128,6 +128,41 @@ def test_a_damaged_epoch_is_found_and_made_again(damage, tiny, tmp_path, monkeyp
     )
 
 
+def test_a_step_of_a_policy_knows_nothing_of_the_one_before(tiny):
+    """A digit that is moved to the right is distorted as often as any other."""
+    images = np.repeat(tiny.train.images[:1], 200, axis=0)
+    still = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.2}
+    moved, distorted = (
+        augment(images, Augmentation(name="affine_elastic", probability=share, **still), 0, 0)
+        for share in (0.0, 0.5)
+    )
+    is_distorted = (moved != distorted).any(axis=(1, 2))
+    places = (moved * np.arange(28)).sum(axis=(1, 2)) / moved.sum(axis=(1, 2))
+    for side in (places < np.median(places), places > np.median(places)):
+        assert 0.3 < is_distorted[side].mean() < 0.7
+
+
+STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
+
+
+@pytest.mark.parametrize("off", [{"displacement": 0.0}, {"probability": 0.0}])
+def test_a_warp_of_nothing_changes_nothing(off, tiny):
+    same = augment(tiny.train.images, Augmentation(name="warp", **STILL, **off), 0, 0)
+    np.testing.assert_array_equal(same, tiny.train.images)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [{"rotation": 10.0}, {"zoom": 0.2}, {"shear": 10.0}, {"shift": 0.1},
+     {"displacement": 0.03, "probability": 1.0}],
+    ids=str,
+)  # fmt: skip
+def test_each_part_of_a_warp_moves_ink_by_itself(one, tiny):
+    parts = STILL | {"displacement": 0.0} | one
+    varied = augment(tiny.train.images, Augmentation(name="warp", **parts), 0, 0)
+    assert (varied != tiny.train.images).any(axis=(1, 2)).mean() > 0.9
+
+
 def test_images_of_other_libraries_are_others(monkeypatch):
     pool = Pool(Augmentation(name="affine"), 0, "data")
     before = pool.folder()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from conftest import ROOT, run_code, run_command
+from conftest import run_code, run_command
 from test_training import small
 
 from competition import catalogue, commands
@@ -562,11 +561,3 @@ def test_a_race_whose_record_is_damaged_begins_anew(racers, damaged):
         racers.bench(3)
     bench_json("tiny").write_text(damaged)
     assert len(racers.bench()) == 6
-
-
-@pytest.mark.parametrize(("given", "is_long"), [("LONG=", 0), ("LONG=0", 0), ("LONG=1", 1)])
-def test_make_races_where_it_is_told_to(given, is_long):
-    command = ["make", "--dry-run", "bench", given]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stdout.count("competition bench --config") == 1, done.stderr
-    assert done.stdout.count("--long") == is_long

@@ -443,6 +443,18 @@ def test_a_worker_that_the_system_ends_is_reported_with_what_to_try(project, aug
     assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
 
 
+def test_cleaning_removes_what_was_abandoned_and_nothing_at_work(project):
+    old = project / "submissions/a.csv.partial-0123abcd"
+    new = project / "input/digit-recognizer.partial-download/digit-recognizer.zip"
+    for file in (old, new):
+        file.parent.mkdir()
+        file.touch()
+    os.utime(old, (0, 0))
+    assert run_command("clean", folder=project).returncode == 0
+    assert not old.exists()
+    assert new.exists()
+
+
 def test_cleaning_leaves_a_running_training_what_it_reads(project):
     with long_training(project, "--jobs", "1"):
         wait_for_a_pool(project)

@@ -387,6 +387,27 @@ def test_storage_without_room_keeps_all_marks_until_the_page_is_closed(browse):
     assert len(download.value.path().read_text().splitlines()) == 1 + 2
 
 
+def test_after_going_back_the_keys_are_for_the_digit_that_is_shown(browse, findings):
+    page = browse("sort=id")
+    first, second = page.locator(".card").nth(0), page.locator(".card").nth(1)
+    first.click()
+    second.click()
+    page.go_back()
+    page.keyboard.press("2")
+    assert first.locator(".badge").inner_text() == "A"
+    assert second.locator(".badge").count() == 0 or not second.locator(".badge").inner_text()
+
+
+def test_closing_the_panel_by_its_button_leads_back_to_the_digit(browse):
+    page = browse("sort=id")
+    page.locator(".card").nth(3).click()
+    page.locator("#close").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    row = page.evaluate("document.activeElement.dataset.row")
+    assert row == page.locator(".card").nth(4).get_attribute("data-row")
+
+
 def test_html_in_a_name_stays_text(browse, tmp_path):
     evil = "</script><script>alert(1)</script><b>"
     member = '<img src=x onerror="alert(2)">'

@@ -16,6 +16,7 @@ from competition.data.marks import (
 from competition.data.run import load_run
 from competition.digits import Digits
 from competition.errors import UserError
+from competition.training.job_data import fold_of
 
 HEADER = "id,given_label,mark,label\n"
 
@@ -46,6 +47,20 @@ def test_a_spreadsheet_may_have_saved_them(tmp_path, digits):
     text = f"{HEADER}5,4,label error,9\n\n".replace("\n", "\r\n")
     path = marks_file(tmp_path, text, "utf-8-sig")
     assert read_marks(path, digits) == [Mark(5, LABEL_ERROR, 9)]
+
+
+def test_a_job_learns_the_rows_as_they_are_marked(project):
+    given = load_run(load_config(Path("configs/tiny.yaml"))).data_set.train.labels
+    other = (given[4] + 1) % 10
+    lines = f"5,{given[4]},label error,{other}\n9,{given[8]},label error,\n"
+    Path("marks.csv").write_text(f"{HEADER}{lines}")
+    run = load_run(load_config(Path("configs/tiny.yaml"), ["marks=marks.csv"]))
+    for job in run.identities:
+        training, held_out = run.folds.split(job.split)
+        fold = fold_of(run, job)
+        assert {*fold.training_rows} == {*training} - {8}
+        np.testing.assert_array_equal(fold.validation_rows, held_out)
+        assert fold.digits.labels[4] == (other if 4 in training else given[4])
 
 
 def test_no_marks_are_fine(tmp_path, digits):

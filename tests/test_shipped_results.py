@@ -82,7 +82,8 @@ def clone(tmp_path) -> Path:
         pytest.skip("DIGITS_ZIP names no real archive")
     for name in ("configs", "output"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("pools"))
-    assert run_command("download", "--zip", archive, folder=tmp_path).returncode == 0
+    done = run_command("download", "--zip", str(Path(archive).resolve()), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
     return tmp_path
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from competition.tuning.storage import (
 from competition.tuning.study import open_study, require_comparable
 from competition.tuning.trial import FAILURE, Limits, run_trial
 from competition.tuning.trial_pool import room_for_trials
-from competition.tuning.tune import _prepared, run_study
+from competition.tuning.tune import _deadline, _prepared, run_study
 from competition.tuning.words import trial_line, write_trials
 
 CONFIG = """\
@@ -548,6 +549,13 @@ def test_images_of_a_study_that_another_command_works_on_stay(search, known_loss
     with journal_study:
         _prepared(of_this, load_run(of_this.config), lock)
     assert folder.exists() == is_elsewhere
+
+
+def test_hours_end_a_study(search):
+    assert _deadline(search(RATES, "sampler: grid, hours: 1.5")) == pytest.approx(
+        time.time() + 5400, abs=60
+    )
+    assert _deadline(search()) == math.inf
 
 
 def test_a_journal_is_mended_after_a_kill(search):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from joblib import delayed
@@ -28,7 +28,7 @@ from competition.settings.components import Augmentation
 from competition.version import augmenting_versions
 
 # Raised by hand when this module makes other files of the same policy and seed.
-POOL_VERSION = 2
+POOL_VERSION = 3
 
 UNCHANGED = Augmentation(name="none")
 
@@ -198,6 +198,14 @@ def augment(
     seeds = stream.generate_state(len(images))
     varied = np.empty_like(images)
     for position, image in enumerate(images):
-        policy.set_random_seed(int(seeds[position]))
+        _seed(policy, int(seeds[position]))
         varied[position] = policy(image=image)["image"]
     return varied
+
+
+def _seed(policy: Any, seed: int) -> None:
+    """Seeds a policy; albumentations gives all its steps the same seed, and so the same draws."""
+    policy.set_random_seed(seed)
+    for place, step in enumerate(policy.transforms[1:], start=1):
+        own = np.random.SeedSequence([seed, place])
+        step.set_random_seed(int(own.generate_state(1)[0]))

@@ -9,12 +9,13 @@ def require_possible_changes(rotation: float, zoom: float, shear: float, shift: 
     """Checks the largest changes of an affine map, which `Warp` explains.
 
     Raises:
-        ValueError: when one is negative, or so large that nothing of a digit would be left.
+        ValueError: when one is negative, or so large that a digit could be mirrored, or nothing of
+            it be left.
     """
     for name, value in (("rotation", rotation), ("shift", shift)):
         if value < 0:
             raise ValueError(f"{name} is {value}, expected 0 or more")
-    for name, value, limit in (("zoom", zoom, 1), ("shear", shear, 90)):
+    for name, value, limit in (("zoom", zoom, 1), ("shear", shear, 45)):
         if not 0 <= value < limit:
             raise ValueError(f"{name} is {value}, expected 0 or more, and less than {limit}")
 

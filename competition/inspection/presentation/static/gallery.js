@@ -7,7 +7,7 @@ let shownAs = "";
 function go(changes, { replace = false } = {}) {
   const next = { ...state, page: 1, ...changes };
   const address = writeState(next);
-  if (address !== location.hash) {
+  if (address !== (location.hash || "#")) {
     if (replace) history.replaceState(null, "", address);
     else history.pushState(null, "", address);
   }
@@ -101,7 +101,10 @@ function makeChip([, text, changes]) {
   const chip = element("button", "", `${text} ✕`);
   chip.type = "button";
   chip.setAttribute("aria-label", `remove the filter ${text}`);
-  chip.addEventListener("click", () => go(changes));
+  chip.addEventListener("click", () => {
+    go(changes); // makes the chips anew, so that the focus would be lost
+    (byId("chips").querySelector("button") ?? byId("sort")).focus();
+  });
   return chip;
 }
 
@@ -134,7 +137,7 @@ function focusCard(row) {
   const card = cardOf(row);
   if (!card) return;
   makeReachable(card);
-  if (!detail.contains(document.activeElement)) card.focus({ preventScroll: true });
+  if (detail.hidden || !detail.contains(document.activeElement)) card.focus({ preventScroll: true });
   card.scrollIntoView({ block: "nearest" });
 }
 
@@ -172,16 +175,17 @@ function onKey(event) {
   }
 }
 
-// The key's place on the keyboard tells a shifted digit, whatever sign the layout has there.
+// The key's place on the keyboard tells a digit, whatever signs the layout has there.
 function onDigitKey(event) {
-  const shifted = event.shiftKey && /^Digit([0-9])$/.exec(event.code);
+  const place = /^Digit([0-9])$/.exec(event.code)?.[1];
   const row = currentRow();
-  if (shifted) {
-    if (Number(shifted[1]) !== labelOf(row)) mark(row, data.marks[0], Number(shifted[1]));
+  if (event.shiftKey && place) {
+    if (Number(place) !== labelOf(row)) mark(row, data.marks[0], Number(place));
     return true;
   }
-  if (!/^[0-3]$/.test(event.key)) return false;
-  mark(row, event.key === "0" ? null : data.marks[event.key - 1]);
+  const digit = place ?? event.key;
+  if (!/^[0-3]$/.test(digit)) return false;
+  mark(row, digit === "0" ? null : data.marks[digit - 1]);
   return true;
 }
 
@@ -253,8 +257,15 @@ function listen() {
   on("filters-button", "click", toggleFilters);
   on("skip", "click", skipToDigits);
   document.addEventListener("keydown", onKey);
-  addEventListener("popstate", () => { state = readState(location.hash); show(); });
+  addEventListener("popstate", goBack);
   addEventListener("storage", () => { marks = readMarks(); applyTheme(); showMarks(); });
+}
+
+// The keys are for the digit that is shown, so the focus goes back with it.
+function goBack() {
+  state = readState(location.hash);
+  show();
+  if (grid.contains(document.activeElement) && chosenRow() !== undefined) focusCard(chosenRow());
 }
 
 function toggleFilters() {
