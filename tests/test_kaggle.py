@@ -10,6 +10,7 @@ import fcntl
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -65,8 +66,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
     Every Kaggle client of the test talks to the stand-in server.
     """
-    for name in [name for name in os.environ if name.startswith(("KAGGLE_", "XDG_", "DIGITS_"))]:
-        monkeypatch.delenv(name)
+    for name in [*os.environ]:
+        if name.startswith(("KAGGLE_", "XDG_", "DIGITS_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
     for name in ("home", "temporary", "work/configs"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -215,6 +217,12 @@ def test_a_submission_is_sent_unchanged_and_kept_in_the_history(world: World):
         "error_description": "",
         "out_of_fold_rows": "42000",
     }
+
+
+def test_the_plain_command_is_that_of_the_client():
+    words = shlex.split(submit.command_line(Path("submissions/fast.csv"), "fast: 6 nets"))
+    assert words[:4] == ["kaggle", "competitions", "submit", "-c"]
+    assert words[4:] == [COMPETITION, "-f", "submissions/fast.csv", "-m", "fast: 6 nets"]
 
 
 def test_a_file_that_is_replaced_while_it_is_sent_changes_nothing(world: World, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, run_command
 from nbclient import NotebookClient
 
 NOTEBOOK = ROOT / "notebooks" / "walkthrough.ipynb"
@@ -46,6 +46,16 @@ def write_small_preset(path: Path) -> None:
         variant["architecture"] = {"width": 4}
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(preset))
+
+
+def test_the_demo_goes_from_download_to_report(tmp_path, tiny_files):
+    shutil.copytree(tiny_files, tmp_path / "input" / "embedded")
+    write_small_preset(tmp_path / "configs" / "demo.yaml")
+    done = run_command("demo", "--jobs", "2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for file in ("output/demo/gallery/index.html", "output/demo/report/index.html"):
+        assert (tmp_path / file).exists()
+    assert (tmp_path / "submissions/demo.csv").exists()
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

@@ -19,6 +19,7 @@ from competition.results import Job, identity_hash, read_manifest, read_predicti
 from competition.settings.components import Augmentation
 from competition.training import worker
 from competition.training.fold import Fold, Taught, one_hot
+from competition.training.job_data import fold_of, view_pools_of
 from competition.training.plan import Plan
 from competition.training.progress_board import ProgressBoard
 from competition.training.teaching import taught
@@ -218,6 +219,19 @@ def curve_and_predictions(job: Job) -> tuple[str, np.ndarray]:
         assert run_job(config, job, 0, context) == (job, None)
     said = [read_predictions(job, part).values for part in ("out_of_fold", "test")]
     return (job.folder() / "history.csv").read_text(), np.concatenate(said)
+
+
+def test_each_seed_is_another_net_with_its_own_images(small_school):
+    file = small_school / "configs/tiny.yaml"
+    file.write_text(file.read_text().replace("plain: {", "plain: {seeds: [0, 1], "))
+    (_, one), (_, other) = (
+        curve_and_predictions(Job("tiny", "plain", seed, "fold0")) for seed in (0, 1)
+    )
+    assert np.abs(one - other).max() > 1e-3
+    run = load_run(load_config(file, ["variants.plain.augmentation=warp"]))
+    for job in run.identities:
+        assert fold_of(run, job).pool.seed == job.seed
+        assert {pool.seed for pool in view_pools_of(run, job).values()} == {job.seed}
 
 
 def test_labels_that_are_held_out_are_not_learnt_by_way_of_a_teacher_either(
