@@ -2,13 +2,15 @@
 
 import csv
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
-from conftest import environment, make_project, run_command, wait_for_orphans
+from conftest import environment, make_project, run_command
 from optuna.trial import TrialState
 
 from competition.config import load_config
@@ -60,9 +62,8 @@ def kill_after_its_first_trial(project) -> None:
         if any(state.is_finished() for state in found) and TrialState.RUNNING in found:
             break
         time.sleep(0.05)
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)  # with its workers, as a power cut does
     process.wait()
-    wait_for_orphans(process.pid)
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,16 @@ def test_a_finished_study_only_says_so(tuned):
     assert "study/plain: 5 trials, 5 done already" in again.stdout
     assert "study: 1 job, 1 done already" in again.stdout
     assert (project / "output/study/tuning/plain/journal.log").read_bytes() == before
+
+
+def test_how_many_trials_a_study_has_can_be_said_with_the_command(tuned):
+    project, *_ = tuned
+    lowered = tune(project, "--trials", "3")
+    assert lowered.returncode == 0, lowered.stderr
+    assert "study/plain: 3 trials, 3 done already" in lowered.stdout
+    refused = tune(project, "--trials", "0")
+    assert refused.returncode != 0
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(
