@@ -6,6 +6,7 @@ from pathlib import Path
 from kaggle_server import Answer, redirect, refusal, stored
 from kaggle_troubles import (
     HANGS_UP,
+    PATIENCE,
     a_part,
     a_part_of_another,
     at_hand,
@@ -205,12 +206,16 @@ DOWNLOADS = {
         answering("IntrospectToken", HANGS_UP), "The connection to Kaggle broke off"
     ),
     "silent at the door": fails(
-        silent_at("IntrospectToken"), "did not answer for 2 s; the client was signing in", ANSWER
+        silent_at("IntrospectToken"),
+        f"did not answer for {PATIENCE} s; the client was signing in",
+        ANSWER,
     ),
     "silent in the storage": fails(
-        silent_at("archive.zip"), "did not answer for 2 s; the client was asking"
+        silent_at("archive.zip"), f"did not answer for {PATIENCE} s; the client was asking"
     ),
-    "slow": fails(slow_network, "not finished after 2 s. What came is kept", DOWNLOAD, input=PART),
+    "slow": fails(
+        slow_network, f"not finished after {PATIENCE} s. What came is kept", DOWNLOAD, input=PART
+    ),
     "cut once": gets(
         answering("archive.zip", [stored(ARCHIVE, cut=CUT), stored(ARCHIVE)]),
         "installed",

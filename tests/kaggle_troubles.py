@@ -22,6 +22,8 @@ from competition.kaggle.limits import ANSWER, DOWNLOAD
 from competition.paths import COMPETITION
 
 HANGS_UP = Answer(200, b"{}", cut=0)
+# Seconds that a test waits; a busy machine needs some of them to start the client.
+PATIENCE = 5
 
 
 def wait(seconds: str) -> Answer:
@@ -29,7 +31,7 @@ def wait(seconds: str) -> Answer:
 
 
 def silent_at(name: str) -> Arrange:
-    return all_of(setting(**{ANSWER: "2"}), answering(name, None))
+    return all_of(setting(**{ANSWER: f"{PATIENCE}"}), answering(name, None))
 
 
 def misplaced_key(world: World) -> None:
@@ -88,8 +90,8 @@ def tunnel(variable: str, scheme: str = "http", **variables: str) -> Arrange:
 
 
 def slow_network(world: World) -> None:
-    world.set(**{DOWNLOAD: "2"})
-    world.answer("archive.zip", stored(ARCHIVE, pause=0.2))
+    world.set(**{DOWNLOAD: f"{PATIENCE}"})
+    world.answer("archive.zip", stored(ARCHIVE, pause=0.5))
 
 
 def little_disk(world: World) -> None:

@@ -20,7 +20,8 @@ def affine(rotation: float = 10.0, zoom: float = 0.1, shear: float = 5.0, shift:
         rotation: largest turn to either side, in degrees.
         zoom: largest change of the size, as a share of it.
         shear: largest slant to either side, in degrees.
-        shift: largest shift in either direction, as a share of the image's side.
+        shift: largest shift in either direction, as a share of the image's side; albumentations
+            cuts what it draws to whole pixels, where `warp` shifts by parts of them too.
     """
     return albumentations.Compose([_affine(rotation, zoom, shear, shift)])
 
