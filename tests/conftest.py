@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -80,6 +81,14 @@ def project(workplace, tiny_files) -> Path:
     """A working folder with the tiny data set and `configs/tiny.yaml`."""
     make_project(workplace, tiny_files)
     return workplace
+
+
+@pytest.fixture
+def answering():
+    """Ctrl-C raises here, even if these tests run in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def make_project(folder: Path, tiny_files: Path) -> None:

@@ -100,14 +100,6 @@ def turn_the_interrupt_into_an_error() -> None:
         raise ValueError("the library's own") from None
 
 
-@pytest.fixture
-def answering():
-    """Ctrl-C raises here, even if these tests run in the background, where it is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize(
     "trouble", [interrupt_myself, drop_the_interrupt, turn_the_interrupt_into_an_error]
 )

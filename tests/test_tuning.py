@@ -378,7 +378,7 @@ def test_an_interrupted_trial_is_taken_up_again_with_its_values(search, known_lo
 
 
 @pytest.mark.parametrize("comes_out_as", [KeyboardInterrupt, RuntimeError])
-def test_a_trial_that_ctrl_c_ends_is_queued_again(comes_out_as, search, known_losses):
+def test_a_trial_that_ctrl_c_ends_is_queued_again(comes_out_as, search, known_losses, answering):
     """Whether or not a library made an error of its own of the interrupt."""
 
     def loss(variant, fold, epoch) -> float:
