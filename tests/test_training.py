@@ -400,6 +400,22 @@ def test_the_time_of_a_step_is_measured(fold):
     assert 0 < estimate._seconds_a_step(model, variant(), fold) < 10
 
 
+@pytest.mark.parametrize("callbacks", [[], [{"name": "best_checkpoint"}]])
+def test_a_step_is_traced_once(callbacks, fold, monkeypatch):
+    """For each tracing takes seconds of every job."""
+    import keras
+
+    traced, train_step = [], keras.Model.train_step
+
+    def counted(model, data):
+        traced.append(model)
+        return train_step(model, data)
+
+    monkeypatch.setattr(keras.Model, "train_step", counted)
+    train_one_fold(variant(callbacks=callbacks), fold, seed=0)
+    assert len(traced) == 1
+
+
 def test_a_diverging_loss_ends_the_training_and_names_epoch_and_learning_rate(fold):
     settings = variant(learning_rate=1e30, schedule={"name": "step_decay", "every": 1}, epochs=5)
     told = []

@@ -108,8 +108,10 @@ def compile_for(variant: Variant, model, steps: int) -> None:
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=variant.label_smoothing
         ),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
     )
+    # TensorFlow traces a step that makes variables, of metrics or the optimiser, a second time.
+    model.optimizer.build(model.trainable_variables)
 
 
 def _train_epoch(
