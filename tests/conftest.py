@@ -223,9 +223,9 @@ def _runs(session: int) -> bool:
     """Says whether a process of a session runs; in containers, ended ones may stay as zombies."""
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, group, *_ = file.read_text().rpartition(")")[2].split()
+            state, _, _, of_session, *_ = file.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(group) == session and state not in "ZX":
+        if int(of_session) == session and state not in "ZX":
             return True
     return False

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import environment, make_project, run_command
+from conftest import environment, make_project, run_command, wait_for_orphans
 from optuna.trial import TrialState
 
 from competition.config import load_config
@@ -49,19 +49,24 @@ def states(project) -> list[TrialState]:
     ]
 
 
-def kill_after_its_first_trial(project) -> None:
-    """Starts a study of two processes, and kills it while trials run."""
+def running_study(project, *more: str, finished: int) -> subprocess.Popen:
+    """Starts a study of two processes, and waits until so many trials are done and others run."""
     command = [sys.executable, "-m", "competition", "tune", "--config", "configs/study.yaml"]
     process = subprocess.Popen(
-        [*command, "--jobs", "2"], cwd=project, env=environment(), start_new_session=True,
+        [*command, "--jobs", "2", *more], cwd=project, env=environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         found = states(project)
-        if any(state.is_finished() for state in found) and TrialState.RUNNING in found:
+        if sum(map(TrialState.is_finished, found)) >= finished and TrialState.RUNNING in found:
             break
         time.sleep(0.05)
+    return process
+
+
+def kill_after_its_first_trial(project) -> None:
+    process = running_study(project, finished=1)
     os.killpg(process.pid, signal.SIGKILL)  # with its workers, as a power cut does
     process.wait()
 
@@ -80,6 +85,15 @@ def tuned(tiny_files, tmp_path_factory):
 def trials_of(project) -> list[dict[str, str]]:
     with (project / "output/study/tuning/plain/trials.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def test_workers_end_with_their_killed_study(project):
+    (project / "configs/study.yaml").write_text(TINY_STUDY)
+    process = running_study(project, "--set", "defaults.epochs=100", finished=0)
+    process.kill()
+    process.wait()
+    wait_for_orphans(process.pid)
+    assert TrialState.RUNNING in states(project)
 
 
 def test_a_killed_study_goes_on(tuned):
