@@ -10,6 +10,8 @@ import numpy as np
 SMALLEST_PROBABILITY = 2.0**-24
 # The normal distribution has 95 % within so many standard deviations of its mean.
 NORMAL_QUANTILE = 1.959964
+# Bins of confidence, as in C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+BINS = 15
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,45 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     spread = z / (1 + z * z / trials)
     spread *= sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     return max(0.0, centre - spread), min(1.0, centre + spread)
+
+
+def expected_calibration_error(values: np.ndarray, labels: np.ndarray) -> float:
+    """Returns by how much confidence and accuracy differ, on average over the rows.
+
+    Rows are put into 15 bins of equal width by their confidence, the probability of the predicted
+    class; each bin has its mean confidence and its accuracy.
+
+    Args:
+        values: probabilities `[n, 10]`.
+        labels: the classes `[n]`.
+
+    Returns:
+        From 0, where every bin is as right as it is sure, to 1.
+    """
+    bins = reliability(values, labels)
+    return float(np.abs(bins.right - bins.confidence_sums).sum() / len(labels))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Rows in 15 bins of equal width by their confidence, from 0 to 1.
+
+    Attributes:
+        rows: int `[15]`, how many there are.
+        right: float `[15]`, how many of them are predicted rightly.
+        confidence_sums: float `[15]`, the sum of their confidences.
+    """
+
+    rows: np.ndarray
+    right: np.ndarray
+    confidence_sums: np.ndarray
+
+
+def reliability(values: np.ndarray, labels: np.ndarray) -> Reliability:
+    """Bins probabilities `[n, 10]` of the classes `[n]` by that of the predicted class."""
+    confidence = values.max(axis=1)
+    is_right = values.argmax(axis=1) == labels
+    # A bin's upper end belongs to it; none is sure of nothing, or surer than sure.
+    bins = (np.ceil(confidence * BINS).astype(int) - 1).clip(0, BINS - 1)
+    counts = (np.bincount(bins, weights, BINS) for weights in (None, is_right, confidence))
+    return Reliability(*counts)

@@ -9,7 +9,6 @@ from sklearn import metrics
 
 from competition import paths
 from competition.digits import Digits
-from competition.ensemble.calibration import expected_calibration_error, reliability
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.members import Member, Panel
 from competition.errors import UserError
@@ -28,7 +27,7 @@ from competition.inspection.evaluation.subject import Subject
 from competition.inspection.presentation.table import Column, Table
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_history
-from competition.scores import Score, log_losses
+from competition.scores import Score, expected_calibration_error, log_losses, reliability
 
 
 @pytest.fixture(scope="module")

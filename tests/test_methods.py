@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from competition.catalogue import ENSEMBLE_METHODS, resolve
 from competition.ensemble.averages import geometric_mean, majority_vote, mean
-from competition.ensemble.calibration import expected_calibration_error, temperature
+from competition.ensemble.calibration import temperature
 from competition.ensemble.comparison import compare
 from competition.ensemble.contributions import contributions
 from competition.ensemble.fitted import Fitted
@@ -20,7 +20,7 @@ from competition.ensemble.weights import hill_climbing, weighted_mean
 from competition.errors import UserError
 from competition.inspection.report.ensemble_tables import contributions_tables, methods_words
 from competition.probabilities import Probabilities
-from competition.scores import score
+from competition.scores import expected_calibration_error, score
 from competition.settings.components import Method
 from competition.significance import Discordance, bootstrap_intervals, discordance
 

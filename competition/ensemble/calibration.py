@@ -4,8 +4,6 @@ After C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern 
 ICML 2017.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import softmax
@@ -13,7 +11,6 @@ from scipy.special import softmax
 from competition.ensemble.fitted import Fitted
 from competition.scores import log_probabilities
 
-BINS = 15  # as in the paper
 # Wide enough never to bind on nets that are trained; it keeps the search finite on the others.
 INVERSE_TEMPERATURES = (0.05, 20.0)
 
@@ -63,45 +60,3 @@ def _loss_and_gradient(
     totals = powers.sum(axis=0)
     expected = (np.einsum("cn,cn->n", powers, logits) / totals).mean()
     return np.log(totals).mean() - factor[0] * of_truth, expected - of_truth
-
-
-def expected_calibration_error(values: np.ndarray, labels: np.ndarray) -> float:
-    """Returns by how much confidence and accuracy differ, on average over the rows.
-
-    Rows are put into 15 bins of equal width by their confidence, the probability of the predicted
-    class; each bin has its mean confidence and its accuracy.
-
-    Args:
-        values: probabilities `[n, 10]`.
-        labels: the classes `[n]`.
-
-    Returns:
-        From 0, where every bin is as right as it is sure, to 1.
-    """
-    bins = reliability(values, labels)
-    return float(np.abs(bins.right - bins.confidence_sums).sum() / len(labels))
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Rows in 15 bins of equal width by their confidence, from 0 to 1.
-
-    Attributes:
-        rows: int `[15]`, how many there are.
-        right: float `[15]`, how many of them are predicted rightly.
-        confidence_sums: float `[15]`, the sum of their confidences.
-    """
-
-    rows: np.ndarray
-    right: np.ndarray
-    confidence_sums: np.ndarray
-
-
-def reliability(values: np.ndarray, labels: np.ndarray) -> Reliability:
-    """Bins probabilities `[n, 10]` of the classes `[n]` by that of the predicted class."""
-    confidence = values.max(axis=1)
-    is_right = values.argmax(axis=1) == labels
-    # A bin's upper end belongs to it; none is sure of nothing, or surer than sure.
-    bins = (np.ceil(confidence * BINS).astype(int) - 1).clip(0, BINS - 1)
-    counts = (np.bincount(bins, weights, BINS) for weights in (None, is_right, confidence))
-    return Reliability(*counts)

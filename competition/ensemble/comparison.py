@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.catalogue import ENSEMBLE_METHODS, RECOMMENDED
-from competition.ensemble.calibration import expected_calibration_error
 from competition.ensemble.fitted import Fitted
 from competition.ensemble.members import Panel
 from competition.ensemble.nested import nested
 from competition.errors import UserError
-from competition.scores import Score, log_losses, score
+from competition.scores import Score, expected_calibration_error, log_losses, score
 from competition.settings.components import Method
 from competition.significance import Discordance, bootstrap_intervals, discordance
 

@@ -33,16 +33,6 @@ def is_of_the_moment(error: Exception) -> bool:
     return _wants_memory(error) or isinstance(error, OSError)
 
 
-def diverged(what: str, when: str) -> UserError:
-    """Returns what to tell of a training whose loss or predictions went beyond all numbers.
-
-    Args:
-        what: subject and verb, such as `"net's predictions are no longer numbers"`.
-        when: such as `"after the last epoch"`.
-    """
-    return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")
-
-
 def less_memory(plan: Plan) -> str:
     """Returns what to try when the memory was too little for a plan."""
     if plan.workers > 1:

@@ -9,9 +9,8 @@ import numpy as np
 
 from competition.settings.variant import Variant
 from competition.training.batches import batches
-from competition.training.failures import diverged
 from competition.training.fold import Fold, one_hot
-from competition.training.prediction import PREDICTION_BATCH_SIZE
+from competition.training.prediction import PREDICTION_BATCH_SIZE, diverged
 from competition.training.runtime import use_precision
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from competition.errors import UserError
 from competition.training.batches import batches
-from competition.training.failures import diverged
 
 PREDICTION_BATCH_SIZE = 500
 
@@ -44,3 +44,13 @@ def predict_views(model, views: Iterable[np.ndarray]) -> np.ndarray:
     if not np.isfinite(mean).all():
         raise diverged("net's predictions are no longer numbers", "after the last epoch")
     return mean
+
+
+def diverged(what: str, when: str) -> UserError:
+    """Returns what to tell of a training whose loss or predictions went beyond all numbers.
+
+    Args:
+        what: subject and verb, such as `"net's predictions are no longer numbers"`.
+        when: such as `"after the last epoch"`.
+    """
+    return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")

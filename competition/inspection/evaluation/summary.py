@@ -5,11 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.data.run import Run
-from competition.ensemble.calibration import (
-    Reliability,
-    expected_calibration_error,
-    reliability,
-)
 from competition.ensemble.contributions import Contributions, contributions
 from competition.ensemble.members import Panel
 from competition.inspection.evaluation.agreement import Agreement, agreement
@@ -32,7 +27,7 @@ from competition.results import (
     read_predictions,
     survey,
 )
-from competition.scores import Score, score
+from competition.scores import Reliability, Score, expected_calibration_error, reliability, score
 
 
 @dataclass(frozen=True)

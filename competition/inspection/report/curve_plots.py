@@ -4,13 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from competition.ensemble.calibration import Reliability
 from competition.inspection.evaluation.per_class import ClassCurves
 from competition.inspection.evaluation.summary import Summary
 from competition.inspection.presentation.colours import BLUE, QUIET, SERIES, VERMILLION
 from competition.inspection.presentation.drawing import Plot
 from competition.results import Job
-from competition.scores import wilson_interval
+from competition.scores import Reliability, wilson_interval
 
 # The least that a figure of a corner shows of its axes, or a perfect curve would have no room.
 SMALLEST_CORNER = 1e-3
