@@ -52,7 +52,7 @@ def _run(command: str, options: dict) -> None:
 
 def _load_configs(options: dict) -> None:
     """Puts configurations in place of their paths; `--set` changes the first one."""
-    from competition.config import load_config, load_configs
+    from competition.config.loading import load_config, load_configs
 
     changes = options.pop("set")
     if "config" in options:

@@ -6,14 +6,46 @@ What a user can mend is raised as `UserError`.
 import sys
 from pathlib import Path
 
-from competition import locks, paths
-from competition.atomic import ABANDONED_SECONDS, clear_folder, remove_partials
-from competition.closing_words import demo_summary, where_ensemble_is
-from competition.config import Config, load_config
+from competition import paths, storage
+from competition.config.loading import Config, load_config
+from competition.console import count_of
 from competition.errors import UserError
 from competition.paths import COMPETITION
+from competition.storage import ABANDONED_SECONDS, clear_folder, remove_partials
 from competition.submission import read_message
-from competition.wording import count_of
+
+
+def where_ensemble_is(name: str, submission: Path, method: str) -> str:
+    """Returns where to find what `ensemble` made of a configuration of that name by a method."""
+    mean = paths.submission_csv(paths.mean_name(name))
+    beside = "has the same" if method == "mean" else "has the plain mean, to compare"
+    return f"""\
+{paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
+test-confidence.csv there begins with the test rows that are least certain
+{submission} is written and checked, by the method {method}; {mean} {beside}"""
+
+
+def demo_summary(name: str) -> str:
+    """Returns what the demonstration, a configuration of that name, made, and what to try next."""
+    return f"""
+What you have now, all of it made from scikit-learn's small digits:
+  {paths.jobs_folder(name)}/
+      a folder a trained net: manifest, history, probabilities, model
+  {paths.gallery_folder(name) / paths.PAGE}
+      mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
+  {paths.report_folder(name) / paths.PAGE}
+      the results: tables, learning curves, confusions; CSV, SVG and PNG files beside it
+  {paths.submission_csv(name)}
+      a submission in Kaggle's format; the .json beside it says where it comes from
+
+What to try next, with the competition's digits:
+  make download                            (needs a Kaggle token; or ZIP=path of the archive)
+  make train-folds CONFIG=configs/fast.yaml
+  make ensemble    CONFIG=configs/fast.yaml
+  make gallery     CONFIG=configs/fast.yaml
+
+And to see what these small nets looked at: make why CONFIG=configs/demo.yaml"""
+
 
 DEMO_CONFIG = Path("configs/demo.yaml")
 
@@ -31,7 +63,7 @@ def demo(jobs: int | None) -> None:
 
 def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
     """Brings the configuration's data set into `input/`; `force` does so whatever is there."""
-    from competition.data import embedded, hdf5_example, own_data
+    from competition.data import builtin, loading
 
     installed = False
     if config.data == COMPETITION:
@@ -43,12 +75,12 @@ def download(config: Config, archive: Path | None = None, force: bool = False) -
             f"ZIP is for the data set '{COMPETITION}', but this configuration uses "
             f"'{config.data}'; give another CONFIG"
         )
-    elif config.data == embedded.NAME:
-        installed = embedded.install(force)
-    elif config.data == hdf5_example.NAME:
-        installed = hdf5_example.install(force)
+    elif config.data == builtin.EMBEDDED:
+        installed = builtin.install_embedded(force)
+    elif config.data == builtin.HDF5_EXAMPLE:
+        installed = builtin.install_hdf5_example(force)
     else:
-        own_data.require(config.data)
+        loading.require(config.data)
     _require_its_split(config)
     folder = paths.data_folder(config.data)
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
@@ -56,10 +88,9 @@ def download(config: Config, archive: Path | None = None, force: bool = False) -
 
 def explore(config: Config) -> None:
     """Studies the data before any training, and shows it on a page, figures and tables."""
-    from competition.data.sources import load_data_set
-    from competition.inspection.data_study.study import study
-    from competition.inspection.exploration.folder import write_exploration
-    from competition.inspection.exploration.text import findings
+    from competition.analysis.data_study import study
+    from competition.data.loading import load_data_set
+    from competition.pages.exploration import findings, write_exploration
 
     studied = study(config, load_data_set(config.data))
     folder = write_exploration(studied)
@@ -76,9 +107,9 @@ def train_folds(config: Config, jobs: int | None) -> None:
 
 def baselines(configs: list[Config], jobs: int | None) -> None:
     """Trains what is not trained yet, and shows every variant beside what its authors claim."""
+    from competition.analysis.summary import systems
     from competition.data.run import load_run
-    from competition.inspection.evaluation.systems import systems
-    from competition.inspection.report.systems_table import systems_table, write_systems
+    from competition.pages.report_tables import systems_table, write_systems
     from competition.training.jobs import train_folds as train
 
     runs = [load_run(config) for config in configs]
@@ -95,14 +126,19 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
     """Searches the best settings of a variant, and judges them on folds that had no part in it."""
     from competition.data.run import load_run
-    from competition.tuning.best import best_trial, write_best
-    from competition.tuning.pictures import draw_pictures
-    from competition.tuning.search import find_search
+    from competition.tuning.outcome import (
+        best_trial,
+        draw_pictures,
+        final_verdict,
+        verdict_in_words,
+        verdict_table,
+        write_best,
+        write_summary,
+        write_trials,
+    )
     from competition.tuning.storage import database_trouble
-    from competition.tuning.summary import verdict_in_words, verdict_table, write_summary
+    from competition.tuning.study import find_search
     from competition.tuning.tune import run_study
-    from competition.tuning.verdict import final_verdict
-    from competition.tuning.words import write_trials
 
     search = find_search(config if trials is None else config.with_trials(trials), variant)
     run = load_run(search.config)
@@ -122,13 +158,13 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
 
 def ensemble(configs: list[Config]) -> None:
     """Combines the members by every method, compares them, and writes checked submissions."""
+    from competition.analysis.summary import panel_scores
     from competition.data.run import load_run
-    from competition.ensemble.blend import blend
+    from competition.ensemble.comparison import blend
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_blend
-    from competition.inspection.evaluation.summary import panel_scores
-    from competition.inspection.report.ensemble_tables import ensemble_text
     from competition.kaggle.submit import command_line
+    from competition.pages.report_tables import ensemble_text
 
     combined = blend([load_run(config) for config in configs])
     contributed = contributions(combined.panel)
@@ -145,11 +181,11 @@ def ensemble(configs: list[Config]) -> None:
 
 def gallery(config: Config, all_rows: bool = False) -> None:
     """Shows the rows worth a look, or with `all_rows` every labelled one, on a page and sheets."""
+    from competition.analysis.mistakes import find
     from competition.data.run import load_run
-    from competition.ensemble.blend import blend
-    from competition.inspection.evaluation.findings import find
-    from competition.inspection.gallery.folder import write_gallery
-    from competition.inspection.why.folder import explained_rows
+    from competition.ensemble.comparison import blend
+    from competition.pages.explanations import explained_rows
+    from competition.pages.gallery import write_gallery
 
     run = load_run(config)
     findings = find(run, blend([run]))
@@ -163,10 +199,10 @@ def gallery(config: Config, all_rows: bool = False) -> None:
 
 def why(config: Config, rows: list[int]) -> None:
     """Looks into the nets that held the worst rows out, and some `rows` besides, by their ids."""
+    from competition.analysis.explain import explain
     from competition.data.run import load_run
-    from competition.ensemble.blend import blend
-    from competition.inspection.maps.explanation import explain
-    from competition.inspection.why.folder import write_explanation
+    from competition.ensemble.comparison import blend
+    from competition.pages.explanations import write_explanation
 
     run = load_run(config)
     explanation = explain(run, blend([run]), rows)
@@ -181,12 +217,12 @@ def why(config: Config, rows: list[int]) -> None:
 
 def report(config: Config, variant: str | None = None) -> None:
     """Reports on the ensemble or one variant, and prints the line that the README has of it."""
+    from competition.analysis.predictions import ensemble_subject, variant_subject
+    from competition.analysis.summary import summarise
     from competition.data.run import load_run
-    from competition.ensemble.blend import blend
-    from competition.inspection.evaluation.subject import ensemble_subject, variant_subject
-    from competition.inspection.evaluation.summary import summarise
-    from competition.inspection.report.folder import write_report
-    from competition.inspection.report.result_tables import preset_table
+    from competition.ensemble.comparison import blend
+    from competition.pages.report import write_report
+    from competition.pages.report_tables import preset_table
 
     run = load_run(config)
     subject = variant_subject(run, variant) if variant else ensemble_subject(run, blend([run]))
@@ -248,7 +284,7 @@ def bench(config: Config, long: bool) -> None:
 
     run = load_run(config)
     require_measurable(run, long)
-    with locks.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
+    with storage.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
         measures, path = measure(run), paths.bench_json(config.name)
         print(tables(measures))
         if long:
@@ -259,7 +295,7 @@ def bench(config: Config, long: bool) -> None:
 
 def clean() -> None:
     """Removes caches, augmented epochs and what killed commands left; results and data stay."""
-    with locks.exclusive(paths.pools_lock_file()) as is_free:
+    with storage.exclusive(paths.pools_lock_file()) as is_free:
         if not is_free:
             raise UserError(
                 f"a training in this folder reads {paths.pools_folder()}/; wait for its end, or "
@@ -274,9 +310,9 @@ def clean() -> None:
 
 
 def _train_folds(config: Config, jobs: int | None) -> None:
+    from competition.analysis.summary import job_rows
     from competition.data.run import load_run
-    from competition.inspection.evaluation.summary import job_rows
-    from competition.inspection.report.result_tables import jobs_table
+    from competition.pages.report_tables import jobs_table
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
@@ -287,7 +323,7 @@ def _train_folds(config: Config, jobs: int | None) -> None:
 
 def _require_its_split(config: Config) -> None:
     from competition.data.folds import given_split
-    from competition.data.sources import load_data_set
+    from competition.data.loading import load_data_set
 
     if config.folds.scheme == "given":
         given_split(load_data_set(config.data))

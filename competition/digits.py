@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Digits:
 
     ids: np.ndarray
     images: np.ndarray
-    labels: np.ndarray | None = None
+    labels: Any = None  # not Optional: each reader knows which part of the data it holds
 
     def __post_init__(self):
         count = len(self.ids)

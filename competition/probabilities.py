@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from competition.arrays import read_arrays
 from competition.digits import CLASSES, positions, require_unique
 from competition.errors import UserError
+from competition.storage import read_arrays
 
 
 @dataclass(frozen=True)

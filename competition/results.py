@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from competition import paths
-from competition.atomic import atomic_folder
-from competition.config import RECIPE_VERSION
-from competition.csv_files import write_table
+from competition.config.loading import RECIPE_VERSION
+from competition.config.schema import Variant
 from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
-from competition.settings.variant import Variant
+from competition.storage import atomic_folder
+from competition.tables import write_table
 
 # What every manifest tells of its training, besides what identifies it.
 FACTS = ("minutes", "cpu_minutes", "parameters", "workers", "machine", "code_version")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
-from competition.atomic import atomic_file, write_text
-from competition.csv_files import read_table, write_table
 from competition.digits import CLASSES, require_unique
 from competition.errors import UserError
+from competition.storage import atomic_file, write_text
+from competition.tables import read_table, write_table
 
 HEADER = ["ImageId", "Label"]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
+from competition.analysis.mistakes import Findings, look_through
+from competition.analysis.predictions import Cases
 from competition.digits import DataSet, Digits
-from competition.inspection.evaluation.cases import Cases
-from competition.inspection.evaluation.findings import Findings, look_through
 from competition.probabilities import Probabilities
 from competition.results import FACTS, HISTORY_COLUMNS, Job, write_result
 
@@ -43,7 +43,7 @@ def tiny() -> DataSet:
     """120 labelled and 40 unlabelled digits of scikit-learn, at 28x28."""
     from sklearn.datasets import load_digits
 
-    from competition.data.embedded import mnist_style
+    from competition.data.builtin import mnist_style
 
     small, labels = load_digits(return_X_y=True)
     images = np.stack([mnist_style(image) for image in small[:160].reshape(-1, 8, 8)])
@@ -55,7 +55,7 @@ def tiny() -> DataSet:
 @pytest.fixture(scope="session")
 def tiny_files(tiny, tmp_path_factory) -> Path:
     """A folder with the tiny digits in the competition's three files."""
-    from competition.data.embedded import write_csv
+    from competition.data.builtin import write_csv
     from competition.submission import write_rows
 
     folder = tmp_path_factory.mktemp("tiny")

@@ -17,7 +17,7 @@ from kaggle_world import (
     setting,
 )
 
-from competition import machine, paths
+from competition import paths, system
 from competition.kaggle.limits import ANSWER, DOWNLOAD
 from competition.paths import COMPETITION
 
@@ -95,7 +95,7 @@ def slow_network(world: World) -> None:
 
 
 def little_disk(world: World) -> None:
-    world.monkeypatch.setattr(machine, "free_bytes", lambda folder: 3_000_000)
+    world.monkeypatch.setattr(system, "free_bytes", lambda folder: 3_000_000)
 
 
 def full_disk(world: World) -> None:
@@ -107,7 +107,7 @@ def full_disk(world: World) -> None:
 
 def read_only_disk(world: World) -> None:
     """Nobody, not even root, makes a folder below /sys."""
-    world.monkeypatch.setattr(machine, "free_bytes", lambda folder: 10**12)
+    world.monkeypatch.setattr(system, "free_bytes", lambda folder: 10**12)
     Path("input").symlink_to("/sys")
 
 

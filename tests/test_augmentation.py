@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from competition import catalogue, locks, paths
-from competition.data import pool_space
-from competition.data.pool import Pool, augment, make_pools
-from competition.data.pool_space import make_room
+from competition import paths, storage
+from competition.config import registry
+from competition.config.registry import Augmentation
+from competition.data import augmented_epochs
+from competition.data.augmented_epochs import Pool, augment, make_pools, make_room
 from competition.errors import UserError
-from competition.settings.components import Augmentation
 
-POLICIES = [name for name in catalogue.AUGMENTATIONS if name != "none"]
+POLICIES = [name for name in registry.AUGMENTATIONS if name != "none"]
 
 
 @pytest.fixture
@@ -167,7 +167,9 @@ def test_images_of_other_libraries_are_others(monkeypatch):
     pool = Pool(Augmentation(name="affine"), 0, "data")
     before = pool.folder()
     assert pool.folder() == before
-    monkeypatch.setattr("competition.data.pool.augmenting_versions", lambda: ["another"])
+    monkeypatch.setattr(
+        "competition.data.augmented_epochs.augmenting_versions", lambda: ["another"]
+    )
     assert pool.folder() != before
 
 
@@ -186,7 +188,7 @@ def test_an_epoch_that_another_command_replaces_stays(is_gone, tiny, tmp_path, m
         return len(looks) == 2
 
     before = file.stat().st_mtime_ns
-    monkeypatch.setattr("competition.data.pool.is_whole", is_whole)
+    monkeypatch.setattr("competition.data.augmented_epochs.is_whole", is_whole)
     make_pools({augmented: 1}, tiny, workers=1)
     assert looks == [file, file]
     assert file.stat().st_mtime_ns == before
@@ -210,7 +212,7 @@ EPOCH_BYTES = 120 * 28 * 28
 def three_pools(tiny, tmp_path, monkeypatch) -> list[Pool]:
     """Pools of one epoch each, used one after the other, where three and a half have room."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pool_space, "LIMIT_BYTES", int(3.5 * EPOCH_BYTES))
+    monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", int(3.5 * EPOCH_BYTES))
     pools = [Pool(Augmentation(name="affine"), seed, "data") for seed in range(3)]
     make_pools(dict.fromkeys(pools, 1), tiny, workers=1)
     for age, pool in enumerate(reversed(pools)):
@@ -235,16 +237,18 @@ def test_what_never_fits_is_refused(three_pools, tiny):
 
 
 def test_a_full_disk_is_seen_before_it_is_written_to(three_pools, tiny, monkeypatch):
-    monkeypatch.setattr(pool_space, "LIMIT_BYTES", 10**9)
+    monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", 10**9)
     usage = shutil.disk_usage(".")
-    monkeypatch.setattr(pool_space.shutil, "disk_usage", lambda path: usage._replace(free=10**5))
+    monkeypatch.setattr(
+        augmented_epochs.shutil, "disk_usage", lambda path: usage._replace(free=10**5)
+    )
     with pytest.raises(UserError, match=r"and the disk has 0\.00 GB free"):
         make_room({three_pools[0]: 4}, tiny)
 
 
 def test_what_another_training_reads_does_not_make_way(three_pools, tiny):
     with (
-        locks.shared(paths.pools_lock_file()),
+        storage.shared(paths.pools_lock_file()),
         pytest.raises(UserError, match="wait for the other training"),
     ):
         make_room({three_pools[0]: 2}, tiny)
@@ -256,7 +260,7 @@ def test_what_a_killed_worker_left_half_made_is_removed_unless_somebody_is_makin
 ):
     half = three_pools[0].folder() / "epoch001.npy.partial-0123abcd"
     half.write_bytes(b"half")
-    with locks.shared(paths.pools_lock_file()):
+    with storage.shared(paths.pools_lock_file()):
         make_room({three_pools[0]: 1}, tiny)
     assert half.exists()
     make_room({three_pools[0]: 1}, tiny)

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_sure, run_command, write_made_up_result
 
-from competition.config import load_config
+from competition.analysis.summary import System, systems
+from competition.config.loading import load_config
 from competition.data.run import Run, load_run
 from competition.errors import UserError
-from competition.inspection.evaluation.systems import System, systems
-from competition.inspection.report.systems_table import systems_table, write_systems
+from competition.metrics import SELECTED_NOTE, Score, wilson_interval
+from competition.pages.report_tables import systems_table, write_systems
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import CLASS_COUNTS
-from competition.scores import Score, wilson_interval
-from competition.selected import SELECTED_NOTE
 
 TINY_SYSTEMS = """\
 data: tiny

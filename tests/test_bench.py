@@ -12,7 +12,7 @@ import pytest
 from conftest import run_code, run_command
 from test_training import small
 
-from competition import catalogue, commands
+from competition import commands
 from competition.bench import published, race, record, suite, work
 from competition.bench.comparison import rotated
 from competition.bench.jobs import JobTimes, StepClock, times_of
@@ -33,16 +33,16 @@ from competition.bench.suite import require_measurable
 from competition.bench.tables import race_table, tables
 from competition.bench.two_workers import meet
 from competition.bench.work import matrix_product, training_flop
-from competition.config import load_config
+from competition.config import registry
+from competition.config.loading import load_config
+from competition.config.schema import Variant
 from competition.data.run import load_run
 from competition.errors import UserError
-from competition.models.dropout import FeatureMapDropout
-from competition.models.normalization import FusedBatchNormalization
+from competition.models.layers import FeatureMapDropout, FusedBatchNormalization
 from competition.paths import bench_json
-from competition.settings.variant import Variant
-from competition.training.fold import one_hot
-from competition.training.job_progress import JobProgress
-from competition.training.runtime import use_precision
+from competition.training.progress import JobProgress
+from competition.training.resources import use_precision
+from competition.training.training_data import one_hot
 
 
 def tiny_variant(name: str = "plain", **settings) -> Variant:
@@ -91,14 +91,14 @@ def test_deottes_net_needs_what_its_layers_say():
     net = published.published_net()
     assert training_flop(net) == 6 * multiply_adds
     assert net.count_params() == 327_242
-    plain = catalogue.resolve(catalogue.ARCHITECTURES["plain"])()
+    plain = registry.resolve(registry.ARCHITECTURES["plain"])()
     assert training_flop(plain) == 6 * multiply_adds
 
 
 def test_deottes_net_has_the_published_layers_in_their_order():
     use_precision("float32")
     published_layers = published.published_net().layers
-    ours = catalogue.resolve(catalogue.ARCHITECTURES["deotte"])()
+    ours = registry.resolve(registry.ARCHITECTURES["deotte"])()
     assert ours.count_params() == 327_242
     behind_the_images = ours.layers[2:]
     for layer, layer_there in zip(behind_the_images, published_layers, strict=True):
@@ -117,10 +117,10 @@ def test_a_product_of_matrices_is_timed(monkeypatch):
     assert matrix_product("float32")() == 4 * 2 * 2048**3 / 2.0
 
 
-@pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
+@pytest.mark.parametrize("name", registry.ARCHITECTURES)
 def test_a_stock_copy_is_the_same_net_of_kerass_own_layers(name, tiny):
     use_precision("float32")
-    ours = catalogue.resolve(catalogue.ARCHITECTURES[name])(**small(name))
+    ours = registry.resolve(registry.ARCHITECTURES[name])(**small(name))
     stock = stock_copy(ours)
     replaced = (FusedBatchNormalization, FeatureMapDropout)
     assert not any(isinstance(layer, replaced) for layer in stock.layers)
@@ -157,7 +157,7 @@ def test_the_contenders_train_the_same_in_their_precision(tiny, monkeypatch):
 BESIDE_THE_ENGINE = """
 import os
 from competition.bench.stock import stock_process
-from competition.training.runtime import start_keras
+from competition.training.resources import start_keras
 start_keras(1)
 with stock_process() as process:
     print(process.submit(os.environ.get, "TF_ENABLE_ONEDNN_OPTS").result())

@@ -11,18 +11,17 @@ from conftest import one_sure
 from conftest import write_made_up_result as write
 
 from competition import paths
-from competition.config import load_config
+from competition.analysis.mistakes import find
+from competition.analysis.predictions import ensemble_subject
+from competition.analysis.summary import summarise
+from competition.config.loading import load_config
 from competition.data.run import Run, load_run
-from competition.ensemble.blend import Blend, blend
+from competition.ensemble.comparison import Blend, blend
 from competition.ensemble.contributions import contributions
 from competition.ensemble.outputs import write_blend
 from competition.errors import UserError
-from competition.inspection.evaluation.findings import find
-from competition.inspection.evaluation.subject import ensemble_subject
-from competition.inspection.evaluation.summary import summarise
-from competition.inspection.report.folder import report_markdown
-from competition.inspection.report.result_tables import preset_table
-from competition.inspection.report.sections import sections_of
+from competition.pages.report import report_markdown, sections_of
+from competition.pages.report_tables import preset_table
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import ALL_ROWS, Job, job_identity
 from competition.submission import check_submission, read_message

@@ -19,8 +19,8 @@ import pytest
 from conftest import ROOT, environment, make_project, run_command, wait_for_orphans
 
 from competition.__main__ import COMMANDS
+from competition.console import count_of
 from competition.probabilities import read_probabilities
-from competition.wording import count_of
 
 
 def train(project, *more: str):
@@ -396,7 +396,7 @@ def test_a_bug_in_an_architecture_is_named_with_its_own_traceback_alone(project)
     shutil.copytree(ROOT / "competition", project / "competition")
     with (project / "competition/models/plain.py").open("a") as file:
         file.write("\n\ndef buggy():\n    return [][1]\n")
-    catalogue = project / "competition/catalogue.py"
+    catalogue = project / "competition/config/registry.py"
     entry = '"plain": "competition.models.plain:plain",'
     text = catalogue.read_text().replace(
         entry, f'{entry} "buggy": "competition.models.plain:buggy",'

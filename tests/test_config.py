@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from competition.config import Config, load_config, load_configs
+from competition.config.loading import Config, load_config, load_configs
+from competition.config.registry import Architecture
 from competition.errors import UserError
-from competition.settings.components import Architecture
 
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from competition import paths
-from competition.config import Config, Folds
-from competition.data import embedded
+from competition.config.loading import Config, Folds
+from competition.data import builtin
 from competition.data.folds import assign_folds, load_folds
-from competition.data.sources import PIXELS, load_data_set, read_cached, read_csv
+from competition.data.loading import PIXELS, load_data_set, read_cached, read_csv
 from competition.digits import DataSet, Digits, positions
 from competition.errors import UserError
 
@@ -208,8 +208,8 @@ def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
 
 def test_the_embedded_digits_look_like_mnist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert embedded.install()
-    assert not embedded.install()
+    assert builtin.install_embedded()
+    assert not builtin.install_embedded()
     data_set = load_data_set("embedded")
     assert (len(data_set.train), len(data_set.test)) == (1347, 450)
     ink = data_set.train.images.astype(float)
@@ -228,12 +228,12 @@ def test_files_of_somebody_else_are_not_lost(tmp_path, monkeypatch):
     own.parent.mkdir(parents=True)
     own.write_text("mine")
     with pytest.raises(UserError, match="input/embedded/ is to be made anew, and also has my-mark"):
-        embedded.install()
+        builtin.install_embedded()
     assert own.read_text() == "mine"
     own.unlink()
-    assert embedded.install()
+    assert builtin.install_embedded()
     load_data_set("embedded")  # it has a cache now
-    assert embedded.install(force=True)
+    assert builtin.install_embedded(force=True)
 
 
 MEMBERS = {

@@ -7,22 +7,15 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from competition.catalogue import AUGMENTATIONS
-from competition.config import load_config
+from competition.analysis.augmentation_effects import study_policies
+from competition.analysis.data_study import study, write_class_counts
+from competition.analysis.digit_measures import class_counts, class_images, measure, pixels
+from competition.analysis.drift import FEWEST_ROWS, ShiftTest, shift_test
+from competition.analysis.duplicates import CONTRADICTION, NEAR, Pairs, find_duplicates, write_pairs
+from competition.analysis.embedding import embed, single_threaded
+from competition.config.loading import load_config
+from competition.config.registry import AUGMENTATIONS
 from competition.digits import DataSet, Digits
-from competition.inspection.data_study.duplicates import (
-    CONTRADICTION,
-    NEAR,
-    Pairs,
-    find_duplicates,
-    write_pairs,
-)
-from competition.inspection.data_study.embedding import embed
-from competition.inspection.data_study.measures import class_counts, class_images, measure, pixels
-from competition.inspection.data_study.policies import study_policies
-from competition.inspection.data_study.shift import FEWEST_ROWS, ShiftTest, shift_test
-from competition.inspection.data_study.study import study, write_class_counts
-from competition.inspection.data_study.threads import single_threaded
 
 CONFIG = """\
 name: tried
@@ -82,7 +75,7 @@ def test_ink_slant_and_centre_of_strokes():
 
 def test_measures_of_many_digits_are_those_of_each(monkeypatch, tiny):
     whole = measure(tiny.train.images)
-    monkeypatch.setattr("competition.inspection.data_study.measures.BLOCK", 7)
+    monkeypatch.setattr("competition.analysis.digit_measures.BLOCK", 7)
     for one, other in zip(
         dataclasses.astuple(whole), dataclasses.astuple(measure(tiny.train.images)), strict=True
     ):
@@ -183,10 +176,10 @@ def test_planted_duplicates_are_found(planted):
 
 
 def test_no_pair_is_missed(tiny, monkeypatch):
-    monkeypatch.setattr("competition.inspection.data_study.duplicates.BLOCK", 17)
-    monkeypatch.setattr("competition.inspection.data_study.duplicates.SEARCH_COMPONENTS", 5)
-    monkeypatch.setattr("competition.inspection.data_study.duplicates.NEAR", 0.6)
-    monkeypatch.setattr("competition.inspection.data_study.duplicates.CONTRADICTION", 0.8)
+    monkeypatch.setattr("competition.analysis.duplicates.BLOCK", 17)
+    monkeypatch.setattr("competition.analysis.duplicates.SEARCH_COMPONENTS", 5)
+    monkeypatch.setattr("competition.analysis.duplicates.NEAR", 0.6)
+    monkeypatch.setattr("competition.analysis.duplicates.CONTRADICTION", 0.8)
     found = find_duplicates(tiny, nothing)
     images = np.concatenate([tiny.train.images, tiny.test.images]).reshape(160, -1) / 255
     unit = images / np.linalg.norm(images, axis=1, keepdims=True)

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from competition import catalogue
-from competition.config import Config
-from competition.settings.variant import Variant
+from competition.config import registry
+from competition.config.loading import Config
+from competition.config.schema import Variant
 
 PACKAGE = ROOT / "competition"
 README = ROOT / "README.md"
@@ -52,14 +52,14 @@ def test_every_setting_has_a_line_with_its_default():
 @pytest.mark.parametrize(
     ("title", "choices"),
     [
-        ("Architectures", catalogue.ARCHITECTURES),
-        ("Augmentation policies", catalogue.AUGMENTATIONS),
-        ("Schedules", catalogue.SCHEDULES),
-        ("Callbacks", catalogue.CALLBACKS),
-        ("Resampling", catalogue.RESAMPLINGS),
-        ("Ensemble methods", catalogue.ENSEMBLE_METHODS),
-        ("Samplers", catalogue.SAMPLERS),
-        ("Pruners", catalogue.PRUNERS),
+        ("Architectures", registry.ARCHITECTURES),
+        ("Augmentation policies", registry.AUGMENTATIONS),
+        ("Schedules", registry.SCHEDULES),
+        ("Callbacks", registry.CALLBACKS),
+        ("Resampling", registry.RESAMPLINGS),
+        ("Ensemble methods", registry.ENSEMBLE_METHODS),
+        ("Samplers", registry.SAMPLERS),
+        ("Pruners", registry.PRUNERS),
     ],
 )
 def test_every_component_has_a_line_with_its_parameters(title, choices):
@@ -71,7 +71,7 @@ def test_every_component_has_a_line_with_its_parameters(title, choices):
 
 
 def defaults(location: str) -> dict:
-    return {key: value for key, (_, value) in catalogue.parameters(location).items()}
+    return {key: value for key, (_, value) in registry.parameters(location).items()}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

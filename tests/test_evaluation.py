@@ -8,14 +8,7 @@ from conftest import made_up_findings, made_up_history, write_made_up_result
 from sklearn import metrics
 
 from competition import paths
-from competition.digits import Digits
-from competition.ensemble.comparison import Comparison
-from competition.ensemble.members import Member, Panel
-from competition.errors import UserError
-from competition.inspection.evaluation.agreement import agreement
-from competition.inspection.evaluation.cases import Cases
-from competition.inspection.evaluation.fold_scores import fold_scores, mean_and_deviation
-from competition.inspection.evaluation.per_class import (
+from competition.analysis.classes import (
     CURVE_STEPS,
     Confused,
     class_curves,
@@ -23,11 +16,16 @@ from competition.inspection.evaluation.per_class import (
     confusion_counts,
     most_confused,
 )
-from competition.inspection.evaluation.subject import Subject
-from competition.inspection.presentation.table import Column, Table
+from competition.analysis.predictions import Cases, Subject, agreement
+from competition.analysis.summary import fold_scores, mean_and_deviation
+from competition.digits import Digits
+from competition.ensemble.comparison import Comparison
+from competition.ensemble.members import Member, Panel
+from competition.errors import UserError
+from competition.metrics import Score, expected_calibration_error, log_losses, reliability
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_history
-from competition.scores import Score, expected_calibration_error, log_losses, reliability
+from competition.tables import Column, Table
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,13 @@ from conftest import TINY_CONFIG
 
 from competition import paths
 from competition.__main__ import main
-from competition.config import load_config
+from competition.analysis.data_study import study
+from competition.config.loading import load_config
+from competition.console import count_of
 from competition.digits import DataSet, Digits
-from competition.inspection.data_study.study import study
-from competition.inspection.exploration import folder as exploration
-from competition.inspection.exploration import text
-from competition.inspection.exploration.folder import sections, write_exploration
-from competition.inspection.presentation.canvas import LIGHT, png
-from competition.wording import count_of
+from competition.pages import exploration as exploration
+from competition.pages.exploration import sections, write_exploration
+from competition.pages.figures import LIGHT, png
 
 NASTY = '<img src=x onerror="alert(1)">$x^2$'
 
@@ -98,7 +97,9 @@ def test_the_tables_have_what_was_found(folder, studied):
 
 def test_the_page_shows_findings_and_figures(browse, studied):
     page = browse(color_scheme="light")
-    assert page.locator(".findings dd").all_inner_texts() == list(text.findings(studied).values())
+    assert page.locator(".findings dd").all_inner_texts() == list(
+        exploration.findings(studied).values()
+    )
     figures = all_figures(studied)
     assert page.locator("figure h3").all_inner_texts() == [figure.title for figure in figures]
     assert page.locator("figcaption").all_inner_texts() == [figure.caption for figure in figures]
@@ -139,7 +140,7 @@ def test_labelled_test_rows_are_studied_as_test_rows_only(tiny, tmp_path):
     assert found.counts.counts.tolist() == np.bincount(train.labels[:80], minlength=10).tolist()
     assert (len(found.duplicates.exact), found.duplicates.seen_test_rows()) == (0, 3)
     assert found.shift.rows == 80
-    said = text.findings(found)
+    said = exploration.findings(found)
     assert said["Rows"].startswith("The labels of the 40 test rows are known; here they count as")
     assert "the shares in the test rows are not looked at" in said["Classes"]
     assert "There are no exact copies" in said["Duplicates"]
@@ -147,10 +148,10 @@ def test_labelled_test_rows_are_studied_as_test_rows_only(tiny, tmp_path):
 
 
 def test_findings_say_what_was_computed(studied):
-    found = text.findings(studied)
+    found = exploration.findings(studied)
     assert "Rows" not in found
     low, high = studied.shift.interval()
-    plain = {subject: words.replace(text.NO_BREAK, " ") for subject, words in found.items()}
+    plain = {subject: words.replace(exploration.NO_BREAK, " ") for subject, words in found.items()}
     expected = f"{100 * studied.shift.accuracy:.1f} % (95 % interval {100 * low:.1f} %"
     assert expected in plain["Train against test"]
     assert f"to {100 * high:.1f} %, p" in plain["Train against test"]
@@ -173,7 +174,7 @@ def test_counts_are_in_words(number, expected):
     ("p_value", "expected"), [(0.0004, "p < 0.001"), (0.001, "p = 0.001"), (0.314, "p = 0.31")]
 )
 def test_p_values_are_in_words(p_value, expected):
-    assert text.p_text(p_value).replace(text.NO_BREAK, " ") == expected
+    assert exploration.p_text(p_value).replace(exploration.NO_BREAK, " ") == expected
 
 
 def test_few_digits_make_a_page_without_what_needs_more(tiny, workplace):
@@ -183,7 +184,7 @@ def test_few_digits_make_a_page_without_what_needs_more(tiny, workplace):
     found = study(load_config(workplace / "tiny.yaml"), few)
     stems = {figure.stem for figure in all_figures(found)}
     assert not {"tsne", "shift"} & stems
-    assert "too few to learn" in text.findings(found)["Train against test"]
+    assert "too few to learn" in exploration.findings(found)["Train against test"]
     drawn = [png(figure.draw, figure.height, LIGHT) for figure in all_figures(found)]
     assert all(image.startswith(b"\x89PNG") for image in drawn)
 

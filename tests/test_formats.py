@@ -17,10 +17,9 @@ import pytest
 from conftest import ROOT
 
 from competition import commands, paths
-from competition.config import load_config
-from competition.data import hdf5_example
-from competition.data.formats import idx, image_folder, reader
-from competition.data.sources import load_data_set
+from competition.config.loading import load_config
+from competition.data import builtin, formats
+from competition.data.loading import load_data_set
 from competition.errors import UserError
 
 CONFIGS = ROOT / "configs"
@@ -128,15 +127,15 @@ def test_test_labels_may_be_unknown(write, folder, arrays):
 
 def test_rows_of_the_competition_can_be_had_as_hdf5(workplace, tiny_files, tiny):
     shutil.copytree(tiny_files, "input/digit-recognizer")
-    assert hdf5_example.install() is True
+    assert builtin.install_hdf5_example() is True
     found = load_data_set("mnist-hdf5")
     assert (len(found.train), len(found.test), len(found.held_out)) == (120, 17, 17)
     rows = as_set(found.train.images, found.train.labels)
     assert rows == as_set(tiny.train.images, tiny.train.labels)
     judged = found.train.labels[np.isin(found.train.ids, found.held_out)]
     assert np.bincount(judged, minlength=10).min() >= 1
-    assert hdf5_example.install() is False
-    assert hdf5_example.install(force=True) is True
+    assert builtin.install_hdf5_example() is False
+    assert builtin.install_hdf5_example(force=True) is True
     assert load_data_set("mnist-hdf5").fingerprint() == found.fingerprint()
 
 
@@ -166,7 +165,7 @@ def test_a_file_of_somebody_else_is_never_replaced(
     file = own / "mnist.hdf5"
     file.write_bytes(content := damage(file.read_bytes()))
     with pytest.raises(UserError, match=message):
-        hdf5_example.install(force)
+        builtin.install_hdf5_example(force)
     assert file.read_bytes() == content
 
 
@@ -175,10 +174,10 @@ def test_hidden_files_and_good_ones_of_somebody_else_stay(workplace, tiny_files,
     own = Path("input/mnist-hdf5")
     own.mkdir()
     (own / ".DS_Store").write_bytes(b"of macOS")
-    assert hdf5_example.install() is True
+    assert builtin.install_hdf5_example() is True
     (own / "mnist.hdf5").unlink()
     write_flat_hdf5(own, arrays)
-    assert hdf5_example.install() is False
+    assert builtin.install_hdf5_example() is False
 
 
 def test_download_says_what_is_wrong_with_a_file_of_ones_own(workplace, arrays):
@@ -204,7 +203,7 @@ def test_download_names_files_in_which_it_finds_no_format(folder):
 
 def test_without_the_competitions_rows_there_is_no_example_of_hdf5(workplace):
     with pytest.raises(UserError, match="these have to be here first: `make download`"):
-        hdf5_example.install()
+        builtin.install_hdf5_example()
 
 
 ALIKE = {
@@ -561,8 +560,8 @@ def readings(monkeypatch) -> list:
     """Each reading of files that a cache could have spared."""
     seen = []
     for module, name in (
-        (reader, "read_hdf5"), (reader, "read_npz"),
-        (idx, "read_idx"), (image_folder, "_read_image"),
+        (formats, "read_hdf5"), (formats, "read_npz"),
+        (formats, "read_idx"), (formats, "_read_image"),
     ):  # fmt: skip
         read = getattr(module, name)
         monkeypatch.setattr(module, name, partial(noted, seen, read))

@@ -11,8 +11,8 @@ from conftest import made_up_findings
 from pages import assert_readable
 from playwright.sync_api import expect
 
-from competition.data.marks import Mark, read_marks
-from competition.inspection.gallery.page import write_page
+from competition.data.label_marks import Mark, read_marks
+from competition.pages.gallery import write_page
 
 NAMES = ("plain seed0", "residual seed0", "wide seed1")
 

@@ -11,22 +11,18 @@ import pytest
 from conftest import made_up_findings
 
 from competition import paths
-from competition.digits import Digits
-from competition.inspection.evaluation.cases import Cases
-from competition.inspection.evaluation.findings import (
+from competition.analysis.mistakes import (
     Findings,
     confused_pairs,
     least_certain,
+    likely_label_errors,
     look_through,
+    write_label_errors,
 )
-from competition.inspection.evaluation.label_errors import likely_label_errors, write_label_errors
-from competition.inspection.gallery.folder import write_gallery
-from competition.inspection.gallery.sheets import (
-    DIGITS_PER_SHEET,
-    SHEETS_OF_A_KIND,
-    write_sheets,
-)
-from competition.inspection.presentation.contact_sheet import (
+from competition.analysis.predictions import Cases
+from competition.digits import Digits
+from competition.metrics import score
+from competition.pages.contact_sheet import (
     CELL_HEIGHT,
     CELL_WIDTH,
     COLUMNS,
@@ -35,9 +31,13 @@ from competition.inspection.presentation.contact_sheet import (
     MARGIN,
     WIDTH,
 )
-from competition.inspection.presentation.html import render
-from competition.inspection.presentation.sprites import DIGITS_PER_SPRITE, sprites
-from competition.scores import score
+from competition.pages.gallery import (
+    DIGITS_PER_SHEET,
+    SHEETS_OF_A_KIND,
+    write_gallery,
+    write_sheets,
+)
+from competition.pages.html import DIGITS_PER_SPRITE, render, sprites
 
 
 def sure_of(prediction: int, confidence: float, other: int | None = None) -> np.ndarray:
@@ -171,7 +171,7 @@ def test_label_errors_are_written_as_a_table(tmp_path):
 @pytest.fixture
 def small_sheets(monkeypatch):
     """Sheets of one line, which take less time."""
-    monkeypatch.setattr("competition.inspection.gallery.sheets.DIGITS_PER_SHEET", COLUMNS)
+    monkeypatch.setattr("competition.pages.gallery.DIGITS_PER_SHEET", COLUMNS)
 
 
 def sheet_names(folder) -> list[str]:

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from competition.models.dropout import FeatureMapDropout
-from competition.models.normalization import FusedBatchNormalization
+from competition.models.layers import FeatureMapDropout, FusedBatchNormalization
 
 TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 3e-2}
 SHAPES = [(64, 6, 6, 8), (2, 3, 3, 4)]

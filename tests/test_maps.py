@@ -11,20 +11,26 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
 from competition import paths
-from competition.config import load_config
+from competition.analysis import trained_net
+from competition.analysis.explain import (
+    WORST,
+    assignments_by_variant,
+    drops,
+    explain,
+    hidden_and_whole,
+    nearest,
+    rows_to_explain,
+    with_hidden_patches,
+)
+from competition.analysis.trained_net import Net, load_net
+from competition.config.loading import load_config
 from competition.data.run import Run, load_run
 from competition.digits import DataSet, Digits
-from competition.ensemble.blend import Blend, blend
+from competition.ensemble.comparison import Blend, blend
 from competition.errors import UserError
-from competition.inspection.maps import nets
-from competition.inspection.maps.explanation import explain
-from competition.inspection.maps.neighbours import nearest
-from competition.inspection.maps.nets import Net, load_net
-from competition.inspection.maps.occlusion import drops, hidden_and_whole, with_hidden_patches
-from competition.inspection.maps.rows import WORST, assignments_by_variant, rows_to_explain
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job
-from competition.training.runtime import use_precision
+from competition.training.resources import use_precision
 
 PIXEL = (9, 16)
 # The cells of a map whose patches, six pixels wide, cover that pixel.
@@ -35,7 +41,7 @@ SEEN = np.s_[3:6, 7:10]
 def keras_as_it_is(monkeypatch):
     """Makes nets in float32; threads cannot be set where TensorFlow has begun already."""
     use_precision("float32")
-    monkeypatch.setattr("competition.inspection.maps.explanation.start_keras", lambda threads: None)
+    monkeypatch.setattr("competition.analysis.explain.start_keras", lambda threads: None)
 
 
 def test_each_patch_surrounds_its_cell_and_ends_with_the_image():
@@ -85,7 +91,7 @@ def test_hiding_finds_the_only_pixel_that_a_net_looks_at():
 
 @pytest.mark.parametrize("block", [3, 1000])
 def test_features_are_what_the_last_layer_is_given(monkeypatch, tiny, block):
-    monkeypatch.setattr(nets, "BLOCK", block)
+    monkeypatch.setattr(trained_net, "BLOCK", block)
     images = tiny.train.images[:7]
     blocks = zip(*Net(one_pixel_net(seed=1)).answers(images), strict=True)
     features, values = map(np.concatenate, blocks)

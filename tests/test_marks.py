@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from competition.config import load_config
-from competition.data.marks import (
+from competition.config.loading import load_config
+from competition.data.label_marks import (
     LABEL_ERROR,
     Mark,
     label_errors_in_words,
@@ -16,7 +16,7 @@ from competition.data.marks import (
 from competition.data.run import load_run
 from competition.digits import Digits
 from competition.errors import UserError
-from competition.training.job_data import fold_of
+from competition.training.training_data import fold_of
 
 HEADER = "id,given_label,mark,label\n"
 

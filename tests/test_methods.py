@@ -7,22 +7,30 @@ import pytest
 from conftest import one_sure
 from scipy.stats import binomtest
 
-from competition.catalogue import ENSEMBLE_METHODS, resolve
-from competition.ensemble.averages import geometric_mean, majority_vote, mean
-from competition.ensemble.calibration import temperature
-from competition.ensemble.comparison import compare
+from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
+from competition.ensemble.comparison import compare, nested
 from competition.ensemble.contributions import contributions
-from competition.ensemble.fitted import Fitted
 from competition.ensemble.members import Member, Panel
-from competition.ensemble.nested import nested
-from competition.ensemble.stacking import stacking
-from competition.ensemble.weights import hill_climbing, weighted_mean
+from competition.ensemble.methods import (
+    Fitted,
+    geometric_mean,
+    hill_climbing,
+    majority_vote,
+    mean,
+    stacking,
+    temperature,
+    weighted_mean,
+)
 from competition.errors import UserError
-from competition.inspection.report.ensemble_tables import contributions_tables, methods_words
+from competition.metrics import (
+    Discordance,
+    bootstrap_intervals,
+    discordance,
+    expected_calibration_error,
+    score,
+)
+from competition.pages.report_tables import contributions_tables, methods_words
 from competition.probabilities import Probabilities
-from competition.scores import expected_calibration_error, score
-from competition.settings.components import Method
-from competition.significance import Discordance, bootstrap_intervals, discordance
 
 METHODS = {name: resolve(location) for name, location in ENSEMBLE_METHODS.items()}
 FITTED = ["weighted_mean", "hill_climbing", "temperature", "stacking"]
@@ -269,7 +277,7 @@ def test_nested_figures_never_see_their_own_rows():
 
 
 def test_a_leak_in_a_method_of_the_catalogue_does_not_show_in_its_figures(monkeypatch):
-    monkeypatch.setattr("competition.ensemble.stacking.stacking", remembering)
+    monkeypatch.setattr("competition.ensemble.methods.stacking", remembering)
     panel = panel_of(*made_up())
     stacked = compare(panel, Method(name="mean")).methods[-1]
     assert score(stacked.fitted.combine(panel.out_of_fold), panel.labels).errors == 0

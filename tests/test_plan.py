@@ -7,15 +7,15 @@ from operator import itemgetter
 import pytest
 from joblib import delayed
 
-from competition import machine
+from competition import system
 from competition.errors import UserError
-from competition.machine import Machine, available_memory, memory
 from competition.results import Job
-from competition.training import plan as plans
-from competition.training.estimate import Estimate, makespan
-from competition.training.failures import Failure, explain, is_of_the_moment, less_memory
-from competition.training.outlook import estimated, training_seconds
-from competition.training.plan import Plan, automatic_plan, chosen_plan, given_plan
+from competition.system import Machine, available_memory, memory
+from competition.training import resources as plans
+from competition.training.jobs import estimated, training_seconds
+from competition.training.progress import Estimate, makespan
+from competition.training.resources import Plan, automatic_plan, chosen_plan, given_plan
+from competition.training.worker import Failure, explain, is_of_the_moment, less_memory
 
 GIB = 2**30
 
@@ -126,7 +126,7 @@ def write(path, text: str) -> None:
 def test_a_container_has_the_memory_that_it_may_use(
     tmp_path, monkeypatch, groups, folder, limit, used, freeable
 ):
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(system, "ROOT", tmp_path)
     folder = tmp_path / "sys/fs/cgroup" / folder
     write(tmp_path / "proc/self/cgroup", groups)
     write(tmp_path / "proc/meminfo", "MemTotal: 99999 kB\nMemAvailable:   2000 kB\n")
@@ -145,12 +145,12 @@ def test_a_container_has_the_memory_that_it_may_use(
 
 
 def test_without_linux_files_there_is_the_physical_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(system, "ROOT", tmp_path)
     assert available_memory() == memory() > 10**8
 
 
 def test_this_machine_has_something_of_everything():
-    found = machine.this_machine()
+    found = system.this_machine()
     assert found.cores >= 1
     assert 10**8 < found.available_memory <= found.memory
     assert found.gpus >= 0
@@ -163,10 +163,10 @@ def test_this_machine_has_something_of_everything():
 )  # fmt: skip
 def test_a_machines_name_tells_the_best_that_it_multiplies_with(tmp_path, monkeypatch, flags, best):
     write(tmp_path / "proc/cpuinfo", f"model name\t: Some CPU\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
-    monkeypatch.setattr(machine, "core_count", lambda: 2)
-    monkeypatch.setattr(machine, "gpu_count", lambda: 0)
-    assert machine.machine_name() == f"Some CPU, 2 cores{best}"
+    monkeypatch.setattr(system, "ROOT", tmp_path)
+    monkeypatch.setattr(system, "core_count", lambda: 2)
+    monkeypatch.setattr(system, "gpu_count", lambda: 0)
+    assert system.machine_name() == f"Some CPU, 2 cores{best}"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from competition.data.pool import augment, make_pools
-from competition.settings.variant import Variant
-from competition.training.prediction import predict, predict_views
-from competition.training.views import shifted, shifts, view_count, view_pool, views
+from competition.config.schema import Variant
+from competition.data.augmented_epochs import augment, make_pools
+from competition.training.predict import (
+    predict,
+    predict_views,
+    shifted,
+    shifts,
+    view_count,
+    view_pool,
+    views,
+)
 
 
 class CornerModel:

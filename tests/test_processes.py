@@ -10,11 +10,10 @@ from conftest import run_code
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 
-from competition.data.pool import Pool
-from competition.data.pool_space import pools_at_hand
-from competition.processes import interruptible, side_by_side
-from competition.settings.components import Augmentation
-from competition.training.runtime import start_keras, started_threads
+from competition.config.registry import Augmentation
+from competition.data.augmented_epochs import Pool, pools_at_hand
+from competition.system import interruptible, side_by_side
+from competition.training.resources import start_keras, started_threads
 
 # What drops an interrupt says so on standard error, and pytest as a warning.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -29,7 +28,7 @@ def process_id() -> int:
 @pytest.mark.usefixtures("workplace")
 def test_stages_of_as_many_workers_share_them(threads, tiny, monkeypatch):
     """Each new one would spend seconds on importing TensorFlow again."""
-    monkeypatch.setattr("competition.data.pool_space.core_count", lambda: 2)
+    monkeypatch.setattr("competition.data.augmented_epochs.core_count", lambda: 2)
 
     def workers() -> set[int]:
         return set(side_by_side(2, threads)(delayed(process_id)() for _ in range(6)))
@@ -61,7 +60,7 @@ def test_workers_with_other_threads_are_others(monkeypatch):
 
 
 ASK_FOR_ONEDNN = """
-from competition.training.runtime import start_keras
+from competition.training.resources import start_keras
 start_keras(1)
 from tensorflow.python.util._pywrap_util_port import IsMklEnabled
 print(IsMklEnabled())

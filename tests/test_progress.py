@@ -5,10 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from competition.progress import ProgressDisplay, duration, time_left
-from competition.settings.variant import Variant
-from competition.training.job_progress import JobProgress
-from competition.training.progress_board import ProgressBoard
+from competition.config.schema import Variant
+from competition.console import ProgressDisplay, duration, time_left
+from competition.training.progress import JobProgress, ProgressBoard
 
 
 @pytest.mark.parametrize(

@@ -15,24 +15,22 @@ from pages import contrast
 from sklearn.model_selection import StratifiedKFold
 
 from competition import paths
-from competition.config import load_config
+from competition.analysis import summary
+from competition.analysis.predictions import ensemble_subject, variant_subject
+from competition.analysis.summary import Summary, summarise
+from competition.config.loading import load_config
 from competition.data.run import Run, load_run
-from competition.ensemble.blend import blend
-from competition.ensemble.provenance import provenance
+from competition.ensemble.comparison import blend
+from competition.ensemble.outputs import provenance
 from competition.errors import UserError
-from competition.inspection.evaluation import searched
-from competition.inspection.evaluation.subject import ensemble_subject, variant_subject
-from competition.inspection.evaluation.summary import Summary, summarise
-from competition.inspection.presentation import colours
-from competition.inspection.presentation.html import STATIC
-from competition.inspection.presentation.table import Table
-from competition.inspection.report.ensemble_tables import ensemble_text, score_cells, scores_table
-from competition.inspection.report.folder import report_markdown, write_report
-from competition.inspection.report.sections import Section, sections_of
+from competition.metrics import SELECTED_NOTE, score
+from competition.pages import figures
+from competition.pages.html import STATIC
+from competition.pages.report import Section, report_markdown, sections_of, write_report
+from competition.pages.report_tables import ensemble_text, score_cells, scores_table
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, CLASS_COUNTS
-from competition.scores import score
-from competition.selected import SELECTED_NOTE
+from competition.tables import Table
 
 # Text that would be HTML if it were not escaped.
 NAME = "some<i>thing"
@@ -221,19 +219,19 @@ def test_figures_have_the_colours_of_a_light_page():
         for name in ("base.css", "report.css")
     )
     defined = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", light))
-    for colour, variable in colours.VARIABLES.items():
+    for colour, variable in figures.VARIABLES.items():
         pair = (bytes.fromhex(text) for text in (colour.removeprefix("#"), defined[variable]))
         assert all(abs(one - other) <= 1 for one, other in zip(*pair, strict=True)), variable
 
 
-@pytest.mark.parametrize("shade", range(colours.SHADES + 1))
+@pytest.mark.parametrize("shade", range(figures.SHADES + 1))
 def test_text_on_shades_has_contrast(shade):
-    assert contrast(rgb(colours.on_shade(shade)), rgb(colours.SHADE_FILLS[shade])) >= 4.5
+    assert contrast(rgb(figures.on_shade(shade)), rgb(figures.SHADE_FILLS[shade])) >= 4.5
 
 
 def test_lines_can_be_seen():
-    for colour in colours.SERIES:
-        assert contrast(rgb(colour), rgb(colours.SURFACE)) >= 3
+    for colour in figures.SERIES:
+        assert contrast(rgb(colour), rgb(figures.SURFACE)) >= 3
 
 
 @pytest.fixture
@@ -317,7 +315,7 @@ def test_the_search_saw_the_first_folds_of_three_and_five_whatever_the_split_of_
     project, monkeypatch, folds, rows
 ):
     run = train(load(f"folds={folds}"))
-    monkeypatch.setattr(searched, "SEARCHED_DATA", run.fingerprint)
+    monkeypatch.setattr(summary, "SEARCHED_DATA", run.fingerprint)
     made, labels = blend([run]), run.data_set.train.labels
     judged = [
         next(StratifiedKFold(count, shuffle=True, random_state=0).split(labels, labels))[1]
@@ -338,13 +336,13 @@ def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, m
         return [row[0] for row in scores_table(scores, "ensemble").rows]
 
     assert names() == ["plain seed0", "perceptron seed0", "ensemble"]
-    monkeypatch.setattr(searched, "SEARCHED_DATA", run.fingerprint)
+    monkeypatch.setattr(summary, "SEARCHED_DATA", run.fingerprint)
     assert names() == ["plain seed0", "perceptron seed0", "ensemble"]
 
 
 def test_the_searched_data_are_those_of_the_shipped_results():
     manifest = ROOT / "output/fast/jobs/plain/seed0/fold0" / paths.MANIFEST
-    assert json.loads(manifest.read_text())["identity"]["data"] == searched.SEARCHED_DATA
+    assert json.loads(manifest.read_text())["identity"]["data"] == summary.SEARCHED_DATA
 
 
 def run_table(summary: Summary, key: str) -> Table:

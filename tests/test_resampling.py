@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from competition.data.pool import Pool
+from competition.config.registry import Augmentation, Resampling
+from competition.data.augmented_epochs import Pool
 from competition.digits import Digits
 from competition.errors import UserError
-from competition.settings.components import Augmentation, Resampling
-from competition.training.fold import Fold, one_hot
-from competition.training.resampling import resampled
+from competition.training.training_data import Fold, one_hot, resampled
 
 # Of the training rows, so many are of the classes 0, 1 and 2.
 COUNTS = [20, 12, 8]

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from competition import paths
-from competition.atomic import (
-    PARTIAL_NAME,
-    atomic_file,
-    atomic_folder,
-    clear_folder,
-    remove_partials,
-)
-from competition.config import Config
+from competition.config.loading import Config
+from competition.config.schema import Variant
 from competition.errors import UserError
 from competition.probabilities import (
     Probabilities,
@@ -34,7 +28,13 @@ from competition.results import (
     survey,
     write_result,
 )
-from competition.settings.variant import Variant
+from competition.storage import (
+    PARTIAL_NAME,
+    atomic_file,
+    atomic_folder,
+    clear_folder,
+    remove_partials,
+)
 
 
 def probabilities(ids, seed: int = 0) -> Probabilities:

@@ -3,10 +3,10 @@
 import pytest
 from conftest import ROOT
 
-from competition.config import Config, load_config
+from competition.config.loading import Config, load_config
+from competition.config.schema import combinations
+from competition.config.search_space import Parameter
 from competition.errors import UserError
-from competition.settings.search_space import Parameter
-from competition.settings.tuning import combinations
 
 SPACE = """\
 folds: {count: 6}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, run_command
 
-from competition.config import load_config
+from competition.config.loading import load_config
 from competition.results import ALL_ROWS, Job
 
 SHIPPED = re.findall(r"^!/output/(\w+)/jobs/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)

@@ -6,13 +6,8 @@ from conftest import one_sure
 from scipy.stats import binomtest
 
 from competition.errors import UserError
-from competition.scores import score, wilson_interval
-from competition.submission import (
-    check_submission,
-    read_message,
-    write_rows,
-    write_submission,
-)
+from competition.metrics import score, wilson_interval
+from competition.submission import check_submission, read_message, write_rows, write_submission
 
 
 def test_score_counts_and_averages_exactly():

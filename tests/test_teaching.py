@@ -10,19 +10,17 @@ import numpy as np
 import pytest
 from conftest import one_sure, run_command, write_made_up_result
 
-from competition.config import Config, load_config
-from competition.data.pool import Pool
+from competition.config.loading import Config, load_config
+from competition.config.registry import Augmentation
+from competition.data.augmented_epochs import Pool
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.probabilities import Probabilities
 from competition.results import Job, identity_hash, read_manifest, read_predictions
-from competition.settings.components import Augmentation
 from competition.training import worker
-from competition.training.fold import Fold, Taught, one_hot
-from competition.training.job_data import fold_of, view_pools_of
-from competition.training.plan import Plan
-from competition.training.progress_board import ProgressBoard
-from competition.training.teaching import taught
+from competition.training.progress import ProgressBoard
+from competition.training.resources import Plan
+from competition.training.training_data import Fold, Taught, fold_of, one_hot, taught, view_pools_of
 from competition.training.worker import WorkerContext, run_job
 
 PUPIL = """\

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from conftest import ROOT, made_up_history
 
-from competition import catalogue
-from competition.config import load_config
-from competition.data.pool import Pool
+from competition.config import registry
+from competition.config.loading import load_config
+from competition.config.registry import Architecture, Augmentation
+from competition.config.schema import Training, Variant
+from competition.data.augmented_epochs import Pool
 from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.results import Job
-from competition.settings.components import Architecture, Augmentation
-from competition.settings.variant import Training, Variant
-from competition.training import estimate, one_fold, runtime
-from competition.training.fold import Fold
-from competition.training.one_fold import compiled_model, train_one_fold
-from competition.training.prediction import predict, predict_views
-from competition.training.runtime import use_precision
-from competition.training.tensorboard_log import write_log
+from competition.training import progress, resources
+from competition.training.predict import predict, predict_views
+from competition.training.resources import use_precision
+from competition.training.tensorboard import write_log
+from competition.training.train import compiled_model, train_one_fold
+from competition.training.training_data import Fold
 
 # Few filters, so that every architecture is built and trained in seconds.
 SMALL_WIDTH = 4
@@ -29,7 +29,7 @@ SMALL_WIDTH = 4
 
 def small(name: str) -> dict:
     """Returns what makes an architecture small, as far as it has a parameter for it."""
-    known = catalogue.parameters(catalogue.ARCHITECTURES[name])
+    known = registry.parameters(registry.ARCHITECTURES[name])
     return {"width": SMALL_WIDTH} if "width" in known else {}
 
 
@@ -47,10 +47,10 @@ def variant(name: str = "plain", **settings) -> Variant:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
+@pytest.mark.parametrize("name", registry.ARCHITECTURES)
 def test_an_architecture_maps_images_to_float32_logits(name, precision, tiny):
     use_precision(precision)
-    model = catalogue.resolve(catalogue.ARCHITECTURES[name])(**small(name))
+    model = registry.resolve(registry.ARCHITECTURES[name])(**small(name))
     logits = model(tiny.train.images[:3, ..., None])
     assert model.input_shape == (None, 28, 28, 1)
     assert logits.shape == (3, 10)
@@ -75,30 +75,30 @@ def test_the_best_precision_is_that_of_what_trains(gpus, of_processor, expected,
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: gpu)
-    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda: of_processor)
+    monkeypatch.setattr(resources, "multiplies_bfloat16", lambda: of_processor)
     assert use_precision("auto") == expected
 
 
-WIDE = [name for name in catalogue.ARCHITECTURES if small(name)]
+WIDE = [name for name in registry.ARCHITECTURES if small(name)]
 
 
 @pytest.mark.parametrize("name", WIDE)
 def test_an_architecture_grows_with_its_width(name):
     use_precision("float32")
-    build = catalogue.resolve(catalogue.ARCHITECTURES[name])
+    build = registry.resolve(registry.ARCHITECTURES[name])
     assert build(width=8).count_params() > build(width=4).count_params()
 
 
 DROPPING = [
-    name for name, built_by in catalogue.ARCHITECTURES.items()
-    if "dropout" in catalogue.parameters(built_by)
+    name for name, built_by in registry.ARCHITECTURES.items()
+    if "dropout" in registry.parameters(built_by)
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DROPPING)
 def test_what_is_dropped_follows_the_parameter(name, tiny):
     use_precision("float32")
-    build = catalogue.resolve(catalogue.ARCHITECTURES[name])
+    build = registry.resolve(registry.ARCHITECTURES[name])
     images = tiny.train.images[:8, ..., None]
     for rate in (0.0, 0.3):
         model = build(**small(name), dropout=rate)
@@ -106,7 +106,7 @@ def test_what_is_dropped_follows_the_parameter(name, tiny):
         assert (first == second).all() == (rate == 0)
 
 
-@pytest.mark.parametrize("name", catalogue.ARCHITECTURES)
+@pytest.mark.parametrize("name", registry.ARCHITECTURES)
 def test_an_architecture_learns_and_survives_saving(name, fold, tmp_path):
     import keras
 
@@ -121,7 +121,7 @@ def test_an_architecture_learns_and_survives_saving(name, fold, tmp_path):
 @pytest.mark.parametrize("crop", [1, 2, 4])
 def test_a_cropped_net_sees_nothing_of_the_rim(crop, tiny):
     use_precision("float32")
-    model = catalogue.resolve(catalogue.ARCHITECTURES["plain"])(width=4, crop=crop)
+    model = registry.resolve(registry.ARCHITECTURES["plain"])(width=4, crop=crop)
     images = tiny.train.images[:8, ..., None].copy()
     before = np.asarray(model(images))
     inside = slice(crop, 28 - crop)
@@ -136,7 +136,7 @@ def test_deottes_net_has_his_number_of_parameters():
     use_precision("float32")
     # The kernel's convolutions also have biases, which the normalisation behind them undoes.
     biases = 3 * 32 + 3 * 64 + 128
-    model = catalogue.resolve(catalogue.ARCHITECTURES["plain"])()
+    model = registry.resolve(registry.ARCHITECTURES["plain"])()
     assert model.count_params() + biases == 327_242
 
 
@@ -230,7 +230,7 @@ def scripted(fold, monkeypatch):
         def validate(model, variant, fold, epoch):
             return {"validation_loss": losses[epoch], "validation_accuracy": -losses[epoch]}
 
-        monkeypatch.setattr(one_fold, "_validate", validate)
+        monkeypatch.setattr(train, "_validate", validate)
         images, outcomes = fold.digits.images[:5], []
         settings |= {"epochs": len(losses), "schedule": "constant"}
         chosen = variant("perceptron", callbacks=list(callbacks), **settings)
@@ -309,7 +309,7 @@ def test_callbacks_see_the_real_held_out_rows(fold):
 def test_a_callback_that_cannot_be_is_refused_before_the_first_epoch(fold, callback, message):
     settings = variant(schedule="constant", callbacks=[callback])
     with pytest.raises(UserError, match=message):
-        estimate.estimate_seconds(settings, fold, test_rows=10)
+        progress.estimate_seconds(settings, fold, test_rows=10)
 
 
 def test_the_same_seed_trains_the_same_net_and_another_seed_another(fold):
@@ -374,30 +374,30 @@ def test_a_fold_smaller_than_a_batch_still_trains(fold):
 def test_the_estimate_adds_up_steps_and_predictions(fold, monkeypatch):
     """On a clock that only steps and predictions move."""
     now = [0.0]
-    monkeypatch.setattr(estimate.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
 
     def steps(model, variant, fold):
-        now[0] += 0.5 * estimate.TIMED_STEPS
+        now[0] += 0.5 * progress.TIMED_STEPS
         return 0.5
 
     def predict(model, images):
         now[0] += 0.001 * len(images)
 
-    monkeypatch.setattr(estimate, "_seconds_a_step", steps)
-    monkeypatch.setattr(estimate, "predict", predict)
-    seconds = estimate.estimate_seconds(variant(epochs=4, validate_every=3), fold, test_rows=1000)
+    monkeypatch.setattr(progress, "_seconds_a_step", steps)
+    monkeypatch.setattr(progress, "predict", predict)
+    seconds = progress.estimate_seconds(variant(epochs=4, validate_every=3), fold, test_rows=1000)
     warm_up = 0.001 * 120  # the fold has 120 digits, fewer than a batch of predictions
     # 4 epochs of 5 steps; 40 rows validated after the third and the last; they and the test rows
     # predicted in 5 views.
     assert seconds == pytest.approx(warm_up + 4 * 5 * 0.5 + 0.001 * (2 * 40 + 5 * 40 + 5 * 1000))
     more = variant(epochs=4, validate_every=3, test_time_directions=8, test_time_draws=3)
-    longer = estimate.estimate_seconds(more, fold, test_rows=1000)
+    longer = progress.estimate_seconds(more, fold, test_rows=1000)
     assert longer - seconds == pytest.approx(0.001 * (12 - 5) * (40 + 1000))
 
 
 def test_the_time_of_a_step_is_measured(fold):
     model = compiled_model(variant(), steps=100)
-    assert 0 < estimate._seconds_a_step(model, variant(), fold) < 10
+    assert 0 < progress._seconds_a_step(model, variant(), fold) < 10
 
 
 @pytest.mark.parametrize("callbacks", [[], [{"name": "best_checkpoint"}]])

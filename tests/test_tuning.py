@@ -13,31 +13,30 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from competition import catalogue, locks, paths
-from competition.config import load_config
-from competition.data import pool_space
+from competition import paths, storage
+from competition.config import registry
+from competition.config.loading import load_config
+from competition.data import augmented_epochs
 from competition.data.run import load_run
 from competition.errors import UserError
-from competition.training import prediction
-from competition.training.plan import Plan
-from competition.training.progress_board import ProgressBoard
+from competition.training.progress import ProgressBoard
+from competition.training.resources import Plan
 from competition.training.worker import WorkerContext
-from competition.tuning import judging, trial
-from competition.tuning.abandoned import ended, successors, take_up
-from competition.tuning.best import best_trial, write_best
-from competition.tuning.search import Search, find_search
+from competition.tuning import trial
+from competition.tuning.outcome import best_trial, trial_line, write_best, write_trials
 from competition.tuning.storage import (
+    ended,
     lock_of_sqlite,
     mend_journal,
     open_storage,
     quiet_optuna,
+    successors,
+    take_up,
     without_password,
 )
-from competition.tuning.study import open_study, require_comparable
-from competition.tuning.trial import FAILURE, Limits, run_trial
-from competition.tuning.trial_pool import room_for_trials
+from competition.tuning.study import Search, find_search, open_study, require_comparable
+from competition.tuning.trial import FAILURE, Limits, room_for_trials, run_trial
 from competition.tuning.tune import _deadline, _prepared, run_study
-from competition.tuning.words import trial_line, write_trials
 
 CONFIG = """\
 data: tiny
@@ -90,10 +89,10 @@ def known_losses(monkeypatch):
             values[np.arange(len(images)), fold.digits.labels[fold.validation_rows]] = share
             return values
 
-        monkeypatch.setattr(judging, "train_one_fold", train)
-        monkeypatch.setattr(judging, "predict", predict)
-        monkeypatch.setattr(prediction, "predict", predict)
-        monkeypatch.setattr(judging, "forget_models", lambda: None)
+        monkeypatch.setattr(trial, "train_one_fold", train)
+        monkeypatch.setattr(trial, "predict", predict)
+        monkeypatch.setattr(predict, "predict", predict)
+        monkeypatch.setattr(trial, "forget_models", lambda: None)
         monkeypatch.setattr(trial, "start_keras", lambda threads: None)
         return trained
 
@@ -121,7 +120,7 @@ def in_turn(*losses: float):
     return loss
 
 
-@pytest.mark.parametrize("name", [n for n in catalogue.SAMPLERS if n != "gp"])
+@pytest.mark.parametrize("name", [n for n in registry.SAMPLERS if n != "gp"])
 def test_each_sampler_draws_from_the_space(search, name):
     space = "epochs: {low: 2, high: 4}, warm_up: {low: 0.1, high: 0.3, step: 0.1}, " + RATES
     of_this = search(space, f"sampler: {name}")
@@ -176,7 +175,7 @@ def test_each_pruner_is_built(search, pruner, class_name):
 
 
 def test_every_pruner_is_tested():
-    assert set(catalogue.PRUNERS) == {"none", "median", "hyperband", "wilcoxon"}
+    assert set(registry.PRUNERS) == {"none", "median", "hyperband", "wilcoxon"}
 
 
 @pytest.mark.parametrize(
@@ -341,13 +340,13 @@ def test_trials_share_the_images_of_an_unchanged_policy(search, known_losses, mo
     pools = []
     known_losses(lambda variant, fold, epoch: 1.0)
     of_this = search()
-    original = judging.train_one_fold
+    original = trial.train_one_fold
 
     def train(variant, fold, *more):
         pools.append(fold.pool.folder())
         return original(variant, fold, *more)
 
-    monkeypatch.setattr(judging, "train_one_fold", train)
+    monkeypatch.setattr(trial, "train_one_fold", train)
     run_trials(of_this, 2)
     run = load_run(of_this.config)
     assert set(pools) == {of_this.shared_pool(run.fingerprint).folder()}
@@ -527,7 +526,7 @@ def test_views_of_the_policy_that_is_trained_with_are_all_there(search):
 
 
 def test_policies_of_trials_need_room_whatever_the_variant_has(search, monkeypatch):
-    monkeypatch.setattr(pool_space, "LIMIT_BYTES", 1000)
+    monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", 1000)
     space = "augmentation: {choices: [none, warp]}"
     of_this = search(space, "sampler: grid", "variants.plain.augmentation=none")
     run = load_run(of_this.config)
@@ -545,7 +544,7 @@ def test_images_of_a_study_that_another_command_works_on_stay(search, known_loss
     folder = paths.pools_folder() / f"0123.{of_this.owner(0)}"
     folder.mkdir(parents=True)
     lock = paths.tuning_lock_file("some", "plain")
-    journal_study = locks.shared(lock) if is_elsewhere else nullcontext()
+    journal_study = storage.shared(lock) if is_elsewhere else nullcontext()
     with journal_study:
         _prepared(of_this, load_run(of_this.config), lock)
     assert folder.exists() == is_elsewhere
@@ -599,7 +598,7 @@ def test_sqlite_takes_one_process(search, known_losses):
 def test_sqlite_takes_one_study_at_a_time(search, known_losses):
     of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
     another = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db", "name=another")
-    in_use = locks.exclusive(lock_of_sqlite(of_this.settings.storage))
+    in_use = storage.exclusive(lock_of_sqlite(of_this.settings.storage))
     with in_use, pytest.raises(UserError, match="takes only one; wait"):
         run_study(another, load_run(another.config), workers=1)
     assert not Path("study.db").exists()

@@ -13,9 +13,9 @@ import pytest
 from conftest import environment, make_project, run_command, wait_for_orphans
 from optuna.trial import TrialState
 
-from competition.config import load_config
+from competition.config.loading import load_config
+from competition.metrics import score
 from competition.probabilities import read_probabilities
-from competition.scores import score
 from competition.tuning.storage import open_storage
 
 TINY_STUDY = """\

@@ -10,9 +10,8 @@ from conftest import made_up_cases
 from pages import assert_readable
 
 from competition import paths
-from competition.inspection.maps.explanation import Evidence, Explanation
-from competition.inspection.presentation.colours import GREEN, PURPLE
-from competition.inspection.presentation.contact_sheet import (
+from competition.analysis.explain import Evidence, Explanation
+from competition.pages.contact_sheet import (
     CELL_HEIGHT,
     CELL_WIDTH,
     DIGIT,
@@ -20,8 +19,15 @@ from competition.inspection.presentation.contact_sheet import (
     MARGIN,
     WIDTH,
 )
-from competition.inspection.why.folder import explained_rows, write_explanation
-from competition.inspection.why.overlay import FAINTEST_SCALE, on_paper, overlay, scale_of
+from competition.pages.explanations import (
+    FAINTEST_SCALE,
+    explained_rows,
+    on_paper,
+    overlay,
+    scale_of,
+    write_explanation,
+)
+from competition.pages.figures import GREEN, PURPLE
 
 NAME = "some<i>thing"
 VARIANT = '<img src=x onerror="alert(1)"> seed0'

@@ -14,7 +14,7 @@ from competition.bench.pace import Pace
 from competition.bench.spread import Spread
 from competition.bench.work import matrix_product
 from competition.digits import Digits
-from competition.training.fold import one_hot
+from competition.training.training_data import one_hot
 
 STEPS = 40
 

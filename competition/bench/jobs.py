@@ -8,21 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from competition import paths
-from competition.atomic import PARTIAL
 from competition.bench.nets import engine
-from competition.config import Config
-from competition.data.pool_space import pools_at_hand
+from competition.config.loading import Config
+from competition.config.schema import Variant
+from competition.data.augmented_epochs import pools_at_hand
 from competition.data.run import Run, load_run
 from competition.errors import UserError
-from competition.machine import core_count
-from competition.processes import interruptible
 from competition.results import Job
-from competition.settings.variant import Variant
-from competition.training.fold import Fold
-from competition.training.job_data import fold_of, pools_needed
-from competition.training.one_fold import evaluate, is_validated
-from competition.training.plan import Plan
-from competition.training.resampling import resampled
+from competition.storage import PARTIAL
+from competition.system import core_count, interruptible
+from competition.training.resources import Plan
+from competition.training.train import evaluate, is_validated
+from competition.training.training_data import Fold, fold_of, pools_needed, resampled
 from competition.training.worker import WorkerContext, run_job
 
 EPOCHS = 2

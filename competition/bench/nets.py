@@ -10,11 +10,11 @@ import numpy as np
 from competition.bench.pace import Pace, paced_fit
 from competition.bench.published import PUBLISHED_DROPOUT, published_feed, published_net
 from competition.bench.work import training_flop
-from competition.config import Config
-from competition.settings.variant import Variant
-from competition.training.batches import batches
-from competition.training.one_fold import compile_for, compiled_model
-from competition.training.runtime import best_precision, use_precision
+from competition.config.loading import Config
+from competition.config.schema import Variant
+from competition.training.predict import batches
+from competition.training.resources import best_precision, use_precision
+from competition.training.train import compile_for, compiled_model
 
 ENGINE, STOCK_FLOAT32, STOCK_BFLOAT16 = "engine", "stock float32", "stock bfloat16"
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from joblib.externals.loky import ProcessPoolExecutor
 
-from competition.processes import end_with
+from competition.system import end_with
 
 
 def _nothing() -> None:

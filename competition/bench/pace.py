@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from competition.errors import UserError
-from competition.training.one_fold import step_watcher
+from competition.training.train import step_watcher
 
 # The first steps of a `fit` fill its buffers.
 STEPS_TO_SKIP = 3

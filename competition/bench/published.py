@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from competition.digits import CLASSES, Digits
-from competition.training.fold import one_hot
+from competition.training.training_data import one_hot
 
 PUBLISHED_DROPOUT = 0.4
 BATCH_SIZE = 64

@@ -17,21 +17,18 @@ import numpy as np
 from competition.bench import published
 from competition.bench.nets import ENGINE
 from competition.bench.stock import stock_process
-from competition.data.pool_space import pools_at_hand
+from competition.console import ProgressDisplay
+from competition.data.augmented_epochs import pools_at_hand
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.machine import core_count
-from competition.processes import MORE_MEMORY, interruptible, workers_may_end
-from competition.progress import ProgressDisplay
+from competition.metrics import score
 from competition.results import Job, identity_hash
-from competition.scores import score
-from competition.training.estimate import seconds_an_image
-from competition.training.fold import Fold
-from competition.training.job_data import fold_of, pools_needed
-from competition.training.one_fold import train_one_fold
-from competition.training.prediction import predict
-from competition.training.resampling import resampled
-from competition.training.runtime import use_precision
+from competition.system import MORE_MEMORY, core_count, interruptible, workers_may_end
+from competition.training.predict import predict
+from competition.training.progress import seconds_an_image
+from competition.training.resources import use_precision
+from competition.training.train import train_one_fold
+from competition.training.training_data import Fold, fold_of, pools_needed, resampled
 
 # What nets of 81 errors in 14,000 rows have on held-out rows (EXPERIMENTS.md).
 TARGET_LOG_LOSS = 0.02

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from competition import paths
-from competition.atomic import write_text
 from competition.bench.race import new_race, turns_left
 from competition.data.run import Run
-from competition.machine import core_count, machine_name
-from competition.version import code_version, library_versions
+from competition.storage import write_text
+from competition.system import code_version, core_count, library_versions, machine_name
 
 NOTHING: dict[str, Any] = {}
 

@@ -13,8 +13,8 @@ import numpy as np
 from competition.bench.nets import Contender, Facts, Net
 from competition.bench.own_processes import new_workers
 from competition.bench.pace import Pace
-from competition.machine import core_count
-from competition.training.runtime import forget_models, start_stock_keras
+from competition.system import core_count
+from competition.training.resources import forget_models, start_stock_keras
 
 # What this process trains, if it is stock Keras's: one net's contenders, by its name.
 _built: dict[str, dict[str, Contender]] = {}

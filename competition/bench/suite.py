@@ -13,14 +13,13 @@ from competition.bench.record import circumstances, kept_race, race_to_run, writ
 from competition.bench.spread import Spread
 from competition.bench.stock import stock_process
 from competition.bench.two_workers import two_workers_speedup
+from competition.config.schema import Variant
+from competition.console import ProgressDisplay
 from competition.data.run import Run
-from competition.machine import core_count
 from competition.paths import bench_json
-from competition.processes import MORE_MEMORY, interruptible, workers_may_end
-from competition.progress import ProgressDisplay
-from competition.settings.variant import Variant
-from competition.training.runtime import start_keras
-from competition.training.teaching import require_teachers
+from competition.system import MORE_MEMORY, core_count, interruptible, workers_may_end
+from competition.training.resources import start_keras
+from competition.training.training_data import require_teachers
 
 # Every figure is the median of so many rounds, in which the contenders take turns.
 ROUNDS = 5

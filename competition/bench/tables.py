@@ -4,7 +4,7 @@ from typing import Any
 
 from competition.bench.nets import AS_PUBLISHED, ENGINE, STOCK_BFLOAT16
 from competition.bench.work import MATRIX_SIDE
-from competition.markdown import table
+from competition.tables import table
 
 DIFFERENCES = (
     f"`{AS_PUBLISHED}` is not the same net on both sides: stock Keras drops single values, its "

@@ -10,12 +10,11 @@ import numpy as np
 from competition.bench.nets import engine
 from competition.bench.own_processes import new_workers
 from competition.bench.pace import Pace, joint_steps_a_second
-from competition.config import Config
+from competition.config.loading import Config
 from competition.data.run import load_run
-from competition.machine import core_count
-from competition.training.fold import one_hot
-from competition.training.plan import Plan
-from competition.training.runtime import start_keras
+from competition.system import core_count
+from competition.training.resources import Plan, start_keras
+from competition.training.training_data import one_hot
 
 STEPS_TO_WARM_UP = 10
 STEPS_SIDE_BY_SIDE = 100

@@ -5,8 +5,95 @@ solutions (Deotte's kernel rotates by 10 degrees and zooms and shifts by 10 %), 
 """
 
 import albumentations
+import cv2
+import numpy as np
 
-from competition.data.warp import Warp, require_possible_changes
+
+def require_possible_changes(rotation: float, zoom: float, shear: float, shift: float) -> None:
+    """Checks the largest changes of an affine map, which `Warp` explains.
+
+    Raises:
+        ValueError: when one is negative, or so large that a digit could be mirrored, or nothing of
+            it be left.
+    """
+    for name, value in (("rotation", rotation), ("shift", shift)):
+        if value < 0:
+            raise ValueError(f"{name} is {value}, expected 0 or more")
+    for name, value, limit in (("zoom", zoom, 1), ("shear", shear, 45)):
+        if not 0 <= value < limit:
+            raise ValueError(f"{name} is {value}, expected 0 or more, and less than {limit}")
+
+
+class Warp(albumentations.ImageOnlyTransform):
+    """An affine map and a smooth displacement, composed and applied in a single interpolation.
+
+    The displacement is a grid of independent normal vectors, made smooth by cubic interpolation:
+    much like the elastic distortion of Simard, Steinkraus and Platt (ICDAR 2003), but composed
+    with the affine map and without filtering a random image.
+
+    Args:
+        rotation: largest turn to either side, in degrees.
+        zoom: largest change of the size, as a share of it.
+        shear: largest slant to either side along each axis, in degrees.
+        shift: largest shift in either direction, as a share of the image's side.
+        displacement: standard deviation of the grid's vectors, as a share of the image's side.
+        knots: the grid has `knots` x `knots` vectors.
+        probability: share of the images that are displaced, from 0 to 1; all are mapped.
+
+    Raises:
+        ValueError: when a largest change is negative or turns a digit inside out, `probability` is
+            not a share, or the grid has no vector.
+    """
+
+    def __init__(
+        self,
+        rotation: float,
+        zoom: float,
+        shear: float,
+        shift: float,
+        displacement: float,
+        knots: int,
+        probability: float,
+    ):
+        require_possible_changes(rotation, zoom, shear, shift)
+        if displacement < 0:
+            raise ValueError(f"displacement is {displacement}, expected 0 or more")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability is {probability}, expected 0 to 1")
+        if knots < 1:
+            raise ValueError(f"knots is {knots}, expected 1 or more")
+        super().__init__(p=1.0)
+        self.rotation, self.zoom, self.shear = rotation, zoom, shear
+        self.shift, self.displacement, self.knots = shift, displacement, knots
+        self.probability = probability
+
+    def apply(self, img: np.ndarray, **params) -> np.ndarray:
+        """Returns the warped image, of the same shape and dtype."""
+        side = img.shape[0]
+        centre = (side - 1) / 2
+        columns, rows = np.meshgrid(np.arange(side) - centre, np.arange(side) - centre)
+        positions = np.stack([columns, rows], axis=-1) - self._shift(side)
+        sources = positions @ self._inverse_map() + centre + self._displacements(side)
+        return cv2.remap(img, sources.astype(np.float32), None, cv2.INTER_LINEAR)
+
+    def _shift(self, side: int) -> np.ndarray:
+        return side * self.random_generator.uniform(-self.shift, self.shift, 2)
+
+    def _inverse_map(self) -> np.ndarray:
+        """Returns the matrix that takes `(x, y)` rows of the warped image to the original's."""
+        draw = self.random_generator.uniform
+        angle = np.deg2rad(draw(-self.rotation, self.rotation))
+        slants = np.tan(np.deg2rad(draw(-self.shear, self.shear, 2)))
+        size = draw(1 - self.zoom, 1 + self.zoom)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return np.array([[1, slants[0]], [slants[1], 1]]) @ turn / size
+
+    def _displacements(self, side: int) -> np.ndarray:
+        if self.random_generator.random() >= self.probability:
+            return np.zeros((side, side, 2))
+        grid = self.random_generator.normal(size=(self.knots, self.knots, 2))
+        smooth = cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
+        return self.displacement * side * smooth
 
 
 def none() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
-from competition.atomic import atomic_file
-from competition.config import Config
+from competition.config.loading import Config
+from competition.config.schema import MOST_FOLDS, Folds
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
 from competition.results import ALL_ROWS
-from competition.settings.folds import MOST_FOLDS, Folds
+from competition.storage import atomic_file
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,58 @@
 """The methods of the catalogue side by side on the same members, and which one to take."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from competition.catalogue import ENSEMBLE_METHODS, RECOMMENDED
-from competition.ensemble.fitted import Fitted
-from competition.ensemble.members import Panel
-from competition.ensemble.nested import nested
+from competition import paths
+from competition.config.registry import ENSEMBLE_METHODS, RECOMMENDED, Method
+from competition.data.run import Run
+from competition.ensemble.members import Panel, load_panel
+from competition.ensemble.methods import Fitted
 from competition.errors import UserError
-from competition.scores import Score, expected_calibration_error, log_losses, score
-from competition.settings.components import Method
-from competition.significance import Discordance, bootstrap_intervals, discordance
+from competition.metrics import (
+    Discordance,
+    Score,
+    bootstrap_intervals,
+    discordance,
+    expected_calibration_error,
+    log_losses,
+    score,
+)
+from competition.probabilities import Probabilities
+
+
+def nested(
+    method: Callable[[np.ndarray, np.ndarray], Fitted],
+    members: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+) -> np.ndarray:
+    """Combines every row with what the method fitted without the rows of its fold.
+
+    The members' probabilities are out of fold already. Those of the other folds come from nets
+    that have seen this fold's rows, as in all stacking; the few values that a method fits to them
+    hardly carry that over, but they cannot be said to know nothing of it.
+
+    Args:
+        method: see `fitted.py`.
+        members: float64 `[m, n, 10]`, out-of-fold probabilities.
+        labels: uint8 `[n]`.
+        folds: int `[n]`, the fold in which each row is held out; at least two of them.
+
+    Returns:
+        float64 `[n, 10]`.
+    """
+    combined = np.empty(members.shape[1:])
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        fitted = method(members[:, ~held_out], labels[~held_out])
+        combined[held_out] = fitted.combine(members[:, held_out])
+    return combined
+
 
 # In nats: the same mean computed in two ways differs by less, in all rows and so significantly.
 NEGLIGIBLE = 1e-9
@@ -176,3 +215,54 @@ def _compared(
         )
         for (method, values), rows, (low, high) in zip(judged.items(), above, ends, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """The members of an ensemble, and what they say together.
+
+    Attributes:
+        runs: whose members they are; `ensemble.method` and `ensemble.folds` are the first one's.
+        panel: the members, side by side.
+        comparison: every method on them, and the one that was chosen.
+    """
+
+    runs: list[Run]
+    panel: Panel
+    comparison: Comparison
+
+    @property
+    def name(self) -> str:
+        """The name of the run; of several, all names joined."""
+        return paths.blend_name([run.config.name for run in self.runs])
+
+    @property
+    def chosen(self) -> Compared:
+        """The method that makes the submission."""
+        return self.comparison.chosen
+
+    @cached_property
+    def out_of_fold(self) -> Probabilities:
+        """The labelled rows of the folds that count, by the chosen method, nested."""
+        return Probabilities(self.panel.ids, self.chosen.out_of_fold.astype(np.float32))
+
+    @cached_property
+    def test(self) -> Probabilities:
+        """Every test row, by the chosen method."""
+        return self.test_by(self.chosen)
+
+    def test_by(self, method: Compared) -> Probabilities:
+        """Returns every test row by one of the compared methods."""
+        values = method.fitted.combine(self.panel.test)
+        return Probabilities(self.panel.test_ids, values.astype(np.float32))
+
+
+def blend(runs: list[Run]) -> Blend:
+    """Combines the members of one run, or of several, by every method of the catalogue.
+
+    Raises:
+        UserError: when the runs differ in data or folds; naming every job that is missing or
+            stale; when the method that is named cannot be judged.
+    """
+    panel = load_panel(runs)
+    return Blend(runs, panel, compare(panel, runs[0].config.ensemble.method))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.ensemble.members import Panel
-from competition.scores import Score, score
+from competition.metrics import Score, score
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ It says what happened and the next thing to do.
 import os
 from typing import Any
 
+from competition.console import duration
 from competition.errors import UserError, disk_trouble
 from competition.kaggle import PAGE, SETTINGS_PAGE
 from competition.kaggle.credentials import NEW_TOKEN, PLACES, Source, overlooked
 from competition.kaggle.notes import DOWNLOADING
 from competition.paths import COMPETITION
-from competition.progress import duration
 
 PROXY_VARIABLES = (
     "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",

@@ -7,11 +7,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from competition import paths
-from competition.arrays import DAMAGED_ARCHIVE
-from competition.atomic import atomic_folder
-from competition.data.sources import load_data_set, read_cached
+from competition.data.loading import load_data_set, read_cached
 from competition.errors import UserError, disk_trouble
 from competition.paths import COMPETITION
+from competition.storage import DAMAGED_ARCHIVE, atomic_folder
 from competition.submission import check_rows
 
 # What the competition's files hold; a file with fewer rows was cut at the end of a line.

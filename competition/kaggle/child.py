@@ -21,7 +21,7 @@ from competition.kaggle.notes import (
     write_note,
 )
 from competition.paths import COMPETITION
-from competition.processes import end_with
+from competition.system import end_with
 
 # The client tries again by itself where a download broke off, after 2 and 4 seconds.
 DOWNLOAD_RETRIES = 2

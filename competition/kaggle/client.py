@@ -15,12 +15,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from competition.console import duration
 from competition.kaggle.answers import KaggleError
 from competition.kaggle.credentials import sources
 from competition.kaggle.failures import without_secrets
 from competition.kaggle.limits import ANSWER, RATE_LIMIT, limit
 from competition.kaggle.notes import read_notes
-from competition.progress import duration
 
 SECONDS_BETWEEN_LOOKS = 0.1
 WAIT_IF_NOT_TOLD = 10.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
-from competition import machine, paths
+from competition import paths, system
 from competition.errors import UserError
 from competition.kaggle.answers import KaggleError, explain, no_credentials
 from competition.kaggle.archive import check_installed
@@ -100,7 +100,7 @@ def _data() -> Iterator[Finding]:
         yield Finding(OK, "data", f"{folder}/ is complete")
     except UserError as error:
         yield Finding(MEND, "data", str(error))
-    free = machine.free_bytes(folder)
+    free = system.free_bytes(folder)
     text = f"{free / 1e9:.1f} GB are free here"
     enough = free >= NEEDED_BYTES
     hint = f"; a download needs {NEEDED_BYTES / 1e9:.2f}"
@@ -108,16 +108,16 @@ def _data() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    features = machine.processor_features()
+    features = system.processor_features()
     listed = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
-    yield Finding(NOTE, "processor", f"{machine.core_count()} cores; {listed}")
-    yield _gpu(", ".join(machine.gpu_names()))
+    yield Finding(NOTE, "processor", f"{system.core_count()} cores; {listed}")
+    yield _gpu(", ".join(system.gpu_names()))
 
 
 def _gpu(names: str) -> Finding:
     if not names:
         return Finding(NOTE, "GPU", "none found by nvidia-smi; the processor is enough")
-    if machine.gpu_count():
+    if system.gpu_count():
         return Finding(OK, "GPU", names)
     mend = "`.venv/bin/pip install 'tensorflow[and-cuda]'` brings the libraries that it needs"
     return Finding(WARNING, "GPU", f"{names}, which TensorFlow cannot use; {mend}")

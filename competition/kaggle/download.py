@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from competition import paths
-from competition.data.sources import require_replaceable
+from competition.console import ProgressDisplay
+from competition.data.loading import require_replaceable
 from competition.errors import UserError, disk_trouble, passes
 from competition.kaggle import PAGE
 from competition.kaggle.archive import BrokenArchiveError, check_installed, install_archive
 from competition.kaggle.client import call
 from competition.kaggle.limits import DOWNLOAD, limit
 from competition.kaggle.notes import DOWNLOADING
-from competition.locks import only_one
-from competition.machine import require_space
 from competition.paths import COMPETITION
-from competition.progress import ProgressDisplay
+from competition.storage import only_one
+from competition.system import require_space
 
 # The archive, its three files and their caches have 15, 128 and 56 MB.
 NEEDED_BYTES = 250_000_000

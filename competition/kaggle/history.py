@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from competition import paths
-from competition.atomic import atomic_file
-from competition.csv_files import write_table
 from competition.errors import UserError
-from competition.locks import only_one
-from competition.selected import SELECTED, marked
+from competition.metrics import SELECTED, marked
+from competition.storage import atomic_file, only_one
 from competition.submission import file_hash, read_provenance
+from competition.tables import write_table
 
 PENDING = "pending"
 

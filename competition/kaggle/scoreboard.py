@@ -4,7 +4,7 @@ from math import sqrt
 
 from competition.kaggle.client import call
 from competition.kaggle.history import PENDING, Entry, alone, read_history, update_entries
-from competition.markdown import table
+from competition.tables import table
 
 # How many of the 28,000 test rows the public score counts: all of them, it seems. Kaggle does not
 # tell through its API, but public scores such as 0.99689 are multiples of 1/28,000 and not of the

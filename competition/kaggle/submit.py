@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from competition.console import ProgressDisplay
 from competition.errors import UserError
 from competition.kaggle import PAGE
 from competition.kaggle.answers import KaggleError
@@ -25,7 +26,6 @@ from competition.kaggle.history import (
 from competition.kaggle.limits import SCORE, limit
 from competition.kaggle.notes import CONFIRMING, UPLOADING
 from competition.paths import COMPETITION
-from competition.progress import ProgressDisplay
 from competition.submission import check_submission, file_hash, read_provenance
 
 WAY_ROUND = f"The way round: upload the file in the browser at {PAGE}/submit."

@@ -2,8 +2,7 @@
 
 from keras import layers
 
-from competition.models.layers import classifier, standardised_images
-from competition.models.normalization import FusedBatchNormalization
+from competition.models.layers import FusedBatchNormalization, classifier, standardised_images
 
 
 def two_convolutions(width: int = 32, dropout: float = 0.5):

@@ -2,8 +2,12 @@
 
 from keras import layers
 
-from competition.models.dropout import FeatureMapDropout
-from competition.models.layers import classifier, convolution_block, standardised_images
+from competition.models.layers import (
+    FeatureMapDropout,
+    classifier,
+    convolution_block,
+    standardised_images,
+)
 
 
 def plain(width: int = 32, dropout: float = 0.0, crop: int = 0):

@@ -4,27 +4,107 @@ import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from statistics import fmean
 
 from joblib import Parallel, delayed
 
-from competition import locks, paths
-from competition.atomic import remove_partials, write_text
-from competition.config import Config
-from competition.data.marks import label_errors_in_words
-from competition.data.pool_space import pools_at_hand
+from competition import paths, storage
+from competition.config.loading import Config
+from competition.console import ProgressDisplay, count_of, duration
+from competition.data.augmented_epochs import Pool, pools_at_hand
+from competition.data.label_marks import label_errors_in_words
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.processes import workers_may_end
-from competition.progress import ProgressDisplay
 from competition.results import Job, by_variant, survey
-from competition.training.failures import Failure, less_memory
-from competition.training.job_data import pools_needed
-from competition.training.outlook import estimated, time_in_words, training_seconds
-from competition.training.plan import Plan, chosen_plan
-from competition.training.progress_board import ProgressBoard
-from competition.training.teaching import require_teachers
-from competition.training.worker import WorkerContext, run_job
-from competition.wording import count_of
+from competition.storage import remove_partials, write_text
+from competition.system import core_count, workers_may_end
+from competition.training.progress import Estimate, ProgressBoard, makespan
+from competition.training.resources import Plan, chosen_plan
+from competition.training.training_data import pools_needed, require_teachers
+from competition.training.worker import Failure, WorkerContext, estimate_job, less_memory, run_job
+
+
+def estimated(
+    config: Config, jobs: list[Job], parallel: Parallel, context: WorkerContext
+) -> dict[str, Estimate]:
+    """Times the first steps of each job's variant, in the processes that will train.
+
+    Returns:
+        An estimate for each variant that could be timed; of the others it says why they could
+        not, as their jobs may fail for the same reason.
+
+    Raises:
+        UserError: naming every variant that cannot be trained.
+    """
+    first = {job.variant: job for job in reversed(jobs)}
+    outcomes = dict(parallel(delayed(estimate_job)(config, job, context) for job in first.values()))
+    failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
+    if refused := [failure for failure in failures if failure.cannot_be_trained]:
+        messages = (f"{failure.job} cannot be trained: {failure.message}" for failure in refused)
+        raise UserError("\n".join(messages))
+    for failure in failures:
+        print(f"{failure.job} could not be timed, and may fail: {failure.message}")
+    timed = {job.variant: outcome for job, outcome in outcomes.items()}
+    return {name: outcome for name, outcome in timed.items() if isinstance(outcome, Estimate)}
+
+
+def training_seconds(jobs: list[Job], estimates: dict[str, Estimate]) -> list[float]:
+    """Returns each job's time; a variant that could not be timed is taken to be like the others.
+
+    Where none could be timed, a second each: then all jobs share the progress alike.
+    """
+    known = {name: estimate.training for name, estimate in estimates.items()}
+    typical = fmean(known.values()) if known else 1.0
+    return [known.get(job.variant, typical) for job in jobs]
+
+
+def time_in_words(
+    run: Run,
+    jobs: list[Job],
+    needed: dict[Pool, int],
+    plan: Plan,
+    estimates: dict[str, Estimate],
+    spent: float,
+) -> str:
+    """Says how long jobs will take, with making the augmented images.
+
+    Args:
+        run: whose jobs they are.
+        jobs: those that are to do.
+        needed: how many epochs they need of each pool.
+        plan: by which they run.
+        estimates: of their variants, as far as these could be timed.
+        spent: seconds that went by already.
+    """
+    which = f"{count_of(len(jobs), 'job')} on this machine ({plan})"
+    if not estimates:
+        return f"{which}; how long that takes is not known"
+    augmenting = _augmenting_seconds(run, needed, estimates)
+    whole = spent + augmenting + makespan(training_seconds(jobs, estimates), plan.workers)
+    at_most = any(run.config.variants[job.variant].callbacks for job in jobs)
+    return (
+        f"about {duration(whole)} for {which}, "
+        f"{duration(augmenting)} of it for augmented images"
+        f"{'; less where callbacks end a training early' if at_most else ''}"
+    )
+
+
+def _augmenting_seconds(run: Run, needed: dict[Pool, int], estimates: dict[str, Estimate]) -> float:
+    """Returns how long making the epochs that are not there yet will take on all cores."""
+    seconds_an_image = {
+        augmentation: seconds
+        for estimate in estimates.values()
+        for augmentation, seconds in estimate.augmenting.items()
+    }
+    typical = fmean(seconds_an_image.values())  # for a policy of a variant that could not be timed
+    images = {
+        pool: len(pool.missing(count)) * len(pool.originals(run.data_set))
+        for pool, count in needed.items()
+    }
+    work = sum(
+        count * seconds_an_image.get(pool.augmentation, typical) for pool, count in images.items()
+    )
+    return work / core_count()
 
 
 def train_folds(
@@ -60,7 +140,7 @@ def train_folds(
 
 @contextmanager
 def _only_one(config_name: str) -> Iterator[None]:
-    with locks.exclusive(paths.lock_file(config_name)) as is_free:
+    with storage.exclusive(paths.lock_file(config_name)) as is_free:
         if not is_free:
             raise UserError(
                 f"another process is training '{config_name}' in this folder; wait for it, or "

@@ -1,35 +1,69 @@
 """What happens in a worker process: one job, from loading its rows to its result."""
 
 import time
+import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from competition.config import Config
+from competition.config.loading import Config
+from competition.config.schema import Variant
 from competition.data.run import Run, load_run
-from competition.errors import as_the_disk_allows
-from competition.machine import machine_name
+from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.probabilities import Probabilities
-from competition.processes import end_with, interruptible
 from competition.results import CLASS_COUNTS, Job, write_result
-from competition.settings.variant import Variant
-from competition.training.estimate import Estimate, estimate
-from competition.training.failures import Failure, explain, is_of_the_moment
-from competition.training.fold import Fold
-from competition.training.job_data import fold_of, view_pools_of
-from competition.training.job_progress import JobProgress
-from competition.training.one_fold import train_one_fold
-from competition.training.plan import Plan
-from competition.training.prediction import predict_views
-from competition.training.progress_board import ProgressBoard
-from competition.training.resampling import resampled
-from competition.training.runtime import forget_models, start_keras
-from competition.training.teaching import UnreadableTeacherError
-from competition.training.tensorboard_log import write_log
-from competition.training.views import views
-from competition.version import code_version, library_versions
+from competition.system import code_version, end_with, interruptible, library_versions, machine_name
+from competition.training.predict import predict_views, views
+from competition.training.progress import Estimate, JobProgress, ProgressBoard, estimate
+from competition.training.resources import Plan, forget_models, start_keras
+from competition.training.tensorboard import write_log
+from competition.training.train import train_one_fold
+from competition.training.training_data import (
+    Fold,
+    UnreadableTeacherError,
+    fold_of,
+    resampled,
+    view_pools_of,
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that raised, with what to show of it, and whether its variant can be trained at all."""
+
+    job: Job
+    message: str
+    cannot_be_trained: bool = False
+
+
+def explain(error: Exception, plan: Plan) -> str:
+    """Returns what to show of an error that a job raised while it ran as planned."""
+    if isinstance(error, UserError):
+        return str(error)
+    if _wants_memory(error):
+        return f"there was too little memory; {less_memory(plan)}"
+    if isinstance(error, OSError) and (trouble := disk_trouble(error)):
+        return str(trouble)
+    return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
+
+
+def is_of_the_moment(error: Exception) -> bool:
+    """Says whether an error may stay away at another time: it is of the memory or of the disk."""
+    return _wants_memory(error) or isinstance(error, OSError)
+
+
+def less_memory(plan: Plan) -> str:
+    """Returns what to try when the memory was too little for a plan."""
+    if plan.workers > 1:
+        return f"run it again with JOBS={plan.workers // 2}"
+    return "run it again with a smaller batch_size or a narrower net, or where more memory is free"
+
+
+def _wants_memory(error: Exception) -> bool:
+    # TensorFlow's error is known by its name: to explain an error, nothing should be imported.
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 @dataclass(frozen=True)

@@ -11,31 +11,34 @@ from joblib import Parallel, delayed
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from competition import locks, paths
+from competition import paths, storage
+from competition.console import ProgressDisplay, count_of, duration
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.processes import workers_may_end
-from competition.progress import ProgressDisplay, duration
-from competition.training.failures import less_memory
-from competition.training.outlook import estimated
-from competition.training.plan import Plan, chosen_plan
-from competition.training.progress_board import ProgressBoard
-from competition.training.worker import WorkerContext
-from competition.tuning.abandoned import ended, take_up
-from competition.tuning.search import Search
+from competition.system import workers_may_end
+from competition.training.jobs import estimated
+from competition.training.progress import ProgressBoard
+from competition.training.resources import Plan, chosen_plan
+from competition.training.worker import WorkerContext, less_memory
+from competition.tuning.outcome import trial_line
 from competition.tuning.storage import (
     database_trouble,
+    ended,
     is_here,
     is_sqlite,
     lock_of_sqlite,
     mend_journal,
     quiet_optuna,
+    take_up,
 )
-from competition.tuning.study import open_study, require_comparable
-from competition.tuning.trial import Limits, run_trial, unbuildable
-from competition.tuning.trial_pool import remove_left_over, room_for_trials
-from competition.tuning.words import trial_line
-from competition.wording import count_of
+from competition.tuning.study import Search, open_study, require_comparable
+from competition.tuning.trial import (
+    Limits,
+    remove_left_over,
+    room_for_trials,
+    run_trial,
+    unbuildable,
+)
 
 
 def run_study(search: Search, run: Run, workers: int | None) -> Study:
@@ -63,7 +66,7 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
     lock = paths.tuning_lock_file(search.config.name, search.name)
     with database_trouble(url), _alone_in_sqlite(url):
         study = _prepared(search, run, lock)
-        with locks.shared(lock):  # lets others know that the study is being worked on
+        with storage.shared(lock):  # lets others know that the study is being worked on
             left = _announce(study, search)
             if left > 0:
                 plan = chosen_plan(search.most_trials(), left, workers)
@@ -86,7 +89,7 @@ def _alone_in_sqlite(url: str | None) -> Iterator[None]:
     if not is_sqlite(url):
         yield
         return
-    with locks.exclusive(lock_of_sqlite(url)) as is_alone:
+    with storage.exclusive(lock_of_sqlite(url)) as is_alone:
         if not is_alone:
             raise UserError(
                 "another process uses this database, and SQLite takes only one; wait for its end"
@@ -97,7 +100,7 @@ def _alone_in_sqlite(url: str | None) -> Iterator[None]:
 def _prepared(search: Search, run: Run, lock: Path) -> Study:
     """Opens the study; if no other command works on it, mends what a killed one left."""
     url = search.settings.storage
-    with locks.exclusive(lock) as is_alone:
+    with storage.exclusive(lock) as is_alone:
         if is_alone and url is None:
             mend_journal(paths.journal_file(search.config.name, search.name))
         if is_alone:

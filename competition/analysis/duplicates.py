@@ -1,0 +1,205 @@
+"""Digits that are the same as others, or nearly; draws nothing.
+
+The distance of two digits is that of their images as vectors of length 1: from 0, the same but for
+brightness, to 1.41, no pixel of ink in common.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from competition.analysis.embedding import principal_components
+from competition.digits import CLASSES, DataSet
+from competition.tables import write_table
+
+# Of 1,000 digits of the competition, 95 % are no further than this from themselves after a shift
+# by a quarter of a pixel, which is less than any augmentation policy shifts.
+NEAR = 0.2
+# Digits of different labels are hardly ever so near: the closest are searched within this.
+CONTRADICTION = 0.5
+CLOSEST_CONTRADICTIONS = 100
+
+SEARCH_COMPONENTS = 64
+BLOCK = 1000  # rows whose distances to all others are looked at together: 280 MB for 70,000
+# Distances are compared in float32, whose rounding must lose no pair.
+ROUNDING = 1e-5
+HEADER = ("kind", "distance", "part", "id", "label", "other_part", "other_id", "other_label")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of digits, the closest first.
+
+    Attributes:
+        rows: int `[k, 2]`, positions among the labelled rows and then the test rows.
+        distances: float64 `[k]`.
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+
+    def __len__(self):
+        return len(self.rows)
+
+    def take(self, chosen: np.ndarray) -> "Pairs":
+        """Returns the pairs at these positions, or those where a mask is true."""
+        return Pairs(self.rows[chosen], self.distances[chosen])
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What a data set holds more than once.
+
+    Attributes:
+        labelled: how many labelled rows there are; positions of test rows begin here.
+        exact: each copy with the first row that it is the same as, pixel by pixel.
+        near: pairs of different images within `NEAR`.
+        contradictions: the closest labelled pairs of different labels, within `CONTRADICTION`.
+    """
+
+    labelled: int
+    exact: Pairs
+    near: Pairs
+    contradictions: Pairs
+
+    def places(self, pairs: Pairs) -> dict[str, int]:
+        """Counts pairs within train, between train and test, and within test."""
+        tests = (pairs.rows >= self.labelled).sum(axis=1)
+        counts = np.bincount(tests, minlength=3).tolist()
+        return dict(zip(("train", "both", "test"), counts, strict=True))
+
+    def seen_test_rows(self) -> int:
+        """Counts test rows with an exact or near duplicate among the labelled rows."""
+        rows = np.concatenate([self.exact.rows, self.near.rows])
+        between = (rows >= self.labelled).sum(axis=1) == 1
+        seen = rows[between].max(axis=1)
+        firsts, copies = self.exact.rows.T  # near pairs are of first copies alone
+        return len(np.union1d(seen, copies[np.isin(firsts, seen)]))
+
+
+def find_duplicates(data_set: DataSet, on_progress: Callable[[float], None]) -> Duplicates:
+    """Searches all pairs of rows: none within the distances is missed.
+
+    Args:
+        data_set: labelled and test rows.
+        on_progress: is called from time to time with the share of the work that is done.
+    """
+    train, test = data_set.train, data_set.test
+    images = np.concatenate([train.images, test.images]).reshape(-1, train.images[0].size)
+    first = _first_copies(images)
+    copies = np.flatnonzero(first != np.arange(len(first)))
+    exact = Pairs(np.stack([first[copies], copies], axis=1), np.zeros(len(copies)))
+    distinct = np.flatnonzero(first == np.arange(len(first)))
+    search = _Search.among(images[distinct])
+    near = _mapped(search.within(NEAR, lambda share: on_progress(0.7 * share)), distinct)
+    labelled = np.arange(len(train))
+    search = _Search.among(images[labelled])
+    contradictions = search.contradictions(
+        train.labels, CONTRADICTION, lambda share: on_progress(0.7 + 0.3 * share)
+    )
+    contradictions = contradictions.take(np.arange(len(contradictions))[:CLOSEST_CONTRADICTIONS])
+    return Duplicates(len(train), exact, near, contradictions)
+
+
+def _first_copies(images: np.ndarray) -> np.ndarray:
+    """Returns for each image the first position at which it stands, int `[n]`."""
+    seen: dict[bytes, int] = {}
+    return np.array([seen.setdefault(image.tobytes(), row) for row, image in enumerate(images)])
+
+
+def _mapped(pairs: Pairs, positions: np.ndarray) -> Pairs:
+    return Pairs(positions[pairs.rows], pairs.distances)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Images ready to be searched for close pairs.
+
+    A projection onto orthogonal directions brings no pair further apart. So the pairs that are
+    close in the main components, which are compared by matrix products, hold all that are close.
+
+    Attributes:
+        images: uint8 `[n, 784]`.
+        lengths: float32 `[n]`, of the images as vectors.
+        features: float32 `[n, c]`, main components of the images brought to length 1.
+    """
+
+    images: np.ndarray
+    lengths: np.ndarray
+    features: np.ndarray
+
+    @classmethod
+    def among(cls, images: np.ndarray) -> "_Search":
+        """Prepares images, uint8 `[n, 784]`, each with some ink."""
+        vectors = images.astype(np.float32)
+        lengths = np.linalg.norm(vectors, axis=1)
+        vectors /= lengths[:, None]
+        return cls(images, lengths, principal_components(vectors, SEARCH_COMPONENTS))
+
+    def within(self, limit: float, on_progress: Callable[[float], None]) -> Pairs:
+        """Returns all pairs within a distance, each once."""
+        found = []
+        for start in range(0, len(self.images), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(self.images)))
+            pairs = self._between(rows, np.arange(start, len(self.images)), limit)
+            found.append(pairs[pairs[:, 0] < pairs[:, 1]])
+            on_progress(1 - (1 - rows[-1] / len(self.images)) ** 2)
+        return self._checked(found, limit)
+
+    def contradictions(
+        self, labels: np.ndarray, limit: float, on_progress: Callable[[float], None]
+    ) -> Pairs:
+        """Returns all pairs of different labels within a distance, each once."""
+        found = []
+        for label in range(CLASSES):
+            of_class, others = np.flatnonzero(labels == label), np.flatnonzero(labels > label)
+            for start in range(0, len(of_class), BLOCK):
+                found.append(self._between(of_class[start : start + BLOCK], others, limit))
+            on_progress((label + 1) / CLASSES)
+        return self._checked(found, limit)
+
+    def _between(self, rows: np.ndarray, others: np.ndarray, limit: float) -> np.ndarray:
+        """Returns candidates, int `[k, 2]`: pairs of `rows` and `others` close in the components.
+
+        |a - b|² is at most the limit's square where a·b - |b|²/2 is at least half of |a|² less it.
+        """
+        one, other = self.features[rows], self.features[others]
+        products = one @ other.T
+        products -= (other**2).sum(axis=1) / 2
+        least = ((one**2).sum(axis=1) - limit**2) / 2 - ROUNDING
+        hits = np.flatnonzero(products >= least[:, None])
+        lines, columns = np.divmod(hits, max(1, len(others)))
+        return np.stack([rows[lines], others[columns]], axis=1)
+
+    def _checked(self, candidates: list[np.ndarray], limit: float) -> Pairs:
+        """Measures candidates exactly, and sorts those within the limit."""
+        rows = np.concatenate([np.empty((0, 2), int), *candidates])
+        parts = range(0, len(rows), BLOCK)
+        measured = [self._distances(*rows[start : start + BLOCK].T) for start in parts]
+        distances = np.concatenate([np.empty(0), *measured])
+        order = np.lexsort([rows[:, 1], rows[:, 0], distances])
+        return Pairs(rows, distances).take(order[distances[order] <= limit])
+
+    def _distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        unit = [self.images[r] / self.lengths[r, None].astype(np.float64) for r in (one, other)]
+        return np.linalg.norm(unit[0] - unit[1], axis=1)
+
+
+def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:
+    """Writes a line for each pair with its kind; test rows have no label."""
+    rows = (
+        [kind, f"{distance:.4f}", *describe_row(data_set, one), *describe_row(data_set, other)]
+        for kind, pairs in kinds.items()
+        for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True)
+    )
+    write_table(path, HEADER, rows)
+
+
+def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:
+    """Returns part, id and label as text, none for a test row, of a position as in `Pairs`."""
+    train, test = data_set.train, data_set.test
+    if row < len(train):
+        return "train", int(train.ids[row]), str(train.labels[row])
+    return "test", int(test.ids[row - len(train)]), ""

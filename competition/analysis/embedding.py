@@ -1,0 +1,119 @@
+"""Digits as points of a plane: main components and t-SNE; draws nothing."""
+
+import io
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stdout
+from dataclasses import dataclass
+
+import numpy as np
+
+from competition.digits import Digits
+
+COMPONENTS = 50
+LABELLED_ROWS, TEST_ROWS = 2400, 600
+PERPLEXITY = 30
+ITERATIONS = 1000
+# t-SNE looks for the neighbours of each point, so it needs a few points.
+FEWEST_LABELLED = 10
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A sample of the digits in two planes.
+
+    Attributes:
+        labels: uint8 `[n]` of the labelled rows, which come first; test rows follow.
+        principal: float32 `[n + m, 2]`, the first two main components.
+        neighbours: float32 `[n + m, 2]`, of t-SNE; None if there are too few rows.
+        agreement: share of the labelled points whose nearest labelled point in `neighbours` has
+            the same label; None without it.
+    """
+
+    labels: np.ndarray
+    principal: np.ndarray
+    neighbours: np.ndarray | None
+    agreement: float | None
+
+
+def embed(
+    train: Digits,
+    test: Digits,
+    components: np.ndarray,
+    seed: int,
+    on_progress: Callable[[float], None],
+) -> Embedding:
+    """Draws a sample, and embeds it by t-SNE (L. van der Maaten, G. Hinton, JMLR 9, 2008).
+
+    Args:
+        train, test: the digits.
+        components: float32 `[n + m, c]`, main components of all of them, in this order.
+        seed: draws the sample.
+        on_progress: is called from time to time with the share of the work that is done.
+    """
+    random = np.random.default_rng(seed)
+    labelled = _sample(random, len(train), LABELLED_ROWS)
+    rows = np.concatenate([labelled, len(train) + _sample(random, len(test), TEST_ROWS)])
+    chosen, labels = components[rows], train.labels[labelled]
+    if len(labels) < FEWEST_LABELLED:
+        return Embedding(labels, chosen[:, :2], None, None)
+    neighbours = _tsne(chosen, seed, on_progress)
+    agreement = _agreement(neighbours[: len(labels)], labels)
+    return Embedding(labels, chosen[:, :2], neighbours, agreement)
+
+
+def _sample(random: np.random.Generator, count: int, most: int) -> np.ndarray:
+    return np.sort(random.choice(count, min(count, most), replace=False))
+
+
+def _tsne(features: np.ndarray, seed: int, on_progress: Callable[[float], None]) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    planned = TSNE(perplexity=perplexity, max_iter=ITERATIONS, random_state=seed, verbose=2)
+    with redirect_stdout(_Iterations(on_progress)):
+        return planned.fit_transform(features)
+
+
+class _Iterations(io.TextIOBase):
+    """Reads how far t-SNE is from what it prints, as scikit-learn has no callback for it."""
+
+    def __init__(self, on_progress: Callable[[float], None]):
+        self._on_progress = on_progress
+
+    def write(self, text: str) -> int:
+        if found := re.match(r"\[t-SNE\] Iteration (\d+):", text):
+            self._on_progress(min(1, int(found[1]) / ITERATIONS))
+        return len(text)
+
+
+def _agreement(points: np.ndarray, labels: np.ndarray) -> float:
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False)
+    return float((labels[nearest[:, 0]] == labels).mean())
+
+
+def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
+    """Returns the main components of vectors `[n, d]`, float32 `[n, at most count]`."""
+    from sklearn.decomposition import PCA
+
+    if len(vectors) == 1:
+        return np.zeros((1, 1), np.float32)
+    rows, dimensions = vectors.shape
+    solver = "covariance_eigh" if rows > dimensions else "full"
+    fitted = PCA(min(count, rows, dimensions), svd_solver=solver)
+    return fitted.fit_transform(vectors).astype(np.float32)
+
+
+def single_threaded() -> AbstractContextManager:
+    """Returns a context in which matrix products and scikit-learn compute in one thread.
+
+    What several threads add up depends on which is ready first. And on a machine that does other
+    work too, threads that wait for each other took up to sixty times as long as one.
+    """
+    # Only what is loaded already is limited.
+    import sklearn.decomposition  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)

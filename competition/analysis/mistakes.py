@@ -1,0 +1,166 @@
+"""Labels that are likely wrong, ranked from out-of-fold probabilities; draws nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from competition.analysis.predictions import Cases, out_of_fold_cases, test_cases
+from competition.data.run import Run
+from competition.digits import CLASSES
+from competition.ensemble.comparison import Blend
+from competition.metrics import Score, score
+from competition.tables import write_table
+
+HEADER = ("rank", "id", "label", "suggested", "label_probability", "suggested_probability")
+HEADER += ("margin", "confident")
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """Likely label errors, the likeliest first.
+
+    Attributes:
+        rows: int `[k]`, positions among the labelled rows.
+        suggested: int `[k]`, the likeliest class besides the label.
+        margins: float `[k]`, probability of the label less that of the suggested class.
+        confident: bool `[k]`, whether confident learning counts the row as an error too.
+    """
+
+    rows: np.ndarray
+    suggested: np.ndarray
+    margins: np.ndarray
+    confident: np.ndarray
+
+    def __len__(self):
+        return len(self.rows)
+
+
+def likely_label_errors(cases: Cases) -> LabelErrors:
+    """Ranks the labels against which all members vote for one other class.
+
+    The order is that of the normalised margin; `confident` are the rows off the diagonal of the
+    confident joint (C. Northcutt, L. Jiang, I. Chuang, "Confident Learning", JAIR 70, 2021). That
+    rule alone names too few where nets are nearly always sure: its thresholds are then about 0.99.
+
+    Args:
+        cases: labelled rows with out-of-fold probabilities.
+    """
+    labels = cases.digits.labels
+    suggested = cases.best_other_than(labels)
+    margins = cases.of_class(labels) - cases.of_class(suggested)
+    confident = _off_diagonal(cases.ensemble, labels)
+    candidates = np.flatnonzero(cases.unanimous_against_label)
+    rows = candidates[np.argsort(margins[candidates], kind="stable")]
+    return LabelErrors(rows, suggested[rows], margins[rows], confident[rows])
+
+
+def _off_diagonal(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns which rows reach another class's threshold, and that class is their likeliest.
+
+    A class's threshold is its mean probability over the rows that are labelled so.
+    """
+    reached = np.where(values >= _thresholds(values, labels), values, 0)
+    return (reached.max(axis=1) > 0) & (reached.argmax(axis=1) != labels)
+
+
+def _thresholds(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns float `[10]`; a class that no row is labelled as cannot be reached."""
+    own = [values[labels == one, one] for one in range(CLASSES)]
+    return np.array([each.mean() if len(each) else np.inf for each in own])
+
+
+def write_label_errors(path: Path, errors: LabelErrors, cases: Cases) -> None:
+    """Writes a line for each, the likeliest first; `confident` is yes or no."""
+    of_rows = cases.take(errors.rows)
+    columns = [
+        range(1, len(errors) + 1),
+        of_rows.digits.ids,
+        of_rows.digits.labels,
+        errors.suggested,
+        [f"{value:.4f}" for value in of_rows.of_class(of_rows.digits.labels)],
+        [f"{value:.4f}" for value in of_rows.of_class(errors.suggested)],
+        [f"{value:.4f}" for value in errors.margins],
+        ["yes" if each else "no" for each in errors.confident],
+    ]
+    write_table(path, HEADER, zip(*columns, strict=True))
+
+
+# As many uncertain rows, labelled and not, as somebody may want to look through.
+LEAST_CERTAIN = 100
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a gallery shows.
+
+    Attributes:
+        name: of the configuration.
+        fingerprint: of the data set.
+        members: their names.
+        score: of the ensemble, out of fold.
+        labelled: every labelled row, with out-of-fold probabilities.
+        test: every test row.
+        mistakes: int `[k]`, positions among the labelled rows, the most confident first.
+        uncertain: int, positions among the labelled rows, the smallest margin first.
+        uncertain_test: int, positions among the test rows, the smallest margin first.
+        label_errors: labels that are likely wrong, the likeliest first.
+    """
+
+    name: str
+    fingerprint: str
+    members: list[str]
+    score: Score
+    labelled: Cases
+    test: Cases
+    mistakes: np.ndarray
+    uncertain: np.ndarray
+    uncertain_test: np.ndarray
+    label_errors: LabelErrors
+
+
+def find(run: Run, blend: Blend) -> Findings:
+    """Looks through every row of a run and its ensemble."""
+    members = [str(member) for member in blend.panel.members]
+    labelled, test = out_of_fold_cases(run, blend), test_cases(run, blend)
+    return look_through(run.config.name, run.fingerprint, members, labelled, test)
+
+
+def look_through(
+    name: str, fingerprint: str, members: list[str], labelled: Cases, test: Cases
+) -> Findings:
+    """Returns what is worth a look among these rows; `Findings` explains the arguments."""
+    return Findings(
+        name=name,
+        fingerprint=fingerprint,
+        members=members,
+        score=score(labelled.ensemble, labelled.digits.labels),
+        labelled=labelled,
+        test=test,
+        mistakes=mistakes(labelled),
+        uncertain=least_certain(labelled, LEAST_CERTAIN),
+        uncertain_test=least_certain(test, LEAST_CERTAIN),
+        label_errors=likely_label_errors(labelled),
+    )
+
+
+def mistakes(cases: Cases) -> np.ndarray:
+    """Returns the positions that were predicted wrongly, the most confident ones first."""
+    wrong = np.flatnonzero(cases.wrong)
+    confidence = cases.of_class(cases.predictions)[wrong]
+    return wrong[np.argsort(-confidence, kind="stable")]
+
+
+def least_certain(cases: Cases, count: int) -> np.ndarray:
+    """Returns at most `count` positions, the smallest margin first."""
+    return np.argsort(cases.margins, kind="stable")[:count]
+
+
+def confused_pairs(cases: Cases, rows: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """Groups mistakes by the two classes that were confused, either way; most frequent first."""
+    pairs: dict[tuple[int, int], list[int]] = {}
+    for row in rows:
+        pair = sorted((int(cases.digits.labels[row]), int(cases.predictions[row])))
+        pairs.setdefault(tuple(pair), []).append(row)
+    ordered = sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0]))
+    return {pair: np.array(of_pair) for pair, of_pair in ordered}

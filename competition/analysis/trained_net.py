@@ -1,0 +1,123 @@
+"""Trained nets as they were saved: the only place of inspection that loads models."""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import is_zipfile
+
+import numpy as np
+
+from competition import paths
+from competition.config import registry
+from competition.digits import CLASSES, SIDE
+from competition.errors import UserError
+from competition.results import Job, by_variant
+from competition.training.predict import PREDICTION_BATCH_SIZE, batches, class_probabilities
+from competition.training.resources import forget_models
+
+# Images whose features are in memory at a time: 50 MB for the widest net of the catalogue.
+BLOCK = 2 * PREDICTION_BATCH_SIZE
+SHAPES = (None, SIDE, SIDE, 1), (None, CLASSES)
+
+
+class Net:
+    """A trained net that also tells its features: all that its last layer is given.
+
+    Args:
+        model: a Keras model from images to logits.
+    """
+
+    def __init__(self, model):
+        import keras
+
+        given = model.layers[-1].input
+        tensors = given if isinstance(given, list) else [given]
+        self._model = keras.Model(model.inputs, [*tensors, *model.outputs])
+
+    def answers(
+        self, images: np.ndarray, on_block: Callable[[int], None] = lambda count: None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields features and probabilities of images, in blocks.
+
+        Args:
+            images: uint8 `[n, 28, 28]`.
+            on_block: is told how many images a block had, once it has been used.
+
+        Yields:
+            Features float32 `[b, f]` and class probabilities float32 `[b, 10]` of the next rows.
+        """
+        for start in range(0, len(images), BLOCK):
+            block = images[start : start + BLOCK]
+            asked = batches(PREDICTION_BATCH_SIZE, block[..., None])
+            *given, logits = self._model.predict(asked, verbose=0)
+            flat = [each.reshape(len(block), -1).astype(np.float32) for each in given]
+            yield np.concatenate(flat, axis=1), class_probabilities(logits)
+            on_block(len(block))
+
+
+def require_models(jobs: Collection[Job]) -> None:
+    """Raises UserError naming every job whose result has no model."""
+    lacking = [job for job in jobs if not (job.folder() / paths.MODEL).exists()]
+    if lacking:
+        named = by_variant(dict.fromkeys(lacking, f"no {paths.MODEL}"))
+        raise UserError(
+            f"{len(lacking)} of {len(jobs)} nets are not here, only their probabilities, as in a "
+            "clone; train your own under another name, and look into those: add "
+            'SET="name=mine" to `make train-folds`, and the same to this\n' + "\n".join(named)
+        )
+
+
+def load_net(job: Job) -> Net:
+    """Loads a job's model, and forgets those that were loaded before.
+
+    Keras makes layers of its own and of this project only, and runs no code that a file brings.
+
+    Raises:
+        UserError: when the file is damaged, or is no model of this project.
+    """
+    for location in registry.ARCHITECTURES.values():
+        registry.resolve(location)  # registers the layers that it is made of
+    forget_models()
+    path = job.folder() / paths.MODEL
+    path.open("rb").close()  # what cannot be read at all is told as the disk tells it
+    try:
+        return Net(_load_model(path))
+    except Exception as error:  # Keras raises whatever the damage leads to
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder, "
+            "and `make train-folds` makes it again"
+        ) from None
+
+
+def _load_model(path: Path):
+    import keras
+
+    if not is_zipfile(path):
+        raise ValueError("it is not a zip file")
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    shapes = model.input_shape, model.output_shape
+    if shapes != SHAPES:
+        raise ValueError(f"it maps {shapes[0]} to {shapes[1]}")
+    return model
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a net takes on this machine: to be loaded, and for an answer to an image."""
+
+    start: float
+    an_image: float
+
+
+def measure_pace(job: Job, images: np.ndarray) -> Pace:
+    """Loads a net, and asks it about a block of these images, uint8 `[n, 28, 28]`, twice."""
+    sample = np.resize(images[:BLOCK], (BLOCK, *images.shape[1:]))
+    began = time.perf_counter()
+    net = load_net(job)
+    list(net.answers(sample))
+    loaded = time.perf_counter()
+    list(net.answers(sample))
+    ended = time.perf_counter()
+    return Pace(max(0, 2 * loaded - began - ended), (ended - loaded) / BLOCK)

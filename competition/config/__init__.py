@@ -1,0 +1,1 @@
+"""The configuration: what each section may hold, and how a mistake in it is reported."""

@@ -1,0 +1,264 @@
+"""Names of YAML files and the functions behind them. Nothing is imported until it is resolved.
+
+Adding an architecture, a policy or an ensemble method is a function in its file and a line here.
+"""
+
+import ast
+import importlib
+import importlib.util
+import math
+import sys
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from competition.config.base import nearest
+from competition.errors import UserError
+
+ARCHITECTURES = {
+    "plain": "competition.models.plain:plain",
+    "residual": "competition.models.residual:residual",
+    "large_kernel": "competition.models.large_kernel:large_kernel",
+    "two_convolutions": "competition.models.classic:two_convolutions",
+    "four_convolutions": "competition.models.classic:four_convolutions",
+    "deotte": "competition.models.classic:deotte",
+    "lenet5": "competition.models.classic:lenet5",
+    "perceptron": "competition.models.classic:perceptron",
+    "resnet": "competition.models.residual:resnet",
+    "capsules": "competition.models.capsules:capsules",
+}
+
+AUGMENTATIONS = {
+    "none": "competition.data.augmentation:none",
+    "affine": "competition.data.augmentation:affine",
+    "affine_elastic": "competition.data.augmentation:affine_elastic",
+    "warp": "competition.data.augmentation:warp",
+}
+
+SCHEDULES = {
+    "one_cycle": "competition.training.schedules:one_cycle",
+    "cosine": "competition.training.schedules:cosine",
+    "exponential": "competition.training.schedules:exponential",
+    "step_decay": "competition.training.schedules:step_decay",
+    "constant": "competition.training.schedules:constant",
+}
+
+RESAMPLINGS = {
+    "none": "competition.training.training_data:none",
+    "random_over": "competition.training.training_data:random_over",
+    "smote": "competition.training.training_data:smote",
+    "class_weights": "competition.training.training_data:class_weights",
+}
+
+# Each of them looks at the held-out rows, so that what is reached there is selected on them.
+CALLBACKS = {
+    "early_stopping": "competition.training.callbacks:early_stopping",
+    "reduce_on_plateau": "competition.training.callbacks:reduce_on_plateau",
+    "best_checkpoint": "competition.training.callbacks:best_checkpoint",
+}
+
+# The simplest first, by what each fits to m members: nothing three times, m - 1 weights, as many
+# by a search, m + 1 temperatures, 10 (10 m + 1) weights. Of methods that are level, the program
+# recommends the first.
+ENSEMBLE_METHODS = {
+    "mean": "competition.ensemble.methods:mean",
+    "geometric_mean": "competition.ensemble.methods:geometric_mean",
+    "majority_vote": "competition.ensemble.methods:majority_vote",
+    "weighted_mean": "competition.ensemble.methods:weighted_mean",
+    "hill_climbing": "competition.ensemble.methods:hill_climbing",
+    "temperature": "competition.ensemble.methods:temperature",
+    "stacking": "competition.ensemble.methods:stacking",
+}
+
+# Stands in a configuration in place of a method, and leaves the choice to their comparison.
+RECOMMENDED = "recommended"
+
+SAMPLERS = {
+    "tpe": "competition.tuning.samplers:tpe",
+    "random": "competition.tuning.samplers:random",
+    "grid": "competition.tuning.samplers:grid",
+    "brute_force": "competition.tuning.samplers:brute_force",
+    "qmc": "competition.tuning.samplers:qmc",
+    "gp": "competition.tuning.samplers:gp",
+    "nsga2": "competition.tuning.samplers:nsga2",
+    "nsga3": "competition.tuning.samplers:nsga3",
+}
+
+PRUNERS = {
+    "none": "competition.tuning.samplers:none",
+    "median": "competition.tuning.samplers:median",
+    "hyperband": "competition.tuning.samplers:hyperband",
+    "wilcoxon": "competition.tuning.samplers:wilcoxon",
+}
+
+
+def resolve(location: str):
+    """Returns the function at `"module:function"`, importing its module."""
+    module, function = location.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+@lru_cache
+def parameters(location: str) -> dict[str, tuple[str, object]]:
+    """Returns the keyword parameters of the function at `"module:function"`, without importing it.
+
+    The signature is read from the source, so that a configuration can be checked before, and
+    without, the seconds that importing Keras takes.
+
+    Returns:
+        For each parameter that has a default: its annotation as text, and the default.
+    """
+    module, function = location.split(":")
+    source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
+    definitions = (n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef))
+    arguments = next(d.args for d in definitions if d.name == function)
+    with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]
+    return {
+        argument.arg: (_type_name(location, argument), ast.literal_eval(default))
+        for argument, default in zip(with_default, arguments.defaults, strict=True)
+    }
+
+
+def _type_name(location: str, argument: ast.arg) -> str:
+    """Returns `int`, `float`, `str` or `bool`: what a YAML file can give."""
+    name = ast.unparse(argument.annotation) if argument.annotation else "nothing"
+    if name not in ("int", "float", "str", "bool"):
+        raise TypeError(
+            f"{location}: the parameter '{argument.arg}' is annotated with {name}, but a "
+            "configuration can only give int, float, str or bool"
+        )
+    return name
+
+
+class Component(BaseModel):
+    """A function of the catalogue by name, and the keyword arguments it is to be called with.
+
+    In YAML either the name alone or a mapping: `{name: residual, width: 48}`.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    kind: ClassVar[str]
+    choices: ClassVar[dict[str, str]]
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical(cls, value: Any) -> Any:
+        """Brings what means the same to the same form: then it is the same identity and pool."""
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, dict) or str(value.get("name")) not in cls.choices:
+            return value
+        known = parameters(cls.choices[value["name"]])
+        given = {key: _as_float_if(key, given, known) for key, given in value.items()}
+        return {k: v for k, v in given.items() if k not in known or not _same(v, known[k][1])}
+
+    @model_validator(mode="after")
+    def _exists(self):
+        if self.name not in self.choices:
+            raise ValueError(f"there is no {self.kind} '{self.name}'" + self._what_it_is())
+        problems = [self._problem(key, value) for key, value in self.parameters.items()]
+        if any(problems):
+            raise ValueError("; ".join(filter(None, problems)))
+        return self
+
+    def _what_it_is(self) -> str:
+        others = (kind for kind in Component.__subclasses__() if self.name in kind.choices)
+        other = next(others, None)
+        return f"; it is a {other.kind}" if other else nearest(self.name, self.choices)
+
+    def _problem(self, key: str, value: Any) -> str | None:
+        known = parameters(self.choices[self.name])
+        if key not in known:
+            return f"'{self.name}' has no parameter '{key}'" + nearest(key, known)
+        annotation, _ = known[key]
+        if type(value).__name__ != annotation:
+            return f"'{key}' must be of type {annotation}, not {value!r}"
+        is_finite = annotation != "float" or math.isfinite(value)
+        return None if is_finite else f"'{key}' must be finite, not {value!r}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The keyword arguments that differ from the function's own defaults."""
+        return dict(self.model_extra)
+
+    def function(self) -> Callable:
+        """Imports the function and returns it with its parameters filled in."""
+        return partial(resolve(self.choices[self.name]), **self.parameters)
+
+    def build(self, *arguments: Any) -> Any:
+        """Imports the function and returns what it makes.
+
+        Args:
+            arguments: what the function takes besides its parameters.
+
+        Raises:
+            UserError: when the function refuses its parameters.
+        """
+        try:
+            return self.function()(*arguments)
+        except ValueError as error:
+            raise UserError(
+                f"the {self.kind} '{self.name}' cannot be built with {self.parameters}: {error}"
+            ) from error
+
+    def identity(self) -> dict[str, Any]:
+        """Returns the name and the parameters that differ from the function's own defaults."""
+        return {"name": self.name, **self.parameters}
+
+
+def _as_float_if(key: str, value: Any, known: dict) -> Any:
+    """Takes a whole number for the float that the parameter is."""
+    is_whole = type(value) is int and abs(value) <= sys.float_info.max
+    return float(value) if is_whole and key in known and known[key][0] == "float" else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and one == other
+
+
+class Architecture(Component):
+    kind = "architecture"
+    choices = ARCHITECTURES
+
+
+class Augmentation(Component):
+    kind = "augmentation"
+    choices = AUGMENTATIONS
+
+
+class Schedule(Component):
+    kind = "schedule"
+    choices = SCHEDULES
+
+
+class Resampling(Component):
+    kind = "resampling"
+    choices = RESAMPLINGS
+
+
+class Callback(Component):
+    kind = "callback"
+    choices = CALLBACKS
+
+
+class Method(Component):
+    kind = "ensemble method"
+    choices: ClassVar = {
+        **ENSEMBLE_METHODS,
+        RECOMMENDED: "competition.ensemble.comparison:recommended",
+    }
+
+
+class Sampler(Component):
+    kind = "sampler"
+    choices = SAMPLERS
+
+
+class Pruner(Component):
+    kind = "pruner"
+    choices = PRUNERS

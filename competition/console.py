@@ -1,0 +1,87 @@
+"""Progress with time left: a bar in a terminal, a short plain log elsewhere."""
+
+import time
+from collections.abc import Collection, Iterator
+from types import TracebackType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+SECONDS_BETWEEN_LOG_LINES = 30.0
+
+Item = TypeVar("Item")
+
+
+class ProgressDisplay:
+    """Shows how much of some work is done; to be used in a `with` statement.
+
+    Args:
+        description: what is being done.
+        total: the work in any unit; the time left assumes that it goes on at the same pace.
+    """
+
+    def __init__(self, description: str, total: float):
+        self._description, self._total = description, total
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(description, total=total, left="")
+        self._began = self._logged = time.monotonic()
+
+    def __enter__(self) -> "ProgressDisplay":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, done: float) -> None:
+        """Shows that `done` of the total is done."""
+        left = time_left(time.monotonic() - self._began, done / self._total)
+        self._bar.update(self._task, completed=done, left=left)
+        waited = time.monotonic() - self._logged
+        if not self._console.is_terminal and waited >= SECONDS_BETWEEN_LOG_LINES:
+            self._logged = time.monotonic()
+            self.say(f"{self._description}: {done / self._total:.0%} {left}")
+
+    def say(self, line: str) -> None:
+        """Prints a line above the bar."""
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+def with_progress(description: str, items: Collection[Item]) -> Iterator[Item]:
+    """Yields items, and shows each as done when the next one is asked for."""
+    with ProgressDisplay(description, len(items)) as display:
+        for done, item in enumerate(items, start=1):
+            yield item
+            display.update(done)
+
+
+def time_left(elapsed: float, share: float) -> str:
+    """Returns for example `"3 min left"`, or nothing while too little is done to tell."""
+    if share < 0.01 or elapsed < 2:
+        return ""
+    return f"{duration(elapsed * (1 - min(share, 1)) / share)} left"
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as a person would say them: `"40 s"`, `"3 min"`, `"1 h 20 min"`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def count_of(number: int, noun: str, plural: str | None = None) -> str:
+    """Returns for example `"no pairs"`, `"1 pair"`, `"2,000 pairs"`."""
+    name = noun if number == 1 else plural or f"{noun}s"
+    return f"{number:,} {name}" if number else f"no {name}"

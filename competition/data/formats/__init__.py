@@ -1,1 +1,0 @@
-"""Digits in other formats than the competition's CSV, each found by its content."""

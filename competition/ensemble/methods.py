@@ -1,0 +1,265 @@
+"""What an ensemble method returns.
+
+A method is a function `method(members, labels, **parameters) -> Fitted`:
+
+- members: float64 `[m, n, 10]`, the members' probabilities of labelled rows;
+- labels: uint8 `[n]`, which a method that fits nothing ignores;
+- parameters: what the configuration may set, each with a default.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import softmax
+
+from competition.digits import CLASSES
+from competition.errors import UserError
+from competition.metrics import log_probabilities, truth_probabilities
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A method, fitted to some rows and ready for others.
+
+    Attributes:
+        combine: takes the members' probabilities of any rows, float `[m, k, 10]`, and returns
+            the ensemble's, float64 `[k, 10]`.
+        settings: what was fitted, as JSON values; empty if there is nothing to fit.
+    """
+
+    combine: Callable[[np.ndarray], np.ndarray]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
+    """The arithmetic mean of the members' probabilities."""
+    return Fitted(lambda rows: rows.mean(axis=0))
+
+
+def geometric_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
+    """The mean of the members' log-probabilities, made to sum to 1: each has a sort of veto."""
+    return Fitted(lambda rows: softmax(log_probabilities(rows).mean(axis=0), axis=-1))
+
+
+def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
+    """The class that most members predict; the mean of their probabilities breaks ties.
+
+    The probabilities are the shares of votes, where the mean is one voter more that may split
+    its vote. No class can overtake another by it that has a whole vote more.
+    """
+    return Fitted(_votes)
+
+
+def _votes(rows: np.ndarray) -> np.ndarray:
+    votes = np.eye(CLASSES)[rows.argmax(axis=-1)].sum(axis=0)
+    return (votes + rows.mean(axis=0)) / (len(rows) + 1)
+
+
+def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
+    """The weighted mean of least log-loss; weights are at least 0 and sum to 1.
+
+    The log-loss is convex in the weights, so the one minimum is found, by sequential least
+    squares (SLSQP, D. Kraft, 1988) from equal weights on. The winners of the National Data Science
+    Bowl (S. Dieleman et al., 2015) weighted their nets like this.
+    """
+    of_truth = truth_probabilities(members, labels)
+    count = len(members)
+    fitted = minimize(
+        lambda weights: _weights_loss_and_gradient(weights, of_truth),
+        np.full(count, 1 / count),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * count,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
+        options={"ftol": 1e-10, "maxiter": 200},
+    )
+    weights = fitted.x.clip(0)
+    return _weighted(weights / weights.sum())
+
+
+def _weights_loss_and_gradient(
+    weights: np.ndarray, of_truth: np.ndarray
+) -> tuple[float, np.ndarray]:
+    mixed = weights @ of_truth
+    return -np.log(mixed).mean(), -(of_truth / mixed).mean(axis=1)
+
+
+def hill_climbing(members: np.ndarray, labels: np.ndarray, rounds: int = 50) -> Fitted:
+    """Forward selection with replacement (R. Caruana et al., "Ensemble Selection from Libraries of
+    Models", ICML 2004): each round adds the member that serves the mean's log-loss best.
+
+    The best of all rounds counts, so it is never worse on these rows than the best member, which
+    is the first one taken. A member's weight is the share of rounds in which it was added.
+
+    Args:
+        members, labels: as everywhere.
+        rounds: how many members are added at most, one of them several times perhaps.
+
+    Raises:
+        UserError: when there is no round.
+    """
+    if rounds < 1:
+        raise UserError(f"hill_climbing needs rounds of at least 1, not {rounds}")
+    added, losses = _climb(truth_probabilities(members, labels), rounds)
+    best = added[: np.argmin(losses) + 1]
+    return _weighted(np.bincount(best, minlength=len(members)) / len(best))
+
+
+def _climb(of_truth: np.ndarray, rounds: int) -> tuple[list[int], list[float]]:
+    """Returns which member each round adds, and the log-loss after it."""
+    added, losses = [], []
+    total = np.zeros(of_truth.shape[1])
+    for size in range(1, rounds + 1):
+        candidates = -np.log((total + of_truth) / size).mean(axis=1)
+        best = int(candidates.argmin())
+        total += of_truth[best]
+        added.append(best)
+        losses.append(candidates[best])
+    return added, losses
+
+
+def _weighted(weights: np.ndarray) -> Fitted:
+    return Fitted(
+        lambda rows: np.tensordot(weights, rows, axes=1),
+        {"weights": [round(float(weight), 6) for weight in weights]},
+    )
+
+
+# Wide enough never to bind on nets that are trained; it keeps the search finite on the others.
+INVERSE_TEMPERATURES = (0.05, 20.0)
+
+
+def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
+    """The mean of the members, each at a temperature of its own, brought to a temperature again.
+
+    See `fitted.py` for the arguments. A temperature above 1 makes probabilities less sure, one
+    below 1 surer. Each is the one of least log-loss; that of the result is fitted last.
+    """
+    logits = log_probabilities(members)
+    inverse = np.array([_fit_inverse_temperature(each, labels) for each in logits])
+    of_mean = _fit_inverse_temperature(_log_of_mean(logits, inverse), labels)
+    return Fitted(
+        lambda rows: softmax(_log_of_mean(log_probabilities(rows), inverse) * of_mean, axis=-1),
+        {
+            "member_temperatures": [round(float(1 / each), 6) for each in inverse],
+            "temperature": round(1 / of_mean, 6),
+        },
+    )
+
+
+def _log_of_mean(logits: np.ndarray, inverse_temperatures: np.ndarray) -> np.ndarray:
+    scaled = softmax(logits * inverse_temperatures[:, None, None], axis=-1)
+    return log_probabilities(scaled.mean(axis=0))
+
+
+def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the factor of the logits `[n, 10]` that gives the least log-loss, which is convex."""
+    of_truth = logits[np.arange(len(labels)), labels].mean()
+    fitted = minimize(
+        _temperature_loss_and_gradient,
+        [1.0],
+        (np.ascontiguousarray(logits.T), of_truth),  # sums over classes are faster like this
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[INVERSE_TEMPERATURES],
+    )
+    return float(fitted.x[0])
+
+
+def _temperature_loss_and_gradient(
+    factor: np.ndarray, logits: np.ndarray, of_truth: float
+) -> tuple[float, float]:
+    """Returns the mean log-loss of logits `[10, n]` times a factor, and its derivative."""
+    powers = np.exp(logits * factor)  # log-probabilities: none overflows, and one is near 0
+    totals = powers.sum(axis=0)
+    expected = (np.einsum("cn,cn->n", powers, logits) / totals).mean()
+    return np.log(totals).mean() - factor[0] * of_truth, expected - of_truth
+
+
+def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -> Fitted:
+    """Multinomial logistic regression on the members' log-probabilities, all classes of all of them
+    (D. H. Wolpert, "Stacked Generalization", 1992; K. M. Ting and I. H. Witten, "Issues in Stacked
+    Generalization", 1999).
+
+    Weights are drawn towards those of the geometric mean, which is where it starts, and not
+    towards 0, which would be a uniform answer: without evidence nothing is learned, and nothing
+    is lost.
+
+    Args:
+        members, labels: as everywhere, see `fitted.py`.
+        penalty: of the squared distance from the start, in nats over all rows. 1000 means that
+            weights 0.03 away from it were expected beforehand: over the 16.6 nats that a
+            log-probability may span, half a nat each.
+
+    Raises:
+        UserError: when the penalty is not above 0.
+    """
+    if penalty <= 0:
+        raise UserError(f"stacking needs a penalty above 0, not {penalty}")
+    features = _features(members)
+    start = np.vstack([*[np.eye(CLASSES) / len(members)] * len(members), np.zeros(CLASSES)])
+    scale = _scale(features, start, penalty)
+    fitted = minimize(
+        _stacking_loss_and_gradient,
+        np.zeros(start.size),
+        (features, labels, start, scale, penalty),
+        jac=True,
+        method="L-BFGS-B",
+        options={"ftol": 1e-8},
+    )
+    weights = start + scale @ fitted.x.reshape(start.shape)
+    return Fitted(
+        lambda rows: softmax((weights.T @ _features(rows)).T, axis=-1),
+        {"weights": weights[:-1].round(6).tolist(), "bias": weights[-1].round(6).tolist()},
+    )
+
+
+def _features(members: np.ndarray) -> np.ndarray:
+    """Returns the log-probabilities of each row and a constant, float64 `[10 m + 1, n]`."""
+    count, rows, classes = members.shape
+    by_class = log_probabilities(members).transpose(0, 2, 1).reshape(count * classes, rows)
+    return np.vstack([by_class, np.ones(rows)])
+
+
+def _scale(features: np.ndarray, start: np.ndarray, penalty: float) -> np.ndarray:
+    """Returns the scale of a step in which the objective bends about equally in all directions.
+
+    Members agree nearly always, so their weights are hard to tell apart, and a search in the
+    weights themselves takes ten times as long.
+
+    Returns:
+        float64 `[10 m + 1, 10 m + 1]`: the inverse square root of the objective's second
+        derivative at the start, a mean over the classes.
+    """
+    at_start = softmax((start.T @ features).T, axis=-1)
+    uncertainty = (at_start * (1 - at_start)).mean(axis=1)
+    weighted = features * np.sqrt(uncertainty)
+    curvature = weighted @ weighted.T + penalty * np.eye(len(features))
+    values, vectors = np.linalg.eigh(curvature / features.shape[1])
+    return vectors / np.sqrt(values)
+
+
+def _stacking_loss_and_gradient(
+    steps: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    start: np.ndarray,
+    scale: np.ndarray,
+    penalty: float,
+) -> tuple[float, np.ndarray]:
+    """Returns the penalised log-loss, in nats a row, and its gradient by the scaled steps."""
+    away = scale @ steps.reshape(start.shape)
+    logits = (start + away).T @ features
+    logits -= logits.max(axis=0)
+    powers = np.exp(logits)
+    totals = powers.sum(axis=0)
+    rows = np.arange(len(labels))
+    losses = np.log(totals) - logits[labels, rows]
+    errors = powers / totals
+    errors[labels, rows] -= 1
+    gradient = scale.T @ (features @ errors.T + penalty * away)
+    objective = losses.sum() + penalty / 2 * (away**2).sum()
+    return objective / len(labels), gradient.ravel() / len(labels)

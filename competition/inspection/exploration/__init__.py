@@ -1,1 +1,0 @@
-"""A study of the data as a page, figures and tables; computes nothing."""

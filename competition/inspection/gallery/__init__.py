@@ -1,1 +1,0 @@
-"""Digits worth a look, as a page and as PNG sheets; computes nothing."""

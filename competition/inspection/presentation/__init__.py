@@ -1,1 +1,0 @@
-"""What the pages share: templates and style, colours, figures, tables; computes nothing."""

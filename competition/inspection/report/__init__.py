@@ -1,1 +1,0 @@
-"""The results of a run as a page, Markdown, figures and tables; computes nothing."""

@@ -1,0 +1,112 @@
+"""White sheets of pictures and text as PNG files, for where there is no browser."""
+
+from pathlib import Path
+
+import numpy as np
+
+from competition.digits import SIDE
+from competition.pages.figures import DEEP_BLUE, QUIET, RUST
+
+# Pixels: every digit is drawn at the same whole multiple of its size, with three lines below.
+DOTS_PER_INCH = 120
+SCALE = 4
+DIGIT = SCALE * SIDE
+COLUMNS = 10
+CELL_WIDTH, CELL_HEIGHT, HEADER_HEIGHT, MARGIN = 160, 196, 108, 36
+WIDTH = COLUMNS * CELL_WIDTH + 2 * MARGIN
+
+TRUE_COLOUR, PREDICTED_COLOUR, QUIET_COLOUR = DEEP_BLUE, RUST, QUIET
+BORDER_GREY = 204
+
+
+class ContactSheet:
+    """A sheet of cells, ten a line, below a heading.
+
+    Args:
+        lines: of cells.
+        title: the heading; it shrinks until it fits.
+        note: a line below it.
+    """
+
+    def __init__(self, lines: int, title: str, note: str):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self._height = HEADER_HEIGHT + lines * CELL_HEIGHT + MARGIN
+        size = WIDTH / DOTS_PER_INCH, self._height / DOTS_PER_INCH
+        self._figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")
+        self._canvas = FigureCanvasAgg(self._figure)
+        self._pictures = np.full((self._height, WIDTH, 3), 255, np.uint8)
+        self._write_header(title, note)
+
+    def _write_header(self, title: str, note: str) -> None:
+        left = MARGIN + (CELL_WIDTH - DIGIT) // 2  # above the first digit's edge
+        self.write(left, 30, title, WIDTH - left - MARGIN, fontsize=15, weight="bold")
+        self.write(left, 66, note, fontsize=9, color=QUIET_COLOUR)
+
+    def draw(self, line: int, column: int, picture: np.ndarray) -> tuple[float, float]:
+        """Draws a picture, uint8 `[112, 112]` or `[112, 112, 3]` (RGB), in a thin frame.
+
+        Returns:
+            Where its caption begins: the middle of the cell, and the picture's lower edge.
+        """
+        left, top = MARGIN + column * CELL_WIDTH, HEADER_HEIGHT + line * CELL_HEIGHT
+        inset = left + (CELL_WIDTH - DIGIT) // 2
+        framed = self._pictures[top - 1 : top + DIGIT + 1, inset - 1 : inset + DIGIT + 1]
+        framed[:] = BORDER_GREY
+        framed[1:-1, 1:-1] = picture if picture.ndim == 3 else picture[..., None]
+        return left + CELL_WIDTH / 2, top + DIGIT
+
+    def write(
+        self, left: float, top: float, text: str, within: float | None = None, **style
+    ) -> None:
+        """Writes a line.
+
+        Args:
+            left, top: where it begins, in pixels from the upper left corner.
+            text: what it says.
+            within: so many pixels it may be wide; it shrinks if it has to.
+            style: of matplotlib's texts.
+        """
+        # Without `parse_math`, a dollar sign in a name stays one.
+        place = left / WIDTH, 1 - top / self._height
+        line = self._figure.text(*place, text, va="top", parse_math=False, **style)
+        if within:
+            # Letters shrink by whole pixels, so some room is left.
+            share = 0.95 * within / line.get_window_extent().width
+            line.set_fontsize(line.get_fontsize() * min(1, share))
+
+    def save(self, path: Path) -> None:
+        """Writes the sheet as PNG."""
+        import cv2
+
+        self._canvas.draw()
+        # The figure holds the text only: its own way to draw pictures takes as long again.
+        written = np.asarray(self._canvas.buffer_rgba())[..., :3]
+        drawn = np.minimum(written, self._pictures)[..., ::-1]
+        cv2.imwrite(str(path), drawn, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+
+
+def ink_on_paper(image: np.ndarray) -> np.ndarray:
+    """Returns a digit, uint8 `[28, 28]`, as dark ink on white paper, at the sheets' scale."""
+    return 255 - image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+
+
+def write_small(
+    sheet: ContactSheet, centre: float, top: float, text: str, within: float | None = None, **style
+) -> None:
+    """Writes a line of a caption."""
+    sheet.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
+
+
+def write_classes(
+    sheet: ContactSheet, label: int | None, predicted: int, centre: float, top: float
+) -> None:
+    """Writes a label and what it is taken for as the first line of a caption."""
+    bold = {"ha": "center", "fontsize": 11, "weight": "bold"}
+    if label is None:
+        sheet.write(centre, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
+        return
+    sheet.write(centre - 24, top + 7, str(label), color=TRUE_COLOUR, **bold)
+    sheet.write(centre, top + 7, "→", ha="center", fontsize=11, color=QUIET_COLOUR)
+    sheet.write(centre + 24, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)

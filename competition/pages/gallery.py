@@ -1,0 +1,312 @@
+"""The gallery as one page: findings as compact data for the template; computes nothing."""
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from competition import paths
+from competition.analysis.mistakes import Findings, confused_pairs, write_label_errors
+from competition.analysis.predictions import Cases
+from competition.console import count_of, with_progress
+from competition.data import label_marks
+from competition.pages.contact_sheet import (
+    COLUMNS,
+    QUIET_COLOUR,
+    ContactSheet,
+    ink_on_paper,
+    write_classes,
+    write_small,
+)
+from competition.pages.figures import shades
+from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, render, sprites
+from competition.storage import atomic_folder
+
+
+@dataclass(frozen=True)
+class View:
+    """A choice of the page's rows.
+
+    Attributes:
+        key: its name in the page's address.
+        title: what it is called.
+        sort: the order that suits it: `loss`, `margin`, `disagreement`, `rank` or `id`.
+        note: what it holds, in a sentence.
+    """
+
+    key: str
+    title: str
+    sort: str
+    note: str
+
+
+VIEWS = (
+    View(
+        "mistakes",
+        "Mistakes",
+        "loss",
+        "Out-of-fold digits that the ensemble takes for another class than their label.",
+    ),
+    View(
+        "label-errors",
+        "Likely label errors",
+        "rank",
+        "Labels that all members contradict, ranked by how much; confident learning names those "
+        "with a star.",
+    ),
+    View(
+        "uncertain",
+        "Least certain",
+        "margin",
+        "Out-of-fold digits, right or wrong, with the smallest margin between two classes.",
+    ),
+    View(
+        "test",
+        "Test rows",
+        "margin",
+        "The test digits with the smallest margin; nobody knows their labels.",
+    ),
+    View(
+        "all",
+        "All",
+        "loss",
+        "Every digit of this page; make gallery ALL=1 puts all labelled ones into it.",
+    ),
+)
+
+
+def write_page(
+    path: Path, findings: Findings, all_rows: bool, explained: Collection[int] = ()
+) -> None:
+    """Writes the page.
+
+    Args:
+        path: the file.
+        findings: what is shown.
+        all_rows: whether every labelled row is in the page, or just those worth a look.
+        explained: ids of the labelled rows that `make why` has explained, which are linked.
+    """
+    rows = _labelled_rows(findings, all_rows, explained)
+    labelled, test = findings.labelled.take(rows), findings.test.take(findings.uncertain_test)
+    confusion = findings.labelled.confusion()
+    text = render(
+        "gallery.html",
+        findings=findings,
+        views=VIEWS,
+        marks=label_marks.MARKS,
+        confusion=confusion,
+        shades=shades(confusion),
+        why=f"../{paths.why_folder(findings.name).name}/{paths.PAGE}" if explained else None,
+        data=_data(findings, rows, labelled, test) | {"explained": sorted(explained)},
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _labelled_rows(findings: Findings, all_rows: bool, explained: Collection[int]) -> np.ndarray:
+    """Returns positions among the labelled rows, the highest loss first."""
+    labelled = findings.labelled
+    linked = np.flatnonzero(np.isin(labelled.digits.ids, [*explained]))
+    worth_a_look = findings.mistakes, findings.uncertain, findings.label_errors.rows, linked
+    rows = np.arange(len(labelled)) if all_rows else np.unique(np.concatenate(worth_a_look))
+    return rows[np.argsort(-labelled.losses[rows], kind="stable")]
+
+
+def _view_rows(findings: Findings, rows: np.ndarray, tests: int) -> dict[str, np.ndarray]:
+    """Returns positions by view, among `rows` and the test rows that follow them."""
+    place = np.full(len(findings.labelled), -1)
+    place[rows] = np.arange(len(rows))
+    return {
+        "mistakes": place[findings.mistakes],
+        "label-errors": place[findings.label_errors.rows],
+        "uncertain": place[findings.uncertain],
+        "test": np.arange(len(rows), len(rows) + tests),
+        "all": np.arange(len(rows) + tests),
+    }
+
+
+def _data(findings: Findings, rows: np.ndarray, labelled: Cases, test: Cases) -> dict:
+    """Returns what the page's scripts read, as JSON values: a list a column, test rows last."""
+    view_rows = _view_rows(findings, rows, len(test))
+    rank, confident = _ranks(findings, rows)
+    return {
+        "name": findings.name,
+        "fingerprint": findings.fingerprint[:16],
+        "members": findings.members,
+        "markColumns": label_marks.COLUMNS,
+        "marks": label_marks.MARKS,
+        "views": {view.key: view_rows[view.key].tolist() for view in VIEWS},
+        "sorts": {view.key: view.sort for view in VIEWS},
+        "labelled": len(labelled),
+        "id": _joined(labelled.digits.ids, test.digits.ids),
+        "label": labelled.digits.labels.tolist(),
+        "fold": labelled.folds.tolist(),
+        "prediction": _joined(labelled.predictions, test.predictions),
+        "votes": _joined(labelled.votes.T, test.votes.T),
+        "ensemble": _joined(_per_mille(labelled.ensemble), _per_mille(test.ensemble)),
+        "memberValues": _joined(*(_per_mille(c.members.swapaxes(0, 1)) for c in (labelled, test))),
+        "loss": labelled.losses.round(4).tolist(),
+        "margin": _joined(*(c.margins.astype(float).round(4) for c in (labelled, test))),
+        "disagreement": _joined(labelled.disagreements.round(4), test.disagreements.round(4)),
+        "rank": rank,
+        "confident": confident,
+        "spriteColumns": SPRITE_COLUMNS,
+        "digitsPerSprite": DIGITS_PER_SPRITE,
+        "sprites": sprites(np.concatenate([labelled.digits.images, test.digits.images])),
+    }
+
+
+def _joined(labelled: np.ndarray, test: np.ndarray) -> list:
+    """Returns one flat list, row after row."""
+    return np.concatenate([labelled.reshape(-1), test.reshape(-1)]).tolist()
+
+
+def _per_mille(values: np.ndarray) -> np.ndarray:
+    return np.rint(values * 1000).astype(int)
+
+
+def _ranks(findings: Findings, rows: np.ndarray) -> tuple[list[int], list[int]]:
+    """Returns each row's rank among the likely label errors, 0 for none, and 1 for starred ones."""
+    rank, confident = np.zeros((2, len(findings.labelled)), int)
+    rank[findings.label_errors.rows] = np.arange(1, len(findings.label_errors) + 1)
+    confident[findings.label_errors.rows] = findings.label_errors.confident
+    return rank[rows].tolist(), confident[rows].tolist()
+
+
+ROWS = 8
+DIGITS_PER_SHEET = COLUMNS * ROWS
+# A bad run has thousands of mistakes: the page shows them all, the sheets the first of each kind.
+SHEETS_OF_A_KIND = 3
+KEY = "Below each digit: {}; the two likeliest classes; #row id."
+
+
+@dataclass(frozen=True)
+class Series:
+    """Digits of one kind, on as many sheets as they fill.
+
+    Attributes:
+        stem: of the file names.
+        title: the sheets' heading.
+        order: a line below it: what comes first.
+        cases: what is drawn, in this order.
+    """
+
+    stem: str
+    title: str
+    order: str
+    cases: Cases
+
+
+def write_sheets(folder: Path, findings: Findings) -> None:
+    """Writes PNG sheets of mistakes, confused pairs, uncertain rows and likely label errors."""
+    kinds = [*_kinds(findings), *_pairs(findings)]
+    for series in with_progress(f"drawing sheets of {len(kinds)} kinds", kinds):
+        _write_series(folder, series)
+
+
+def _kinds(findings: Findings) -> list[Series]:
+    name, labelled, test = findings.name, findings.labelled, findings.test
+    errors = findings.label_errors
+    return [
+        Series(
+            "mistakes",
+            f"{count_of(len(findings.mistakes), 'mistake')} in {len(labelled):,} out-of-fold "
+            f"digits of “{name}”",
+            "Most confident first.",
+            labelled.take(findings.mistakes),
+        ),
+        Series(
+            "label-errors",
+            f"{count_of(len(errors), 'likely label error')} in the digits of “{name}”",
+            f"All members contradict the label; likeliest first. {errors.confident.sum()} of them "
+            "are errors by confident learning.",
+            labelled.take(errors.rows),
+        ),
+        Series(
+            "least-certain",
+            f"The least certain out-of-fold digits of “{name}”",
+            "Smallest margin first, right or wrong.",
+            labelled.take(findings.uncertain[:DIGITS_PER_SHEET]),
+        ),
+        Series(
+            "least-certain-test",
+            f"The least certain test digits of “{name}”",
+            "Smallest margin first; test rows have no label.",
+            test.take(findings.uncertain_test[:DIGITS_PER_SHEET]),
+        ),
+    ]
+
+
+def _pairs(findings: Findings) -> list[Series]:
+    found = confused_pairs(findings.labelled, findings.mistakes)
+    return [
+        Series(
+            f"pair-{one}-{other}",
+            f"{one} and {other}: confused {_times(len(rows))} by “{findings.name}”",
+            "Most confident first.",
+            findings.labelled.take(rows),
+        )
+        for (one, other), rows in found.items()
+    ]
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number:,} times"
+
+
+def _write_series(folder: Path, series: Series) -> None:
+    """Writes numbered sheets; at least one, if only to say that there is nothing."""
+    shown = min(len(series.cases), SHEETS_OF_A_KIND * DIGITS_PER_SHEET)
+    pages = [
+        np.arange(start, min(start + DIGITS_PER_SHEET, shown))
+        for start in range(0, max(1, shown), DIGITS_PER_SHEET)
+    ]
+    order = series.order
+    if shown < len(series.cases):
+        order = f"{order} These are the first {shown:,}; index.html has all."
+    for number, page in enumerate(pages, start=1):
+        single = len(pages) == 1
+        name = series.stem if single else f"{series.stem}-{number:02d}"
+        title = series.title if single else f"{series.title}  ({number} of {len(pages)})"
+        _write_sheet(folder / f"{name}.png", title, order, series.cases.take(page))
+
+
+def _write_sheet(path: Path, title: str, order: str, cases: Cases) -> None:
+    key = KEY.format("prediction" if cases.digits.labels is None else "label → prediction")
+    sheet = ContactSheet(-(-len(cases) // COLUMNS), title, f"{order} {key}")
+    for position, image in enumerate(cases.digits.images):
+        below = sheet.draw(*divmod(position, COLUMNS), ink_on_paper(image))
+        _write_caption(sheet, cases, position, *below)
+    sheet.save(path)
+
+
+def _write_caption(sheet: ContactSheet, cases: Cases, row: int, centre: float, top: float) -> None:
+    """Writes the classes, the two likeliest with their probabilities, and the id."""
+    label = None if cases.digits.labels is None else cases.digits.labels[row]
+    write_classes(sheet, label, cases.predictions[row], centre, top)
+    two = (cases.predictions[row], cases.runners_up[row])
+    shares = "   ".join(f"{one}: {cases.ensemble[row, one]:.1%}" for one in two)
+    write_small(sheet, centre, top + 32, shares)
+    write_small(sheet, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)
+
+
+def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int] = ()) -> Path:
+    """Writes `output/<config>/gallery/` anew; only exported marks that lie there are kept.
+
+    Args:
+        findings: what is shown.
+        all_rows: whether the page has every labelled row, or just those worth a look.
+        explained: ids of the labelled rows that `make why` has explained.
+
+    Returns:
+        The folder.
+    """
+    final = paths.gallery_folder(findings.name)
+    with atomic_folder(final) as folder:
+        write_page(folder / paths.PAGE, findings, all_rows, explained)
+        write_sheets(folder, findings)
+        write_label_errors(folder / paths.LABEL_ERRORS, findings.label_errors, findings.labelled)
+        for marks in final.glob(paths.MARKS_PATTERN):
+            shutil.copy2(marks, folder / marks.name)
+    return final

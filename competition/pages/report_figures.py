@@ -1,0 +1,381 @@
+"""Figures with lines: training curves, ROC, precision and recall, reliability; computes nothing."""
+
+from functools import partial
+
+import numpy as np
+
+from competition.analysis.classes import ClassCurves
+from competition.analysis.mistakes import least_certain, mistakes
+from competition.analysis.predictions import Cases
+from competition.analysis.summary import Summary
+from competition.digits import SIDE
+from competition.metrics import Reliability, wilson_interval
+from competition.pages.figures import (
+    BLUE,
+    LINE,
+    QUIET,
+    SERIES,
+    SHADE_FILLS,
+    SMALL_TEXT_SIZE,
+    VERMILLION,
+    WIDTH,
+    Plot,
+    on_shade,
+    shades,
+)
+from competition.results import Job
+
+# The least that a figure of a corner shows of its axes, or a perfect curve would have no room.
+SMALLEST_CORNER = 1e-3
+# Where a logarithmic axis begins at the latest; nets that raise no false alarm would have no axis.
+LARGEST_EDGE = 1e-2
+
+# How the two kinds of training curves are told apart, whatever their colour.
+TRAINING = {"linestyle": (0, (3, 1.5))}
+VALIDATION = {"marker": "o", "markersize": 3.5}
+
+Histories = dict[Job, dict[str, list[float]]]
+
+
+def learning_plots(histories: Histories, variant: str, is_augmented: bool) -> list[Plot]:
+    """Returns loss, accuracy and learning rate over the epochs of one variant's nets.
+
+    Args:
+        histories: of these nets.
+        variant: its name.
+        is_augmented: whether they learnt augmented digits.
+    """
+    reason = (
+        "augmented training digits are harder, so the validation loss may lie below"
+        if is_augmented
+        else "where the validation loss rises again, the net learns its rows by heart"
+    )
+    return [
+        Plot(f"learning-{variant}-loss", f"{variant}: loss",
+             f"Both should fall and level off; {reason}.", partial(_draw_losses, histories)),
+        Plot(f"learning-{variant}-accuracy", f"{variant}: accuracy",
+             "A fold far from the others, or a gap that widens towards the end, is worth a look; "
+             "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),
+        Plot(f"learning-{variant}-rate", f"{variant}: learning rate",
+             "Of each epoch's last step. A schedule is the same in every fold; a callback lowers "
+             "the rate by what it sees of the fold.",
+             partial(_draw_rates, histories)),
+    ]  # fmt: skip
+
+
+def _draw_losses(histories: Histories, figure) -> None:
+    axes = figure.add_subplot(xlabel="epoch", ylabel="loss")
+    _draw_histories(axes, histories, "loss")
+    if all(min(history["loss"]) > 0 for history in histories.values()):
+        axes.set_yscale("log")
+    _plain_numbers(axes)
+
+
+def _draw_accuracies(histories: Histories, figure) -> None:
+    """Leaves the first epochs out where they would flatten all that follows."""
+    axes = figure.add_subplot(xlabel="epoch", ylabel="accuracy")
+    _draw_histories(axes, histories, "accuracy")
+    training = [value for history in histories.values() for value in history["accuracy"]]
+    measured = [value for history in histories.values() for value in history["validation_accuracy"]]
+    bottom = np.nanmin([np.percentile(training, 20), *measured])
+    room = 0.05 * max(1 - bottom, SMALLEST_CORNER)
+    axes.set_ylim(bottom - room, min(1 + room, axes.get_ylim()[1]))
+    _plain_numbers(axes)
+
+
+def _draw_rates(histories: Histories, figure) -> None:
+    axes = figure.add_subplot(xlabel="epoch", ylabel="learning rate")
+    for history in histories.values():
+        axes.plot(history["epoch"], history["learning_rate"], color=BLUE)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _plain_numbers(axes)
+
+
+def _draw_histories(axes, histories: Histories, what: str) -> None:
+    """Draws a colour a split, dashes for training and dots where it was validated."""
+    splits = list(dict.fromkeys(job.split for job in histories))
+    for job, history in histories.items():
+        colour = SERIES[splits.index(job.split) % len(SERIES)]
+        axes.plot(history["epoch"], history[what], color=colour, **TRAINING)
+        measured, epochs = np.array(history[f"validation_{what}"]), np.array(history["epoch"])
+        known = ~np.isnan(measured)
+        axes.plot(epochs[known], measured[known], color=colour, **VALIDATION)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _learning_legend(axes, splits)
+
+
+def _learning_legend(axes, splits: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    styles = [{"color": SERIES[number % len(SERIES)]} for number in range(len(splits))]
+    styles += [{"color": QUIET, **TRAINING}, {"color": QUIET, **VALIDATION}]
+    names = [split.replace("fold", "fold ").replace("all", "all rows") for split in splits]
+    names += ["training", "validation"]
+    lines = [Line2D([], [], **style) for style in styles]
+    axes.legend(lines, names, ncols=1 + (len(names) > 8), loc="best", handlelength=2.2)
+
+
+def _plain_numbers(axes) -> None:
+    """Writes numbers as 0.001, without powers of ten; of a logarithmic axis, the decades at least.
+
+    Where an axis has less than a decade, some numbers between are written too; where it has less
+    than two, twice and five times the decades.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    written = FuncFormatter(lambda value, _: np.format_float_positional(value, 9, trim="-"))
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        is_short = axis.get_scale() == "log" and high < 100 * low
+        if is_short and high >= 10 * low:
+            axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_major_formatter(written)
+        axis.set_minor_formatter(written if is_short else NullFormatter())
+
+
+def class_plots(summary: Summary) -> list[Plot]:
+    """Returns ROC and precision-recall curves of each class against all others, and their ends."""
+    curves = summary.curves
+    return [
+        Plot("roc", "ROC, one class against all others",
+             "The nearer to the upper left corner, the better; a coin would give the diagonal.",
+             partial(_draw_roc, curves)),
+        Plot("roc-corner", "ROC, its left edge",
+             "The same with the false positive rate on a logarithmic scale: which classes can be "
+             "told apart with hardly any false alarm.", partial(_draw_roc_corner, curves)),
+        Plot("precision-recall", "Precision and recall",
+             "The nearer to the upper right corner, the better.",
+             partial(_draw_precision_recall, curves)),
+        Plot("precision-recall-corner", "Precision and recall, the corner",
+             "The same from nearby: the class whose line bends first is the hardest.",
+             partial(_draw_precision_recall_corner, curves)),
+    ]  # fmt: skip
+
+
+def _draw_roc(curves: list[ClassCurves], figure) -> None:
+    axes = figure.add_subplot(xlabel="false positive rate", ylabel="true positive rate")
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
+    for curve in curves:
+        axes.plot(curve.false_positive_rate, curve.true_positive_rate, **_class_style(curve))
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    _class_legend(axes, "lower right")
+
+
+def _draw_roc_corner(curves: list[ClassCurves], figure) -> None:
+    axes = figure.add_subplot(xlabel="false positive rate", ylabel="true positive rate")
+    rates = np.concatenate([[1.0], *(curve.false_positive_rate for curve in curves)])
+    # Where the logarithm has no place for none at all.
+    edge = min(LARGEST_EDGE, rates[rates > 0].min() / 2)
+    for curve in curves:
+        rate = curve.false_positive_rate.clip(edge)
+        axes.plot(rate, curve.true_positive_rate, **_class_style(curve))
+    without_alarm = [
+        curve.true_positive_rate[curve.false_positive_rate == 0].max() for curve in curves
+    ]
+    depth = max(SMALLEST_CORNER, 1.1 * (1 - min(without_alarm, default=0)))
+    axes.set(xscale="log", xlim=(edge, 1), ylim=(1 - depth, 1 + depth / 40))
+    _plain_numbers(axes)
+    _class_legend(axes, "lower right")
+
+
+def _draw_precision_recall(curves: list[ClassCurves], figure) -> None:
+    axes = _precision_recall_axes(curves, figure)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+
+
+def _draw_precision_recall_corner(curves: list[ClassCurves], figure) -> None:
+    axes = _precision_recall_axes(curves, figure)
+    level = min((np.minimum(each.recall, each.precision).max() for each in curves), default=0)
+    depth = min(1, max(SMALLEST_CORNER, 3 * (1 - level)))
+    axes.set(xlim=(1 - depth, 1 + depth / 40), ylim=(1 - depth, 1 + depth / 40))
+    _plain_numbers(axes)
+
+
+def _precision_recall_axes(curves: list[ClassCurves], figure):
+    axes = figure.add_subplot(xlabel="recall", ylabel="precision")
+    for curve in curves:
+        axes.plot(curve.recall, curve.precision, **_class_style(curve))
+    _class_legend(axes, "lower left")
+    return axes
+
+
+def _class_style(curve: ClassCurves) -> dict:
+    """Returns five colours, and dashes for the second five classes."""
+    dashes = "-" if curve.label < len(SERIES) else (0, (3, 1.2))
+    colour = SERIES[curve.label % len(SERIES)]
+    return {"color": colour, "linestyle": dashes, "label": str(curve.label)}
+
+
+def _class_legend(axes, place: str) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=place, ncols=2, title="class", handlelength=2.4)
+
+
+def reliability_plot(summary: Summary) -> Plot:
+    """Returns accuracy over confidence, and how many rows have it."""
+    return Plot(
+        "reliability",
+        "Reliability",
+        "Dots below the diagonal are rows that the probabilities are too sure of, above it too "
+        "unsure; bars are 95 % intervals, and few rows have a low confidence.",
+        partial(_draw_reliability, summary.reliability),
+        height=360,
+    )
+
+
+def _draw_reliability(found: Reliability, figure) -> None:
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
+    figure.subplots_adjust(hspace=0.12, bottom=0.13)
+    filled = found.rows > 0
+    rows, right = found.rows[filled], found.right[filled]
+    accuracy, confidence = right / rows, found.confidence_sums[filled] / rows
+    ends = np.array([wilson_interval(*pair) for pair in zip(right, rows, strict=True)]).T
+    upper.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
+    upper.errorbar(confidence, accuracy, np.abs(ends - accuracy), color=BLUE, fmt="o", capsize=3)
+    upper.set(ylabel="accuracy", xlim=(0, 1.01), ylim=(-0.02, 1.02))
+    edges = np.linspace(0, 1, len(found.rows) + 1)
+    lower.bar(edges[:-1], found.rows, np.diff(edges), align="edge", color=VERMILLION)
+    lower.set(yscale="log", ylim=(0.5, None), xlabel="confidence", ylabel="rows")
+    _plain_numbers(lower)
+    figure.align_ylabels()
+
+
+# Digits a figure of samples: five lines of four can be read on a phone.
+SAMPLE_COLUMNS, SAMPLE_LINES = 4, 5
+SAMPLES = SAMPLE_COLUMNS * SAMPLE_LINES
+SAMPLE_SEED = 0
+# Pixels of a digit's cell, with its margin and room for a line of text.
+CELL_WIDTH, CELL_HEIGHT = SIDE + 8, SIDE + 12
+
+
+def confusion_plots(summary: Summary) -> list[Plot]:
+    """Returns the confusion matrix as counts, and as shares of each label's rows."""
+    confusion = summary.confusion
+    return [
+        Plot("confusion-counts", "Confusion matrix, rows",
+             "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair of "
+             "classes that are hard to tell apart.",
+             partial(_draw_counts, confusion), height=WIDTH),
+        Plot("confusion-rates", "Confusion matrix, per cent of each label",
+             "The same as shares of the label's rows, so that rare classes count as much.",
+             partial(_draw_grid_rates, confusion), height=WIDTH),
+    ]  # fmt: skip
+
+
+def _draw_counts(confusion: np.ndarray, figure) -> None:
+    texts = np.where(confusion > 0, confusion.astype(str), "")
+    _draw_confusion(figure, shades(_mistakes(confusion)), texts)
+
+
+def _draw_grid_rates(confusion: np.ndarray, figure) -> None:
+    support = confusion.sum(axis=1, keepdims=True)
+    rates = 100 * confusion / support.clip(1)
+    texts = [[_percent(rate) for rate in row] for row in rates]
+    _draw_confusion(figure, shades(_mistakes(rates)), np.array(texts))
+
+
+def _percent(rate: float) -> str:
+    """Returns about three digits; nothing for nothing."""
+    return "" if rate == 0 else f"{rate:.1f}" if rate >= 10 else f"{rate:.2f}"
+
+
+def _mistakes(cells: np.ndarray) -> np.ndarray:
+    return cells - np.diag(cells.diagonal())
+
+
+def _draw_confusion(figure, steps: np.ndarray, texts: np.ndarray) -> None:
+    _draw_cells(figure, steps, texts, 0).set(xlabel="prediction", ylabel="label")
+
+
+def _draw_cells(figure, steps: np.ndarray, texts: np.ndarray, first: int):
+    """Draws a square table: how dark each cell is, and what stands in it.
+
+    Lines and columns are numbered from `first` on.
+    """
+    from matplotlib.colors import ListedColormap
+
+    axes, count = figure.add_axes((0.1, 0.1, 0.88, 0.88)), len(steps)
+    axes.pcolormesh(steps, cmap=ListedColormap(SHADE_FILLS), vmin=0, vmax=len(SHADE_FILLS) - 1,
+                    edgecolors=LINE, linewidth=0.6)  # fmt: skip
+    size = SMALL_TEXT_SIZE * min(1, 10 / count)
+    for line, column in np.ndindex(count, count):
+        colour = QUIET if line == column else on_shade(int(steps[line, column]))
+        axes.text(column + 0.5, line + 0.5, texts[line, column], color=colour, fontsize=size,
+                  ha="center", va="center")  # fmt: skip
+    axes.set(xlim=(0, count), ylim=(count, 0), aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(np.arange(count) + 0.5, [str(first + step) for step in range(count)])
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def agreement_plot(summary: Summary) -> Plot:
+    """Returns for how many rows each two members predict different classes."""
+    return Plot(
+        "members-disagreement",
+        "Rows that two members predict differently",
+        "Members gain most from others that differ from them and are as good; the numbers are "
+        "those of the tables.",
+        partial(_draw_disagreement, summary.agreement.disagreement),
+        height=WIDTH,
+    )
+
+
+def _draw_disagreement(counts: np.ndarray, figure) -> None:
+    pairs = ~np.eye(len(counts), dtype=bool)
+    # They differ little beside their size, so the least is nearly white.
+    above = np.where(pairs, counts - counts[pairs].min() + 1, 0)
+    axes = _draw_cells(figure, shades(above**2), counts.astype(str), 1)
+    axes.set(xlabel="member", ylabel="member")
+
+
+def sample_plots(cases: Cases) -> list[Plot]:
+    """Returns digits with their probabilities: any, wrong ones, and the least certain."""
+    random = np.random.default_rng(SAMPLE_SEED)
+    any_rows = random.choice(len(cases), min(SAMPLES, len(cases)), replace=False)
+    below = "Below each digit: label → prediction, and its probability."
+    found = [
+        _sample("samples", "Any digits", f"Drawn at random with a fixed seed. {below}",
+                cases, any_rows),
+        _sample("samples-mistakes", "The most confident mistakes",
+                f"Look for labels that seem wrong themselves. {below}", cases, mistakes(cases)),
+        _sample("samples-uncertain", "The least certain digits",
+                f"Right or wrong, two classes are nearly as likely. {below}", cases,
+                least_certain(cases, SAMPLES)),
+    ]  # fmt: skip
+    return [plot for plot in found if plot]
+
+
+def _sample(key: str, title: str, caption: str, cases: Cases, rows: np.ndarray) -> Plot | None:
+    if not len(rows):
+        return None
+    shown = cases.take(rows[:SAMPLES])
+    lines = -(-len(shown) // SAMPLE_COLUMNS)
+    height = round(WIDTH / SAMPLE_COLUMNS * CELL_HEIGHT / CELL_WIDTH * lines)
+    return Plot(key, title, caption, partial(_draw_samples, shown, lines), height)
+
+
+def _draw_samples(cases: Cases, lines: int, figure) -> None:
+    """Draws dark ink on white paper; one picture of all digits takes less than one each."""
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    # Nothing but the digits has a colour, so that a dark page shows between them.
+    paper = np.zeros((lines * CELL_HEIGHT, SAMPLE_COLUMNS * CELL_WIDTH, 4), np.uint8)
+    for number, image in enumerate(cases.digits.images):
+        line, column = divmod(number, SAMPLE_COLUMNS)
+        top, left = line * CELL_HEIGHT + 2, column * CELL_WIDTH + 4
+        paper[top : top + SIDE, left : left + SIDE, :3] = 255 - image[..., None]
+        paper[top : top + SIDE, left : left + SIDE, 3] = 255
+        _write(axes, left + SIDE / 2, top + SIDE + 1, cases, number)
+    axes.imshow(paper, interpolation="none", aspect="auto",
+                extent=(0, paper.shape[1], paper.shape[0], 0))  # fmt: skip
+
+
+def _write(axes, left: float, top: float, cases: Cases, number: int) -> None:
+    label, predicted = cases.digits.labels[number], cases.predictions[number]
+    text = f"{label} → {predicted}  {cases.ensemble[number, predicted]:.1%}"
+    weight = "normal" if label == predicted else "bold"
+    axes.text(left, top, text, ha="center", va="top", weight=weight,
+              fontsize=SMALL_TEXT_SIZE)  # fmt: skip

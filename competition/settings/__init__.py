@@ -1,1 +1,0 @@
-"""The sections of a configuration: what each may hold, and how a mistake in it is told."""

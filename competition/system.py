@@ -1,0 +1,321 @@
+"""What this machine has: cores, memory, disk and processors, containers' limits counted in."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+
+from joblib import Parallel, parallel_config
+
+from competition.errors import UserError
+
+ROOT = Path("/")
+
+# What makes training fast on a processor, the best last, as Linux names it in /proc/cpuinfo.
+PROCESSOR_FEATURES = {
+    "AVX-512": "avx512f",
+    "AVX-512 bf16": "avx512_bf16",
+    "AMX bf16": "amx_bf16",
+}
+
+
+@dataclass(frozen=True)
+class ControlGroup:
+    """What Linux calls the memory of a control group: its folder, files, and a line of one."""
+
+    folder: str
+    limit: str
+    used: str
+    freeable: str
+
+
+# By what stands between the colons of /proc/self/cgroup, for version 2 and 1.
+CONTROL_GROUPS = {
+    "": ControlGroup("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": ControlGroup(
+        "sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a process of this machine may use.
+
+    Attributes:
+        cores: processor cores.
+        memory: bytes that there are.
+        available_memory: bytes of them that are free or can be freed now.
+        gpus: graphics processors that TensorFlow can use.
+    """
+
+    cores: int
+    memory: int
+    available_memory: int
+    gpus: int
+
+
+def this_machine() -> Machine:
+    """Returns what this process may use at this moment."""
+    return Machine(core_count(), memory(), available_memory(), gpu_count())
+
+
+def machine_name() -> str:
+    """Returns what trains here: the processor with its usable cores, and graphics processors.
+
+    Clouds hide which processor it is, so the best of `PROCESSOR_FEATURES` is told, too.
+    """
+    processor = processor_field("model name") or "unknown processor"
+    features = [name for name, has in processor_features().items() if has]
+    gpus = gpu_names() if gpu_count() else []
+    return ", ".join([processor, f"{core_count()} cores", *features[-1:], *gpus])
+
+
+def core_count() -> int:
+    """Returns how many cores this process may use, containers' limits counted in."""
+    import joblib
+
+    return joblib.cpu_count()
+
+
+def memory() -> int:
+    """Returns the bytes of memory that there are, or fewer where a container may use fewer."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([physical, *(limit for limit, _ in _container_memory())])
+
+
+def available_memory() -> int:
+    """Returns the bytes that are free or can be freed, or all where the system does not tell."""
+    of_system = _number(_text(ROOT / "proc/meminfo"), "MemAvailable:")
+    everywhere = memory() if of_system is None else 1024 * of_system
+    unused = (limit - used for limit, used in _container_memory())
+    return max(0, min([memory(), everywhere, *unused]))
+
+
+@cache
+def gpu_count() -> int:
+    """Returns how many graphics processors TensorFlow can use.
+
+    It is asked only where there is NVIDIA's driver, as TensorFlow's wheels know no other; in a
+    child process, as it would keep a share of the graphics memory; and once, as it takes seconds.
+    """
+    if not Path("/proc/driver/nvidia/gpus").exists():
+        return 0
+    code = "import tensorflow; print(len(tensorflow.config.list_physical_devices('GPU')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return int(done.stdout or 0)
+
+
+def gpu_names() -> list[str]:
+    """Returns the NVIDIA GPUs of this machine, by `nvidia-smi`, which comes with their driver."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
+
+
+def free_bytes(folder: Path) -> int:
+    """Returns how much fits on the disk of a folder, which need not be there yet."""
+    real = folder.resolve()  # it may be a link to another disk
+    existing = next(path for path in (real, *real.parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raises UserError if fewer bytes than `needed` are free on the disk of a folder."""
+    free = free_bytes(folder)
+    if free < needed:
+        raise UserError(
+            f"{folder}/ needs {needed / 1e6:.0f} MB of free disk, but there are only "
+            f"{free / 1e6:.0f}; free some space"
+        )
+
+
+def processor_features() -> dict[str, bool]:
+    """Returns which of `PROCESSOR_FEATURES` the processor has; none where Linux does not tell."""
+    flags = set(processor_field("flags").split())
+    return {name: flag in flags for name, flag in PROCESSOR_FEATURES.items()}
+
+
+def multiplies_bfloat16() -> bool:
+    """Says whether the processor has instructions for it; else it is slower than float32."""
+    features = processor_features()
+    return features["AVX-512 bf16"] or features["AMX bf16"]
+
+
+def processor_field(name: str) -> str:
+    """Returns a field of the first processor in `/proc/cpuinfo`, empty where there is none."""
+    lines = _text(ROOT / "proc/cpuinfo").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
+def _container_memory() -> Iterator[tuple[int, int]]:
+    """Yields limit and use, in bytes, of this process's control groups, of version 1 and 2."""
+    for line in _text(ROOT / "proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers not in CONTROL_GROUPS:
+            continue
+        names = CONTROL_GROUPS[controllers]
+        for path in (PurePosixPath(group), *PurePosixPath(group).parents):
+            folder = ROOT / names.folder / path.relative_to("/")
+            limit = _text(folder / names.limit).strip()
+            if limit.isdigit():  # "max" is none
+                yield int(limit), _in_use(folder, names)
+
+
+def _in_use(folder: Path, names: ControlGroup) -> int:
+    """Returns a control group's bytes but for read files, which make way where others need it."""
+    used = int(_text(folder / names.used).strip() or 0)
+    return max(0, used - (_number(_text(folder / "memory.stat"), names.freeable) or 0))
+
+
+def _number(text: str, name: str) -> int | None:
+    """Returns the number behind a name that begins a line, None where there is no such line."""
+    lines = (line.split() for line in text.splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == [name]), None)
+
+
+def _text(path: Path) -> str:
+    """Returns a file's text, empty where the system has no such file, as outside of Linux."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_INTERRUPTS = 0.5
+
+MORE_MEMORY = "run it again where more memory is free"
+
+
+def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Parallel:
+    """Returns what runs calls in worker processes and yields their results as they come.
+
+    joblib keeps its workers, and what they have imported, from one use to the next only if they
+    are asked for in the same way; so all ask here. Other threads mean other workers, as
+    TensorFlow cannot change its own once it works. They are sent paths, and no arrays: joblib would
+    share these through files of its own, which leak when a command is interrupted.
+
+    Args:
+        workers: how many processes.
+        threads: that each of them may use.
+        in_this_process: whether a single worker is this process, or else another one.
+    """
+    # A worker whose memory grew is replaced after a job; nothing is lost, so nothing is said.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
+    with parallel_config("loky", inner_max_num_threads=threads):
+        if workers == 1 and not in_this_process:  # joblib starts no single one: of two, one waits
+            return Parallel(2, pre_dispatch=1, return_as="generator_unordered", max_nbytes=None)
+        return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
+
+
+@contextmanager
+def workers_may_end(advice: str) -> Iterator[None]:
+    """Tells in a sentence what a worker's sudden end means.
+
+    Args:
+        advice: what is kept, and what to try where the memory was too little.
+
+    Raises:
+        UserError: when the system ended a worker, with the advice.
+    """
+    try:
+        yield
+    except BrokenProcessPool:
+        raise UserError(
+            f"the system ended a worker process, most likely for want of memory; {advice}"
+        ) from None
+
+
+@cache
+def end_with(command_pid: int) -> None:
+    """Lets this process end soon after its parent, the process with this number, is gone.
+
+    joblib's workers wait minutes for more work after their command was killed, or go on with
+    what they have. Whatever they write is complete or absent, so they may end at any moment.
+    """
+    if os.getpid() != command_pid:
+        # Ctrl-C in a terminal reaches the workers too; the command alone answers it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_watch, args=(command_pid,), daemon=True).start()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Lets Ctrl-C end the block as KeyboardInterrupt, whatever becomes of the first one.
+
+    Raised while Python runs a callback of its garbage collector, which TensorFlow's tracing is
+    full of, it is dropped; raised inside a library, it may come out as an error of that library.
+    So it is raised again until the block is left.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # a worker, which Ctrl-C is not for, or a program with a way of its own
+        return
+    interrupts = []
+
+    def interrupt(number, _):
+        interrupts.append(number)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_INTERRUPTS)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupts:
+            raise KeyboardInterrupt
+
+
+def _watch(command_pid: int) -> None:
+    while os.getppid() == command_pid:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
+def code_version() -> str:
+    """Returns the checkout's commit, with `+changes` if files differ from it, or `unknown`."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return "unknown"
+    return commit + ("+changes" if _git("status", "--porcelain", "--", "competition") else "")
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the installed versions of the distributions that decide a result."""
+    return {name: version(name) for name in ("tensorflow", "keras", "numpy", "albumentations")}
+
+
+@cache
+def augmenting_versions() -> list[str]:
+    """Returns the installed versions of the distributions that compute augmented images."""
+    return [version(name) for name in ("numpy", "albumentations", "opencv-python-headless")]
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent.parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

@@ -1,0 +1,135 @@
+"""The views of a digit that a prediction averages: as it is, shifted, and as a policy draws it."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from competition.config.schema import Variant
+from competition.data.augmented_epochs import Part, Pool
+from competition.digits import Digits
+from competition.errors import UserError
+
+
+def view_pool(variant: Variant, seed: int, data: str, part: Part) -> Pool:
+    """Returns the pool of drawn views, the same for every fold of a member.
+
+    Args:
+        variant: says by which policy they are drawn.
+        seed: the member's.
+        data: fingerprint of the data set.
+        part: of the data that is predicted.
+    """
+    return Pool(variant.test_time_augmentation, seed, data, part)
+
+
+def views(variant: Variant, digits: Digits, rows: np.ndarray, pool: Pool) -> Iterator[np.ndarray]:
+    """Yields each view of some rows, uint8 `[n, 28, 28]`, so that one at a time takes memory.
+
+    Args:
+        variant: says which views there are.
+        digits: the digits of a part of the data.
+        rows: int `[n]`, their positions.
+        pool: of drawn views of that part; where there are none, it is not looked into.
+    """
+    for by in shifts(variant.test_time_shift, variant.test_time_directions):
+        yield shifted(digits.images[rows], *by)
+    for number in range(variant.test_time_draws):
+        yield pool.epoch(number, digits)[rows]
+
+
+def view_count(variant: Variant) -> int:
+    """Returns how many views a prediction averages."""
+    moved = shifts(variant.test_time_shift, variant.test_time_directions)
+    return len(moved) + variant.test_time_draws
+
+
+def shifts(pixels: int, directions: int = 4) -> list[tuple[int, int]]:
+    """Returns shifts, down and right: none, to the four sides, with 8 directions to the corners."""
+    steps = (-pixels, 0, pixels)
+    moves = {(down, right) for down in steps for right in steps}
+    return sorted(move for move in moves if directions == 8 or 0 in move)
+
+
+def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Returns images `[n, height, width]` shifted by pixels; what comes in is 0."""
+    height, width = images.shape[1:]
+    padded = np.pad(images, [(0, 0), (abs(down), abs(down)), (abs(right), abs(right))])
+    top, left = abs(down) - down, abs(right) - right
+    return padded[:, top : top + height, left : left + width]
+
+
+def batches(size: int, *arrays: np.ndarray):
+    """Cuts arrays of equal length into batches, in their order.
+
+    `fit`, `evaluate` and `predict` take arrays as well, but make a `tf.data` pipeline of them that
+    tunes itself: when it ends it waits for its tuner, which sleeps for twice as long each time,
+    so that an epoch of 26 seconds was seen to take 41. Here the tuner is off, and a batch is one
+    slice: not a copy of rows that were copied one by one.
+
+    Args:
+        size: rows a batch; the last one may be smaller.
+        arrays: `[n, …]` each.
+
+    Returns:
+        A `tf.data.Dataset` of tuples of batches; Keras takes it under any of its backends.
+    """
+    import tensorflow
+
+    options = tensorflow.data.Options()
+    options.autotune.enabled = False
+    whole = len(arrays[0]) // size * size
+    cut = [array[:whole].reshape(-1, size, *array.shape[1:]) for array in arrays]
+    found = tensorflow.data.Dataset.from_tensor_slices(tuple(cut))
+    if whole < len(arrays[0]):
+        rest = [array[None, whole:] for array in arrays]
+        found = found.concatenate(tensorflow.data.Dataset.from_tensor_slices(tuple(rest)))
+    return found.prefetch(1).with_options(options)
+
+
+PREDICTION_BATCH_SIZE = 500
+
+
+def predict(model, images: np.ndarray) -> np.ndarray:
+    """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`.
+
+    Args:
+        model: a Keras model from images to logits.
+        images: what to predict.
+    """
+    logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
+    return class_probabilities(logits)
+
+
+def class_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Returns the softmax of logits `[n, 10]`, float32 of the same shape."""
+    from scipy.special import softmax
+
+    return softmax(logits.astype(np.float32), axis=1)
+
+
+def predict_views(model, views: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns the mean of the probabilities of several views of the same digits.
+
+    Test-time augmentation, as Krizhevsky et al. (NIPS 2012) predict crops and reflections.
+
+    Args:
+        model: a Keras model from images to logits.
+        views: one or more, uint8 `[n, 28, 28]` each.
+
+    Raises:
+        UserError: when the training's last steps spoiled the model, which no loss has shown yet.
+    """
+    mean = np.mean([predict(model, view) for view in views], axis=0, dtype=np.float32)
+    if not np.isfinite(mean).all():
+        raise diverged("net's predictions are no longer numbers", "after the last epoch")
+    return mean
+
+
+def diverged(what: str, when: str) -> UserError:
+    """Returns what to tell of a training whose loss or predictions went beyond all numbers.
+
+    Args:
+        what: subject and verb, such as `"net's predictions are no longer numbers"`.
+        when: such as `"after the last epoch"`.
+    """
+    return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")

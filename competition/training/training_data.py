@@ -1,0 +1,339 @@
+"""What one training learns from: labelled rows and, where it has a teacher, other ones."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from competition.config.registry import Resampling
+from competition.config.schema import Variant
+from competition.data.augmented_epochs import Part, Pool
+from competition.data.folds import split_number
+from competition.data.label_marks import without_label_errors
+from competition.data.run import Run
+from competition.digits import CLASSES, SIDE, Digits
+from competition.errors import UserError
+from competition.probabilities import mean_of
+from competition.results import Job, read_predictions, require_complete
+from competition.training.predict import view_pool
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Rows of which a teacher's answers are learnt, as they are, however sure it is of them.
+
+    Held-out rows are among them just as unlabelled ones are, and never with their labels: only so
+    does what is reached on them say what the unlabelled rows get (EXPERIMENTS.md). Learning
+    probabilities follows G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015;
+    D.-H. Lee, "Pseudo-Label", 2013, takes the likeliest class in their place.
+
+    Attributes:
+        digits: the unlabelled digits.
+        pool: the augmented epochs of these digits.
+        rows: int `[k]`, positions of those unlabelled digits that are learnt.
+        answers: float32 `[n, 10]`, what is learnt of the unlabelled digits.
+        held_out_rows: int `[h]`, positions of the held-out digits that are learnt.
+        held_out_answers: float32 `[h, 10]`, what is learnt of these.
+    """
+
+    digits: Digits
+    pool: Pool
+    rows: np.ndarray
+    answers: np.ndarray
+    held_out_rows: np.ndarray
+    held_out_answers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one training learns from, and what it is watched on.
+
+    Attributes:
+        digits: all labelled digits.
+        training_rows: int `[n]`, positions to learn from.
+        validation_rows: int `[m]`, positions held out; none where all rows are learnt from.
+        pool: the augmented epochs of these digits.
+        number: of the split; part of the random seed.
+        class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
+        taught: rows to learn from, too, but not with their labels; None for none.
+    """
+
+    digits: Digits
+    training_rows: np.ndarray
+    validation_rows: np.ndarray
+    pool: Pool
+    number: int
+    class_weights: np.ndarray | None = None
+    taught: Taught | None = None
+
+    def learnt_rows(self) -> np.ndarray:
+        """Returns positions of rows to learn from; unlabelled ones stand behind the digits."""
+        if self.taught is None:
+            return self.training_rows
+        behind = len(self.digits) + self.taught.rows
+        return np.concatenate([self.training_rows, self.taught.held_out_rows, behind])
+
+    def steps(self, variant: Variant) -> int:
+        """Returns the steps of one epoch; rows that fill no batch wait for another epoch."""
+        return max(1, len(self.learnt_rows()) // variant.batch_size)
+
+    def random_seed(self, seed: int) -> int:
+        """Returns the seed of what is drawn for a member, who has one seed, on this fold."""
+        return int(np.random.SeedSequence([seed, self.number]).generate_state(1)[0])
+
+    def shuffled_rows(self, variant: Variant, seed: int, epoch: int) -> np.ndarray:
+        """Returns the rows to learn from in this epoch's order, as many as fill whole batches."""
+        order = np.random.default_rng([seed, self.number, epoch]).permutation(self.learnt_rows())
+        return order[: self.steps(variant) * variant.batch_size]
+
+    def class_counts(self) -> list[float]:
+        """Returns how many training rows each class has, counted by their weights."""
+        counts = np.bincount(self.digits.labels[self.training_rows], minlength=CLASSES)
+        weights = 1 if self.class_weights is None else self.class_weights.astype(float)
+        return np.round(counts * weights, 3).tolist()
+
+    def learnt(self, epoch: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Returns an epoch's rows as a step takes them.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            rows: int `[n]`, of `learnt_rows`.
+
+        Returns:
+            Images, uint8 `[n, 28, 28, 1]`, shares of the classes, float32 `[n, 10]`, and, where
+            classes are weighted, weights, float32 `[n]`.
+        """
+        if self.taught is not None:
+            return self._learnt_with_taught(epoch, rows, self.taught)
+        labels = self.digits.labels[rows]
+        weights = [] if self.class_weights is None else [self.class_weights[labels]]
+        images = self.pool.epoch(epoch, self.digits)[rows]
+        return images[..., None], one_hot(labels), *weights
+
+    def _learnt_with_taught(
+        self, epoch: int, rows: np.ndarray, taught: Taught
+    ) -> tuple[np.ndarray, np.ndarray]:
+        own, others = self.pool.epoch(epoch, self.digits), taught.pool.epoch(epoch, taught.digits)
+        images = _rows_of_both(own, others, rows)
+        known = one_hot(self.digits.labels)
+        known[taught.held_out_rows] = taught.held_out_answers
+        return images[..., None], _rows_of_both(known, taught.answers, rows)
+
+
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    """Returns labels `[n]` as float32 `[n, 10]`."""
+    return np.eye(CLASSES, dtype=np.float32)[labels]
+
+
+def _rows_of_both(first: np.ndarray, second: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns rows of two arrays as if the second stood behind the first, which are not joined."""
+    picked = np.empty((len(rows), *first.shape[1:]), first.dtype)
+    of_first = rows < len(first)
+    picked[of_first] = first[rows[of_first]]
+    picked[~of_first] = second[rows[~of_first] - len(first)]
+    return picked
+
+
+NO_IMAGES = np.empty((0, SIDE, SIDE), np.uint8)
+NO_LABELS = np.empty(0, np.uint8)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """What a resampling makes of some rows.
+
+    Attributes:
+        rows: int `[m]`, positions of those that are kept; one may come again.
+        images: uint8 `[k, 28, 28]`, of rows that were made besides.
+        labels: uint8 `[k]`.
+        class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
+    """
+
+    rows: np.ndarray
+    images: np.ndarray = field(default_factory=lambda: NO_IMAGES)
+    labels: np.ndarray = field(default_factory=lambda: NO_LABELS)
+    class_weights: np.ndarray | None = None
+
+
+def resampled(fold: Fold, resampling: Resampling, seed: int) -> Fold:
+    """Returns a fold whose training rows are resampled; the held-out rows stay what they are.
+
+    Args:
+        fold: as the data have it.
+        resampling: of the catalogue.
+        seed: the member's; with the fold's number it fixes what is drawn.
+
+    Raises:
+        UserError: when the rows cannot be resampled so.
+    """
+    learnt = fold.digits.take(fold.training_rows)
+    made = resampling.build(learnt, fold.random_seed(seed))
+    count = len(fold.digits)
+    rows = [fold.training_rows[made.rows], count + np.arange(len(made.images))]
+    return replace(
+        fold,
+        digits=_with_more(fold.digits, made) if len(made.images) else fold.digits,
+        training_rows=np.concatenate(rows),
+        class_weights=made.class_weights,
+    )
+
+
+def none(digits: Digits, seed: int) -> Resampled:
+    """Every row as it is."""
+    return Resampled(np.arange(len(digits)))
+
+
+def random_over(digits: Digits, seed: int) -> Resampled:
+    """Repeats rows drawn at random until each class has as many as the largest one."""
+    from imblearn.over_sampling import RandomOverSampler
+
+    sampler = RandomOverSampler(random_state=seed)
+    sampler.fit_resample(_flat(digits.images), digits.labels)
+    return Resampled(sampler.sample_indices_)
+
+
+def smote(digits: Digits, seed: int, neighbours: int = 5) -> Resampled:
+    """Makes rows between neighbours of a class until each class has as many as the largest one.
+
+    (N. V. Chawla et al., "SMOTE: Synthetic Minority Over-sampling Technique", JAIR 16, 2002.)
+
+    Args:
+        neighbours: of which one is drawn for each row that is made.
+
+    Raises:
+        ValueError: when the rarest class has too few rows for so many neighbours.
+    """
+    from imblearn.over_sampling import SMOTE
+
+    smallest = np.bincount(digits.labels)[np.unique(digits.labels)].min()
+    if not 1 <= neighbours < smallest:
+        raise ValueError(
+            f"neighbours is {neighbours}, expected a number from 1 to {smallest - 1}, as the "
+            f"rarest class has {smallest} rows to learn from"
+        )
+    sampler = SMOTE(k_neighbors=neighbours, random_state=seed)
+    # Bytes would overflow where one pixel is taken from another.
+    images, labels = sampler.fit_resample(_flat(digits.images).astype(np.float32), digits.labels)
+    made = images[len(digits) :].round().astype(np.uint8).reshape(-1, SIDE, SIDE)
+    return Resampled(np.arange(len(digits)), made, labels[len(digits) :])
+
+
+def class_weights(digits: Digits, seed: int) -> Resampled:
+    """Has each row count so much that all classes together count alike; the mean weight is 1."""
+    counts = np.bincount(digits.labels, minlength=CLASSES)
+    present = np.count_nonzero(counts)
+    weights = len(digits) / (present * counts.clip(1))
+    return Resampled(np.arange(len(digits)), class_weights=weights.astype(np.float32))
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1)
+
+
+def _with_more(digits: Digits, made: Resampled) -> Digits:
+    """Returns the digits with those that were made behind them, under ids of their own."""
+    ids = digits.ids.max() + 1 + np.arange(len(made.images), dtype=digits.ids.dtype)
+    return Digits(
+        np.concatenate([digits.ids, ids]),
+        np.concatenate([digits.images, made.images]),
+        np.concatenate([digits.labels, made.labels]),
+    )
+
+
+class UnreadableTeacherError(UserError):
+    """What a teacher said is damaged: those whom it teaches fail, and the other jobs go on."""
+
+
+def require_teachers(run: Run, jobs: Collection[Job]) -> None:
+    """Raises UserError, naming every job of a teacher whose result some jobs lack."""
+    for path, teacher in run.teachers.items():
+        pupils = [job for job in jobs if run.config.variants[job.variant].teacher == path]
+        try:
+            require_complete(
+                {job: known for pupil in pupils for job, known in run.teaching(pupil).items()}
+            )
+        except UserError as error:
+            raise UserError(f"{teacher.config.name} ({path}) is to teach, but {error}") from None
+
+
+def taught(run: Run, job: Job, pool: Pool) -> Taught | None:
+    """Returns the rows that a job learns from its teacher; None where it has none.
+
+    Args:
+        run: with the teacher's results on disk.
+        job: who is taught.
+        pool: of its labelled rows; the unlabelled ones are varied in the same way.
+
+    Raises:
+        UnreadableTeacherError: when a result of the teacher is damaged.
+    """
+    teachers = run.teaching(job)
+    if not teachers:
+        return None
+    confidence = run.config.variants[job.variant].teacher_confidence
+    unlabelled, (_, held_out) = run.data_set.test, run.folds.split(job.split)
+    answers = _answers(teachers, "test", unlabelled.ids)
+    of_held_out = _answers(teachers, "out_of_fold", run.data_set.train.ids[held_out])
+    are_sure = _are_sure(of_held_out, confidence)
+    return Taught(
+        unlabelled,
+        replace(pool, part="test"),
+        np.flatnonzero(_are_sure(answers, confidence)),
+        answers,
+        held_out[are_sure],
+        of_held_out[are_sure],
+    )
+
+
+def _answers(teachers: Collection[Job], part: str, ids: np.ndarray) -> np.ndarray:
+    """Returns the mean of what teachers say of the rows with these ids, `[n, 10]`."""
+    if not len(ids):
+        return np.empty((0, CLASSES), np.float32)
+    try:
+        said = mean_of([read_predictions(teacher, part) for teacher in teachers])
+    except UserError as error:
+        raise UnreadableTeacherError(str(error)) from None
+    return said.aligned_to(ids).values
+
+
+def _are_sure(answers: np.ndarray, confidence: float) -> np.ndarray:
+    return answers.max(axis=1) >= confidence
+
+
+def _pool_of(run: Run, job: Job) -> Pool:
+    """Returns the pool of augmented epochs that a job draws from."""
+    return Pool(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
+
+
+def view_pools_of(run: Run, job: Job) -> dict[Part, Pool]:
+    """Returns the pools of drawn views, by the part of the data that a job predicts."""
+    variant = run.config.variants[job.variant]
+    parts: tuple[Part, ...] = ("train", "test")
+    return {part: view_pool(variant, job.seed, run.fingerprint, part) for part in parts}
+
+
+def pools_needed(run: Run, jobs: Iterable[Job]) -> dict[Pool, int]:
+    """Returns how many epochs some jobs need of each pool that they read."""
+    needed: Counter[Pool] = Counter()
+    for job in jobs:
+        variant = run.config.variants[job.variant]
+        parts: tuple[Part, ...] = ("train", "test") if variant.teacher else ("train",)
+        needed |= {replace(_pool_of(run, job), part=part): variant.epochs for part in parts}
+        needed |= dict.fromkeys(view_pools_of(run, job).values(), variant.test_time_draws)
+    return dict(needed)
+
+
+def fold_of(run: Run, job: Job) -> Fold:
+    """Returns the rows of a job, with the pool that it draws from."""
+    training, validation = run.folds.split(job.split)
+    digits, training = without_label_errors(run.data_set.train, training, run.label_errors)
+    pool = _pool_of(run, job)
+    return Fold(
+        digits,
+        training,
+        validation,
+        pool,
+        split_number(job.split),
+        taught=taught(run, job, pool),
+    )
