@@ -60,7 +60,6 @@ def test_a_part_of_the_policy_that_draws_views_can_be_changed(write):
 @pytest.mark.parametrize(
     ("unused", "used"),
     [
-        ("teacher_confidence: 0.9", "teacher: configs/other.yaml"),
         ("test_time_augmentation: {rotation: 4}", "test_time_draws: 2"),
         ("test_time_shift: 0, test_time_directions: 8", "test_time_shift: 2"),
     ],
@@ -443,16 +442,6 @@ def test_two_configurations_may_not_share_a_name(write):
     with pytest.raises(UserError, match="of different names are expected, not some, some"):
         load_configs([path, path])
     assert [config.name for config in load_configs([path, path], ["name=one"])] == ["one", "some"]
-
-
-def test_what_only_a_pupil_uses_is_no_part_of_other_identities(write):
-    path = write("defaults: {teacher_confidence: 0.9}\nvariants: {plain: }")
-    untaught, taught = (
-        load_config(path, changes).variants["plain"].identity()
-        for changes in ([], ["variants.plain.teacher=configs/other.yaml"])
-    )
-    assert "teacher_confidence" not in untaught
-    assert taught["teacher_confidence"] == 0.9
 
 
 def test_configs_are_read_only():

@@ -12,10 +12,9 @@ from competition.errors import UserError
 from competition.results import Job
 from competition.system import Machine, available_memory, memory
 from competition.training import resources as plans
-from competition.training.jobs import estimated, training_seconds
-from competition.training.progress import Estimate, makespan
+from competition.training.jobs import require_trainable
 from competition.training.resources import Plan, automatic_plan, chosen_plan, given_plan
-from competition.training.worker import Failure, explain, is_of_the_moment, less_memory
+from competition.training.worker import Failure, explain, is_transient, less_memory
 
 GIB = 2**30
 
@@ -169,33 +168,20 @@ def test_a_machines_name_tells_the_best_that_it_multiplies_with(tmp_path, monkey
     assert system.machine_name() == f"Some CPU, 2 cores{best}"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "workers", "expected"),
-    [([3, 3, 3], 1, 9), ([3, 3, 3], 2, 6), ([1, 5, 1, 1], 2, 5), ([2], 4, 2)],
-)
-def test_jobs_end_when_the_last_worker_does(seconds, workers, expected):
-    assert makespan(seconds, workers) == expected
-
-
 PLAIN, WIDE, DEEP = (Job("some", name, 0, "fold0") for name in ("plain", "wide", "deep"))
 
 
-def timed(outcomes: dict[Job, Estimate | Failure]) -> dict[str, Estimate]:
-    return estimated(None, list(outcomes), lambda calls: outcomes.items(), None)
-
-
 def test_what_cannot_be_trained_stops_all_and_other_trouble_does_not(capsys):
-    refused = {job: Failure(job, "no such net", True) for job in (PLAIN, DEEP)}
-    trouble = {WIDE: Failure(WIDE, "too little memory")}
+    refused = [Failure(job, "no such net", True) for job in (PLAIN, DEEP)]
+    trouble = Failure(WIDE, "too little memory")
+    jobs = [PLAIN, WIDE, DEEP]
     with pytest.raises(UserError, match=r"plain .*: no such net\n.*deep .*: no such net") as caught:
-        timed(refused | trouble)
+        require_trainable(jobs, None, lambda calls: [*refused, trouble], None)
     assert "memory" not in str(caught.value)
-    known = timed({PLAIN: Estimate(3.0, {}), DEEP: Estimate(5.0, {})} | trouble)
-    assert (
-        "wide seed0 fold0 could not be timed, and may fail: too little" in capsys.readouterr().out
+    require_trainable(jobs, None, lambda calls: [None, trouble, None], None)
+    assert capsys.readouterr().out == (
+        "wide seed0 fold0 could not be built, and may fail: too little memory\n"
     )
-    assert training_seconds([WIDE, DEEP, PLAIN], known) == [4.0, 5.0, 3.0]
-    assert training_seconds([WIDE, WIDE], timed(trouble)) == [1.0, 1.0]
 
 
 class ResourceExhaustedError(Exception):
@@ -228,4 +214,4 @@ def test_a_bug_keeps_its_traceback():
     ],
 )
 def test_memory_and_disk_may_be_better_at_another_time(error, expected):
-    assert is_of_the_moment(error) is expected
+    assert is_transient(error) is expected

@@ -283,7 +283,6 @@ def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, 
     assert "accuracy (selected)" in page.locator("#tiles").inner_text()
     written = provenance("tiny", made, made.chosen)
     assert written["message"].endswith(" (selected)")
-    assert "teachers" not in written
     assert written["out_of_fold"]["selected"] == SELECTED_NOTE
     assert [member.get("selected") for member in written["members"]] == [True, None]
 

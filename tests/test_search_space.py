@@ -126,7 +126,6 @@ MISTAKES = {
     ),
     "changes no weight": ("validate_every: {low: 1, high: 2}", "validate_every: this cannot be"),
     "words": ("about: {choices: [a, b]}", "search_space.about: this cannot be searched"),
-    "a teacher": ("teacher: {choices: [a.yaml, b.yaml]}", "teacher: this cannot be searched"),
     "seeds": (
         "seeds: {choices: [1, 2]}",
         "seeds: this cannot be searched, as it is a list; another one can stand in a variant",

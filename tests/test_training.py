@@ -1,25 +1,20 @@
 """Architectures, schedule, and the training of one variant on one fold."""
 
 import dataclasses
-import errno
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, made_up_history
+from conftest import ROOT
 
 from competition.config import registry
 from competition.config.loading import load_config
 from competition.config.registry import Architecture, Augmentation
 from competition.config.schema import Training, Variant
 from competition.data.augmented_epochs import Pool
-from competition.errors import UserError, as_the_disk_allows, disk_trouble
-from competition.results import Job
-from competition.training import progress, resources
-from competition.training.predict import predict, predict_views
+from competition.errors import UserError
+from competition.training import resources
+from competition.training.predict import predict
 from competition.training.resources import use_precision
-from competition.training.tensorboard import write_log
 from competition.training.train import compiled_model, train_one_fold
 from competition.training.training_data import Fold
 
@@ -230,7 +225,7 @@ def scripted(fold, monkeypatch):
         def validate(model, variant, fold, epoch):
             return {"validation_loss": losses[epoch], "validation_accuracy": -losses[epoch]}
 
-        monkeypatch.setattr(train, "_validate", validate)
+        monkeypatch.setattr("competition.training.train._validate", validate)
         images, outcomes = fold.digits.images[:5], []
         settings |= {"epochs": len(losses), "schedule": "constant"}
         chosen = variant("perceptron", callbacks=list(callbacks), **settings)
@@ -309,7 +304,7 @@ def test_callbacks_see_the_real_held_out_rows(fold):
 def test_a_callback_that_cannot_be_is_refused_before_the_first_epoch(fold, callback, message):
     settings = variant(schedule="constant", callbacks=[callback])
     with pytest.raises(UserError, match=message):
-        progress.estimate_seconds(settings, fold, test_rows=10)
+        train_one_fold(settings, fold, seed=0)
 
 
 def test_the_same_seed_trains_the_same_net_and_another_seed_another(fold):
@@ -369,115 +364,3 @@ def test_each_step_is_told(fold):
 def test_a_fold_smaller_than_a_batch_still_trains(fold):
     _, history = train_one_fold(variant(batch_size=500), fold, seed=0)
     assert len(history) == 2
-
-
-def test_the_estimate_adds_up_steps_and_predictions(fold, monkeypatch):
-    """On a clock that only steps and predictions move."""
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
-
-    def steps(model, variant, fold):
-        now[0] += 0.5 * progress.TIMED_STEPS
-        return 0.5
-
-    def predict(model, images):
-        now[0] += 0.001 * len(images)
-
-    monkeypatch.setattr(progress, "_seconds_a_step", steps)
-    monkeypatch.setattr(progress, "predict", predict)
-    seconds = progress.estimate_seconds(variant(epochs=4, validate_every=3), fold, test_rows=1000)
-    warm_up = 0.001 * 120  # the fold has 120 digits, fewer than a batch of predictions
-    # 4 epochs of 5 steps; 40 rows validated after the third and the last; they and the test rows
-    # predicted in 5 views.
-    assert seconds == pytest.approx(warm_up + 4 * 5 * 0.5 + 0.001 * (2 * 40 + 5 * 40 + 5 * 1000))
-    more = variant(epochs=4, validate_every=3, test_time_directions=8, test_time_draws=3)
-    longer = progress.estimate_seconds(more, fold, test_rows=1000)
-    assert longer - seconds == pytest.approx(0.001 * (12 - 5) * (40 + 1000))
-
-
-def test_the_time_of_a_step_is_measured(fold):
-    model = compiled_model(variant(), steps=100)
-    assert 0 < progress._seconds_a_step(model, variant(), fold) < 10
-
-
-@pytest.mark.parametrize("callbacks", [[], [{"name": "best_checkpoint"}]])
-def test_a_step_is_traced_once(callbacks, fold, monkeypatch):
-    """For each tracing takes seconds of every job."""
-    import keras
-
-    traced, train_step = [], keras.Model.train_step
-
-    def counted(model, data):
-        traced.append(model)
-        return train_step(model, data)
-
-    monkeypatch.setattr(keras.Model, "train_step", counted)
-    train_one_fold(variant(callbacks=callbacks), fold, seed=0)
-    assert len(traced) == 1
-
-
-def test_a_diverging_loss_ends_the_training_and_names_epoch_and_learning_rate(fold):
-    settings = variant(learning_rate=1e30, schedule={"name": "step_decay", "every": 1}, epochs=5)
-    told = []
-    with pytest.raises(UserError, match="no longer a number in epoch 1, at a learning rate of 1e"):
-        train_one_fold(settings, fold, seed=0, on_step=told.append)
-    assert len(told) < fold.steps(settings)
-
-
-def test_the_rate_of_a_diverging_loss_is_that_of_the_step_which_showed_it(fold):
-    """Not that of the epoch's last step, which a short cycle ends at a hundredth."""
-    settings = variant(learning_rate=1e30, warm_up=0.0, epochs=1)
-    with pytest.raises(UserError) as caught:
-        train_one_fold(settings, fold, seed=0)
-    named = re.search(r"learning rate of (\S+);", str(caught.value))
-    assert float(named[1]) > 0.3e30
-
-
-def test_a_net_spoiled_by_its_last_step_says_so_too(fold):
-    """Its only step has a finite loss, computed before the weights changed."""
-    settings = variant(
-        "perceptron", learning_rate=1e30, schedule="constant", epochs=1, batch_size=80
-    )
-    model, history = train_one_fold(settings, fold, seed=0)
-    assert np.isfinite(history[0]["loss"])
-    with pytest.raises(UserError, match="no longer numbers after the last epoch; try a smaller"):
-        predict_views(model, [fold.digits.images[:5]])
-
-
-def test_tensorboard_reads_a_training_curve(tmp_path, monkeypatch):
-    import tensorflow as tf
-
-    monkeypatch.chdir(tmp_path)
-    job = Job("some", "plain", 1, "fold2")
-    write_log(job, made_up_history()[:1])
-    path = write_log(job, made_up_history())  # of a job that is trained again: one curve, not two
-    assert path == Path("output/some/tensorboard/plain-seed1-fold2/events.out.tfevents.0")
-    assert list(path.parent.iterdir()) == [path]
-    # Reading fails where a checksum is wrong.
-    records = tf.data.TFRecordDataset([str(path)]).as_numpy_iterator()
-    first, *events = map(tf.compat.v1.Event.FromString, records)
-    assert first.file_version == "brain.Event:2"
-    found = [
-        (event.step, {value.tag: value.simple_value for value in event.summary.value})
-        for event in events
-    ]
-    assert found == [
-        (1, pytest.approx({"loss": 0.5, "accuracy": 0.8, "learning_rate": 0.003})),
-        (2, pytest.approx({"loss": 0.25, "accuracy": 0.9, "learning_rate": 0.001,
-                           "validation_loss": 0.3, "validation_accuracy": 0.875})),
-    ]  # fmt: skip
-
-
-def test_a_training_curve_that_cannot_be_written_is_trouble_with_the_disk(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "output").write_text("no folder")
-    with pytest.raises(OSError, match="output") as caught:
-        write_log(Job("some", "plain", 0, "all"), made_up_history())
-    assert disk_trouble(caught.value)
-
-
-def test_only_what_the_disk_refuses_is_left_out():
-    with as_the_disk_allows():
-        raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(OSError, match="Input/output"), as_the_disk_allows():
-        raise OSError(errno.EIO, "Input/output error")

@@ -150,22 +150,6 @@ class JobRow:
 
 
 @dataclass(frozen=True)
-class TeacherCost:
-    """What it took to train the nets that taught others; it is not in the minutes of these.
-
-    Attributes:
-        config: the file that configures them.
-        nets: how many of them are there.
-        minutes, cpu_minutes: all of them together, as those of a `Summary`.
-    """
-
-    config: str
-    nets: int
-    minutes: float
-    cpu_minutes: float
-
-
-@dataclass(frozen=True)
 class Scores:
     """The out-of-fold scores of an ensemble.
 
@@ -192,7 +176,6 @@ class Summary:
         scores: of it and its members.
         folds: the same by fold.
         jobs: every finished job that fits, of the variant if it is one.
-        teacher_costs: by whom they were taught the unlabelled and held-out rows.
         histories: the training curves of the nets that were combined.
         manifests: of the same.
         confusion: int `[10, 10]`, rows by label (first) and prediction, right ones too.
@@ -208,7 +191,6 @@ class Summary:
     scores: Scores
     folds: list[FoldScores]
     jobs: list[JobRow]
-    teacher_costs: list[TeacherCost]
     histories: dict[Job, dict[str, list[float]]]
     manifests: dict[Job, dict]
     confusion: np.ndarray
@@ -262,7 +244,6 @@ def summarise(subject: Subject) -> Summary:
         scores=panel_scores(subject.run, subject.panel, values),
         folds=fold_scores(subject),
         jobs=[row for row in job_rows(subject.run) if _is_of(row.job, subject)],
-        teacher_costs=_teacher_costs(subject),
         histories={job: read_history(job) for job in manifests},
         manifests=manifests,
         confusion=confusion,
@@ -273,18 +254,6 @@ def summarise(subject: Subject) -> Summary:
         agreement=agreement(subject.cases),
         contributions=contributions(subject.panel),
     )
-
-
-def _teacher_costs(subject: Subject) -> list[TeacherCost]:
-    variants = subject.run.config.variants
-    named = {variants[job.variant].teacher for job in subject.panel.manifests()} - {None}
-    return [_teacher_cost(path, subject.run.teachers[path]) for path in sorted(named)]
-
-
-def _teacher_cost(path: str, teacher: Run) -> TeacherCost:
-    manifests = [read_manifest(job) for job in survey(teacher.identities).done]
-    cpu_minutes = sum(manifest["cpu_minutes"] for manifest in manifests)
-    return TeacherCost(path, len(manifests), minutes_of(manifests), cpu_minutes)
 
 
 def _is_of(job: Job, subject: Subject) -> bool:

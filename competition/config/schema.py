@@ -66,7 +66,7 @@ def clashes(training: Any) -> dict[str, str]:
         training: a `Training` whose values are valid each by itself.
     """
     of_callbacks = _of_callbacks(training) if training.callbacks else []
-    alone = [*_rates(training), *_of_resampling(training), *_of_teacher(training)]
+    alone = [*_rates(training), *_of_resampling(training)]
     return dict([*alone, *of_callbacks])
 
 
@@ -84,22 +84,6 @@ def _of_resampling(training: Any) -> Iterator[tuple[str, str]]:
             "augmentation",
             f"{name} makes rows of its own, of which there are no augmented images; set "
             "augmentation: none",
-        )
-
-
-def _of_teacher(training: Any) -> Iterator[tuple[str, str]]:
-    if training.teacher is None:
-        return
-    if getattr(training, "search_space", None):
-        yield (
-            "teacher",
-            "trials of a search learn labels alone; leave teacher or search_space out",
-        )
-    if (name := training.resampling.name) != "none":
-        yield (
-            "resampling",
-            f"{name} counts labels, and the rows that {training.teacher} teaches have shares of "
-            "all classes; leave teacher or resampling out",
         )
 
 
@@ -139,15 +123,6 @@ class Training(Section):
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
     augmentation: Augmentation = Augmentation(name="warp")
     resampling: Resampling = Resampling(name="none")
-    teacher: str | None = Field(
-        None,
-        min_length=1,
-        description="a YAML file, whose nets say what the unlabelled rows are, to learn them",
-    )
-    teacher_confidence: Share = Field(
-        0.99,
-        description="a row is learnt only if the teacher gives its likeliest class at least this",
-    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(
         1, ge=0, le=4, description="pixels; predictions average so shifted images"
@@ -181,18 +156,17 @@ class Training(Section):
 
 
 # Which members there are, how often they are looked at, what else might be tried with them and
-# what is said of them changes no trained weight; of a teacher, its jobs count, not its file's name.
-NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about", "teacher"}
+# what is said of them changes no trained weight.
+NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about"}
 
 # What has no effect where another setting is left out or 0.
 USED_BY = {
-    "teacher_confidence": "teacher",
     "test_time_directions": "test_time_shift",
     "test_time_augmentation": "test_time_draws",
 }
 
-# Trials have no teacher. All of a study look at the same views: they are made once.
-NOT_SEARCHED = NOT_IDENTITY | {"teacher_confidence", "test_time_draws", "test_time_augmentation"}
+# All trials of a study look at the same views, which are made once.
+NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
 
 
 class Variant(Training):

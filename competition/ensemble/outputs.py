@@ -1,7 +1,6 @@
 """The files of an ensemble: submissions with their provenance, probabilities, settings, tables."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from competition.ensemble.contributions import Contribution, Contributions
 from competition.ensemble.members import Member, Panel
 from competition.metrics import SELECTED, SELECTED_NOTE, Score, entropies, marked, score
 from competition.probabilities import write_probabilities
-from competition.results import Job, identity_hash
 from competition.storage import atomic_folder
 from competition.submission import write_submission
 from competition.tables import write_table
@@ -44,7 +42,6 @@ def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
             "choice": blend.comparison.choice_of(method),
         },
         "members": [_member(blend.panel, member) for member in blend.panel.members],
-        **_teachers(blend),
         "out_of_fold": figures(method) | ({SELECTED: SELECTED_NOTE} if selected else {}),
     }
 
@@ -66,21 +63,6 @@ def _config(blend: Blend) -> dict[str, Any]:
     """Returns the configuration; of several, their common name and each one."""
     dumps = [run.config.model_dump(mode="json") for run in blend.runs]
     return dumps[0] if len(dumps) == 1 else {"name": blend.name, "blend_of": dumps}
-
-
-def _teachers(blend: Blend) -> dict[str, Any]:
-    """Returns the results that the nets learnt from, by configuration; nothing if from none."""
-    results: dict[str, set[str]] = {}
-    for teacher, identity in _lessons(blend):
-        results.setdefault(teacher.config, set()).add(identity_hash(identity))
-    told = {config: sorted(hashes) for config, hashes in sorted(results.items())}
-    return {"teachers": told} if told else {}
-
-
-def _lessons(blend: Blend) -> Iterator[tuple[Job, dict[str, Any]]]:
-    for run in blend.runs:
-        for job in run.identities.keys() & blend.panel.manifests().keys():
-            yield from run.teaching(job).items()
 
 
 def _member(panel: Panel, member: Member) -> dict[str, Any]:

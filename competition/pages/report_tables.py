@@ -219,7 +219,6 @@ def glance_table(summary: Summary) -> Table:
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
         "nets": str(len(summary.manifests)),
         "training": f"{summary.minutes:.1f} minutes, {summary.cpu_minutes:.1f} of processor time",
-        **_teacher_costs(summary),
         "machine": "; ".join(summary.distinct("machine")),
         "code": ", ".join(summary.distinct("code_version")),
     }
@@ -230,15 +229,6 @@ def glance_table(summary: Summary) -> Table:
 def _marks(run: Run) -> dict[str, str]:
     words = f"{run.config.marks}: {label_errors_in_words(run.label_errors)}"
     return {"marks": words} if run.config.marks else {}
-
-
-def _teacher_costs(summary: Summary) -> dict[str, str]:
-    told = [
-        f"the nets of {cost.config} ({cost.nets} of them here), which took "
-        f"{cost.minutes:.1f} minutes more, {cost.cpu_minutes:.1f} of processor time"
-        for cost in summary.teacher_costs
-    ]
-    return {"taught by": "; ".join(told)} if told else {}
 
 
 def _held_out_words(summary: Summary) -> str:

@@ -1,110 +1,41 @@
 """Which jobs are still to do, and doing them through joblib; a finished one is never lost."""
 
 import os
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from statistics import fmean
 
 from joblib import Parallel, delayed
 
 from competition import paths, storage
 from competition.config.loading import Config
-from competition.console import ProgressDisplay, count_of, duration
-from competition.data.augmented_epochs import Pool, pools_at_hand
+from competition.console import ProgressDisplay, count_of
+from competition.data.augmented_epochs import pools_at_hand
 from competition.data.label_marks import label_errors_in_words
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.results import Job, by_variant, survey
 from competition.storage import remove_partials, write_text
-from competition.system import core_count, workers_may_end
-from competition.training.progress import Estimate, ProgressBoard, makespan
+from competition.system import workers_may_end
+from competition.training.progress import ProgressBoard
 from competition.training.resources import Plan, chosen_plan
-from competition.training.training_data import pools_needed, require_teachers
-from competition.training.worker import Failure, WorkerContext, estimate_job, less_memory, run_job
+from competition.training.training_data import pools_needed
+from competition.training.worker import Failure, WorkerContext, less_memory, run_job, trial_build
 
 
-def estimated(
-    config: Config, jobs: list[Job], parallel: Parallel, context: WorkerContext
-) -> dict[str, Estimate]:
-    """Times the first steps of each job's variant, in the processes that will train.
-
-    Returns:
-        An estimate for each variant that could be timed; of the others it says why they could
-        not, as their jobs may fail for the same reason.
+def require_trainable(jobs: list[Job], config: Config, parallel: Parallel, context: WorkerContext):
+    """Builds each variant once, in the processes that will train, and reports what fails.
 
     Raises:
         UserError: naming every variant that cannot be trained.
     """
-    first = {job.variant: job for job in reversed(jobs)}
-    outcomes = dict(parallel(delayed(estimate_job)(config, job, context) for job in first.values()))
-    failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
+    first = {job.variant: job for job in reversed(jobs)}.values()
+    outcomes = parallel(delayed(trial_build)(config, job, context) for job in first)
+    failures = [failure for failure in outcomes if failure]
     if refused := [failure for failure in failures if failure.cannot_be_trained]:
         messages = (f"{failure.job} cannot be trained: {failure.message}" for failure in refused)
         raise UserError("\n".join(messages))
     for failure in failures:
-        print(f"{failure.job} could not be timed, and may fail: {failure.message}")
-    timed = {job.variant: outcome for job, outcome in outcomes.items()}
-    return {name: outcome for name, outcome in timed.items() if isinstance(outcome, Estimate)}
-
-
-def training_seconds(jobs: list[Job], estimates: dict[str, Estimate]) -> list[float]:
-    """Returns each job's time; a variant that could not be timed is taken to be like the others.
-
-    Where none could be timed, a second each: then all jobs share the progress alike.
-    """
-    known = {name: estimate.training for name, estimate in estimates.items()}
-    typical = fmean(known.values()) if known else 1.0
-    return [known.get(job.variant, typical) for job in jobs]
-
-
-def time_in_words(
-    run: Run,
-    jobs: list[Job],
-    needed: dict[Pool, int],
-    plan: Plan,
-    estimates: dict[str, Estimate],
-    spent: float,
-) -> str:
-    """Says how long jobs will take, with making the augmented images.
-
-    Args:
-        run: whose jobs they are.
-        jobs: those that are to do.
-        needed: how many epochs they need of each pool.
-        plan: by which they run.
-        estimates: of their variants, as far as these could be timed.
-        spent: seconds that went by already.
-    """
-    which = f"{count_of(len(jobs), 'job')} on this machine ({plan})"
-    if not estimates:
-        return f"{which}; how long that takes is not known"
-    augmenting = _augmenting_seconds(run, needed, estimates)
-    whole = spent + augmenting + makespan(training_seconds(jobs, estimates), plan.workers)
-    at_most = any(run.config.variants[job.variant].callbacks for job in jobs)
-    return (
-        f"about {duration(whole)} for {which}, "
-        f"{duration(augmenting)} of it for augmented images"
-        f"{'; less where callbacks end a training early' if at_most else ''}"
-    )
-
-
-def _augmenting_seconds(run: Run, needed: dict[Pool, int], estimates: dict[str, Estimate]) -> float:
-    """Returns how long making the epochs that are not there yet will take on all cores."""
-    seconds_an_image = {
-        augmentation: seconds
-        for estimate in estimates.values()
-        for augmentation, seconds in estimate.augmenting.items()
-    }
-    typical = fmean(seconds_an_image.values())  # for a policy of a variant that could not be timed
-    images = {
-        pool: len(pool.missing(count)) * len(pool.originals(run.data_set))
-        for pool, count in needed.items()
-    }
-    work = sum(
-        count * seconds_an_image.get(pool.augmentation, typical) for pool, count in images.items()
-    )
-    return work / core_count()
+        print(f"{failure.job} could not be built, and may fail: {failure.message}")
 
 
 def train_folds(
@@ -125,17 +56,15 @@ def train_folds(
             process, a variant cannot be trained or the disk is too small for the augmented
             images; later, when the system ends a worker.
     """
-    began = time.monotonic()
     with _only_one(run.config.name):
         remove_partials(paths.jobs_folder(run.config.name))
         write_text(paths.resolved_config_file(run.config.name), run.config.to_yaml())
         jobs = _announce(run, run.identities if wanted is None else wanted)
         if not jobs:
             return []
-        require_teachers(run, jobs)
         plan = chosen_plan(len(run.identities), len(jobs), workers)
         with workers_may_end(f"finished jobs are kept: {less_memory(plan)}"):
-            return _train(run, jobs, plan, began)
+            return _train(run, jobs, plan)
 
 
 @contextmanager
@@ -162,28 +91,26 @@ def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     return [job for job in run.identities if job in to_do]
 
 
-def _train(run: Run, jobs: list[Job], plan: Plan, began: float) -> list[Failure]:
+def _train(run: Run, jobs: list[Job], plan: Plan) -> list[Failure]:
     needed = pools_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
         context = WorkerContext(plan, os.getpid(), board)
         parallel = plan.parallel()
-        estimates = estimated(run.config, jobs, parallel, context)
-        seconds = training_seconds(jobs, estimates)
-        print(time_in_words(run, jobs, needed, plan, estimates, time.monotonic() - began))
+        require_trainable(jobs, run.config, parallel, context)
+        print(f"{count_of(len(jobs), 'job')} on this machine ({plan})")
         with pools_at_hand(needed, run.data_set, plan.threads):
-            return _run_jobs(run.config, jobs, seconds, parallel, context)
+            return _run_jobs(run.config, jobs, parallel, context)
 
 
 def _run_jobs(
     config: Config,
     jobs: list[Job],
-    seconds: list[float],
     parallel: Parallel,
     context: WorkerContext,
 ) -> list[Failure]:
     calls = (delayed(run_job)(config, job, number, context) for number, job in enumerate(jobs))
-    display = ProgressDisplay("training", sum(seconds))
-    with display, context.board.shown_on(display, seconds):
+    display = ProgressDisplay("training", len(jobs))
+    with display, context.board.shown_on(display):
         return list(_failures(_ended(parallel(calls), jobs, context.board), display))
 
 

@@ -1,7 +1,7 @@
-"""What one training learns from: labelled rows and, where it has a teacher, other ones."""
+"""What one training learns from: its rows, their augmented epochs, and the balance of classes."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,36 +13,8 @@ from competition.data.folds import split_number
 from competition.data.label_marks import without_label_errors
 from competition.data.run import Run
 from competition.digits import CLASSES, SIDE, Digits
-from competition.errors import UserError
-from competition.probabilities import mean_of
-from competition.results import Job, read_predictions, require_complete
+from competition.results import Job
 from competition.training.predict import view_pool
-
-
-@dataclass(frozen=True)
-class Taught:
-    """Rows of which a teacher's answers are learnt, as they are, however sure it is of them.
-
-    Held-out rows are among them just as unlabelled ones are, and never with their labels: only so
-    does what is reached on them say what the unlabelled rows get (EXPERIMENTS.md). Learning
-    probabilities follows G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015;
-    D.-H. Lee, "Pseudo-Label", 2013, takes the likeliest class in their place.
-
-    Attributes:
-        digits: the unlabelled digits.
-        pool: the augmented epochs of these digits.
-        rows: int `[k]`, positions of those unlabelled digits that are learnt.
-        answers: float32 `[n, 10]`, what is learnt of the unlabelled digits.
-        held_out_rows: int `[h]`, positions of the held-out digits that are learnt.
-        held_out_answers: float32 `[h, 10]`, what is learnt of these.
-    """
-
-    digits: Digits
-    pool: Pool
-    rows: np.ndarray
-    answers: np.ndarray
-    held_out_rows: np.ndarray
-    held_out_answers: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,7 +28,6 @@ class Fold:
         pool: the augmented epochs of these digits.
         number: of the split; part of the random seed.
         class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
-        taught: rows to learn from, too, but not with their labels; None for none.
     """
 
     digits: Digits
@@ -65,18 +36,10 @@ class Fold:
     pool: Pool
     number: int
     class_weights: np.ndarray | None = None
-    taught: Taught | None = None
-
-    def learnt_rows(self) -> np.ndarray:
-        """Returns positions of rows to learn from; unlabelled ones stand behind the digits."""
-        if self.taught is None:
-            return self.training_rows
-        behind = len(self.digits) + self.taught.rows
-        return np.concatenate([self.training_rows, self.taught.held_out_rows, behind])
 
     def steps(self, variant: Variant) -> int:
         """Returns the steps of one epoch; rows that fill no batch wait for another epoch."""
-        return max(1, len(self.learnt_rows()) // variant.batch_size)
+        return max(1, len(self.training_rows) // variant.batch_size)
 
     def random_seed(self, seed: int) -> int:
         """Returns the seed of what is drawn for a member, who has one seed, on this fold."""
@@ -84,7 +47,7 @@ class Fold:
 
     def shuffled_rows(self, variant: Variant, seed: int, epoch: int) -> np.ndarray:
         """Returns the rows to learn from in this epoch's order, as many as fill whole batches."""
-        order = np.random.default_rng([seed, self.number, epoch]).permutation(self.learnt_rows())
+        order = np.random.default_rng([seed, self.number, epoch]).permutation(self.training_rows)
         return order[: self.steps(variant) * variant.batch_size]
 
     def class_counts(self) -> list[float]:
@@ -98,41 +61,21 @@ class Fold:
 
         Args:
             epoch: number of the epoch, from 0.
-            rows: int `[n]`, of `learnt_rows`.
+            rows: int `[n]`, of `training_rows`.
 
         Returns:
             Images, uint8 `[n, 28, 28, 1]`, shares of the classes, float32 `[n, 10]`, and, where
             classes are weighted, weights, float32 `[n]`.
         """
-        if self.taught is not None:
-            return self._learnt_with_taught(epoch, rows, self.taught)
         labels = self.digits.labels[rows]
         weights = [] if self.class_weights is None else [self.class_weights[labels]]
         images = self.pool.epoch(epoch, self.digits)[rows]
         return images[..., None], one_hot(labels), *weights
 
-    def _learnt_with_taught(
-        self, epoch: int, rows: np.ndarray, taught: Taught
-    ) -> tuple[np.ndarray, np.ndarray]:
-        own, others = self.pool.epoch(epoch, self.digits), taught.pool.epoch(epoch, taught.digits)
-        images = _rows_of_both(own, others, rows)
-        known = one_hot(self.digits.labels)
-        known[taught.held_out_rows] = taught.held_out_answers
-        return images[..., None], _rows_of_both(known, taught.answers, rows)
-
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
     """Returns labels `[n]` as float32 `[n, 10]`."""
     return np.eye(CLASSES, dtype=np.float32)[labels]
-
-
-def _rows_of_both(first: np.ndarray, second: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Returns rows of two arrays as if the second stood behind the first, which are not joined."""
-    picked = np.empty((len(rows), *first.shape[1:]), first.dtype)
-    of_first = rows < len(first)
-    picked[of_first] = first[rows[of_first]]
-    picked[~of_first] = second[rows[~of_first] - len(first)]
-    return picked
 
 
 NO_IMAGES = np.empty((0, SIDE, SIDE), np.uint8)
@@ -241,66 +184,6 @@ def _with_more(digits: Digits, made: Resampled) -> Digits:
     )
 
 
-class UnreadableTeacherError(UserError):
-    """What a teacher said is damaged: those whom it teaches fail, and the other jobs go on."""
-
-
-def require_teachers(run: Run, jobs: Collection[Job]) -> None:
-    """Raises UserError, naming every job of a teacher whose result some jobs lack."""
-    for path, teacher in run.teachers.items():
-        pupils = [job for job in jobs if run.config.variants[job.variant].teacher == path]
-        try:
-            require_complete(
-                {job: known for pupil in pupils for job, known in run.teaching(pupil).items()}
-            )
-        except UserError as error:
-            raise UserError(f"{teacher.config.name} ({path}) is to teach, but {error}") from None
-
-
-def taught(run: Run, job: Job, pool: Pool) -> Taught | None:
-    """Returns the rows that a job learns from its teacher; None where it has none.
-
-    Args:
-        run: with the teacher's results on disk.
-        job: who is taught.
-        pool: of its labelled rows; the unlabelled ones are varied in the same way.
-
-    Raises:
-        UnreadableTeacherError: when a result of the teacher is damaged.
-    """
-    teachers = run.teaching(job)
-    if not teachers:
-        return None
-    confidence = run.config.variants[job.variant].teacher_confidence
-    unlabelled, (_, held_out) = run.data_set.test, run.folds.split(job.split)
-    answers = _answers(teachers, "test", unlabelled.ids)
-    of_held_out = _answers(teachers, "out_of_fold", run.data_set.train.ids[held_out])
-    are_sure = _are_sure(of_held_out, confidence)
-    return Taught(
-        unlabelled,
-        replace(pool, part="test"),
-        np.flatnonzero(_are_sure(answers, confidence)),
-        answers,
-        held_out[are_sure],
-        of_held_out[are_sure],
-    )
-
-
-def _answers(teachers: Collection[Job], part: str, ids: np.ndarray) -> np.ndarray:
-    """Returns the mean of what teachers say of the rows with these ids, `[n, 10]`."""
-    if not len(ids):
-        return np.empty((0, CLASSES), np.float32)
-    try:
-        said = mean_of([read_predictions(teacher, part) for teacher in teachers])
-    except UserError as error:
-        raise UnreadableTeacherError(str(error)) from None
-    return said.aligned_to(ids).values
-
-
-def _are_sure(answers: np.ndarray, confidence: float) -> np.ndarray:
-    return answers.max(axis=1) >= confidence
-
-
 def _pool_of(run: Run, job: Job) -> Pool:
     """Returns the pool of augmented epochs that a job draws from."""
     return Pool(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
@@ -318,8 +201,7 @@ def pools_needed(run: Run, jobs: Iterable[Job]) -> dict[Pool, int]:
     needed: Counter[Pool] = Counter()
     for job in jobs:
         variant = run.config.variants[job.variant]
-        parts: tuple[Part, ...] = ("train", "test") if variant.teacher else ("train",)
-        needed |= {replace(_pool_of(run, job), part=part): variant.epochs for part in parts}
+        needed |= {_pool_of(run, job): variant.epochs}
         needed |= dict.fromkeys(view_pools_of(run, job).values(), variant.test_time_draws)
     return dict(needed)
 
@@ -335,5 +217,4 @@ def fold_of(run: Run, job: Job) -> Fold:
         validation,
         pool,
         split_number(job.split),
-        taught=taught(run, job, pool),
     )

@@ -16,13 +16,12 @@ from competition.probabilities import Probabilities
 from competition.results import CLASS_COUNTS, Job, write_result
 from competition.system import code_version, end_with, interruptible, library_versions, machine_name
 from competition.training.predict import predict_views, views
-from competition.training.progress import Estimate, JobProgress, ProgressBoard, estimate
-from competition.training.resources import Plan, forget_models, start_keras
+from competition.training.progress import JobProgress, ProgressBoard
+from competition.training.resources import Plan, forget_models, start_keras, use_precision
 from competition.training.tensorboard import write_log
-from competition.training.train import train_one_fold
+from competition.training.train import callback_list, compiled_model, train_one_fold
 from competition.training.training_data import (
     Fold,
-    UnreadableTeacherError,
     fold_of,
     resampled,
     view_pools_of,
@@ -49,8 +48,8 @@ def explain(error: Exception, plan: Plan) -> str:
     return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
 
 
-def is_of_the_moment(error: Exception) -> bool:
-    """Says whether an error may stay away at another time: it is of the memory or of the disk."""
+def is_transient(error: Exception) -> bool:
+    """Whether the error is transient (memory, disk), so that a retry may succeed."""
     return _wants_memory(error) or isinstance(error, OSError)
 
 
@@ -109,25 +108,25 @@ def run_job(
     return job, None
 
 
-def estimate_job(
-    config: Config, job: Job, context: WorkerContext
-) -> tuple[Job, Estimate | Failure]:
-    """Returns the job, and what one training of it will take here, or why it cannot begin.
+def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | None:
+    """Builds what a job would train, without training it, so that a mistake shows before any work.
 
-    Wrong settings and bugs would fail all jobs of the variant; a damaged teacher, which may be that
-    of one fold alone, a full disk or too little memory may not.
+    Returns:
+        The failure, if it failed. Wrong settings and bugs would fail all jobs of the variant; a
+        full disk or too little memory may not.
     """
     end_with(context.command_pid)
     try:
         with interruptible():
             start_keras(context.plan.threads)
-            run = load_run(config)
-            variant = config.variants[job.variant]
+            variant, run = config.variants[job.variant], load_run(config)
             fold = resampled(fold_of(run, job), variant.resampling, job.seed)
-            return job, estimate(variant, fold, len(run.data_set.test))
+            use_precision(variant.precision)
+            model = compiled_model(variant, fold.steps(variant) * variant.epochs)
+            callback_list(variant, model)
     except Exception as error:
-        may_pass = isinstance(error, UnreadableTeacherError) or is_of_the_moment(error)
-        return job, Failure(job, explain(error, context.plan), not may_pass)
+        return Failure(job, explain(error, context.plan), not is_transient(error))
+    return None
 
 
 def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:

@@ -12,11 +12,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from competition import paths, storage
-from competition.console import ProgressDisplay, count_of, duration
+from competition.console import ProgressDisplay, count_of
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.system import workers_may_end
-from competition.training.jobs import estimated
+from competition.training.jobs import require_trainable
 from competition.training.progress import ProgressBoard
 from competition.training.resources import Plan, chosen_plan
 from competition.training.worker import WorkerContext, less_memory
@@ -136,16 +136,13 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
         context = WorkerContext(plan, os.getpid(), board)
         parallel = plan.parallel()
         _require_buildable(search, parallel, context)
-        each = _seconds_a_trial(search, run, parallel, context)
-        print(
-            f"{left} to do on this machine ({plan}): about {duration(each)} each, "
-            f"{duration(each * left / plan.workers)} in all if none is pruned"
-        )
+        require_trainable([search.job(search.splits[0])], search.config, parallel, context)
+        print(f"{left} to do on this machine ({plan})")
         limits = Limits(search.most_trials(), _deadline(search))
         calls = (delayed(run_trial)(search, number, context, limits) for number in range(left))
         with room_for_trials(search, run, plan):
             display = ProgressDisplay("tuning", left)
-            with display, board.shown_on(display, [1.0] * left):
+            with display, board.shown_on(display):
                 _report_trials(study, search, parallel(calls), display)
         if time.time() >= limits.deadline:
             print(f"the time is up with {len(ended(study))} of {count_of(limits.trials, 'trial')}")
@@ -160,23 +157,6 @@ def _require_buildable(search: Search, parallel: Parallel, context: WorkerContex
     [problems] = parallel([delayed(unbuildable)(search, context)])
     if problems:
         raise UserError("the search space cannot be used:\n  " + "\n  ".join(problems))
-
-
-def _seconds_a_trial(search: Search, run: Run, parallel: Parallel, context: WorkerContext) -> float:
-    """Times the first steps of the variant as it is, for as many epochs as the space has.
-
-    Raises:
-        UserError: when they fail, as then all trials would.
-    """
-    longest = search.variant.with_values({"epochs": search.longest_epochs})
-    config = search.config.model_copy(update={"variants": {search.name: longest}})
-    estimates = estimated(config, [search.job(search.splits[0])], parallel, context)
-    if not estimates:
-        raise UserError(f"{search}: no trial is begun, as the first steps failed already")
-    estimate = estimates[search.name]
-    images = 0 if search.augments_alike() else longest.epochs * len(run.data_set.train)
-    augmenting = images * estimate.augmenting[longest.augmentation]
-    return len(search.splits) * estimate.training + augmenting
 
 
 def _report_trials(
