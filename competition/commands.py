@@ -107,16 +107,16 @@ def train_folds(config: Config, jobs: int | None) -> None:
 
 def baselines(configs: list[Config], jobs: int | None) -> None:
     """Trains what is not trained yet, and shows every variant beside what its authors claim."""
-    from competition.analysis.summary import systems
+    from competition.analysis.summary import baselines
     from competition.data.run import load_run
-    from competition.pages.report_tables import systems_table, write_systems
+    from competition.pages.report_tables import baselines_table, write_baselines
     from competition.training.jobs import train_folds as train
 
     runs = [load_run(config) for config in configs]
     for run in runs:
         _require_none(train(run, jobs))
-    table = systems_table([system for run in runs for system in systems(run)])
-    path = write_systems(paths.blend_name([config.name for config in configs]), table)
+    table = baselines_table([system for run in runs for system in baselines(run)])
+    path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
     print(
         f"\n{table.markdown_with_note()}\n\n"
         f"{path} is the same, and {path.with_suffix('.csv').name} beside it"
@@ -158,18 +158,20 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
 
 def ensemble(configs: list[Config]) -> None:
     """Combines the members by every method, compares them, and writes checked submissions."""
-    from competition.analysis.summary import panel_scores
+    from competition.analysis.summary import ensemble_scores
     from competition.data.run import load_run
-    from competition.ensemble.comparison import blend
+    from competition.ensemble.comparison import combine
     from competition.ensemble.contributions import contributions
-    from competition.ensemble.outputs import write_blend
+    from competition.ensemble.outputs import write_ensemble
     from competition.kaggle.submit import command_line
     from competition.pages.report_tables import ensemble_text
 
-    combined = blend([load_run(config) for config in configs])
-    contributed = contributions(combined.panel)
-    path = write_blend(combined, contributed)
-    scores = panel_scores(combined.runs[0], combined.panel, combined.out_of_fold.values)
+    combined = combine([load_run(config) for config in configs])
+    contributed = contributions(combined.member_predictions)
+    path = write_ensemble(combined, contributed)
+    scores = ensemble_scores(
+        combined.runs[0], combined.member_predictions, combined.out_of_fold.values
+    )
     print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
     print(where_ensemble_is(combined.name, path, combined.chosen.method.name))
     if configs[0].data == COMPETITION:
@@ -183,12 +185,12 @@ def gallery(config: Config, all_rows: bool = False) -> None:
     """Shows the rows worth a look, or with `all_rows` every labelled one, on a page and sheets."""
     from competition.analysis.mistakes import find
     from competition.data.run import load_run
-    from competition.ensemble.comparison import blend
+    from competition.ensemble.comparison import combine
     from competition.pages.explanations import explained_rows
     from competition.pages.gallery import write_gallery
 
     run = load_run(config)
-    findings = find(run, blend([run]))
+    findings = find(run, combine([run]))
     folder = write_gallery(findings, all_rows, explained_rows(config.name))
     print(
         f"{count_of(len(findings.mistakes), 'mistake')} and "
@@ -201,14 +203,14 @@ def why(config: Config, rows: list[int]) -> None:
     """Looks into the nets that held the worst rows out, and some `rows` besides, by their ids."""
     from competition.analysis.explain import explain
     from competition.data.run import load_run
-    from competition.ensemble.comparison import blend
+    from competition.ensemble.comparison import combine
     from competition.pages.explanations import write_explanation
 
     run = load_run(config)
-    explanation = explain(run, blend([run]), rows)
+    explanation = explain(run, combine([run]), rows)
     folder = write_explanation(explanation)
     print(
-        f"{count_of(len(explanation.cases), 'row')} by "
+        f"{count_of(len(explanation.predicted), 'row')} by "
         f"{count_of(len(explanation.by_variant), 'variant')}; "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it; "
         "`make gallery` links to them"
@@ -220,12 +222,12 @@ def report(config: Config, variant: str | None = None) -> None:
     from competition.analysis.predictions import ensemble_subject, variant_subject
     from competition.analysis.summary import summarise
     from competition.data.run import load_run
-    from competition.ensemble.comparison import blend
+    from competition.ensemble.comparison import combine
     from competition.pages.report import write_report
     from competition.pages.report_tables import preset_table
 
     run = load_run(config)
-    subject = variant_subject(run, variant) if variant else ensemble_subject(run, blend([run]))
+    subject = variant_subject(run, variant) if variant else ensemble_subject(run, combine([run]))
     summary = summarise(subject)
     folder = write_report(summary)
     print(

@@ -48,8 +48,8 @@ def truth_probabilities(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     None is below SMALLEST_PROBABILITY.
     """
-    of_truth = values[..., np.arange(len(labels)), labels]
-    return of_truth.astype(np.float64).clip(SMALLEST_PROBABILITY)
+    truth_values = values[..., np.arange(len(labels)), labels]
+    return truth_values.astype(np.float64).clip(SMALLEST_PROBABILITY)
 
 
 def log_probabilities(values: np.ndarray) -> np.ndarray:
@@ -126,7 +126,7 @@ RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Discordance:
+class McNemar:
     """The rows that only one of two predictions gets right.
 
     Attributes:
@@ -150,11 +150,11 @@ class Discordance:
         return float(binomtest(self.gained, rows).pvalue) if rows else 1.0
 
 
-def discordance(values: np.ndarray, others: np.ndarray, labels: np.ndarray) -> Discordance:
+def mcnemar(values: np.ndarray, others: np.ndarray, labels: np.ndarray) -> McNemar:
     """Compares two predictions of the same rows, probabilities `[n, 10]` each."""
     is_right, other_is_right = (each.argmax(axis=1) == labels for each in (values, others))
     gained = np.count_nonzero(is_right & ~other_is_right)
-    return Discordance(int(gained), int(np.count_nonzero(~is_right & other_is_right)))
+    return McNemar(int(gained), int(np.count_nonzero(~is_right & other_is_right)))
 
 
 def bootstrap_intervals(differences: np.ndarray) -> np.ndarray:

@@ -127,7 +127,7 @@ def job_folder(config_name: str, variant: str, seed: int, split: str) -> Path:
     return jobs_folder(config_name) / variant / f"seed{seed}" / split
 
 
-def blend_name(config_names: list[str]) -> str:
+def ensemble_name(config_names: list[str]) -> str:
     """Returns the name of an ensemble; no configuration has a plus sign in its own."""
     return "+".join(config_names)
 
@@ -166,9 +166,9 @@ def report_folder(config_name: str, variant: str | None = None) -> Path:
     return output_folder(config_name) / (f"report-{variant}" if variant else "report")
 
 
-def systems_file(config_name: str) -> Path:
+def baselines_file(config_name: str) -> Path:
     """Returns the table of a configuration's variants; the same as CSV is beside it."""
-    return output_folder(config_name) / "systems.md"
+    return output_folder(config_name) / "baselines.md"
 
 
 def tensorboard_folder(config_name: str, variant: str, seed: int, split: str) -> Path:

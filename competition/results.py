@@ -15,7 +15,7 @@ from competition.config.schema import Variant
 from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
 from competition.storage import atomic_folder
-from competition.tables import write_table
+from competition.tables import write_csv
 
 # What every manifest tells of its training, besides what identifies it.
 FACTS = ("minutes", "cpu_minutes", "parameters", "workers", "machine", "code_version")
@@ -53,7 +53,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Survey:
+class JobStatus:
     """What is there of some jobs.
 
     Attributes:
@@ -91,9 +91,9 @@ def identity_hash(identity: Any) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def survey(identities: dict[Job, dict[str, Any]]) -> Survey:
+def job_status(identities: dict[Job, dict[str, Any]]) -> JobStatus:
     """Compares each job's identity with the manifest of its result, if there is one."""
-    found = Survey()
+    found = JobStatus()
     for job, identity in identities.items():
         if not (job.folder() / paths.MANIFEST).exists():
             found.missing.append(job)
@@ -108,7 +108,7 @@ def survey(identities: dict[Job, dict[str, Any]]) -> Survey:
 
 def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
     """Raises UserError naming every job whose result is missing or stale."""
-    found = survey(identities)
+    found = job_status(identities)
     problems = dict.fromkeys(found.missing, "not trained yet")
     problems |= {job: f"trained differently ({change})" for job, change in found.stale.items()}
     if problems:
@@ -153,11 +153,11 @@ def write_result(
         predictions: Probabilities by name: `test` and, if rows were held out, `out_of_fold`.
         save_model: writes the model to the path that it is given.
     """
+    import pandas as pd
+
     full = {"identity_hash": identity_hash(manifest["identity"]), **manifest}
     with atomic_folder(job.folder()) as folder:
-        columns = list(history[0])
-        epochs = ([epoch[name] for name in columns] for epoch in history)
-        write_table(folder / paths.HISTORY, columns, epochs)
+        write_csv(folder / paths.HISTORY, pd.DataFrame(history))
         write_probabilities(folder / paths.PROBABILITIES, **predictions)
         save_model(folder / paths.MODEL)
         (folder / paths.MANIFEST).write_text(json.dumps(full, indent=2) + "\n")

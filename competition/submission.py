@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from competition import paths
 from competition.digits import CLASSES, require_unique
 from competition.errors import UserError
 from competition.storage import atomic_file, write_text
-from competition.tables import read_table, write_table
+from competition.tables import read_csv, write_csv
 
 HEADER = ["ImageId", "Label"]
 
@@ -21,7 +20,9 @@ SHA256 = "sha256"
 
 def write_rows(path: Path, ids: np.ndarray, labels: np.ndarray) -> None:
     """Writes `ImageId,Label` lines in the competition's format."""
-    write_table(path, HEADER, zip(ids.tolist(), labels.tolist(), strict=True))
+    import pandas as pd
+
+    write_csv(path, pd.DataFrame({"ImageId": ids, "Label": labels}))
 
 
 def write_submission(
@@ -111,9 +112,9 @@ def check_rows(path: Path, expected: np.ndarray, source: str) -> None:
 
 def _read_rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Returns ids and labels, int64 `[n]` each."""
-    lines = read_table(path, HEADER, "`make ensemble` writes submissions")
-    for number, line in enumerate(lines, start=2):
-        if len(line) != len(HEADER) or not all(re.fullmatch("-?[0-9]{1,9}", c) for c in line):
-            raise UserError(f"{path}, line {number}: two whole numbers are expected, not {line}")
-    ids, labels = np.array(lines, np.int64).reshape(-1, len(HEADER)).T
+    rows = read_csv(path, HEADER, "`make ensemble` writes submissions")
+    are_numbers = rows.apply(lambda cells: cells.str.fullmatch("-?[0-9]{1,9}")).all(axis=1)
+    for number, cells in rows[~are_numbers].iterrows():
+        raise UserError(f"{path}, line {number}: two whole numbers are expected, not {[*cells]}")
+    ids, labels = rows.to_numpy(np.int64).T
     return ids, labels

@@ -13,7 +13,7 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from competition.analysis.mistakes import Findings, look_through
-from competition.analysis.predictions import Cases
+from competition.analysis.predictions import PredictedDigits
 from competition.digits import DataSet, Digits
 from competition.probabilities import Probabilities
 from competition.results import FACTS, HISTORY_COLUMNS, Job, write_result
@@ -130,7 +130,9 @@ def made_up_findings(
     return look_through(name, "0123456789abcdef" * 4, list(members), labelled, test)
 
 
-def made_up_cases(random, evidence: np.ndarray, members: int, labels: np.ndarray | None) -> Cases:
+def made_up_cases(
+    random, evidence: np.ndarray, members: int, labels: np.ndarray | None
+) -> PredictedDigits:
     count = len(evidence)
     shared = evidence + random.normal(0, 1.2, evidence.shape)
     powers = np.exp(shared + random.normal(0, 1, (members, *evidence.shape)))
@@ -138,7 +140,7 @@ def made_up_cases(random, evidence: np.ndarray, members: int, labels: np.ndarray
     images = random.integers(0, 256, (count, 28, 28)).astype(np.uint8)
     folds = None if labels is None else (np.arange(count) % 3).astype(np.int8)
     ids = np.arange(1, count + 1, dtype=np.int32)
-    return Cases(Digits(ids, images, labels), folds, values.mean(axis=0), values)
+    return PredictedDigits(Digits(ids, images, labels), folds, values.mean(axis=0), values)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from competition import paths, storage
 from competition.config import registry
 from competition.config.registry import Augmentation
 from competition.data import augmented_epochs
-from competition.data.augmented_epochs import Pool, augment, make_pools, make_room
+from competition.data.augmented_epochs import AugmentedEpochs, augment, make_pools, make_room
 from competition.errors import UserError
 
 POLICIES = [name for name in registry.AUGMENTATIONS if name != "none"]
@@ -52,7 +52,7 @@ def test_seed_and_epoch_draw_other_images_and_nothing_else_does(name, tiny):
 
 def test_no_policy_means_the_images_as_they_are(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pool = Pool(Augmentation(name="none"), 0, "data")
+    pool = AugmentedEpochs(Augmentation(name="none"), 0, "data")
     make_pools({pool: 3}, tiny, workers=1)
     assert pool.epoch(2, tiny.train) is tiny.train.images
     assert not any(tmp_path.iterdir())
@@ -60,7 +60,7 @@ def test_no_policy_means_the_images_as_they_are(tiny, tmp_path, monkeypatch):
 
 def test_a_pool_is_the_same_for_any_number_of_workers(tiny, tmp_path, monkeypatch):
     get_reusable_executor().shutdown()  # workers stay in the folder where they were started
-    pools, epochs = [Pool(Augmentation(name=name), 3, "data") for name in POLICIES], {}
+    pools, epochs = [AugmentedEpochs(Augmentation(name=name), 3, "data") for name in POLICIES], {}
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
@@ -76,7 +76,7 @@ def test_a_pool_is_the_same_for_any_number_of_workers(tiny, tmp_path, monkeypatc
 def test_each_part_has_images_of_its_own(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     policy = Augmentation(name="affine")
-    train, test = (Pool(policy, 0, "data", part) for part in ("train", "test"))
+    train, test = (AugmentedEpochs(policy, 0, "data", part) for part in ("train", "test"))
     make_pools({train: 1}, tiny, workers=1)
     assert (train.missing(1), test.missing(1)) == ([], [0])
     make_pools({test: 1}, tiny, workers=1)
@@ -94,7 +94,7 @@ def test_the_images_of_a_batch_vary_independently_of_each_other(name, tiny, tmp_
     """A batch of one digit many times over shows whether the images share their parameters."""
     monkeypatch.chdir(tmp_path)
     digits = type(tiny.train)(tiny.train.ids, np.repeat(tiny.train.images[:1], 120, axis=0))
-    pool = Pool(Augmentation(name=name), 0, "data")
+    pool = AugmentedEpochs(Augmentation(name=name), 0, "data")
     make_pools({pool: 2}, type(tiny)("same", digits, tiny.test), workers=1)
     both = np.concatenate([pool.epoch(number, digits) for number in range(2)])
     assert len(np.unique(both.reshape(240, -1), axis=0)) == 240
@@ -115,7 +115,7 @@ def empty(content: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, flip, empty])
 def test_a_damaged_epoch_is_found_and_made_again(damage, tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    pool = Pool(Augmentation(name="affine"), 0, "data")
+    pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
     make_pools({pool: 2}, tiny, workers=1)
     first, second = (pool.file(number) for number in range(2))
     expected, untouched = first.read_bytes(), second.stat().st_mtime_ns
@@ -164,7 +164,7 @@ def test_each_part_of_a_warp_moves_ink_by_itself(one, tiny):
 
 
 def test_images_of_other_libraries_are_others(monkeypatch):
-    pool = Pool(Augmentation(name="affine"), 0, "data")
+    pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
     before = pool.folder()
     assert pool.folder() == before
     monkeypatch.setattr(
@@ -177,7 +177,7 @@ def test_images_of_other_libraries_are_others(monkeypatch):
 def test_an_epoch_that_another_command_replaces_stays(is_gone, tiny, tmp_path, monkeypatch):
     """It removes the damaged one, or has made it again, after this command has looked at it."""
     monkeypatch.chdir(tmp_path)
-    augmented = Pool(Augmentation(name="affine"), 0, "data")
+    augmented = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
     make_pools({augmented: 1}, tiny, workers=1)
     file, looks = augmented.file(0), []
 
@@ -197,7 +197,7 @@ def test_an_epoch_that_another_command_replaces_stays(is_gone, tiny, tmp_path, m
 @pytest.mark.parametrize("damage", ["gone", "cut"])
 def test_an_epoch_that_is_lost_meanwhile_says_so(damage, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pool = Pool(Augmentation(name="affine"), 0, "data")
+    pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
     make_pools({pool: 1}, tiny, workers=1)
     file = pool.file(0)
     file.unlink() if damage == "gone" else file.write_bytes(file.read_bytes()[:5000])
@@ -209,11 +209,11 @@ EPOCH_BYTES = 120 * 28 * 28
 
 
 @pytest.fixture
-def three_pools(tiny, tmp_path, monkeypatch) -> list[Pool]:
+def three_pools(tiny, tmp_path, monkeypatch) -> list[AugmentedEpochs]:
     """Pools of one epoch each, used one after the other, where three and a half have room."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", int(3.5 * EPOCH_BYTES))
-    pools = [Pool(Augmentation(name="affine"), seed, "data") for seed in range(3)]
+    pools = [AugmentedEpochs(Augmentation(name="affine"), seed, "data") for seed in range(3)]
     make_pools(dict.fromkeys(pools, 1), tiny, workers=1)
     for age, pool in enumerate(reversed(pools)):
         os.utime(pool.folder(), (1000 - age, 1000 - age))
@@ -270,7 +270,7 @@ def test_what_a_killed_worker_left_half_made_is_removed_unless_somebody_is_makin
 
 def test_a_pool_grows_without_making_again_what_it_has(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pool = Pool(Augmentation(name="affine"), 0, "data")
+    pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
     make_pools({pool: 1}, tiny, workers=1)
     made = pool.file(0).stat().st_mtime_ns
     assert pool.missing(2) == [1]
@@ -282,17 +282,17 @@ def test_a_pool_grows_without_making_again_what_it_has(tiny, tmp_path, monkeypat
 @pytest.mark.parametrize(
     "other",
     [
-        Pool(Augmentation(name="affine_elastic"), 0, "data"),
-        Pool(Augmentation(name="affine", rotation=11.0), 0, "data"),
-        Pool(Augmentation(name="affine"), 1, "data"),
-        Pool(Augmentation(name="affine"), 0, "other data"),
-        Pool(Augmentation(name="affine"), 0, "data", "test"),
+        AugmentedEpochs(Augmentation(name="affine_elastic"), 0, "data"),
+        AugmentedEpochs(Augmentation(name="affine", rotation=11.0), 0, "data"),
+        AugmentedEpochs(Augmentation(name="affine"), 1, "data"),
+        AugmentedEpochs(Augmentation(name="affine"), 0, "other data"),
+        AugmentedEpochs(Augmentation(name="affine"), 0, "data", "test"),
     ],
 )
 def test_pools_of_other_policy_seed_data_or_part_are_kept_apart(other):
-    assert other.file(0) != Pool(Augmentation(name="affine"), 0, "data").file(0)
+    assert other.file(0) != AugmentedEpochs(Augmentation(name="affine"), 0, "data").file(0)
 
 
 def test_a_default_written_out_is_the_same_pool():
-    written_out = Pool(Augmentation(name="affine", rotation=10.0), 0, "data")
-    assert written_out.file(0) == Pool(Augmentation(name="affine"), 0, "data").file(0)
+    written_out = AugmentedEpochs(Augmentation(name="affine", rotation=10.0), 0, "data")
+    assert written_out.file(0) == AugmentedEpochs(Augmentation(name="affine"), 0, "data").file(0)

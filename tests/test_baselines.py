@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_sure, run_command, write_made_up_result
 
-from competition.analysis.summary import System, systems
+from competition.analysis.summary import Baseline, baselines
 from competition.config.loading import load_config
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.metrics import SELECTED_NOTE, Score, wilson_interval
-from competition.pages.report_tables import systems_table, write_systems
+from competition.pages.report_tables import baselines_table, write_baselines
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import CLASS_COUNTS
 
@@ -112,7 +112,7 @@ def train(run: Run) -> Run:
 
 def test_each_variant_is_a_system_and_so_is_the_mean_of_its_seeds(systems_project):
     run = train(load())
-    found = {each.name: each for each in systems(run)}
+    found = {each.name: each for each in baselines(run)}
     assert list(found) == [
         "stopped (selected)", "balanced", "several", "several, mean of 2 seeds"
     ]  # fmt: skip
@@ -135,7 +135,7 @@ def test_each_variant_is_a_system_and_so_is_the_mean_of_its_seeds(systems_projec
 
 def test_nets_of_all_rows_are_no_part_of_a_system(systems_project):
     run = train(load("folds.only=[0, 1]", "variants.several.all_rows_seeds=[7]"))
-    found = {each.name: each for each in systems(run)}
+    found = {each.name: each for each in baselines(run)}
     figures = {name: (each.nets, each.minutes) for name, each in found.items()}
     assert figures["several"] == (2, 2)
     assert figures["several, mean of 2 seeds"] == (4, 4)
@@ -143,8 +143,8 @@ def test_nets_of_all_rows_are_no_part_of_a_system(systems_project):
 
 def test_the_table_is_markdown_and_csv(systems_project):
     run = train(load())
-    table = systems_table(systems(run))
-    path = write_systems("systems", table)
+    table = baselines_table(baselines(run))
+    path = write_baselines("systems", table)
     text = path.read_text()
     low, high = wilson_interval(40, 60)
     figures = f"60 | 20 | 0.66667 | {low:.5f} – {high:.5f} |"
@@ -178,18 +178,18 @@ def test_the_table_is_markdown_and_csv(systems_project):
     ],
 )
 def test_a_claim_that_is_not_reached_is_known(claim, errors, falls_short):
-    found = System("D4", "LeNet-5", claim, 1, 1, 1, Score(8400, errors, 0.1), 1, 1, 1)
+    found = Baseline("D4", "LeNet-5", claim, 1, 1, 1, Score(8400, errors, 0.1), 1, 1, 1)
     assert found.falls_short is falls_short
 
 
 def test_only_of_what_is_selected_the_note_speaks(systems_project):
     run = load("variants.stopped.callbacks=[]")
-    assert SELECTED_NOTE not in systems_table(systems(train(run))).note
+    assert SELECTED_NOTE not in baselines_table(baselines(train(run))).note
 
 
 def test_a_system_that_is_not_trained_is_named(systems_project):
     with pytest.raises(UserError, match="stopped seed0 fold0: not trained yet"):
-        systems(load())
+        baselines(load())
 
 
 def test_what_is_said_of_a_variant_changes_no_result(systems_project):

@@ -16,9 +16,9 @@ from competition.analysis.predictions import ensemble_subject
 from competition.analysis.summary import summarise
 from competition.config.loading import load_config
 from competition.data.run import Run, load_run
-from competition.ensemble.comparison import Blend, blend
+from competition.ensemble.comparison import EnsembleResult, combine
 from competition.ensemble.contributions import contributions
-from competition.ensemble.outputs import write_blend
+from competition.ensemble.outputs import write_ensemble
 from competition.errors import UserError
 from competition.pages.report import report_markdown, sections_of
 from competition.pages.report_tables import preset_table
@@ -34,7 +34,7 @@ def load(name: str = "tiny", *overrides: str) -> Run:
     return load_run(load_config(Path("configs/tiny.yaml"), [f"name={name}", *overrides]))
 
 
-def of_test(run: Run, confidence: float) -> Probabilities:
+def values_of_test(run: Run, confidence: float) -> Probabilities:
     ids = np.random.default_rng(1).permutation(run.data_set.test.ids)
     return Probabilities(ids, np.array([one_sure(id % 10, confidence) for id in ids]))
 
@@ -47,7 +47,7 @@ def train(run: Run) -> Run:
         rows = np.random.default_rng(0).permutation(run.folds.split(job.split)[1])
         values = np.array([one_sure(train.labels[row], confidence) for row in rows])
         out_of_fold = Probabilities(train.ids[rows], values)
-        write(job, identity, out_of_fold=out_of_fold, test=of_test(run, 0.3 + 0.2 * fold))
+        write(job, identity, out_of_fold=out_of_fold, test=values_of_test(run, 0.3 + 0.2 * fold))
     return run
 
 
@@ -56,13 +56,13 @@ def trained(project) -> Run:
     return train(load("tiny", "ensemble.method=mean"))
 
 
-def of_truth(made: Blend) -> np.ndarray:
-    labels = made.panel.labels
+def truth_values(made: EnsembleResult) -> np.ndarray:
+    labels = made.member_predictions.labels
     return made.out_of_fold.values[np.arange(len(labels)), labels]
 
 
-def written(made: Blend) -> Path:
-    return write_blend(made, contributions(made.panel))
+def written(made: EnsembleResult) -> Path:
+    return write_ensemble(made, contributions(made.member_predictions))
 
 
 def table(name: str, file: str) -> list[dict[str, str]]:
@@ -71,18 +71,21 @@ def table(name: str, file: str) -> list[dict[str, str]]:
 
 
 def test_a_blend_aligns_by_id_and_averages_folds_then_members(trained):
-    made = blend([trained])
+    made = combine([trained])
     test = trained.data_set.test
     assert made.chosen.score.errors == 0
     np.testing.assert_array_equal(made.out_of_fold.ids, trained.data_set.train.ids)
-    np.testing.assert_allclose(of_truth(made), (0.4 + 0.8) / 2, atol=1e-3)
+    np.testing.assert_allclose(truth_values(made), (0.4 + 0.8) / 2, atol=1e-3)
     np.testing.assert_array_equal(made.test.predictions(), test.ids % 10)
     np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.5) / 2, atol=1e-3)
-    assert [str(member) for member in made.panel.members] == ["plain seed0", "perceptron seed0"]
+    assert [str(member) for member in made.member_predictions.members] == [
+        "plain seed0",
+        "perceptron seed0",
+    ]
 
 
 def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
-    path = written(blend([trained]))
+    path = written(combine([trained]))
     first = path.read_bytes(), path.with_suffix(".json").read_bytes()
     assert first[0].decode().splitlines()[:3] == ["ImageId,Label", "1,1", "2,2"]
     provenance = json.loads(first[1])
@@ -95,12 +98,12 @@ def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
     }
     assert [member["variant"] for member in provenance["members"]] == ["plain", "perceptron"]
     assert read_message(path) == "tiny: 4 nets, mean, out-of-fold 1.00000"
-    written(blend([trained]))
+    written(combine([trained]))
     assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == first
 
 
 def test_the_files_of_an_ensemble_hold_what_was_computed(trained):
-    made = blend([trained])
+    made = combine([trained])
     written(made)
     folder = paths.ensemble_folder("tiny")
     assert {file.name for file in folder.iterdir()} == {
@@ -131,7 +134,7 @@ def test_the_least_certain_test_rows_come_first(project):
         out_of_fold = read_probabilities(job.folder() / paths.PROBABILITIES, "out_of_fold")
         test = Probabilities(run.data_set.test.ids, unsure)
         write(job, run.identities[job], out_of_fold=out_of_fold, test=test)
-    made = blend([load("tiny", "ensemble.method=mean")])
+    made = combine([load("tiny", "ensemble.method=mean")])
     written(made)
     first, second, third, *_ = table("tiny", "test-confidence.csv")
     assert [first["ImageId"], second["ImageId"], third["ImageId"]] == ["7", "3", "1"]
@@ -146,8 +149,8 @@ def test_the_least_certain_test_rows_come_first(project):
 
 def test_another_method_stands_beside_the_plain_mean(project):
     train(load())
-    made = blend([load("tiny", "ensemble.method=weighted_mean")])
-    assert of_truth(made) == pytest.approx(0.8, abs=1e-3)  # all the weight on the surer member
+    made = combine([load("tiny", "ensemble.method=weighted_mean")])
+    assert truth_values(made) == pytest.approx(0.8, abs=1e-3)  # all the weight on the surer member
     path = written(made)
     told, mean = (json.loads(file.with_suffix(".json").read_text()) for file in
                   (path, paths.submission_csv("tiny-mean")))  # fmt: skip
@@ -160,7 +163,7 @@ def test_another_method_stands_beside_the_plain_mean(project):
 
 def test_what_the_program_chose_is_said_to_be_optimistic(project):
     train(load())
-    provenance = json.loads(written(blend([load()])).with_suffix(".json").read_text())
+    provenance = json.loads(written(combine([load()])).with_suffix(".json").read_text())
     assert (
         "among 7 methods, so its figures are slightly optimistic" in provenance["method"]["choice"]
     )
@@ -174,9 +177,9 @@ def test_only_what_the_configuration_names_goes_in(project):
     chosen = ["ensemble.variants=[perceptron]", "ensemble.seeds=[1]", "ensemble.folds=[2, 0]"]
     run = load("tiny", *overrides, *chosen, "ensemble.method=mean")
     assert run.identities == everything.identities  # it makes no result stale
-    made = blend([run])
-    assert [str(member) for member in made.panel.members] == ["perceptron seed1"]
-    assert set(made.panel.folds) == {0, 2}
+    made = combine([run])
+    assert [str(member) for member in made.member_predictions.members] == ["perceptron seed1"]
+    assert set(made.member_predictions.folds) == {0, 2}
     np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[run.folds.folds != 1])
     np.testing.assert_allclose(made.test.values.max(axis=1), (0.3 + 0.7) / 2, atol=1e-3)
     assert read_message(written(made)).startswith("tiny: 2 nets")
@@ -195,24 +198,24 @@ def test_jobs_that_do_not_go_in_may_be_missing(project):
         if job.split == "fold1":
             (job.folder() / paths.MANIFEST).unlink()
     with pytest.raises(UserError, match="2 of 6 jobs have no result"):
-        blend([run])
-    made = blend([load("tiny", "folds.count=3", "ensemble={method: mean, folds: [0, 2]}")])
-    assert len(made.panel.manifests()) == 4
+        combine([run])
+    made = combine([load("tiny", "folds.count=3", "ensemble={method: mean, folds: [0, 2]}")])
+    assert len(made.member_predictions.manifests()) == 4
 
 
 def test_rows_that_several_hold_outs_share_are_averaged_and_others_left_out(project):
     settings = ["folds={scheme: holdout, count: 3, share: 0.25}", "ensemble.method=mean"]
     run = train(load("tiny", *settings))
-    made = blend([run])
+    made = combine([run])
     held_out = np.stack(list(run.folds.held_out.values())).any(axis=0)
     assert 30 < held_out.sum() < 90
     np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[held_out])
-    np.testing.assert_allclose(of_truth(made), (0.4 + 0.8) / 2, atol=1e-3)
+    np.testing.assert_allclose(truth_values(made), (0.4 + 0.8) / 2, atol=1e-3)
     assert made.chosen.score.rows == held_out.sum()
 
 
 def test_a_single_hold_out_leaves_out_what_is_fitted(project):
-    made = blend([train(load("tiny", "folds={scheme: holdout}"))])
+    made = combine([train(load("tiny", "folds={scheme: holdout}"))])
     assert made.chosen.score.rows == 24
     assert "stacking" in made.comparison.left_out
 
@@ -222,16 +225,16 @@ def test_digits_of_another_format_keep_their_own_split(project, tiny):
     arrays = {"x_train": tiny.train.images[:90], "y_train": tiny.train.labels[:90]}
     arrays |= {"x_test": tiny.train.images[90:], "y_test": tiny.train.labels[90:]}
     np.savez(project / "input/own/mnist.npz", **arrays)
-    made = blend([train(load("tiny", "data=own", "folds={scheme: given}"))])
-    np.testing.assert_array_equal(made.panel.labels, arrays["y_test"])
+    made = combine([train(load("tiny", "data=own", "folds={scheme: given}"))])
+    np.testing.assert_array_equal(made.member_predictions.labels, arrays["y_test"])
     assert len(written(made).read_text().splitlines()) == 1 + 30
 
 
 def test_one_fold_leaves_the_methods_that_fit_nothing(trained):
-    made = blend([load("tiny", "ensemble={method: mean, folds: [0]}")])
+    made = combine([load("tiny", "ensemble={method: mean, folds: [0]}")])
     assert len(made.comparison.methods) == 3
     with pytest.raises(UserError, match=r"ensemble\.folds needs at least two"):
-        blend([load("tiny", "ensemble={method: stacking, folds: [0]}")])
+        combine([load("tiny", "ensemble={method: stacking, folds: [0]}")])
 
 
 def with_nets_on_all_rows(run: Run, variant: str, *seeds: int, confidence: float) -> Run:
@@ -242,15 +245,15 @@ def with_nets_on_all_rows(run: Run, variant: str, *seeds: int, confidence: float
             run.config.variants[variant], job, run.fingerprint, run.folds.fingerprint()
         )
         run.identities[job] = identity
-        write(job, identity, test=of_test(run, confidence))
+        write(job, identity, test=values_of_test(run, confidence))
     return run
 
 
 def test_nets_trained_on_all_rows_join_the_test_rows_of_their_variant(trained):
-    before = blend([trained])
-    made = blend([with_nets_on_all_rows(trained, "plain", 7, 8, 9, confidence=0.9)])
+    before = combine([trained])
+    made = combine([with_nets_on_all_rows(trained, "plain", 7, 8, 9, confidence=0.9)])
     np.testing.assert_array_equal(made.out_of_fold.values, before.out_of_fold.values)
-    plain, perceptron = made.panel.test.max(axis=2)
+    plain, perceptron = made.member_predictions.test.max(axis=2)
     np.testing.assert_allclose(plain, (0.3 + 0.5 + 3 * 0.9) / 5, atol=1e-3)
     np.testing.assert_allclose(perceptron, (0.3 + 0.5) / 2, atol=1e-3)
     assert read_message(written(made)) == "tiny: 7 nets, mean, out-of-fold 1.00000"
@@ -264,17 +267,24 @@ def test_nets_trained_on_all_rows_come_with_their_variant_whatever_their_seed(pr
     (
         Job("tiny", "perceptron", 7, ALL_ROWS).folder() / paths.MANIFEST
     ).unlink()  # it is not asked for
-    made = blend([run])
-    assert [str(member) for member in made.panel.members] == ["plain seed0", "plain seed1"]
-    np.testing.assert_allclose(made.panel.test.max(axis=2), (0.3 + 0.5 + 0.9) / 3, atol=1e-3)
-    assert len(made.panel.manifests()) == 5  # the net that both seeds share counts once
+    made = combine([run])
+    assert [str(member) for member in made.member_predictions.members] == [
+        "plain seed0",
+        "plain seed1",
+    ]
+    np.testing.assert_allclose(
+        made.member_predictions.test.max(axis=2), (0.3 + 0.5 + 0.9) / 3, atol=1e-3
+    )
+    assert (
+        len(made.member_predictions.manifests()) == 5
+    )  # the net that both seeds share counts once
 
 
 def test_a_missing_net_on_all_rows_is_named(trained):
     run = with_nets_on_all_rows(trained, "plain", 7, confidence=0.9)
     (Job("tiny", "plain", 7, ALL_ROWS).folder() / paths.MANIFEST).unlink()
     with pytest.raises(UserError, match="plain seed7 all: not trained yet"):
-        blend([run])
+        combine([run])
 
 
 @pytest.fixture
@@ -284,10 +294,10 @@ def other(trained) -> Run:
 
 
 def test_several_configurations_are_blended_under_both_names(trained, other):
-    made = blend([trained, other])
-    names = [str(member) for member in made.panel.members]
+    made = combine([trained, other])
+    names = [str(member) for member in made.member_predictions.members]
     assert names == ["tiny/plain seed0", "tiny/perceptron seed0", "other/plain seed0"]
-    np.testing.assert_allclose(of_truth(made), (0.4 + 0.8 + 0.4) / 3, atol=1e-3)
+    np.testing.assert_allclose(truth_values(made), (0.4 + 0.8 + 0.4) / 3, atol=1e-3)
     path = written(made)
     assert path == Path("submissions/tiny+other.csv")
     check_submission(path, paths.sample_submission_csv("tiny"))
@@ -301,8 +311,11 @@ def test_several_configurations_are_blended_under_both_names(trained, other):
 
 def test_each_configuration_chooses_its_members_and_the_first_one_the_rest(trained, other):
     first = load("tiny", "ensemble={method: geometric_mean, variants: [perceptron]}")
-    made = blend([first, other])
-    assert [member.variant for member in made.panel.members] == ["tiny/perceptron", "other/plain"]
+    made = combine([first, other])
+    assert [member.variant for member in made.member_predictions.members] == [
+        "tiny/perceptron",
+        "other/plain",
+    ]
     assert made.chosen.method.name == "geometric_mean"
 
 
@@ -310,7 +323,7 @@ def test_configurations_with_other_folds_are_all_named(trained):
     third, seeded = (train(load(name, change)) for name, change in
                      [("third", "folds.count=3"), ("seeded", "folds.seed=1")])  # fmt: skip
     with pytest.raises(UserError) as caught:
-        blend([trained, third, seeded, train(load("same"))])
+        combine([trained, third, seeded, train(load("same"))])
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("these configurations cannot be blended with tiny")
     assert lines[1:-1] == [
@@ -324,7 +337,7 @@ def test_configurations_on_other_data_are_named(trained):
     labelled = Path("input/changed/train.csv")
     labelled.write_text(labelled.read_text().replace("\n2,", "\n3,", 1))
     with pytest.raises(UserError, match=r"  moved: other data \('changed', not 'tiny'\)"):
-        blend([trained, load("moved", "data=changed")])
+        combine([trained, load("moved", "data=changed")])
 
 
 def test_of_some_folds_the_rows_are_those_that_all_folds_would_have(trained):
@@ -334,27 +347,28 @@ def test_of_some_folds_the_rows_are_those_that_all_folds_would_have(trained):
     assert [identity["folds"] for identity in only.identities.values()] == [
         everything["fold1"]["folds"]
     ] * 2
-    made = blend([train(only)])
+    made = combine([train(only)])
     rows = trained.folds.split("fold1")[1]
     np.testing.assert_array_equal(made.out_of_fold.ids, trained.data_set.train.ids[rows])
     assert made.comparison.left_out
-    both = blend([only, train(load("all"))])
+    both = combine([only, train(load("all"))])
     np.testing.assert_array_equal(both.out_of_fold.ids, made.out_of_fold.ids)
-    assert {len(member.manifests) for member in both.panel.members} == {1}
+    assert {len(member.manifests) for member in both.member_predictions.members} == {1}
     with pytest.raises(UserError, match=r"  only: it trains no fold0, as folds\.only says"):
-        blend([trained, only])
+        combine([trained, only])
 
 
 def test_a_row_of_several_hold_outs_belongs_to_the_first_that_is_trained(project):
     settings = "folds={scheme: holdout, count: 3, share: 0.5, only: [2, 1]}"
     run = train(load("tiny", settings, "ensemble.method=mean"))
-    made = blend([run])
+    made = combine([run])
     ids = run.data_set.train.ids
     by_split = {split: ids[rows] for split, rows in run.folds.held_out.items()}
     np.testing.assert_array_equal(
-        made.panel.folds, np.where(np.isin(made.panel.ids, by_split["holdout1"]), 1, 2)
+        made.member_predictions.folds,
+        np.where(np.isin(made.member_predictions.ids, by_split["holdout1"]), 1, 2),
     )
-    assert np.isin(by_split["holdout0"], made.panel.ids).mean() < 1
+    assert np.isin(by_split["holdout0"], made.member_predictions.ids).mean() < 1
 
 
 def test_folds_that_were_changed_by_hand_are_named(trained):
@@ -365,13 +379,13 @@ def test_folds_that_were_changed_by_hand_are_named(trained):
     file.write_text("\n".join([header, *lines]))
     assert run.folds.folds[0] != load("other").folds.folds[0]
     with pytest.raises(UserError, match="  other: its file of folds holds another assignment"):
-        blend([trained, load("other")])
+        combine([trained, load("other")])
 
 
 def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trained):
     stale = load("tiny", "variants.plain.epochs=5")
     with pytest.raises(UserError) as caught:
-        blend([stale, load("other")])
+        combine([stale, load("other")])
     assert str(caught.value).splitlines() == [
         "6 of 8 jobs have no result that fits the configuration; `make train-folds` trains them:",
         "  other/plain seed0 fold0 fold1: not trained yet",
@@ -392,7 +406,7 @@ def test_a_result_of_other_rows_is_refused(trained, name):
     wrong = read_probabilities(other.folder() / paths.PROBABILITIES, "out_of_fold")
     write(job, trained.identities[job], **{**predictions, name: wrong})
     with pytest.raises(UserError) as caught:
-        blend([trained])
+        combine([trained])
     assert f"output/tiny/jobs/plain/seed0/fold0 holds '{name}' probabilities of" in str(
         caught.value
     )
@@ -401,7 +415,7 @@ def test_a_result_of_other_rows_is_refused(trained, name):
 
 
 def test_the_report_has_the_tables_of_the_ensemble(trained):
-    summary = summarise(ensemble_subject(trained, blend([trained])))
+    summary = summarise(ensemble_subject(trained, combine([trained])))
     text = report_markdown(summary, sections_of(summary))
     assert "| `hill_climbing` | 0 | 1.00000 |" in text
     assert "`mean` makes the submission, as the configuration names it." in text

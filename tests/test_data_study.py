@@ -230,7 +230,7 @@ def test_a_planted_shift_is_found_and_none_where_none_is():
     assert found.accuracy > 0.6
     assert found.p_value < 1e-6
     assert found.interval()[0] > 0.5
-    assert found.of_test.mean() > found.of_train.mean()
+    assert found.test_values.mean() > found.train_values.mean()
     none = shift_test(train, same, 0, nothing)
     assert none.p_value > 0.05
     assert none.interval()[0] < 0.5
@@ -291,7 +291,7 @@ def test_the_whole_study_is_the_same_every_time(config, tiny, studied):
     again = study(config, tiny)
     np.testing.assert_array_equal(again.embedding.neighbours, studied.embedding.neighbours)
     np.testing.assert_array_equal(again.embedding.principal, studied.embedding.principal)
-    np.testing.assert_array_equal(again.shift.of_test, studied.shift.of_test)
+    np.testing.assert_array_equal(again.shift.test_values, studied.shift.test_values)
     np.testing.assert_array_equal(again.duplicates.near.rows, studied.duplicates.near.rows)
     for one, other in zip(again.policies, studied.policies, strict=True):
         np.testing.assert_array_equal(one.after, other.after)

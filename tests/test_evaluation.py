@@ -16,11 +16,11 @@ from competition.analysis.classes import (
     confusion_counts,
     most_confused,
 )
-from competition.analysis.predictions import Cases, Subject, agreement
+from competition.analysis.predictions import PredictedDigits, Subject, agreement
 from competition.analysis.summary import fold_scores, mean_and_deviation
 from competition.digits import Digits
 from competition.ensemble.comparison import Comparison
-from competition.ensemble.members import Member, Panel
+from competition.ensemble.members import Member, MemberPredictions
 from competition.errors import UserError
 from competition.metrics import Score, expected_calibration_error, log_losses, reliability
 from competition.probabilities import Probabilities, mean_of
@@ -29,12 +29,12 @@ from competition.tables import Column, Table
 
 
 @pytest.fixture(scope="module")
-def cases() -> Cases:
+def predicted() -> PredictedDigits:
     return made_up_findings().labelled
 
 
-def test_the_classification_report_is_that_of_scikit_learn(cases):
-    labels, predictions = cases.digits.labels, cases.predictions
+def test_the_classification_report_is_that_of_scikit_learn(predicted):
+    labels, predictions = predicted.digits.labels, predicted.predictions
     confusion = confusion_counts(labels, predictions)
     np.testing.assert_array_equal(confusion, metrics.confusion_matrix(labels, predictions))
     found = class_figures(confusion)
@@ -53,8 +53,8 @@ def test_classes_without_rows_or_predictions_have_no_figure():
     assert (found.f1[4], found.f1[5]) == (0, 0)
 
 
-def test_areas_are_those_of_scikit_learn(cases):
-    values, labels = cases.ensemble, cases.digits.labels
+def test_areas_are_those_of_scikit_learn(predicted):
+    values, labels = predicted.ensemble, predicted.digits.labels
     curves = class_curves(values, labels)
     assert [curve.label for curve in curves] == list(range(10))
     # The whole sum is told exactly, so that scikit-learn takes the rows.
@@ -62,10 +62,10 @@ def test_areas_are_those_of_scikit_learn(cases):
     areas = metrics.roc_auc_score(labels, exact, multi_class="ovr", average=None)
     np.testing.assert_allclose([curve.roc_area for curve in curves], areas, atol=2e-4)
     for curve in curves:
-        is_label, of_class = labels == curve.label, values[:, curve.label]
-        precision = metrics.average_precision_score(is_label, of_class)
+        is_label, digit_class = labels == curve.label, values[:, curve.label]
+        precision = metrics.average_precision_score(is_label, digit_class)
         assert curve.average_precision == pytest.approx(precision, abs=1e-12)
-        higher = of_class[is_label][:, None] - of_class[~is_label]
+        higher = digit_class[is_label][:, None] - digit_class[~is_label]
         assert curve.roc_area == pytest.approx(((higher > 0) + (higher == 0) / 2).mean())
 
 
@@ -126,23 +126,29 @@ def test_mean_and_sample_deviation():
 def subject_of(members: list[Member], folds: list[int], comparison: Comparison | None) -> Subject:
     """Returns a subject of rows that are all of class 1."""
     count = len(folds)
-    panel = Panel(members, np.ones(count, np.uint8), np.array(folds, np.int8))
-    digits = Digits(panel.ids, np.zeros((count, 28, 28), np.uint8), panel.labels)
-    values = panel.out_of_fold.astype(np.float32)
-    cases = Cases(digits, panel.folds, values.mean(axis=0), values)
-    return Subject("ensemble" if comparison else "plain", None, panel, cases, comparison)
+    member_predictions = MemberPredictions(
+        members, np.ones(count, np.uint8), np.array(folds, np.int8)
+    )
+    digits = Digits(
+        member_predictions.ids, np.zeros((count, 28, 28), np.uint8), member_predictions.labels
+    )
+    values = member_predictions.out_of_fold.astype(np.float32)
+    predicted = PredictedDigits(digits, member_predictions.folds, values.mean(axis=0), values)
+    return Subject(
+        "ensemble" if comparison else "plain", None, member_predictions, predicted, comparison
+    )
 
 
-def probabilities(first_id: int, of_truth: list[float]) -> Probabilities:
+def probabilities(first_id: int, truth_values: list[float]) -> Probabilities:
     """Returns rows that give the true class 1 so much, and the rest to class 0."""
-    values = np.zeros((len(of_truth), 10), np.float32)
-    values[:, 1], values[:, 0] = of_truth, 1 - np.array(of_truth)
-    return Probabilities(np.arange(first_id, first_id + len(of_truth), dtype=np.int32), values)
+    values = np.zeros((len(truth_values), 10), np.float32)
+    values[:, 1], values[:, 0] = truth_values, 1 - np.array(truth_values)
+    return Probabilities(np.arange(first_id, first_id + len(truth_values), dtype=np.int32), values)
 
 
-def member(variant: str, seed: int, of_truth: list[float]) -> Member:
+def member(variant: str, seed: int, truth_values: list[float]) -> Member:
     """Returns a member whose first half of the rows is fold 0, and the other fold 2."""
-    found, half = probabilities(1, of_truth), len(of_truth) // 2
+    found, half = probabilities(1, truth_values), len(truth_values) // 2
     by_split = {0: found.aligned_to(found.ids[:half]), 2: found.aligned_to(found.ids[half:])}
     return Member(variant, seed, {}, by_split, found, found)
 
@@ -195,11 +201,11 @@ def test_a_variant_is_named_once_where_it_has_one_seed():
 
 
 def test_agreement_counts_members_that_are_right():
-    cases = subject_of(
+    predicted = subject_of(
         [member("plain", 0, [1.0, 0.0, 0.0, 1.0]), member("wide", 0, [1.0, 1.0, 0.25, 0.75])],
         [0, 0, 1, 1], None,
-    ).cases  # fmt: skip
-    found = agreement(cases)
+    ).predicted  # fmt: skip
+    found = agreement(predicted)
     assert found.rows.tolist() == [1, 1, 2]
     assert found.rescued.tolist() == [0, 0, 2]  # a half each is no majority: the first class wins
     assert found.disagreement.tolist() == [[0, 1], [1, 0]]
@@ -220,14 +226,14 @@ def test_reliability_puts_rows_into_bins_by_their_confidence():
     assert expected_calibration_error(values, labels) == 0.25 / 4
 
 
-def test_the_log_loss_is_that_of_scikit_learn(cases):
-    exact = cases.ensemble.astype(float)
+def test_the_log_loss_is_that_of_scikit_learn(predicted):
+    exact = predicted.ensemble.astype(float)
     exact /= exact.sum(axis=1, keepdims=True)
-    labels = cases.digits.labels
+    labels = predicted.digits.labels
     assert log_losses(exact, labels).mean() == pytest.approx(metrics.log_loss(labels, exact))
 
 
-TABLE = Table(
+TABLE = Table.of_cells(
     "some",
     "Some",
     [Column("name", is_code=True), Column("F1", "{:.2f}", ("f1",)), Column("rows", "{:,}"),
@@ -238,7 +244,10 @@ TABLE = Table(
 
 
 def test_a_table_as_text_and_markdown():
-    assert TABLE.texts() == [["plain", "0.12", "1,234", "1.0 ± 0.2"], ["all, seeds", "", "0", ""]]
+    assert TABLE.texts().to_numpy().tolist() == [
+        ["plain", "0.12", "1,234", "1.0 ± 0.2"],
+        ["all, seeds", "", "0", ""],
+    ]
     assert TABLE.markdown().splitlines()[2:] == [
         "| **`plain`** | 0.12 | 1,234 | 1.0 ± 0.2 |",
         "| `all, seeds` |  | 0 |  |",

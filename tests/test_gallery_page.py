@@ -61,15 +61,15 @@ def by_loss(findings, rows=None) -> np.ndarray:
 def test_the_cards_show_what_was_computed(browse, findings):
     page = browse()
     rows = by_loss(findings, findings.mistakes)
-    cases = findings.labelled.take(rows)
+    predicted = findings.labelled.take(rows)
     assert shown(page) == ids(findings, rows)
     pairs = [f"{label}→{predicted}" for label, predicted in
-             zip(cases.digits.labels, cases.predictions, strict=True)]  # fmt: skip
+             zip(predicted.digits.labels, predicted.predictions, strict=True)]  # fmt: skip
     assert page.locator(".pair").all_inner_texts() == pairs
-    confidences = [f"{value:.1f} %" for value in
-                   np.rint(cases.of_class(cases.predictions) * 1000) / 10]  # fmt: skip
+    likeliest = predicted.class_probabilities(predicted.predictions)
+    confidences = [f"{value:.1f} %" for value in np.rint(likeliest * 1000) / 10]
     assert page.locator(".confidence").all_inner_texts() == confidences
-    votes = ["".join(map(str, each)) for each in cases.votes.T]
+    votes = ["".join(map(str, each)) for each in predicted.votes.T]
     assert page.locator(".card-votes").all_inner_texts() == votes
     assert page.locator("#summary").inner_text() == f"{len(rows)} digits"
     assert f"{findings.score.accuracy:.5f}" in page.locator(".lead").inner_text()
@@ -174,12 +174,12 @@ def test_filters_can_be_combined_and_taken_off(browse, findings):
     assert shown(page) == ids(findings, by_loss(findings, np.flatnonzero(fit)))
     page.locator("#to").fill("60")
     page.locator("#to").press("Enter")
-    fit &= np.rint(labelled.of_class(labelled.predictions) * 1000) <= 600
+    fit &= np.rint(labelled.class_probabilities(labelled.predictions) * 1000) <= 600
     assert fit.any()
     assert shown(page) == ids(findings, by_loss(findings, np.flatnonzero(fit)))
     page.get_by_role("button", name="remove the filter plain seed0 right").click()
     fit = labelled.wrong & ~is_right[2]
-    fit &= np.rint(labelled.of_class(labelled.predictions) * 1000) <= 600
+    fit &= np.rint(labelled.class_probabilities(labelled.predictions) * 1000) <= 600
     assert shown(page) == ids(findings, by_loss(findings, np.flatnonzero(fit)))
     page.locator('#matrix th [data-label="3"]').click()
     page.locator("#from").fill("99.9")

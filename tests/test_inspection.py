@@ -19,7 +19,7 @@ from competition.analysis.mistakes import (
     look_through,
     write_label_errors,
 )
-from competition.analysis.predictions import Cases
+from competition.analysis.predictions import PredictedDigits
 from competition.digits import Digits
 from competition.metrics import score
 from competition.pages.contact_sheet import (
@@ -33,7 +33,7 @@ from competition.pages.contact_sheet import (
 )
 from competition.pages.gallery import (
     DIGITS_PER_SHEET,
-    SHEETS_OF_A_KIND,
+    SHEETS_PER_KIND,
     write_gallery,
     write_sheets,
 )
@@ -49,35 +49,35 @@ def sure_of(prediction: int, confidence: float, other: int | None = None) -> np.
     return row
 
 
-def cases_of(labels: list[int], *members: list[np.ndarray]) -> Cases:
+def cases_of(labels: list[int], *members: list[np.ndarray]) -> PredictedDigits:
     """Returns cases with ids from 11, whose ensemble is the mean of the members."""
     values = np.array(members, np.float32)
     images = np.arange(len(labels), dtype=np.uint8)[:, None, None] * np.ones((28, 28), np.uint8)
     ids = np.arange(11, 11 + len(labels), dtype=np.int32)
     digits = Digits(ids, images, np.array(labels, np.uint8))
-    return Cases(digits, np.zeros(len(labels), np.int8), values.mean(axis=0), values)
+    return PredictedDigits(digits, np.zeros(len(labels), np.int8), values.mean(axis=0), values)
 
 
-def findings_in(cases: Cases) -> Findings:
-    return look_through("some", "f" * 64, ["plain seed0"], cases, cases)
+def findings_in(predicted: PredictedDigits) -> Findings:
+    return look_through("some", "f" * 64, ["plain seed0"], predicted, predicted)
 
 
 def test_the_figures_of_a_row():
-    cases = cases_of(
+    predicted = cases_of(
         [3, 4], [sure_of(3, 0.9, 5), np.eye(10)[1]], [sure_of(3, 0.7, 5), np.eye(10)[2]]
     )
-    assert cases.predictions.tolist() == [3, 1]
-    assert cases.runners_up.tolist() == [5, 2]
-    np.testing.assert_allclose(cases.margins, [0.6, 0], atol=1e-6)
-    np.testing.assert_allclose(cases.losses, [-np.log(0.8), 24 * np.log(2)], rtol=1e-6)
-    assert cases.votes.tolist() == [[3, 1], [3, 2]]
+    assert predicted.predictions.tolist() == [3, 1]
+    assert predicted.runners_up.tolist() == [5, 2]
+    np.testing.assert_allclose(predicted.margins, [0.6, 0], atol=1e-6)
+    np.testing.assert_allclose(predicted.losses, [-np.log(0.8), 24 * np.log(2)], rtol=1e-6)
+    assert predicted.votes.tolist() == [[3, 1], [3, 2]]
     # Two members that are sure of different classes disagree by a whole bit.
-    assert cases.disagreements[1] == pytest.approx(np.log(2), rel=1e-4)
+    assert predicted.disagreements[1] == pytest.approx(np.log(2), rel=1e-4)
     entropy = lambda p: -p * np.log(p) - (1 - p) * np.log(1 - p)  # noqa: E731
     expected = entropy(0.8) - (entropy(0.9) + entropy(0.7)) / 2
-    assert cases.disagreements[0] == pytest.approx(expected, abs=1e-6)
-    assert cases.wrong.tolist() == [False, True]
-    assert cases.unanimous_against_label.tolist() == [False, False]
+    assert predicted.disagreements[0] == pytest.approx(expected, abs=1e-6)
+    assert predicted.wrong.tolist() == [False, True]
+    assert predicted.unanimous_against_label.tolist() == [False, False]
 
 
 def test_the_mean_of_the_losses_is_the_log_loss():
@@ -118,13 +118,13 @@ def test_the_least_certain_have_the_smallest_margins():
 
 
 def test_confused_pairs_count_both_ways_most_frequent_first():
-    cases = cases_of([4, 3, 9, 1], [np.eye(10)[c] for c in (9, 5, 4, 7)])
-    pairs = confused_pairs(cases, np.arange(4))
+    predicted = cases_of([4, 3, 9, 1], [np.eye(10)[c] for c in (9, 5, 4, 7)])
+    pairs = confused_pairs(predicted, np.arange(4))
     assert list(pairs) == [(4, 9), (1, 7), (3, 5)]
     assert pairs[4, 9].tolist() == [0, 2]
 
 
-def label_error_cases() -> Cases:
+def label_error_cases() -> PredictedDigits:
     """Two members; confident learning has the thresholds 0.6625 for class 0, and 0.5925 for 1."""
     first = [sure_of(0, 0.9, 1), sure_of(0, 0.9, 1), sure_of(1, 0.9, 0), sure_of(1, 0.9, 0)]
     last = [sure_of(0, 0.6, 1), sure_of(1, 0.6, 0), sure_of(0, 0.96, 1), sure_of(0, 0.9, 1)]
@@ -134,8 +134,8 @@ def label_error_cases() -> Cases:
 
 
 def test_label_errors_are_ranked_by_the_normalised_margin():
-    cases = label_error_cases()
-    found = likely_label_errors(cases)
+    predicted = label_error_cases()
+    found = likely_label_errors(predicted)
     # Row 5 by both members, row 6 by both; row 7 is contested, and no member is against row 4.
     assert found.rows.tolist() == [6, 5]
     assert found.suggested.tolist() == [0, 1]
@@ -151,8 +151,8 @@ def test_confident_learning_needs_the_threshold_of_the_other_class():
 
 
 def test_label_errors_are_written_as_a_table(tmp_path):
-    cases = label_error_cases()
-    write_label_errors(tmp_path / "errors.csv", likely_label_errors(cases), cases)
+    predicted = label_error_cases()
+    write_label_errors(tmp_path / "errors.csv", likely_label_errors(predicted), predicted)
     with (tmp_path / "errors.csv").open() as file:
         first, second = csv.DictReader(file)
     assert first == {
@@ -180,8 +180,8 @@ def sheet_names(folder) -> list[str]:
 
 def test_there_is_a_sheet_a_page_and_a_pair(tmp_path):
     count = DIGITS_PER_SHEET + 3
-    cases = cases_of([4] * count + [1], [np.eye(10)[c] for c in [9] * count + [7]])
-    write_sheets(tmp_path, findings_in(cases))
+    predicted = cases_of([4] * count + [1], [np.eye(10)[c] for c in [9] * count + [7]])
+    write_sheets(tmp_path, findings_in(predicted))
     mistakes = {"mistakes-01.png": 8, "mistakes-02.png": 1}
     pairs = {"pair-1-7.png": 1, "pair-4-9-01.png": 8, "pair-4-9-02.png": 1}
     errors = {"label-errors-01.png": 8, "label-errors-02.png": 1}
@@ -194,9 +194,9 @@ def test_there_is_a_sheet_a_page_and_a_pair(tmp_path):
 
 
 def test_a_bad_run_has_no_more_sheets_than_somebody_looks_at(tmp_path, small_sheets):
-    count = (SHEETS_OF_A_KIND + 2) * COLUMNS
+    count = (SHEETS_PER_KIND + 2) * COLUMNS
     write_sheets(tmp_path, findings_in(cases_of([4] * count, [np.eye(10)[9]] * count)))
-    assert len(list(tmp_path.glob("mistakes-*.png"))) == SHEETS_OF_A_KIND
+    assert len(list(tmp_path.glob("mistakes-*.png"))) == SHEETS_PER_KIND
 
 
 def test_a_run_without_mistakes_still_has_sheets(tmp_path):

@@ -26,7 +26,7 @@ from competition.analysis.trained_net import Net, load_net
 from competition.config.loading import load_config
 from competition.data.run import Run, load_run
 from competition.digits import DataSet, Digits
-from competition.ensemble.comparison import Blend, blend
+from competition.ensemble.comparison import EnsembleResult, combine
 from competition.errors import UserError
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job
@@ -131,14 +131,14 @@ def test_level_neighbours_come_in_order_and_nothing_is_like_nothing():
 
 def test_rows_asked_for_come_first_and_no_row_twice():
     labels = np.full(300, 4, np.uint8)
-    cases = made_up_cases(np.random.default_rng(0), np.eye(10)[labels], 2, labels)
-    worst = np.argsort(-cases.losses, kind="stable")
-    asked = (cases.digits.ids[worst[[250, 3]]]).tolist()
-    rows = rows_to_explain(cases, [*asked, asked[0]])
+    predicted = made_up_cases(np.random.default_rng(0), np.eye(10)[labels], 2, labels)
+    worst = np.argsort(-predicted.losses, kind="stable")
+    asked = (predicted.digits.ids[worst[[250, 3]]]).tolist()
+    rows = rows_to_explain(predicted, [*asked, asked[0]])
     assert rows[:2].tolist() == worst[[250, 3]].tolist()
     assert rows[2:].tolist() == [row for row in worst[:WORST] if row != worst[3]]
     with pytest.raises(UserError, match="has the id 301, 0; there are 300, from 1 to 300"):
-        rows_to_explain(cases, [5, 301, 0])
+        rows_to_explain(predicted, [5, 301, 0])
 
 
 TWIN = 7  # a row that comes again among those of the other folds
@@ -168,7 +168,7 @@ def seed_of(job: Job) -> int:
     return 100 * job.seed + 10 * (job.variant == "plain") + int(job.split[-1])
 
 
-def write_results(run: Run) -> Blend:
+def write_results(run: Run) -> EnsembleResult:
     """Writes what made-up nets say, with the nets; the rows' losses rise with their ids."""
     train, test = run.data_set.train, run.data_set.test
     for job, identity in run.identities.items():
@@ -180,17 +180,17 @@ def write_results(run: Run) -> Blend:
         write_made_up_result(job, identity, **made_up)
         if job.split != ALL_ROWS:
             one_pixel_net(seed=seed_of(job)).save(job.folder() / paths.MODEL)
-    return blend([run])
+    return combine([run])
 
 
 @pytest.fixture
-def made(run) -> Blend:
+def made(run) -> EnsembleResult:
     return write_results(run)
 
 
 def test_each_row_is_shown_to_the_nets_of_the_first_seed_that_held_it_out(run, made):
     ids = run.data_set.train.ids[::7]
-    assignments = assignments_by_variant(run, made.panel, ids)
+    assignments = assignments_by_variant(run, made.member_predictions, ids)
     assert list(assignments) == ["plain seed0", "perceptron seed0"]
     for of_variant in assignments.values():
         assert [assignment.job.split for assignment in of_variant] == ["fold0", "fold1", "fold2"]
@@ -204,7 +204,7 @@ def test_a_row_that_is_held_out_twice_is_shown_once(run, made):
     folds = dataclasses.replace(run.folds, held_out=held_out)
     twice = dataclasses.replace(run, folds=folds)
     rows = run.data_set.train.ids[run.folds.held_out["fold0"]]
-    by_variant = assignments_by_variant(twice, made.panel, rows)
+    by_variant = assignments_by_variant(twice, made.member_predictions, rows)
     splits = {name: [each.job.split for each in found] for name, found in by_variant.items()}
     assert splits == {name: ["fold0"] for name in ("plain seed0", "perceptron seed0")}
 
@@ -213,25 +213,25 @@ def test_rows_are_explained_by_nets_that_never_saw_them(run, made, capsys):
     asked = TWIN + 1
     found = explain(run, made, [asked])
     assert "to look into 6 nets" in capsys.readouterr().out
-    assert len(found.cases) == 101
+    assert len(found.predicted) == 101
     assert found.asked == 1
-    assert found.cases.digits.ids[0] == asked
-    assert found.cases.digits.ids[1:].tolist() == list(range(120, 20, -1))
+    assert found.predicted.digits.ids[0] == asked
+    assert found.predicted.digits.ids[1:].tolist() == list(range(120, 20, -1))
     folds, train = run.folds.folds, run.data_set.train
     for name, evidence in found.by_variant.items():
         assert evidence.neighbours.shape == evidence.distances.shape == (101, 6)
-        assert (folds[evidence.neighbours] != found.cases.folds[:, None]).all()
+        assert (folds[evidence.neighbours] != found.predicted.folds[:, None]).all()
         np.testing.assert_array_equal(evidence.labels, train.labels[evidence.neighbours])
         assert evidence.neighbours[0, 0] == twin_of(run)
         assert evidence.distances[0, 0] == pytest.approx(0, abs=1e-6)
         assert (np.diff(evidence.distances, axis=1) >= 0).all()
         for row in (0, 1, 50):
-            job = Job("tiny", name.split()[0], 0, f"fold{found.cases.folds[row]}")
+            job = Job("tiny", name.split()[0], 0, f"fold{found.predicted.folds[row]}")
             kernel = np.random.default_rng(seed_of(job)).normal(0, 0.2, (784, 10))
-            image = found.cases.digits.images[row].reshape(1, 784) / 255
+            image = found.predicted.digits.images[row].reshape(1, 784) / 255
             np.testing.assert_allclose(evidence.values[row], softmax(image @ kernel)[0], rtol=1e-3)
             rival = found.rivals[row]
-            assert rival != found.cases.digits.labels[row]
+            assert rival != found.predicted.digits.labels[row]
             hidden = image.reshape(28, 28).copy()
             hidden[:4, :4] = round(train.images.mean()) / 255
             lost = (softmax(image @ kernel) - softmax(hidden.reshape(1, 784) @ kernel))[0, rival]

@@ -72,7 +72,8 @@ def test_no_marks_are_fine(tmp_path, digits):
     [
         ("", "the first line is expected to be id,given_label,mark,label"),
         ("id,label\n5,4\n", "the first line is expected to be id,given_label,mark,label"),
-        (f"{HEADER}5,4,label error\n", "line 2: 4 values are expected, not 3"),
+        (f"{HEADER}5,4\n", "line 2: the mark is expected to be one of label error"),
+        (f"{HEADER}5,4,label error,9,9\n", "line 2: 4 values are expected, not more"),
         (f"{HEADER}six,4,ambiguous,\n", "line 2: no labelled row has the id 'six'"),
         (f"{HEADER}6,4,ambiguous,\n", "line 2: no labelled row has the id '6'"),
         (f"{HEADER}5,4,ambiguous,\n7,1,ambiguous,\n", "line 3: the label of row 7 is 7, not '1'"),

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
 from competition.ensemble.comparison import compare, nested
 from competition.ensemble.contributions import contributions
-from competition.ensemble.members import Member, Panel
+from competition.ensemble.members import Member, MemberPredictions
 from competition.ensemble.methods import (
     Fitted,
     geometric_mean,
@@ -23,10 +23,10 @@ from competition.ensemble.methods import (
 )
 from competition.errors import UserError
 from competition.metrics import (
-    Discordance,
+    McNemar,
     bootstrap_intervals,
-    discordance,
     expected_calibration_error,
+    mcnemar,
     score,
 )
 from competition.pages.report_tables import contributions_tables, methods_words
@@ -46,12 +46,14 @@ def made_up(rows: int = 400, members: int = 3, seed: int = 0) -> tuple[np.ndarra
     return powers / powers.sum(axis=2, keepdims=True), labels
 
 
-def panel_of(members: np.ndarray, labels: np.ndarray, folds: int = 4, names: str = "") -> Panel:
+def panel_of(
+    members: np.ndarray, labels: np.ndarray, folds: int = 4, names: str = ""
+) -> MemberPredictions:
     ids = np.arange(1, len(labels) + 1, dtype=np.int32)
     held = [Probabilities(ids, values.astype(np.float32)) for values in members]
     names = names or "abcdefgh"
     made = [Member(name, 0, {}, {}, each, each) for name, each in zip(names, held, strict=False)]
-    return Panel(made, labels.astype(np.uint8), (ids % folds).astype(np.int8))
+    return MemberPredictions(made, labels.astype(np.uint8), (ids % folds).astype(np.int8))
 
 
 def test_the_mean_is_the_mean():
@@ -116,8 +118,8 @@ def test_fitted_weights_meet_the_conditions_of_a_minimum_on_the_simplex():
     """The mean of p_i / Σ w p is 1 for members with a weight, and at most 1 for the others."""
     members, labels = made_up(members=5)
     weights = np.array(weighted_mean(members, labels).settings["weights"])
-    of_truth = members[:, np.arange(len(labels)), labels]
-    slopes = (of_truth / (weights @ of_truth)).mean(axis=1)
+    truth_values = members[:, np.arange(len(labels)), labels]
+    slopes = (truth_values / (weights @ truth_values)).mean(axis=1)
     assert slopes.max() <= 1 + 1e-4
     np.testing.assert_allclose(slopes[weights > 0], 1, atol=1e-3)
 
@@ -278,9 +280,14 @@ def test_nested_figures_never_see_their_own_rows():
 
 def test_a_leak_in_a_method_of_the_catalogue_does_not_show_in_its_figures(monkeypatch):
     monkeypatch.setattr("competition.ensemble.methods.stacking", remembering)
-    panel = panel_of(*made_up())
-    stacked = compare(panel, Method(name="mean")).methods[-1]
-    assert score(stacked.fitted.combine(panel.out_of_fold), panel.labels).errors == 0
+    member_predictions = panel_of(*made_up())
+    stacked = compare(member_predictions, Method(name="mean")).methods[-1]
+    assert (
+        score(
+            stacked.fitted.combine(member_predictions.out_of_fold), member_predictions.labels
+        ).errors
+        == 0
+    )
     assert stacked.score.log_loss == pytest.approx(np.log(10))
 
 
@@ -300,19 +307,19 @@ def test_nested_fits_each_fold_to_all_others():
 @pytest.mark.parametrize(("gained", "lost"), [(5, 2), (0, 1), (0, 12), (30, 30), (44, 28)])
 def test_mcnemars_exact_test_is_that_of_a_coin(gained, lost):
     expected = binomtest(gained, gained + lost).pvalue
-    assert Discordance(gained, lost).p_value == pytest.approx(expected)
+    assert McNemar(gained, lost).p_value == pytest.approx(expected)
 
 
 def test_mcnemars_exact_test_on_numbers_that_are_known():
     """2 (1 + 12 + 66) / 2¹² by hand; without a discordant row there is no evidence."""
-    assert Discordance(2, 10).p_value == pytest.approx(158 / 4096)
-    assert Discordance(0, 0).p_value == 1
+    assert McNemar(2, 10).p_value == pytest.approx(158 / 4096)
+    assert McNemar(0, 0).p_value == 1
 
 
 def test_discordant_rows_are_counted_both_ways():
     labels = np.array([1, 1, 1, 1, 1])
     one, other = np.eye(10)[[1, 1, 1, 2, 2]], np.eye(10)[[1, 3, 3, 1, 3]]
-    assert discordance(one, other, labels) == Discordance(gained=2, lost=1)
+    assert mcnemar(one, other, labels) == McNemar(gained=2, lost=1)
 
 
 def test_bootstrap_intervals_are_about_normal_and_always_the_same():
@@ -343,17 +350,21 @@ def test_gaps_in_different_directions_add_up_but_not_within_a_bin():
 
 def test_methods_are_compared_nested_and_beside_the_plain_mean():
     members, labels = made_up()
-    panel = panel_of(members, labels)
-    comparison = compare(panel, Method(name="mean"))
+    member_predictions = panel_of(members, labels)
+    comparison = compare(member_predictions, Method(name="mean"))
     assert [each.method.name for each in comparison.methods] == list(ENSEMBLE_METHODS)
     weighted = comparison.methods[3]
-    by_hand = nested(weighted_mean, panel.out_of_fold, labels, panel.folds)
+    by_hand = nested(
+        weighted_mean, member_predictions.out_of_fold, labels, member_predictions.folds
+    )
     np.testing.assert_array_equal(weighted.out_of_fold, by_hand)
     assert weighted.score == score(by_hand, labels)
-    assert weighted.fitted.settings == weighted_mean(panel.out_of_fold, labels).settings
-    assert comparison.mean.beside_mean == Discordance(0, 0)
+    assert (
+        weighted.fitted.settings == weighted_mean(member_predictions.out_of_fold, labels).settings
+    )
+    assert comparison.mean.vs_mean == McNemar(0, 0)
     assert comparison.chosen is comparison.mean
-    assert comparison.lowest.above_lowest == (0, 0, 0)
+    assert comparison.lowest.gap_to_best == (0, 0, 0)
 
 
 def test_a_method_has_the_parameters_that_the_configuration_gives_it():
@@ -375,7 +386,7 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     members = np.concatenate([members, generator.dirichlet(np.ones(10), (2, 2000))])
     comparison = compare(panel_of(members, labels), Method(name="recommended"))
     assert comparison.recommended.method.name in FITTED
-    assert all(each.above_lowest.low > 0 for each in comparison.methods[:3])
+    assert all(each.gap_to_best.low > 0 for each in comparison.methods[:3])
     text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
     assert f"`{name}` is recommended" in text
@@ -385,8 +396,8 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
 
 
 def test_what_is_fitted_cannot_be_judged_on_one_fold():
-    panel = panel_of(*made_up(), folds=1)
-    comparison = compare(panel, Method(name="recommended"))
+    member_predictions = panel_of(*made_up(), folds=1)
+    comparison = compare(member_predictions, Method(name="recommended"))
     names = [each.method.name for each in comparison.methods]
     assert names == ["mean", "geometric_mean", "majority_vote"]
     assert comparison.left_out == FITTED
@@ -394,7 +405,7 @@ def test_what_is_fitted_cannot_be_judged_on_one_fold():
         methods_words(comparison)
     )
     with pytest.raises(UserError, match=r"'stacking' is fitted .* ensemble.folds needs at least"):
-        compare(panel, Method(name="stacking"))
+        compare(member_predictions, Method(name="stacking"))
 
 
 def test_contributions_leave_each_variant_out_and_add_it_to_the_best():
@@ -418,10 +429,10 @@ def test_contributions_leave_each_variant_out_and_add_it_to_the_best():
 
 def test_the_seeds_of_a_variant_contribute_together():
     members, labels = made_up(members=3)
-    panel = panel_of(members, labels, names="aab")
-    found = contributions(panel)
+    member_predictions = panel_of(members, labels, names="aab")
+    found = contributions(member_predictions)
     assert [part.variant for part in found.variants] == ["a", "b"]
-    pair = panel.out_of_fold[:2].mean(axis=0)
+    pair = member_predictions.out_of_fold[:2].mean(axis=0)
     assert found.variants[0].alone == score(pair, labels)
     assert found.variants[1].without == score(pair, labels)
     assert contributions_tables(contributions(panel_of(members[:1], labels))) == []

@@ -8,12 +8,12 @@ from competition.config.schema import Variant
 from competition.data.augmented_epochs import augment, make_pools
 from competition.training.predict import (
     predict,
-    predict_views,
+    predict_tta,
     shifted,
     shifts,
-    view_count,
-    view_pool,
-    views,
+    tta_epochs,
+    tta_view_count,
+    tta_views,
 )
 
 
@@ -57,7 +57,7 @@ def test_probabilities_are_averaged_not_logits():
     corners = np.zeros((3, 10))
     corners[:, 0] = 2, 3, 0
     expected = softmax(corners, axis=1)
-    found = predict_views(CornerModel(), iter(seen))
+    found = predict_tta(CornerModel(), iter(seen))
     np.testing.assert_allclose(found[0], expected.mean(axis=0), rtol=1e-6)
     assert found.dtype == np.float32
     np.testing.assert_allclose(predict(CornerModel(), seen[0])[0], expected[0], rtol=1e-6)
@@ -70,11 +70,11 @@ def variant(**settings) -> Variant:
 def test_the_views_are_the_shifts_and_then_what_was_drawn(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     drawing = variant(test_time_directions=8, test_time_draws=2)
-    pool = view_pool(drawing, 5, "data", "test")
+    pool = tta_epochs(drawing, 5, "data", "test")
     make_pools({pool: 2}, tiny, workers=1)
     rows = np.array([3, 0, 7])
-    found = list(views(drawing, tiny.test, rows, pool))
-    assert len(found) == view_count(drawing) == 11
+    found = list(tta_views(drawing, tiny.test, rows, pool))
+    assert len(found) == tta_view_count(drawing) == 11
     for view, by in zip(found, shifts(1, directions=8), strict=False):
         np.testing.assert_array_equal(view, shifted(tiny.test.images, *by)[rows])
     for number, view in enumerate(found[9:]):
@@ -85,9 +85,13 @@ def test_the_views_are_the_shifts_and_then_what_was_drawn(tiny, tmp_path, monkey
 
 def test_without_draws_no_pool_is_looked_into(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pool = view_pool(variant(), 0, "data", "train")
-    assert len(list(views(variant(), tiny.train, np.arange(4), pool))) == view_count(variant()) == 5
-    assert view_count(variant(test_time_shift=0)) == 1
+    pool = tta_epochs(variant(), 0, "data", "train")
+    assert (
+        len(list(tta_views(variant(), tiny.train, np.arange(4), pool)))
+        == tta_view_count(variant())
+        == 5
+    )
+    assert tta_view_count(variant(test_time_shift=0)) == 1
 
 
 def test_views_are_drawn_more_mildly_than_training_images(tiny):

@@ -11,7 +11,7 @@ from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 
 from competition.config.registry import Augmentation
-from competition.data.augmented_epochs import Pool, pools_at_hand
+from competition.data.augmented_epochs import AugmentedEpochs, pools_at_hand
 from competition.system import interruptible, side_by_side
 from competition.training.resources import start_keras, started_threads
 
@@ -34,7 +34,7 @@ def test_stages_of_as_many_workers_share_them(threads, tiny, monkeypatch):
         return set(side_by_side(2, threads)(delayed(process_id)() for _ in range(6)))
 
     first = workers()
-    with pools_at_hand({Pool(Augmentation(name="affine"), 0, "data"): 2}, tiny, threads):
+    with pools_at_hand({AugmentedEpochs(Augmentation(name="affine"), 0, "data"): 2}, tiny, threads):
         pass
     assert len(first) == 2
     assert workers() == first

@@ -20,7 +20,7 @@ from competition.analysis.predictions import ensemble_subject, variant_subject
 from competition.analysis.summary import Summary, summarise
 from competition.config.loading import load_config
 from competition.data.run import Run, load_run
-from competition.ensemble.comparison import blend
+from competition.ensemble.comparison import combine
 from competition.ensemble.outputs import provenance
 from competition.errors import UserError
 from competition.metrics import SELECTED_NOTE, score
@@ -68,7 +68,7 @@ def reported(tiny_files, tmp_path_factory) -> tuple[Summary, list[Section], Path
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         run = train(load(*changes, name=NAME))
-        summary = summarise(ensemble_subject(run, blend([run])))
+        summary = summarise(ensemble_subject(run, combine([run])))
         written = write_report(summary)
         return summary, sections_of(summary), written.resolve()
 
@@ -100,7 +100,7 @@ def test_the_page_shows_what_was_computed(browse, reported):
         shown = block.locator("tbody tr").evaluate_all(
             "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
         )
-        assert shown == table.texts()
+        assert shown == table.texts().to_numpy().tolist()
     assert page.locator("#table-confusion tbody td").all_inner_texts() == [
         str(count) for count in summary.confusion.ravel()
     ]
@@ -171,7 +171,7 @@ def test_marks_are_told(project):
     label = load_run(load_config(Path("configs/tiny.yaml"))).data_set.train.labels[4]
     Path("marks.csv").write_text(f"id,given_label,mark,label\n5,{label},label error,\n")
     run = train(load("marks=marks.csv"))
-    summary = summarise(ensemble_subject(run, blend([run])))
+    summary = summarise(ensemble_subject(run, combine([run])))
     told = "marks.csv: no label errors learnt with the label marked, 1 left out"
     assert told in report_markdown(summary, sections_of(summary))
 
@@ -245,8 +245,8 @@ def test_one_variant_is_reported_whatever_the_others_are(run, browse):
         if job.variant == "perceptron":
             (job.folder() / paths.MANIFEST).unlink()
     subject = variant_subject(run, "plain")
-    mean = subject.panel.out_of_fold.mean(axis=0)
-    np.testing.assert_allclose(subject.cases.ensemble, mean, rtol=1e-6)
+    mean = subject.member_predictions.out_of_fold.mean(axis=0)
+    np.testing.assert_allclose(subject.predicted.ensemble, mean, rtol=1e-6)
     summary = summarise(subject)
     assert {row.job.variant for row in summary.jobs} == {"plain"}
     keys = [section.key for section in sections_of(summary)]
@@ -256,24 +256,27 @@ def test_one_variant_is_reported_whatever_the_others_are(run, browse):
     assert folder == Path("output/tiny/report-plain")
     page = browse(folder.resolve() / paths.PAGE)
     assert page.locator("h1").inner_text() == "tiny variant plain"
-    errors = np.count_nonzero(mean.argmax(axis=1) != subject.panel.labels)
+    errors = np.count_nonzero(mean.argmax(axis=1) != subject.member_predictions.labels)
     assert page.locator(".tile dd").first.inner_text().split()[0] == str(errors)
 
 
 def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, capsys):
     changes = ["variants.plain.callbacks=[early_stopping]", "folds={count: 3, only: [0]}"]
     run = train(load(*changes))
-    made = blend([run])
+    made = combine([run])
     summary = summarise(ensemble_subject(run, made))
     sections = {section.key: section for section in sections_of(summary)}
     tables = {table.key: table for each in sections.values() for table in each.tables}
     names = ["plain seed0 (selected)", "perceptron seed0", "ensemble (selected)"]
-    assert [row[0] for row in tables["scores"].rows] == names
-    assert [row[0] for row in tables["folds"].rows] == names
-    assert [row[0] for row in tables["jobs"].rows] == ["plain (selected)", "perceptron"]
-    assert tables["contributions"].rows[0][0] == "plain (selected)"
+    assert [row[0] for row in tables["scores"].frame.to_numpy().tolist()] == names
+    assert [row[0] for row in tables["folds"].frame.to_numpy().tolist()] == names
+    assert [row[0] for row in tables["jobs"].frame.to_numpy().tolist()] == [
+        "plain (selected)",
+        "perceptron",
+    ]
+    assert tables["contributions"].frame.to_numpy().tolist()[0][0] == "plain (selected)"
     accuracy = f"{summary.scores.ensemble.accuracy:.5f} (selected)"
-    assert tables["key-figures"].texts()[0][3] == accuracy
+    assert tables["key-figures"].texts().to_numpy().tolist()[0][3] == accuracy
     for key in ("scores", "jobs", "key-figures"):
         assert SELECTED_NOTE in tables[key].note
     text = ensemble_text(summary.scores, made.comparison, summary.contributions)
@@ -294,13 +297,13 @@ def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(proj
         if job.variant == "plain":
             file = job.folder() / paths.MANIFEST
             file.write_text(json.dumps(json.loads(file.read_text()) | {CLASS_COUNTS: counts}))
-    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     [table] = next(each.tables for each in sections if each.key == "resampling")
-    assert [row[:2] for row in table.rows] == [
+    assert [row[:2] for row in table.frame.to_numpy().tolist()] == [
         [f"plain seed0 fold{fold}", when] for fold in (0, 1) for when in ("before", "after")
     ]
-    assert table.texts()[0][2:] == [str(count) for count in range(10)]
-    assert table.texts()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
+    assert table.texts().to_numpy().tolist()[0][2:] == [str(count) for count in range(10)]
+    assert table.texts().to_numpy().tolist()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
 
 
 UNSEARCHED = "ensemble, rows that the search for the presets did not see"
@@ -315,24 +318,26 @@ def test_the_search_saw_the_first_folds_of_three_and_five_whatever_the_split_of_
 ):
     run = train(load(f"folds={folds}"))
     monkeypatch.setattr(summary, "SEARCHED_DATA", run.fingerprint)
-    made, labels = blend([run]), run.data_set.train.labels
+    made, labels = combine([run]), run.data_set.train.labels
     judged = [
         next(StratifiedKFold(count, shuffle=True, random_state=0).split(labels, labels))[1]
         for count in (3, 5)
     ]
-    left = ~np.isin(made.panel.ids, run.data_set.train.ids[np.concatenate(judged)])
-    expected = score(made.out_of_fold.values[left], made.panel.labels[left])
+    left = ~np.isin(made.member_predictions.ids, run.data_set.train.ids[np.concatenate(judged)])
+    expected = score(made.out_of_fold.values[left], made.member_predictions.labels[left])
     assert 0 < expected.errors < expected.rows == rows
-    *_, last = scores_table(summarise(ensemble_subject(run, made)).scores, "ensemble").rows
-    assert last == [UNSEARCHED, *score_cells(expected)]
+    found = scores_table(summarise(ensemble_subject(run, made)).scores, "ensemble")
+    errors, accuracy, interval, loss = score_cells(expected)
+    last = found.frame.iloc[-1].tolist()
+    assert last == [UNSEARCHED, errors, accuracy, *interval, loss]
 
 
 def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, monkeypatch):
     run = train(load("folds={count: 5, only: [0]}"))
 
     def names() -> list[str]:
-        scores = summarise(ensemble_subject(run, blend([run]))).scores
-        return [row[0] for row in scores_table(scores, "ensemble").rows]
+        scores = summarise(ensemble_subject(run, combine([run]))).scores
+        return [row[0] for row in scores_table(scores, "ensemble").frame.to_numpy().tolist()]
 
     assert names() == ["plain seed0", "perceptron seed0", "ensemble"]
     monkeypatch.setattr(summary, "SEARCHED_DATA", run.fingerprint)
@@ -350,26 +355,28 @@ def run_table(summary: Summary, key: str) -> Table:
 
 def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
     run = train(load("folds={scheme: holdout, share: 0.5, count: 3, only: [2, 0]}"))
-    summary = summarise(ensemble_subject(run, blend([run])))
+    summary = summarise(ensemble_subject(run, combine([run])))
     nets = {(row.job.variant, row.job.split): row.score for row in summary.jobs}
     table = run_table(summary, "folds")
     assert table.title == "Errors by hold-out"
     assert [column.title for column in table.columns[1:3]] == ["hold-out 0", "hold-out 2"]
-    for line, variant in zip(table.rows[:2], ("plain", "perceptron"), strict=True):
+    for line, variant in zip(
+        table.frame.to_numpy().tolist()[:2], ("plain", "perceptron"), strict=True
+    ):
         own = [nets[variant, split] for split in ("holdout0", "holdout2")]
         assert [each.rows for each in own] == [60, 60]
         assert line[1:3] == [each.errors for each in own]
-        assert line[4][0] == pytest.approx(1 - sum(line[1:3]) / 120)
+        assert line[4] == pytest.approx(1 - sum(line[1:3]) / 120)
     errors = summary.scores.ensemble.errors
-    assert table.rows[2] == ["ensemble", None, None, errors, None, None]
+    assert table.frame.to_numpy().tolist()[2] == ["ensemble", None, None, errors, None, None]
     assert "no figure of a single hold-out" in table.note
     alone = run_table(summarise(variant_subject(run, "plain")), "folds")
     assert alone.note == table.note
-    rows = len(summary.subject.panel.ids)
+    rows = len(summary.subject.member_predictions.ids)
     assert 60 < rows < 120
     words = "2 of 3 stratified hold-outs of 50 % of the rows each: 0, 2"
     told = [f"{words}; {rows} of 120 labelled rows count"]
-    assert ["held out", *told] in run_table(summary, "at-a-glance").rows
+    assert ["held out", *told] in run_table(summary, "at-a-glance").frame.to_numpy().tolist()
 
 
 @pytest.mark.parametrize(
@@ -390,7 +397,7 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
 )
 def test_training_curves_are_told_by_the_augmentation(project, without, words, is_harder):
     run = train(load(*(f"variants.{name}.augmentation=none" for name in without)))
-    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     learning = next(each for each in sections if each.key == "learning")
     assert learning.words[0].startswith(f"Training figures are of {words}, averaged over each")
     captions = {plot.key: plot.caption for plot in learning.plots}
@@ -410,7 +417,7 @@ def test_training_curves_are_told_by_the_augmentation(project, without, words, i
 )
 def test_it_is_told_which_rows_are_out_of_fold(project, changes, words):
     run = train(load(changes))
-    sections = sections_of(summarise(ensemble_subject(run, blend([run]))))
+    sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     folds = next(each for each in sections if each.key == "folds")
     assert folds.words[0].startswith(f"Out of fold: {words}")
 
@@ -430,14 +437,16 @@ def test_the_split_is_told_by_its_scheme_with_the_rows_that_count(project, tiny,
     labels = {key.replace("x", "y"): tiny.train.labels[rows] for key, rows in parts.items()}
     np.savez(project / "input/own/mnist.npz", **images, **labels)
     run = train(load("data=own", f"folds={folds}"))
-    summary = summarise(ensemble_subject(run, blend([run])))
-    assert ["held out", f"{words} labelled rows count"] in run_table(summary, "at-a-glance").rows
+    summary = summarise(ensemble_subject(run, combine([run])))
+    assert ["held out", f"{words} labelled rows count"] in run_table(
+        summary, "at-a-glance"
+    ).frame.to_numpy().tolist()
     assert "single hold-out" not in run_table(summary, "folds").note
-    assert run_table(summary, "folds").rows[-1][-3] == summary.scores.ensemble.errors
+    assert run_table(summary, "folds").frame["errors"].iloc[-1] == summary.scores.ensemble.errors
 
 
 def test_nothing_is_marked_where_nothing_was_selected(run):
-    made = blend([train(run)])
+    made = combine([train(run)])
     summary = summarise(ensemble_subject(run, made))
     assert "selected" not in report_markdown(summary, sections_of(summary)).lower()
     assert "selected" not in str(provenance("tiny", made, made.chosen))
@@ -450,7 +459,7 @@ def test_an_unknown_variant_is_named(run):
 
 def test_a_run_with_one_fold_and_without_mistakes(project):
     run = train(load("ensemble={method: mean, folds: [1]}"), evidence=40)
-    summary = summarise(ensemble_subject(run, blend([run])))
+    summary = summarise(ensemble_subject(run, combine([run])))
     assert summary.scores.ensemble.errors == 0
     sections = sections_of(summary)
     older = paths.report_folder("tiny") / "left.txt"
@@ -472,5 +481,4 @@ def test_tables_and_figures_show_themselves_in_a_notebook(reported):
     assert image.shape[1] == 527
     assert len(repr(plot)) < 1000
     for table in (table for section in sections for table in section.tables):
-        assert table._repr_markdown_().startswith(table.markdown())
-        assert table._repr_markdown_().endswith(table.note)
+        assert table._repr_html_() == table.texts().to_html(index=False)

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 from competition.config.registry import Augmentation, Resampling
-from competition.data.augmented_epochs import Pool
+from competition.data.augmented_epochs import AugmentedEpochs
 from competition.digits import Digits
 from competition.errors import UserError
-from competition.training.training_data import Fold, one_hot, resampled
+from competition.training.training_data import TrainingData, one_hot, resampled
 
 # Of the training rows, so many are of the classes 0, 1 and 2.
 COUNTS = [20, 12, 8]
 
 
 @pytest.fixture
-def fold(tiny) -> Fold:
+def fold(tiny) -> TrainingData:
     """40 training rows of three classes, unevenly, behind 20 held-out ones."""
     labels = np.concatenate([np.arange(20) % 3, np.repeat([0, 1, 2], COUNTS)]).astype(np.uint8)
     digits = Digits(tiny.train.ids[:60], tiny.train.images[:60], labels)
     rows = np.arange(60)
-    pool = Pool(Augmentation(name="none"), 0, "data")
-    return Fold(digits, rows[20:], rows[:20], pool, number=0)
+    pool = AugmentedEpochs(Augmentation(name="none"), 0, "data")
+    return TrainingData(digits, rows[20:], rows[:20], pool, number=0)
 
 
 def by(name: str, **parameters) -> Resampling:
@@ -114,7 +114,7 @@ def _watched(original, seen: list[np.ndarray]):
     return fit_resample
 
 
-def planted(fold: Fold, rows: np.ndarray) -> Fold:
+def planted(fold: TrainingData, rows: np.ndarray) -> TrainingData:
     """Marks some rows in a corner where no digit has ink; the first is a training row's twin.
 
     A twin of the same class would be its nearest neighbour, of which SMOTE makes rows.

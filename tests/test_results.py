@@ -23,9 +23,9 @@ from competition.results import (
     by_variant,
     identity_hash,
     job_identity,
+    job_status,
     read_predictions,
     require_complete,
-    survey,
     write_result,
 )
 from competition.storage import (
@@ -64,9 +64,9 @@ def _working_folder(tmp_path, monkeypatch):
 def test_a_result_is_done_missing_or_stale():
     first, second = identities()
     write(first, identities()[first])
-    found = survey(identities())
+    found = job_status(identities())
     assert (found.done, found.missing, found.stale) == ([first], [second], {})
-    changed = survey(identities(epochs=3))
+    changed = job_status(identities(epochs=3))
     assert changed.stale == {first: "variant.epochs: not set → 3"}
     with pytest.raises(UserError) as caught:
         require_complete(identities(epochs=3))
@@ -94,7 +94,7 @@ def test_jobs_with_the_same_remark_share_a_line():
 def test_values_that_change_no_weight_make_nothing_stale():
     job, _ = identities()
     write(job, identities()[job])
-    assert survey(
+    assert job_status(
         identities(validate_every=4, seeds=[0, 1], all_rows_seeds=[2], epochs=12)
     ).done == [job]
 
@@ -103,7 +103,7 @@ def test_other_components_are_named_with_all_that_differs():
     job, _ = identities()
     write(job, identities()[job])
     changed = identities(augmentation={"name": "affine", "rotation": 7.0})
-    assert survey(changed).stale[job] == (
+    assert job_status(changed).stale[job] == (
         "variant.augmentation: not set → {'name': 'affine', 'rotation': 7.0}"
     )
 
@@ -119,7 +119,7 @@ def test_other_data_or_folds_make_a_result_stale(argument):
     job, _ = identities()
     write(job, identities()[job])
     changed = {**identities()[job], argument: "f" * 64}
-    assert survey({job: changed}).stale == {job: f"{argument}: {argument} → ffffffff"}
+    assert job_status({job: changed}).stale == {job: f"{argument}: {argument} → ffffffff"}
 
 
 def test_a_result_that_fails_half_way_never_existed():
@@ -130,7 +130,7 @@ def test_a_result_that_fails_half_way_never_existed():
 
     with pytest.raises(OSError, match="no space"):
         write(job, identities()[job], full_disk)
-    assert survey(identities()).done == []
+    assert job_status(identities()).done == []
     assert list(job.folder().parent.iterdir()) == []
 
 
@@ -143,9 +143,9 @@ def test_a_stale_result_is_replaced_only_by_a_complete_one():
 
     with pytest.raises(KeyboardInterrupt):
         write(job, identities(epochs=3)[job], killed)
-    assert survey(identities()).done == [job]
+    assert job_status(identities()).done == [job]
     write(job, identities(epochs=3)[job])
-    assert survey(identities(epochs=3)).done == [job]
+    assert job_status(identities(epochs=3)).done == [job]
     assert {file.name for file in job.folder().iterdir()} == {
         paths.MANIFEST, paths.HISTORY, paths.PROBABILITIES, paths.MODEL
     }  # fmt: skip
@@ -166,7 +166,7 @@ def test_a_damaged_manifest_is_named(change):
     file = job.folder() / paths.MANIFEST
     file.write_text(change(file.read_text()))
     with pytest.raises(UserError, match=r"manifest.json is damaged .*make train-folds"):
-        survey(identities())
+        job_status(identities())
 
 
 def test_identity_hashes_ignore_the_order_of_keys():

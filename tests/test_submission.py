@@ -45,8 +45,14 @@ BAD_SUBMISSIONS = {
     "label 10": ("ImageId,Label\n1,0\n2,10\n3,0\n", "ImageId 2 has the label 10"),
     "label -1": ("ImageId,Label\n1,0\n2,-1\n3,0\n", "ImageId 2 has the label -1"),
     "fraction": ("ImageId,Label\n1,0\n2,1.0\n3,0\n", r"line 3: two whole numbers .* '1.0'"),
-    "three columns": ("ImageId,Label\n1,0,0\n2,0,0\n3,0,0\n", "line 2: two whole numbers"),
-    "blank line": ("ImageId,Label\n1,0\n\n2,0\n3,0\n", r"line 3: two whole numbers .* not \[\]"),
+    "three columns": (
+        "ImageId,Label\n1,0,0\n2,0,0\n3,0,0\n",
+        "line 2: 2 values are expected, not more",
+    ),
+    "blank line": (
+        "ImageId,Label\n1,0\n\n2,0\n3,0\n",
+        r"line 3: two whole numbers .* not \['', ''\]",
+    ),
     "huge": (f"ImageId,Label\n1,{'9' * 40}\n2,0\n3,0\n", "line 2: two whole numbers"),
     "underscore": ("ImageId,Label\n1,0_1\n2,0\n3,0\n", "line 2: two whole numbers"),
     "only a header": ("ImageId,Label\n", "has 0 rows, but .* asks for 3"),

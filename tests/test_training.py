@@ -10,13 +10,13 @@ from competition.config import registry
 from competition.config.loading import load_config
 from competition.config.registry import Architecture, Augmentation
 from competition.config.schema import Training, Variant
-from competition.data.augmented_epochs import Pool
+from competition.data.augmented_epochs import AugmentedEpochs
 from competition.errors import UserError
 from competition.training import resources
 from competition.training.predict import predict
 from competition.training.resources import use_precision
 from competition.training.train import compiled_model, train_one_fold
-from competition.training.training_data import Fold
+from competition.training.training_data import TrainingData
 
 # Few filters, so that every architecture is built and trained in seconds.
 SMALL_WIDTH = 4
@@ -29,10 +29,10 @@ def small(name: str) -> dict:
 
 
 @pytest.fixture
-def fold(tiny) -> Fold:
+def fold(tiny) -> TrainingData:
     rows = np.arange(120)
-    pool = Pool(Augmentation(name="none"), 0, "data")
-    return Fold(tiny.train, rows[40:], rows[:40], pool, number=0)
+    pool = AugmentedEpochs(Augmentation(name="none"), 0, "data")
+    return TrainingData(tiny.train, rows[40:], rows[:40], pool, number=0)
 
 
 def variant(name: str = "plain", **settings) -> Variant:

@@ -89,11 +89,11 @@ def known_losses(monkeypatch):
             values[np.arange(len(images)), fold.digits.labels[fold.validation_rows]] = share
             return values
 
-        monkeypatch.setattr(trial, "train_one_fold", train)
-        monkeypatch.setattr(trial, "predict", predict)
-        monkeypatch.setattr(predict, "predict", predict)
-        monkeypatch.setattr(trial, "forget_models", lambda: None)
-        monkeypatch.setattr(trial, "start_keras", lambda threads: None)
+        monkeypatch.setattr("competition.tuning.trial.train_one_fold", train)
+        monkeypatch.setattr("competition.tuning.trial.predict", predict)
+        monkeypatch.setattr("competition.training.predict.predict", predict)
+        monkeypatch.setattr("competition.tuning.trial.forget_models", lambda: None)
+        monkeypatch.setattr("competition.tuning.trial.start_keras", lambda threads: None)
         return trained
 
     return known_losses
@@ -346,7 +346,7 @@ def test_trials_share_the_images_of_an_unchanged_policy(search, known_losses, mo
         pools.append(fold.pool.folder())
         return original(variant, fold, *more)
 
-    monkeypatch.setattr(trial, "train_one_fold", train)
+    monkeypatch.setattr("competition.tuning.trial.train_one_fold", train)
     run_trials(of_this, 2)
     run = load_run(of_this.config)
     assert set(pools) == {of_this.shared_pool(run.fingerprint).folder()}

@@ -10,7 +10,7 @@ from conftest import made_up_cases
 from pages import assert_readable
 
 from competition import paths
-from competition.analysis.explain import Evidence, Explanation
+from competition.analysis.explain import Explanation, VariantExplanation
 from competition.pages.contact_sheet import (
     CELL_HEIGHT,
     CELL_WIDTH,
@@ -34,8 +34,8 @@ VARIANT = '<img src=x onerror="alert(1)"> seed0'
 ROWS = 12
 
 
-def made_up_evidence(random: np.random.Generator) -> Evidence:
-    return Evidence(
+def made_up_evidence(random: np.random.Generator) -> VariantExplanation:
+    return VariantExplanation(
         random.dirichlet(np.ones(10), ROWS).astype(np.float32),
         random.uniform(-0.8, 0.8, (ROWS, 2, 14, 14)).astype(np.float32),
         random.integers(20, 60, (ROWS, 6)),
@@ -48,11 +48,11 @@ def made_up_evidence(random: np.random.Generator) -> Evidence:
 def explanation() -> Explanation:
     random = np.random.default_rng(0)
     labels = random.integers(0, 10, 60).astype(np.uint8)
-    cases = made_up_cases(random, 2 * np.eye(10)[labels], 2, labels)
-    chosen = cases.take(np.arange(ROWS))
+    predicted = made_up_cases(random, 2 * np.eye(10)[labels], 2, labels)
+    chosen = predicted.take(np.arange(ROWS))
     rivals = chosen.best_other_than(chosen.digits.labels)
     by_variant = {"plain seed0": made_up_evidence(random), VARIANT: made_up_evidence(random)}
-    return Explanation(NAME, cases.digits, chosen, 2, rivals, by_variant)
+    return Explanation(NAME, predicted.digits, chosen, 2, rivals, by_variant)
 
 
 @pytest.fixture(scope="module")
@@ -87,17 +87,19 @@ def words(locator) -> list[str]:
 
 def test_the_page_shows_what_was_computed(browse, explanation):
     page = browse()
-    cases = explanation.cases
+    predicted = explanation.predicted
     assert page.locator(".lead b").all_inner_texts() == ["12", "2"]
     titles = words(page.locator("article h2"))
     assert titles == [f"Row {row}{' asked for' if row < 3 else ''}" for row in range(1, 13)]
     for row in (0, 7):
         article = page.locator("article").nth(row)
-        label, prediction = cases.digits.labels[row], cases.predictions[row]
+        label, prediction = predicted.digits.labels[row], predicted.predictions[row]
         first, second, *_ = words(article.locator("header p"))
-        sure = percent(cases.ensemble[row].max())
+        sure = percent(predicted.ensemble[row].max())
         assert first == f"label {label}, predicted {prediction} with {sure}"
-        assert second.startswith(f"loss {cases.losses[row]:.4f} · fold {cases.folds[row]} ·")
+        assert second.startswith(
+            f"loss {predicted.losses[row]:.4f} · fold {predicted.folds[row]} ·"
+        )
         for number, evidence in enumerate(explanation.by_variant.values()):
             part = article.locator("section").nth(number)
             captions = []
@@ -115,7 +117,7 @@ def test_the_page_shows_what_was_computed(browse, explanation):
 
 def test_neighbours_have_the_colours_of_their_labels(browse, explanation):
     page = browse()
-    label, rival = explanation.cases.digits.labels[4], explanation.rivals[4]
+    label, rival = explanation.predicted.digits.labels[4], explanation.rivals[4]
     roles = {label: "true", rival: "predicted"}
     evidence = explanation.by_variant["plain seed0"]
     shown = page.locator("article").nth(4).locator("section").first.locator(".neighbours b")
@@ -223,7 +225,7 @@ def test_sheets_have_a_line_a_variant_and_no_text_beyond_the_edge(folder, explan
 
     by_variant = list(explanation.by_variant.values())
     scale = scale_of([evidence.drops[1] for evidence in by_variant])
-    image = explanation.cases.digits.images[1]
+    image = explanation.predicted.digits.images[1]
     np.testing.assert_array_equal(cell(3, 2), on_paper(image, by_variant[1].drops[1, 1], scale))
     neighbour = 255 - explanation.train.images[by_variant[1].neighbours[1, 0]]
     enlarged = np.kron(neighbour, np.ones((4, 4), np.uint8))
@@ -239,7 +241,7 @@ def test_neighbours_are_a_table(folder, explanation):
     assert distance == pytest.approx(evidence.distances[0, 2], rel=1e-6)
     assert lines[6 + 2] == {
         "id": "1",
-        "label": str(explanation.cases.digits.labels[0]),
+        "label": str(explanation.predicted.digits.labels[0]),
         "variant": VARIANT,
         "rank": "3",
         "neighbour": str(explanation.train.ids[evidence.neighbours[0, 2]]),

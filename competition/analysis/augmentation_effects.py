@@ -51,14 +51,14 @@ class Policy:
 
 
 def study_policies(config: Config, digits: Digits, seed: int) -> list[Policy]:
-    """Tries every policy of the catalogue, and those that the configuration's variants name.
+    """Tries every policy of the registry, and those that the configuration's variants name.
 
     Args:
         config: its variants name policies.
         digits: labelled; some are drawn, of as many classes as there are.
         seed: draws digits and variations.
     """
-    shown = digits.images[_one_a_class(digits, seed)]
+    shown = digits.images[_one_per_class(digits, seed)]
     random = np.random.default_rng(seed)
     count = min(len(digits), DIGITS_MEASURED)
     measured = digits.images[random.choice(len(digits), count, replace=False)]
@@ -76,7 +76,7 @@ def _users(config: Config) -> list[tuple[Augmentation, list[str]]]:
     return [(one, [name for name, v in variants if v.augmentation == one]) for one in policies]
 
 
-def _one_a_class(digits: Digits, seed: int) -> np.ndarray:
+def _one_per_class(digits: Digits, seed: int) -> np.ndarray:
     """Returns positions of ten digits: of different classes, as far as these go."""
     order = np.random.default_rng(seed).permutation(len(digits))
     _, firsts = np.unique(digits.labels[order], return_index=True)

@@ -27,7 +27,7 @@ from competition.analysis.embedding import (
 from competition.config.loading import Config
 from competition.console import ProgressDisplay
 from competition.digits import CLASSES, DataSet, Digits
-from competition.tables import write_table
+from competition.tables import write_csv
 
 SEED = 0
 EXAMPLES = 16
@@ -132,9 +132,11 @@ def _examples(digits: Digits) -> list[np.ndarray]:
 
 def write_class_counts(path: Path, counts: ClassCounts) -> None:
     """Writes a line for each class, beside equal shares."""
+    import pandas as pd
+
     total, expected = counts.counts.sum(), counts.expected
     rows = (
         [label, count, f"{count / total:.4f}", f"{expected:.1f}", f"{count - expected:+.1f}"]
         for label, count in enumerate(counts.counts.tolist())
     )
-    write_table(path, COUNTS_HEADER, rows)
+    write_csv(path, pd.DataFrame(rows, columns=COUNTS_HEADER))

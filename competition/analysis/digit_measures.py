@@ -123,6 +123,6 @@ def class_images(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     """
     means, deviations = np.zeros((2, CLASSES, SIDE, SIDE))
     for label in np.unique(labels):
-        of_class = images[labels == label]
-        means[label], deviations[label] = of_class.mean(axis=0), of_class.std(axis=0)
+        digit_class = images[labels == label]
+        means[label], deviations[label] = digit_class.mean(axis=0), digit_class.std(axis=0)
     return means, deviations

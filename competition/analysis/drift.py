@@ -9,7 +9,7 @@ from competition.metrics import wilson_interval
 
 FOLDS = 5
 # An accuracy of 51 % is then told from chance in about nine cases out of ten.
-ROWS_A_SIDE = 10_000
+ROWS_PER_SIDE = 10_000
 # With fewer rows a side, the trees have nothing to split.
 FEWEST_ROWS = 40
 
@@ -19,21 +19,21 @@ class ShiftTest:
     """The answers of a classifier that was told neither side of the rows it is asked about.
 
     Attributes:
-        of_train, of_test: float64 `[n]` each, the probability that a row is a test row.
+        train_values, test_values: float64 `[n]` each, the probability that a row is a test row.
     """
 
-    of_train: np.ndarray
-    of_test: np.ndarray
+    train_values: np.ndarray
+    test_values: np.ndarray
 
     @property
     def rows(self) -> int:
         """Rows that were asked about."""
-        return len(self.of_train) + len(self.of_test)
+        return len(self.train_values) + len(self.test_values)
 
     @property
     def right(self) -> int:
         """Rows that were told right."""
-        return int((self.of_train < 0.5).sum() + (self.of_test >= 0.5).sum())
+        return int((self.train_values < 0.5).sum() + (self.test_values >= 0.5).sum())
 
     @property
     def accuracy(self) -> float:
@@ -69,7 +69,7 @@ def shift_test(
     Returns:
         None if there are too few rows to learn from.
     """
-    count = min(len(train), len(test), ROWS_A_SIDE)
+    count = min(len(train), len(test), ROWS_PER_SIDE)
     if count < FEWEST_ROWS:
         return None
     random = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ import numpy as np
 
 from competition.analysis.embedding import principal_components
 from competition.digits import CLASSES, DataSet
-from competition.tables import write_table
+from competition.tables import write_csv
 
 # Of 1,000 digits of the competition, 95 % are no further than this from themselves after a shift
 # by a quarter of a pixel, which is less than any augmentation policy shifts.
@@ -154,9 +154,9 @@ class _Search:
         """Returns all pairs of different labels within a distance, each once."""
         found = []
         for label in range(CLASSES):
-            of_class, others = np.flatnonzero(labels == label), np.flatnonzero(labels > label)
-            for start in range(0, len(of_class), BLOCK):
-                found.append(self._between(of_class[start : start + BLOCK], others, limit))
+            digit_class, others = np.flatnonzero(labels == label), np.flatnonzero(labels > label)
+            for start in range(0, len(digit_class), BLOCK):
+                found.append(self._between(digit_class[start : start + BLOCK], others, limit))
             on_progress((label + 1) / CLASSES)
         return self._checked(found, limit)
 
@@ -189,12 +189,14 @@ class _Search:
 
 def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:
     """Writes a line for each pair with its kind; test rows have no label."""
+    import pandas as pd
+
     rows = (
         [kind, f"{distance:.4f}", *describe_row(data_set, one), *describe_row(data_set, other)]
         for kind, pairs in kinds.items()
         for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True)
     )
-    write_table(path, HEADER, rows)
+    write_csv(path, pd.DataFrame(rows, columns=HEADER))
 
 
 def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from competition.analysis.predictions import Cases, out_of_fold_cases
+from competition.analysis.predictions import PredictedDigits, out_of_fold_predictions
 from competition.analysis.trained_net import Net, Pace, load_net, measure_pace, require_models
 from competition.console import ProgressDisplay, duration
 from competition.data.label_marks import without_label_errors
 from competition.data.run import Run
 from competition.digits import SIDE, Digits, positions
-from competition.ensemble.comparison import Blend
-from competition.ensemble.members import Member, Panel
+from competition.ensemble.comparison import EnsembleResult
+from competition.ensemble.members import Member, MemberPredictions
 from competition.errors import UserError
 from competition.results import ALL_ROWS, Job
 from competition.system import core_count, interruptible
@@ -35,7 +35,7 @@ class Assignment:
     rows: np.ndarray
 
 
-def rows_to_explain(cases: Cases, asked: list[int]) -> np.ndarray:
+def rows_to_explain(predicted: PredictedDigits, asked: list[int]) -> np.ndarray:
     """Returns positions among labelled rows: those asked for, then those of the highest loss.
 
     Args:
@@ -45,24 +45,26 @@ def rows_to_explain(cases: Cases, asked: list[int]) -> np.ndarray:
     Raises:
         UserError: naming the ids that are not among them.
     """
-    places = {row: place for place, row in enumerate(cases.digits.ids.tolist())}
+    places = {row: place for place, row in enumerate(predicted.digits.ids.tolist())}
     unknown = [str(row) for row in asked if row not in places]
     if unknown:
         raise UserError(
             f"no labelled row that a net held out has the id {', '.join(unknown)}; there are "
             f"{len(places):,}, from {min(places)} to {max(places)}"
         )
-    worst = np.argsort(-cases.losses, kind="stable")[:WORST].tolist()
+    worst = np.argsort(-predicted.losses, kind="stable")[:WORST].tolist()
     return np.array(list(dict.fromkeys([*(places[row] for row in asked), *worst])))
 
 
-def assignments_by_variant(run: Run, panel: Panel, ids: np.ndarray) -> dict[str, list[Assignment]]:
+def assignments_by_variant(
+    run: Run, member_predictions: MemberPredictions, ids: np.ndarray
+) -> dict[str, list[Assignment]]:
     """Returns the nets of each variant's first seed that held any of these labelled rows out."""
-    first = {member.variant: member for member in reversed(panel.members)}
+    first = {member.variant: member for member in reversed(member_predictions.members)}
     rows = positions(run.data_set.train.ids, ids)
     return {
         str(member): _assignments(run, member, rows)
-        for member in panel.members
+        for member in member_predictions.members
         if first[member.variant] is member
     }
 
@@ -167,7 +169,7 @@ NEIGHBOURS = 6  # that are shown beside each digit
 
 
 @dataclass(frozen=True)
-class Evidence:
+class VariantExplanation:
     """What one variant says of n rows, each by the net that held it out.
 
     Attributes:
@@ -203,13 +205,13 @@ class Explanation:
 
     name: str
     train: Digits
-    cases: Cases
+    predicted: PredictedDigits
     asked: int
     rivals: np.ndarray
-    by_variant: dict[str, Evidence]
+    by_variant: dict[str, VariantExplanation]
 
 
-def explain(run: Run, blend: Blend, asked: list[int]) -> Explanation:
+def explain(run: Run, ensemble_result: EnsembleResult, asked: list[int]) -> Explanation:
     """Looks into the nets of each variant's first seed, and says before how long that takes.
 
     Args:
@@ -221,9 +223,9 @@ def explain(run: Run, blend: Blend, asked: list[int]) -> Explanation:
         UserError: when an id is of no row that was held out; naming the models that are missing,
             or the one that is damaged.
     """
-    cases = out_of_fold_cases(run, blend)
-    chosen = cases.take(rows_to_explain(cases, asked))
-    assignments = assignments_by_variant(run, blend.panel, chosen.digits.ids)
+    predicted = out_of_fold_predictions(run, ensemble_result)
+    chosen = predicted.take(rows_to_explain(predicted, asked))
+    assignments = assignments_by_variant(run, ensemble_result.member_predictions, chosen.digits.ids)
     require_models(
         [assignment.job for of_variant in assignments.values() for assignment in of_variant]
     )
@@ -250,7 +252,7 @@ class Explainer:
         self._classes = np.column_stack([digits.labels, rivals]).astype(int)
         self._grey = round(run.data_set.train.images.mean())
 
-    def by_variant(self, assignments: dict[str, list[Assignment]]) -> dict[str, Evidence]:
+    def by_variant(self, assignments: dict[str, list[Assignment]]) -> dict[str, VariantExplanation]:
         """Returns what each variant says."""
         sample = self._run.data_set.train.images
         paces = {name: measure_pace(each[0].job, sample) for name, each in assignments.items()}
@@ -260,7 +262,7 @@ class Explainer:
         with ProgressDisplay(f"looking into {nets} nets", sum(work.values())) as display:
             expected = ExpectedTime(display)
             return {
-                name: self._evidence(each, paces[name], expected)
+                name: self._explain_variant(each, paces[name], expected)
                 for name, each in assignments.items()
             }
 
@@ -270,15 +272,15 @@ class Explainer:
             + len(assignment.rows) * (PATCHES + 1)
             for assignment in assignments
         )
-        return len(assignments) * pace.start + images * pace.an_image
+        return len(assignments) * pace.start + images * pace.seconds_per_image
 
-    def _evidence(
+    def _explain_variant(
         self, assignments: list[Assignment], pace: Pace, expected: "ExpectedTime"
-    ) -> Evidence:
+    ) -> VariantExplanation:
         """Returns the answers of the nets of one variant, in the order of the rows."""
 
         def answered(images: int) -> None:
-            expected.advance(images * pace.an_image)
+            expected.advance(images * pace.seconds_per_image)
 
         parts = []
         for assignment in assignments:
@@ -286,14 +288,14 @@ class Explainer:
             expected.advance(pace.start)
             parts.append(self._ask(net, assignment, answered))
         back = np.argsort(np.concatenate([assignment.rows for assignment in assignments]))
-        return Evidence(
+        return VariantExplanation(
             *(np.concatenate(of_assignments)[back] for of_assignments in zip(*parts, strict=True))
         )
 
     def _ask(
         self, net: Net, assignment: Assignment, answered: Callable[[int], None]
     ) -> tuple[np.ndarray, ...]:
-        """Returns what one net says of the rows that it held out: the parts of `Evidence`."""
+        """Returns the parts of `VariantExplanation` of the rows that one net held out."""
         images = self._digits.images[assignment.rows]
         hidden = hidden_and_whole(images, self._grey)
         hidden_values = (values for _, values in net.answers(hidden, answered))

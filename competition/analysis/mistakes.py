@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from competition.analysis.predictions import Cases, out_of_fold_cases, test_cases
+from competition.analysis.predictions import (
+    PredictedDigits,
+    out_of_fold_predictions,
+    test_predictions,
+)
 from competition.data.run import Run
 from competition.digits import CLASSES
-from competition.ensemble.comparison import Blend
+from competition.ensemble.comparison import EnsembleResult
 from competition.metrics import Score, score
-from competition.tables import write_table
+from competition.tables import write_csv
 
 HEADER = ("rank", "id", "label", "suggested", "label_probability", "suggested_probability")
 HEADER += ("margin", "confident")
@@ -36,7 +40,7 @@ class LabelErrors:
         return len(self.rows)
 
 
-def likely_label_errors(cases: Cases) -> LabelErrors:
+def likely_label_errors(predicted: PredictedDigits) -> LabelErrors:
     """Ranks the labels against which all members vote for one other class.
 
     The order is that of the normalised margin; `confident` are the rows off the diagonal of the
@@ -46,11 +50,11 @@ def likely_label_errors(cases: Cases) -> LabelErrors:
     Args:
         cases: labelled rows with out-of-fold probabilities.
     """
-    labels = cases.digits.labels
-    suggested = cases.best_other_than(labels)
-    margins = cases.of_class(labels) - cases.of_class(suggested)
-    confident = _off_diagonal(cases.ensemble, labels)
-    candidates = np.flatnonzero(cases.unanimous_against_label)
+    labels = predicted.digits.labels
+    suggested = predicted.best_other_than(labels)
+    margins = predicted.class_probabilities(labels) - predicted.class_probabilities(suggested)
+    confident = _off_diagonal(predicted.ensemble, labels)
+    candidates = np.flatnonzero(predicted.unanimous_against_label)
     rows = candidates[np.argsort(margins[candidates], kind="stable")]
     return LabelErrors(rows, suggested[rows], margins[rows], confident[rows])
 
@@ -70,20 +74,22 @@ def _thresholds(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.array([each.mean() if len(each) else np.inf for each in own])
 
 
-def write_label_errors(path: Path, errors: LabelErrors, cases: Cases) -> None:
+def write_label_errors(path: Path, errors: LabelErrors, predicted: PredictedDigits) -> None:
     """Writes a line for each, the likeliest first; `confident` is yes or no."""
-    of_rows = cases.take(errors.rows)
+    import pandas as pd
+
+    of_rows = predicted.take(errors.rows)
     columns = [
         range(1, len(errors) + 1),
         of_rows.digits.ids,
         of_rows.digits.labels,
         errors.suggested,
-        [f"{value:.4f}" for value in of_rows.of_class(of_rows.digits.labels)],
-        [f"{value:.4f}" for value in of_rows.of_class(errors.suggested)],
+        [f"{value:.4f}" for value in of_rows.class_probabilities(of_rows.digits.labels)],
+        [f"{value:.4f}" for value in of_rows.class_probabilities(errors.suggested)],
         [f"{value:.4f}" for value in errors.margins],
         ["yes" if each else "no" for each in errors.confident],
     ]
-    write_table(path, HEADER, zip(*columns, strict=True))
+    write_csv(path, pd.DataFrame(zip(*columns, strict=True), columns=HEADER))
 
 
 # As many uncertain rows, labelled and not, as somebody may want to look through.
@@ -111,23 +117,30 @@ class Findings:
     fingerprint: str
     members: list[str]
     score: Score
-    labelled: Cases
-    test: Cases
+    labelled: PredictedDigits
+    test: PredictedDigits
     mistakes: np.ndarray
     uncertain: np.ndarray
     uncertain_test: np.ndarray
     label_errors: LabelErrors
 
 
-def find(run: Run, blend: Blend) -> Findings:
+def find(run: Run, ensemble_result: EnsembleResult) -> Findings:
     """Looks through every row of a run and its ensemble."""
-    members = [str(member) for member in blend.panel.members]
-    labelled, test = out_of_fold_cases(run, blend), test_cases(run, blend)
+    members = [str(member) for member in ensemble_result.member_predictions.members]
+    labelled, test = (
+        out_of_fold_predictions(run, ensemble_result),
+        test_predictions(run, ensemble_result),
+    )
     return look_through(run.config.name, run.fingerprint, members, labelled, test)
 
 
 def look_through(
-    name: str, fingerprint: str, members: list[str], labelled: Cases, test: Cases
+    name: str,
+    fingerprint: str,
+    members: list[str],
+    labelled: PredictedDigits,
+    test: PredictedDigits,
 ) -> Findings:
     """Returns what is worth a look among these rows; `Findings` explains the arguments."""
     return Findings(
@@ -144,23 +157,25 @@ def look_through(
     )
 
 
-def mistakes(cases: Cases) -> np.ndarray:
+def mistakes(predicted: PredictedDigits) -> np.ndarray:
     """Returns the positions that were predicted wrongly, the most confident ones first."""
-    wrong = np.flatnonzero(cases.wrong)
-    confidence = cases.of_class(cases.predictions)[wrong]
+    wrong = np.flatnonzero(predicted.wrong)
+    confidence = predicted.class_probabilities(predicted.predictions)[wrong]
     return wrong[np.argsort(-confidence, kind="stable")]
 
 
-def least_certain(cases: Cases, count: int) -> np.ndarray:
+def least_certain(predicted: PredictedDigits, count: int) -> np.ndarray:
     """Returns at most `count` positions, the smallest margin first."""
-    return np.argsort(cases.margins, kind="stable")[:count]
+    return np.argsort(predicted.margins, kind="stable")[:count]
 
 
-def confused_pairs(cases: Cases, rows: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+def confused_pairs(
+    predicted: PredictedDigits, rows: np.ndarray
+) -> dict[tuple[int, int], np.ndarray]:
     """Groups mistakes by the two classes that were confused, either way; most frequent first."""
     pairs: dict[tuple[int, int], list[int]] = {}
     for row in rows:
-        pair = sorted((int(cases.digits.labels[row]), int(cases.predictions[row])))
+        pair = sorted((int(predicted.digits.labels[row]), int(predicted.predictions[row])))
         pairs.setdefault(tuple(pair), []).append(row)
     ordered = sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0]))
     return {pair: np.array(of_pair) for pair, of_pair in ordered}

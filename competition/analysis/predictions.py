@@ -10,15 +10,15 @@ from competition.config.base import nearest
 from competition.config.loading import Ensemble
 from competition.data.run import Run
 from competition.digits import Digits, positions
-from competition.ensemble.comparison import Blend, Comparison
+from competition.ensemble.comparison import Comparison, EnsembleResult
 from competition.ensemble.contributions import count_pairs
-from competition.ensemble.members import Panel, load_panel
+from competition.ensemble.members import MemberPredictions, load_member_predictions
 from competition.errors import UserError
 from competition.metrics import entropies, log_losses, marked
 
 
 @dataclass(frozen=True)
-class Cases:
+class PredictedDigits:
     """Digits with what each member and the ensemble say of them, in one order.
 
     Attributes:
@@ -49,7 +49,9 @@ class Cases:
     @cached_property
     def margins(self) -> np.ndarray:
         """How far the likeliest class is ahead of the next one, float `[n]` from 0 to 1."""
-        return self.of_class(self.predictions) - self.of_class(self.runners_up)
+        return self.class_probabilities(self.predictions) - self.class_probabilities(
+            self.runners_up
+        )
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -81,7 +83,7 @@ class Cases:
         """Whether all members vote for one class, and it is not the label, bool `[n]`."""
         return (self.votes == self.votes[0]).all(axis=0) & (self.votes[0] != self.digits.labels)
 
-    def of_class(self, classes: np.ndarray) -> np.ndarray:
+    def class_probabilities(self, classes: np.ndarray) -> np.ndarray:
         """Returns the ensemble's probability of one class a row, float32 `[n]`."""
         return self.ensemble[np.arange(len(self)), classes]
 
@@ -93,9 +95,9 @@ class Cases:
         """Counts the mistakes, int `[10, 10]`, by label (first) and prediction."""
         return confusion_counts(self.digits.labels[self.wrong], self.predictions[self.wrong])
 
-    def take(self, rows: np.ndarray) -> "Cases":
+    def take(self, rows: np.ndarray) -> "PredictedDigits":
         """Returns the cases at these positions, in their order."""
-        return Cases(
+        return PredictedDigits(
             self.digits.take(rows),
             None if self.folds is None else self.folds[rows],
             self.ensemble[rows],
@@ -103,22 +105,33 @@ class Cases:
         )
 
 
-def out_of_fold_cases(run: Run, blend: Blend) -> Cases:
+def out_of_fold_predictions(run: Run, ensemble_result: EnsembleResult) -> PredictedDigits:
     """Returns the labelled rows of the folds that count, as nets see them that never saw them."""
-    return labelled_cases(run, blend.panel, blend.out_of_fold.values)
+    return labelled_predictions(
+        run, ensemble_result.member_predictions, ensemble_result.out_of_fold.values
+    )
 
 
-def labelled_cases(run: Run, panel: Panel, values: np.ndarray) -> Cases:
+def labelled_predictions(
+    run: Run, member_predictions: MemberPredictions, values: np.ndarray
+) -> PredictedDigits:
     """Returns the same rows with other probabilities, `[n, 10]`, than an ensemble's."""
     train = run.data_set.train
-    members = np.stack([member.out_of_fold.values for member in panel.members])
-    return Cases(train.take(positions(train.ids, panel.ids)), panel.folds, values, members)
+    members = np.stack([member.out_of_fold.values for member in member_predictions.members])
+    return PredictedDigits(
+        train.take(positions(train.ids, member_predictions.ids)),
+        member_predictions.folds,
+        values,
+        members,
+    )
 
 
-def test_cases(run: Run, blend: Blend) -> Cases:
+def test_predictions(run: Run, ensemble_result: EnsembleResult) -> PredictedDigits:
     """Returns every test row."""
-    members = np.stack([member.test.values for member in blend.panel.members])
-    return Cases(run.data_set.test, None, blend.test.values, members)
+    members = np.stack(
+        [member.test.values for member in ensemble_result.member_predictions.members]
+    )
+    return PredictedDigits(run.data_set.test, None, ensemble_result.test.values, members)
 
 
 def _without(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -145,14 +158,14 @@ class Subject:
 
     name: str
     run: Run
-    panel: Panel
-    cases: Cases
+    member_predictions: MemberPredictions
+    predicted: PredictedDigits
     comparison: Comparison | None
 
     @property
     def title(self) -> str:
         """The name, with a mark if the figures are selected."""
-        return marked(self.name, self.panel.is_selected)
+        return marked(self.name, self.member_predictions.is_selected)
 
     @property
     def variant(self) -> str | None:
@@ -165,10 +178,14 @@ class Subject:
         return self.comparison.chosen.method.name if self.comparison else "mean"
 
 
-def ensemble_subject(run: Run, blend: Blend) -> Subject:
+def ensemble_subject(run: Run, ensemble_result: EnsembleResult) -> Subject:
     """Returns what the chosen method makes of all members, nested if it fits anything."""
-    cases = labelled_cases(run, blend.panel, blend.out_of_fold.values)
-    return Subject(ENSEMBLE, run, blend.panel, cases, blend.comparison)
+    predicted = labelled_predictions(
+        run, ensemble_result.member_predictions, ensemble_result.out_of_fold.values
+    )
+    return Subject(
+        ENSEMBLE, run, ensemble_result.member_predictions, predicted, ensemble_result.comparison
+    )
 
 
 def variant_subject(run: Run, variant: str) -> Subject:
@@ -182,9 +199,15 @@ def variant_subject(run: Run, variant: str) -> Subject:
         raise UserError(f"'{run.config.name}' has no variant '{variant}'{nearest(variant, known)}")
     alone = Ensemble(variants=[variant], folds=run.config.ensemble.folds)
     narrowed = replace(run, config=run.config.model_copy(update={"ensemble": alone}))
-    panel = load_panel([narrowed])
-    values = panel.out_of_fold.mean(axis=0).astype(np.float32)
-    return Subject(variant, run, panel, labelled_cases(run, panel, values), None)
+    member_predictions = load_member_predictions([narrowed])
+    values = member_predictions.out_of_fold.mean(axis=0).astype(np.float32)
+    return Subject(
+        variant,
+        run,
+        member_predictions,
+        labelled_predictions(run, member_predictions, values),
+        None,
+    )
 
 
 @dataclass(frozen=True)
@@ -207,14 +230,14 @@ class Agreement:
     unanimous: int
 
 
-def agreement(cases: Cases) -> Agreement:
+def agreement(predicted: PredictedDigits) -> Agreement:
     """Compares the members' predictions of labelled rows."""
-    votes, labels = cases.votes, cases.digits.labels
+    votes, labels = predicted.votes, predicted.digits.labels
     right = (votes == labels).sum(axis=0)
     steps = len(votes) + 1
     return Agreement(
         np.bincount(right, minlength=steps),
-        np.bincount(right[~cases.wrong], minlength=steps),
+        np.bincount(right[~predicted.wrong], minlength=steps),
         count_pairs(votes, np.not_equal),
         count_pairs(votes != labels, np.logical_and),
         int((votes == votes[0]).all(axis=0).sum()),

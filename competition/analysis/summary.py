@@ -18,17 +18,17 @@ from competition.data.folds import assign_folds
 from competition.data.run import Run
 from competition.digits import positions
 from competition.ensemble.contributions import Contributions, contributions
-from competition.ensemble.members import Member, Panel, load_panel
+from competition.ensemble.members import Member, MemberPredictions, load_member_predictions
 from competition.metrics import Reliability, Score, expected_calibration_error, reliability, score
 from competition.probabilities import Probabilities
 from competition.results import (
     ALL_ROWS,
     Job,
+    job_status,
     minutes_of,
     read_history,
     read_manifest,
     read_predictions,
-    survey,
 )
 
 
@@ -64,9 +64,11 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 
 def fold_scores(subject: Subject) -> list[FoldScores]:
     """Scores each member, each variant that has several seeds, and last what the report is of."""
-    panel = subject.panel
-    named = {str(each): [each] for each in panel.members} | _of_several_seeds(panel.members)
-    found = [_of_members(name, members, panel) for name, members in named.items()]
+    member_predictions = subject.member_predictions
+    named = {str(each): [each] for each in member_predictions.members} | _of_several_seeds(
+        member_predictions.members
+    )
+    found = [_of_members(name, members, member_predictions) for name, members in named.items()]
     return found + ([_of_ensemble(subject)] if subject.variant is None else [])
 
 
@@ -77,13 +79,17 @@ def _of_several_seeds(members: list[Member]) -> dict[str, list[Member]]:
     return {name: own for name, own in variants.items() if len(own) > 1}
 
 
-def _of_members(name: str, members: list[Member], panel: Panel) -> FoldScores:
+def _of_members(
+    name: str, members: list[Member], member_predictions: MemberPredictions
+) -> FoldScores:
     """Scores the mean of some members, in each fold that of its own nets on all of its rows."""
-    whole = score(_mean([member.out_of_fold for member in members]), panel.labels)
+    whole = score(_mean([member.out_of_fold for member in members]), member_predictions.labels)
     by_fold = {}
     for number, held_out in sorted(members[0].by_split.items()):
         values = _mean([member.by_split[number] for member in members])
-        by_fold[number] = score(values, panel.labels[positions(panel.ids, held_out.ids)])
+        by_fold[number] = score(
+            values, member_predictions.labels[positions(member_predictions.ids, held_out.ids)]
+        )
     return FoldScores(name, whole, by_fold)
 
 
@@ -91,20 +97,25 @@ def _mean(parts: list[Probabilities]) -> np.ndarray:
     return np.mean([part.values for part in parts], axis=0, dtype=float)
 
 
-def overlap(panel: Panel) -> bool:
+def overlap(member_predictions: MemberPredictions) -> bool:
     """Says whether rows were held out more than once, and so predicted by the mean of nets."""
-    return sum(len(part.ids) for part in panel.members[0].by_split.values()) > len(panel.ids)
+    return sum(len(part.ids) for part in member_predictions.members[0].by_split.values()) > len(
+        member_predictions.ids
+    )
 
 
 def _of_ensemble(subject: Subject) -> FoldScores:
     """Scores the ensemble, by fold where no row is held out twice, and so belongs to one alone."""
-    panel, values = subject.panel, subject.cases.ensemble
-    numbers = [] if overlap(panel) else np.unique(panel.folds).tolist()
+    member_predictions, values = subject.member_predictions, subject.predicted.ensemble
+    numbers = [] if overlap(member_predictions) else np.unique(member_predictions.folds).tolist()
     by_fold = {
-        each: score(values[panel.folds == each], panel.labels[panel.folds == each])
+        each: score(
+            values[member_predictions.folds == each],
+            member_predictions.labels[member_predictions.folds == each],
+        )
         for each in numbers
     }
-    return FoldScores(subject.title, score(values, panel.labels), by_fold)
+    return FoldScores(subject.title, score(values, member_predictions.labels), by_fold)
 
 
 # The fingerprint of the competition's data set, of which settings and nets were tried on the first
@@ -218,7 +229,7 @@ class Summary:
 
 def job_rows(run: Run) -> list[JobRow]:
     """Returns the finished jobs of a run that fit its configuration, in training order."""
-    done = set(survey(run.identities).done)
+    done = set(job_status(run.identities).done)
     return [_job_row(run, job) for job in run.identities if job in done]
 
 
@@ -236,12 +247,12 @@ def _held_out_score(run: Run, job: Job) -> Score:
 
 def summarise(subject: Subject) -> Summary:
     """Computes all figures of an ensemble, or of one variant."""
-    values, labels = subject.cases.ensemble, subject.cases.digits.labels
-    manifests = subject.panel.manifests()
-    confusion = confusion_counts(labels, subject.cases.predictions)
+    values, labels = subject.predicted.ensemble, subject.predicted.digits.labels
+    manifests = subject.member_predictions.manifests()
+    confusion = confusion_counts(labels, subject.predicted.predictions)
     return Summary(
         subject=subject,
-        scores=panel_scores(subject.run, subject.panel, values),
+        scores=ensemble_scores(subject.run, subject.member_predictions, values),
         folds=fold_scores(subject),
         jobs=[row for row in job_rows(subject.run) if _is_of(row.job, subject)],
         histories={job: read_history(job) for job in manifests},
@@ -251,8 +262,8 @@ def summarise(subject: Subject) -> Summary:
         curves=class_curves(values, labels),
         reliability=reliability(values, labels),
         calibration_error=expected_calibration_error(values, labels),
-        agreement=agreement(subject.cases),
-        contributions=contributions(subject.panel),
+        agreement=agreement(subject.predicted),
+        contributions=contributions(subject.member_predictions),
     )
 
 
@@ -260,16 +271,18 @@ def _is_of(job: Job, subject: Subject) -> bool:
     return subject.variant in (None, job.variant)
 
 
-def panel_scores(run: Run, panel: Panel, values: np.ndarray) -> Scores:
+def ensemble_scores(run: Run, member_predictions: MemberPredictions, values: np.ndarray) -> Scores:
     """Returns the scores of members and of what was made of them, `[n, 10]`, on the same rows."""
-    labels, others = panel.labels, unsearched(run, panel.ids)
-    members = {str(each): score(each.out_of_fold.values, labels) for each in panel.members}
-    of_others = score(values[others], labels[others]) if others.any() else None
-    return Scores(members, score(values, labels), of_others, panel.is_selected)
+    labels, others = member_predictions.labels, unsearched(run, member_predictions.ids)
+    members = {
+        str(each): score(each.out_of_fold.values, labels) for each in member_predictions.members
+    }
+    other_values = score(values[others], labels[others]) if others.any() else None
+    return Scores(members, score(values, labels), other_values, member_predictions.is_selected)
 
 
 @dataclass(frozen=True)
-class System:
+class Baseline:
     """One variant with its first seed, or the plain mean of all its seeds.
 
     Attributes:
@@ -304,29 +317,33 @@ class System:
         return claimed is not None and 100 * right < claimed * self.score.rows
 
 
-def systems(run: Run) -> list[System]:
+def baselines(run: Run) -> list[Baseline]:
     """Returns each variant of a run with its first seed, and the mean of those with several.
 
     Raises:
         UserError: naming every job that is missing or stale.
     """
     all_of_it = run.config.model_copy(update={"ensemble": Ensemble()})
-    panel = load_panel([replace(run, config=all_of_it)])
+    member_predictions = load_member_predictions([replace(run, config=all_of_it)])
     found = []
     for variant, settings in run.config.variants.items():
         about = settings.about
-        members = [member for member in panel.members if member.variant == variant]
+        members = [member for member in member_predictions.members if member.variant == variant]
         name = members[0].marked_variant
-        found.append(_system(panel, members[:1], name, about.title, about.claim))
+        found.append(_system(member_predictions, members[:1], name, about.title, about.claim))
         if len(members) > 1:
             name = f"{name}, mean of {len(members)} seeds"
-            found.append(_system(panel, members, name, about.mean_title, about.mean_claim))
+            found.append(
+                _system(member_predictions, members, name, about.mean_title, about.mean_claim)
+            )
     return found
 
 
-def _system(panel: Panel, members: list[Member], name: str, title: str, claim: str) -> System:
+def _system(
+    member_predictions: MemberPredictions, members: list[Member], name: str, title: str, claim: str
+) -> Baseline:
     values = np.mean([member.out_of_fold.values for member in members], axis=0, dtype=float)
-    confusion = confusion_counts(panel.labels, values.argmax(axis=1))
+    confusion = confusion_counts(member_predictions.labels, values.argmax(axis=1))
     precision, recall, f1 = class_figures(confusion).means()
     manifests = [
         manifest
@@ -334,14 +351,14 @@ def _system(panel: Panel, members: list[Member], name: str, title: str, claim: s
         for job, manifest in member.manifests.items()
         if job.split != ALL_ROWS
     ]
-    return System(
+    return Baseline(
         name=name,
         title=title,
         claim=claim,
         nets=len(manifests),
         parameters=manifests[0]["parameters"],
         minutes=minutes_of(manifests),
-        score=score(values, panel.labels),
+        score=score(values, member_predictions.labels),
         precision=precision,
         recall=recall,
         f1=f1,

@@ -16,7 +16,7 @@ from competition.results import Job, by_variant
 from competition.training.predict import PREDICTION_BATCH_SIZE, batches, class_probabilities
 from competition.training.resources import forget_models
 
-# Images whose features are in memory at a time: 50 MB for the widest net of the catalogue.
+# Images whose features are in memory at a time: 50 MB for the widest net of the registry.
 BLOCK = 2 * PREDICTION_BATCH_SIZE
 SHAPES = (None, SIDE, SIDE, 1), (None, CLASSES)
 
@@ -108,7 +108,7 @@ class Pace:
     """Seconds that a net takes on this machine: to be loaded, and for an answer to an image."""
 
     start: float
-    an_image: float
+    seconds_per_image: float
 
 
 def measure_pace(job: Job, images: np.ndarray) -> Pace:

@@ -134,7 +134,7 @@ def _type_name(location: str, argument: ast.arg) -> str:
 
 
 class Component(BaseModel):
-    """A function of the catalogue by name, and the keyword arguments it is to be called with.
+    """A function of the registry by name, and the keyword arguments it is to be called with.
 
     In YAML either the name alone or a mapping: `{name: residual, width: 48}`.
     """

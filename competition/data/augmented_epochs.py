@@ -55,7 +55,7 @@ BRANCHES: dict[Part, tuple[int, ...]] = {"train": (), "test": (1,)}
 
 
 @dataclass(frozen=True)
-class Pool:
+class AugmentedEpochs:
     """The augmented epochs of one part of the data, with one policy and one seed.
 
     Attributes:
@@ -114,7 +114,9 @@ class Pool:
         return self.folder() / f"epoch{number:03d}.npy"
 
 
-def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int, threads: int = 1) -> None:
+def make_pools(
+    epochs: dict[AugmentedEpochs, int], data_set: DataSet, workers: int, threads: int = 1
+) -> None:
     """Makes the epochs of each pool that are not there yet or were damaged, with progress.
 
     Args:
@@ -141,13 +143,13 @@ def make_pools(epochs: dict[Pool, int], data_set: DataSet, workers: int, threads
             display.update(done)
 
 
-def make_pool(pool: Pool, epochs: int, data_set: DataSet) -> None:
+def make_pool(pool: AugmentedEpochs, epochs: int, data_set: DataSet) -> None:
     """Makes the epochs that a pool lacks in this process alone, and shows no progress."""
     for number in pool.missing(epochs):
         _make_epoch(pool, number, pool.originals(data_set))
 
 
-def _remove_damaged(epochs: dict[Pool, int]) -> None:
+def _remove_damaged(epochs: dict[AugmentedEpochs, int]) -> None:
     """Removes each epoch with a wrong checksum, and says so; one takes about 10 ms to check."""
     files = [pool.file(number) for pool, count in epochs.items() for number in range(count)]
     with ThreadPoolExecutor() as threads:  # zlib lets go of the interpreter while it computes
@@ -166,7 +168,7 @@ def _is_damaged(file: Path) -> bool:
 
 
 @contextmanager
-def _originals_on_disk(varied: list[Pool], data_set: DataSet) -> Iterator[Path]:
+def _originals_on_disk(varied: list[AugmentedEpochs], data_set: DataSet) -> Iterator[Path]:
     """Yields a folder with an array of each part: workers are sent a path, and no images."""
     originals = {pool.part: pool.originals(data_set) for pool in varied}
     pools = paths.pools_folder()
@@ -177,13 +179,13 @@ def _originals_on_disk(varied: list[Pool], data_set: DataSet) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _make_in_worker(pool: Pool, number: int, originals: Path, command_pid: int) -> None:
+def _make_in_worker(pool: AugmentedEpochs, number: int, originals: Path, command_pid: int) -> None:
     end_with(command_pid)
     file = originals / f"{pool.part}.npy"
     _make_epoch(pool, number, np.load(file, allow_pickle=False))
 
 
-def _make_epoch(pool: Pool, number: int, images: np.ndarray) -> None:
+def _make_epoch(pool: AugmentedEpochs, number: int, images: np.ndarray) -> None:
     varied = augment(images, pool.augmentation, pool.seed, number, pool.part)
     with atomic_file(pool.file(number), is_remade=True) as partial:
         write_array(partial, varied)
@@ -235,7 +237,9 @@ AUGMENTING_WORKER_BYTES = 300_000_000
 
 
 @contextmanager
-def pools_at_hand(epochs: dict[Pool, int], data_set: DataSet, threads: int = 1) -> Iterator[None]:
+def pools_at_hand(
+    epochs: dict[AugmentedEpochs, int], data_set: DataSet, threads: int = 1
+) -> Iterator[None]:
     """Makes what is missing of some pools, on all cores, and keeps them from being removed.
 
     Where memory is short, on fewer: a core each that has enough of it.
@@ -255,7 +259,7 @@ def pools_at_hand(epochs: dict[Pool, int], data_set: DataSet, threads: int = 1) 
         yield
 
 
-def make_room(epochs: dict[Pool, int], data_set: DataSet) -> None:
+def make_room(epochs: dict[AugmentedEpochs, int], data_set: DataSet) -> None:
     """Removes pools that this run does not need, as far as its own need their space.
 
     The caller must not hold the pools' lock. While others hold it, nothing is removed.

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from competition import paths
+from competition import paths, tables
 from competition.data.loading import (
     LABEL,
     PIXELS,
@@ -21,7 +21,6 @@ from competition.digits import SIDE, Digits
 from competition.errors import UserError, passes
 from competition.storage import atomic_file, atomic_folder, visible_entries
 from competition.submission import write_rows
-from competition.tables import write_table
 
 EMBEDDED = "embedded"
 EMBEDDED_TEST_SHARE = 0.25
@@ -111,10 +110,12 @@ def _centred(ink: np.ndarray) -> np.ndarray:
 
 def write_csv(path: Path, images: np.ndarray, labels: np.ndarray | None = None) -> None:
     """Writes digits, uint8 `[n, 28, 28]`, in the competition's format, labels first."""
+    import pandas as pd
+
     header, table = PIXELS, images.reshape(len(images), -1)
     if labels is not None:
         header, table = [LABEL, *PIXELS], np.column_stack([labels, table])
-    write_table(path, header, table.tolist())
+    tables.write_csv(path, pd.DataFrame(table, columns=header))
 
 
 HDF5_EXAMPLE = "mnist-hdf5"

@@ -17,7 +17,7 @@ from competition.storage import atomic_file
 
 
 @dataclass(frozen=True)
-class FoldAssignment:
+class Splits:
     """Which labelled rows each split holds out.
 
     Attributes:
@@ -77,7 +77,7 @@ def trained_splits(settings: Folds) -> list[str]:
     return [names[number] for number in settings.numbers]
 
 
-def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> FoldAssignment:
+def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Splits:
     """Reads the config's splits, or computes and keeps them when there are none for this data.
 
     Raises:
@@ -96,7 +96,7 @@ def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Fold
     return _read_folds(path, data_set.train.ids, settings)
 
 
-def assign_folds(digits: Digits, settings: Folds) -> FoldAssignment:
+def assign_folds(digits: Digits, settings: Folds) -> Splits:
     """Splits labelled digits at random, with equal shares of each class.
 
     Raises:
@@ -105,7 +105,7 @@ def assign_folds(digits: Digits, settings: Folds) -> FoldAssignment:
     return _assignment(digits.ids, _table(digits, settings)[1], settings)
 
 
-def given_split(data_set: DataSet) -> FoldAssignment:
+def given_split(data_set: DataSet) -> Splits:
     """Returns the split that the data itself has.
 
     Raises:
@@ -117,7 +117,7 @@ def given_split(data_set: DataSet) -> FoldAssignment:
             "rows of its own; add their labels to it, or choose kfold or holdout"
         )
     ids = data_set.train.ids
-    return FoldAssignment(ids, {"holdout0": np.isin(ids, data_set.held_out)})
+    return Splits(ids, {"holdout0": np.isin(ids, data_set.held_out)})
 
 
 def _file_name(settings: Folds, data_fingerprint: str) -> str:
@@ -167,14 +167,14 @@ def _holdout_columns(digits: Digits, settings: Folds) -> np.ndarray:
     return held_out
 
 
-def _assignment(ids: np.ndarray, table: np.ndarray, settings: Folds) -> FoldAssignment:
+def _assignment(ids: np.ndarray, table: np.ndarray, settings: Folds) -> Splits:
     names = split_names(settings)
     if settings.scheme == "kfold":
         table = table == np.arange(settings.count)
-    return FoldAssignment(ids, dict(zip(names, table.T.astype(bool), strict=True)))
+    return Splits(ids, dict(zip(names, table.T.astype(bool), strict=True)))
 
 
-def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> FoldAssignment:
+def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> Splits:
     is_kfold = settings.scheme == "kfold"
     known = set(range(settings.count)) if is_kfold else {0, 1}
     columns = 1 if is_kfold else settings.count

@@ -19,7 +19,7 @@ import numpy as np
 from competition.console import count_of
 from competition.digits import Digits
 from competition.errors import UserError
-from competition.tables import read_table
+from competition.tables import read_csv
 
 COLUMNS = ("id", "given_label", "mark", "label")
 LABEL_ERROR = "label error"
@@ -91,9 +91,11 @@ def read_marks(path: Path, digits: Digits) -> list[Mark]:
     """
     given = dict(zip(digits.ids.tolist(), digits.labels.tolist(), strict=True))
     marks: dict[int, Mark] = {}
-    for number, cells in _numbered_lines(path):
+    source = "the page that `make gallery` writes exports marks"
+    rows = read_csv(path, COLUMNS, source, encoding="utf-8-sig")  # as spreadsheets write it
+    for number, cells in rows[(rows != "").any(axis=1)].iterrows():
         try:
-            mark = _mark(cells, given)
+            mark = _mark(cells.tolist(), given)
             if mark.id in marks:
                 raise ValueError(f"the id {mark.id} stands on an earlier line already")
         except ValueError as error:
@@ -102,17 +104,8 @@ def read_marks(path: Path, digits: Digits) -> list[Mark]:
     return list(marks.values())
 
 
-def _numbered_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Returns the lines below the header, with their numbers; spreadsheets may have saved them."""
-    source = "the page that `make gallery` writes exports marks"
-    lines = read_table(path, COLUMNS, source, encoding="utf-8-sig")
-    return [(number, cells) for number, cells in enumerate(lines, start=2) if cells]
-
-
 def _mark(cells: list[str], given: dict[int, int]) -> Mark:
     """Returns the mark of a line; raises ValueError saying what is wrong with it."""
-    if len(cells) != len(COLUMNS):
-        raise ValueError(f"{len(COLUMNS)} values are expected, not {len(cells)}")
     id_text, given_text, mark, label_text = cells
     row = int(id_text) if re.fullmatch("[0-9]{1,9}", id_text) else None
     if row not in given:

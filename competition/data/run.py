@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.config.loading import Config
-from competition.data.folds import FoldAssignment, load_folds, trained_splits
+from competition.data.folds import Splits, load_folds, trained_splits
 from competition.data.label_marks import read_label_errors
 from competition.data.loading import load_data_set
 from competition.digits import DataSet
@@ -27,7 +27,7 @@ class Run:
     config: Config
     data_set: DataSet
     fingerprint: str
-    folds: FoldAssignment
+    folds: Splits
     label_errors: dict[int, int | None] = field(default_factory=dict)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The methods of the catalogue side by side on the same members, and which one to take."""
+"""The methods of the registry side by side on the same members, and which one to take."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ import numpy as np
 from competition import paths
 from competition.config.registry import ENSEMBLE_METHODS, RECOMMENDED, Method
 from competition.data.run import Run
-from competition.ensemble.members import Panel, load_panel
+from competition.ensemble.members import MemberPredictions, load_member_predictions
 from competition.ensemble.methods import Fitted
 from competition.errors import UserError
 from competition.metrics import (
-    Discordance,
+    McNemar,
     Score,
     bootstrap_intervals,
-    discordance,
     expected_calibration_error,
     log_losses,
+    mcnemar,
     score,
 )
 from competition.probabilities import Probabilities
@@ -58,7 +58,7 @@ def nested(
 NEGLIGIBLE = 1e-9
 
 
-class Excess(NamedTuple):
+class LossGap(NamedTuple):
     """How far a log-loss is above another one, in nats, with the 95 % interval of that."""
 
     mean: float
@@ -67,7 +67,7 @@ class Excess(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Compared:
+class MethodResult:
     """One method on a panel.
 
     Attributes:
@@ -76,8 +76,8 @@ class Compared:
         out_of_fold: float64 `[n, 10]`, nested.
         score: of the out-of-fold probabilities.
         calibration_error: of the same, expected, from 0 to 1.
-        beside_mean: against the plain mean.
-        above_lowest: its log-loss beside the lowest of all methods.
+        vs_mean: against the plain mean.
+        gap_to_best: its log-loss beside the lowest of all methods.
     """
 
     method: Method
@@ -85,8 +85,8 @@ class Compared:
     out_of_fold: np.ndarray
     score: Score
     calibration_error: float
-    beside_mean: Discordance
-    above_lowest: Excess
+    vs_mean: McNemar
+    gap_to_best: LossGap
 
 
 @dataclass(frozen=True)
@@ -99,30 +99,30 @@ class Comparison:
         named: the method that the configuration names, or "recommended".
     """
 
-    methods: list[Compared]
+    methods: list[MethodResult]
     left_out: list[str]
     named: str
 
     @property
-    def mean(self) -> Compared:
+    def mean(self) -> MethodResult:
         """The plain mean, which every method is measured by."""
         return self._of("mean")
 
     @property
-    def chosen(self) -> Compared:
+    def chosen(self) -> MethodResult:
         """The method that makes the submission."""
         return self.recommended if self.named == RECOMMENDED else self._of(self.named)
 
-    def _of(self, name: str) -> Compared:
+    def _of(self, name: str) -> MethodResult:
         return next(each for each in self.methods if each.method.name == name)
 
     @cached_property
-    def lowest(self) -> Compared:
+    def lowest(self) -> MethodResult:
         """The method of least log-loss, the simplest of them if they are level."""
         return min(self.methods, key=lambda each: each.score.log_loss)
 
     @cached_property
-    def recommended(self) -> Compared:
+    def recommended(self) -> MethodResult:
         """The method that the figures recommend; see the function of this name."""
         return recommended(self.methods)
 
@@ -136,14 +136,14 @@ class Comparison:
                 f"`{best}` is recommended: its log-loss is the lowest of {count} methods"
                 f"{'' if self.recommended is self.methods[0] else others}."
             )
-        above, low, high = self.recommended.above_lowest
+        above, low, high = self.recommended.gap_to_best
         return (
             f"`{best}` is recommended, the simplest of {count} methods whose log-loss is not "
             f"significantly above the lowest, that of `{lowest}` ({above:+.5f}, 95 % interval "
             f"{low:+.5f} to {high:+.5f}, paired bootstrap over rows)."
         )
 
-    def choice_of(self, method: Compared) -> str:
+    def choice_of(self, method: MethodResult) -> str:
         """Returns in a sentence how a method came to make a submission, and what that means."""
         name = method.method.name
         if self.named == name:
@@ -156,16 +156,16 @@ class Comparison:
         return f"`{name}` is kept beside `{self.chosen.method.name}`, to compare."
 
 
-def recommended(methods: list[Compared]) -> Compared:
+def recommended(methods: list[MethodResult]) -> MethodResult:
     """Returns the simplest method whose log-loss is not significantly above the lowest.
 
-    That is the first in the catalogue's order whose 95 % interval does not lie above 0.
+    That is the first in the registry's order whose 95 % interval does not lie above 0.
     """
-    return next(each for each in methods if each.above_lowest.low < NEGLIGIBLE)
+    return next(each for each in methods if each.gap_to_best.low < NEGLIGIBLE)
 
 
-def compare(panel: Panel, named: Method) -> Comparison:
-    """Fits every method of the catalogue, and scores it nested.
+def compare(member_predictions: MemberPredictions, named: Method) -> Comparison:
+    """Fits every method of the registry, and scores it nested.
 
     Args:
         panel: the members, side by side.
@@ -176,49 +176,67 @@ def compare(panel: Panel, named: Method) -> Comparison:
         UserError: when the method that is named fits something, but there is only one fold.
     """
     methods = [named if named.name == name else Method(name=name) for name in ENSEMBLE_METHODS]
-    fitted = {each: each.function()(panel.out_of_fold, panel.labels) for each in methods}
-    left_out = [each.name for each in methods if fitted[each].settings and not panel.can_nest]
+    fitted = {
+        each: each.function()(member_predictions.out_of_fold, member_predictions.labels)
+        for each in methods
+    }
+    left_out = [
+        each.name for each in methods if fitted[each].settings and not member_predictions.can_nest
+    ]
     if named.name in left_out:
         raise UserError(
             f"'{named.name}' is fitted to some folds and judged on another, so ensemble.folds "
             "needs at least two; name another method or more folds"
         )
-    judged = {each: _out_of_fold(panel, each) for each in methods if each.name not in left_out}
-    return Comparison(_compared(panel, fitted, judged), left_out, named.name)
+    judged = {
+        each: _out_of_fold(member_predictions, each)
+        for each in methods
+        if each.name not in left_out
+    }
+    return Comparison(_compared(member_predictions, fitted, judged), left_out, named.name)
 
 
-def _out_of_fold(panel: Panel, method: Method) -> np.ndarray:
+def _out_of_fold(member_predictions: MemberPredictions, method: Method) -> np.ndarray:
     """Combines the labelled rows, nested even where nothing is said to be fitted: it is safer."""
     function = method.function()
-    if panel.can_nest:
-        return nested(function, panel.out_of_fold, panel.labels, panel.folds)
-    return function(panel.out_of_fold, panel.labels).combine(panel.out_of_fold)
+    if member_predictions.can_nest:
+        return nested(
+            function,
+            member_predictions.out_of_fold,
+            member_predictions.labels,
+            member_predictions.folds,
+        )
+    return function(member_predictions.out_of_fold, member_predictions.labels).combine(
+        member_predictions.out_of_fold
+    )
 
 
 def _compared(
-    panel: Panel, fitted: dict[Method, Fitted], judged: dict[Method, np.ndarray]
-) -> list[Compared]:
-    labels = panel.labels
-    of_mean = next(values for method, values in judged.items() if method.name == "mean")
+    member_predictions: MemberPredictions,
+    fitted: dict[Method, Fitted],
+    judged: dict[Method, np.ndarray],
+) -> list[MethodResult]:
+    labels = member_predictions.labels
+    mean_values = next(values for method, values in judged.items() if method.name == "mean")
     losses = np.array([log_losses(values, labels) for values in judged.values()])
     above = losses - losses[losses.mean(axis=1).argmin()]
     ends = bootstrap_intervals(above)
     return [
-        Compared(
+        MethodResult(
             method,
             fitted[method],
             values,
             score(values, labels),
             expected_calibration_error(values, labels),
-            discordance(values, of_mean, labels),
-            Excess(float(rows.mean()), float(low), float(high)),
+            mcnemar(values, mean_values, labels),
+            LossGap(float(rows.mean()), float(low), float(high)),
         )
         for (method, values), rows, (low, high) in zip(judged.items(), above, ends, strict=True)
     ]
 
 
 @dataclass(frozen=True)
-class Blend:
+class EnsembleResult:
     """The members of an ensemble, and what they say together.
 
     Attributes:
@@ -228,41 +246,45 @@ class Blend:
     """
 
     runs: list[Run]
-    panel: Panel
+    member_predictions: MemberPredictions
     comparison: Comparison
 
     @property
     def name(self) -> str:
         """The name of the run; of several, all names joined."""
-        return paths.blend_name([run.config.name for run in self.runs])
+        return paths.ensemble_name([run.config.name for run in self.runs])
 
     @property
-    def chosen(self) -> Compared:
+    def chosen(self) -> MethodResult:
         """The method that makes the submission."""
         return self.comparison.chosen
 
     @cached_property
     def out_of_fold(self) -> Probabilities:
         """The labelled rows of the folds that count, by the chosen method, nested."""
-        return Probabilities(self.panel.ids, self.chosen.out_of_fold.astype(np.float32))
+        return Probabilities(
+            self.member_predictions.ids, self.chosen.out_of_fold.astype(np.float32)
+        )
 
     @cached_property
     def test(self) -> Probabilities:
         """Every test row, by the chosen method."""
         return self.test_by(self.chosen)
 
-    def test_by(self, method: Compared) -> Probabilities:
+    def test_by(self, method: MethodResult) -> Probabilities:
         """Returns every test row by one of the compared methods."""
-        values = method.fitted.combine(self.panel.test)
-        return Probabilities(self.panel.test_ids, values.astype(np.float32))
+        values = method.fitted.combine(self.member_predictions.test)
+        return Probabilities(self.member_predictions.test_ids, values.astype(np.float32))
 
 
-def blend(runs: list[Run]) -> Blend:
-    """Combines the members of one run, or of several, by every method of the catalogue.
+def combine(runs: list[Run]) -> EnsembleResult:
+    """Combines the members of one run, or of several, by every method of the registry.
 
     Raises:
         UserError: when the runs differ in data or folds; naming every job that is missing or
             stale; when the method that is named cannot be judged.
     """
-    panel = load_panel(runs)
-    return Blend(runs, panel, compare(panel, runs[0].config.ensemble.method))
+    member_predictions = load_member_predictions(runs)
+    return EnsembleResult(
+        runs, member_predictions, compare(member_predictions, runs[0].config.ensemble.method)
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from competition.ensemble.members import Panel
+from competition.ensemble.members import MemberPredictions
 from competition.metrics import Score, score
 
 
@@ -46,37 +46,39 @@ class Contributions:
     disagreement: np.ndarray
 
 
-def contributions(panel: Panel) -> Contributions:
+def contributions(member_predictions: MemberPredictions) -> Contributions:
     """Scores the panel's variants out of fold: alone, left out, and added to the best one."""
-    names = np.array([member.marked_variant for member in panel.members])
+    names = np.array([member.marked_variant for member in member_predictions.members])
     variants = list(dict.fromkeys(names.tolist()))
-    alone = {each: _score_of(panel, names == each) for each in variants}
+    alone = {each: _score_of(member_predictions, names == each) for each in variants}
     best = min(variants, key=lambda each: alone[each].log_loss)
     parts = {
         each: Contribution(
             each,
             alone[each],
-            _score_of(panel, names != each) if len(variants) > 1 else None,
-            _score_of(panel, np.isin(names, [best, each])) if each != best else None,
+            _score_of(member_predictions, names != each) if len(variants) > 1 else None,
+            _score_of(member_predictions, np.isin(names, [best, each])) if each != best else None,
         )
         for each in variants
     }
-    predictions = np.array([_mean(panel, names == each).argmax(axis=1) for each in variants])
+    predictions = np.array(
+        [_mean(member_predictions, names == each).argmax(axis=1) for each in variants]
+    )
     return Contributions(
         list(parts.values()),
-        _score_of(panel, np.full(len(names), True)),
+        _score_of(member_predictions, np.full(len(names), True)),
         parts[best],
-        count_pairs(predictions != panel.labels, np.logical_and),
+        count_pairs(predictions != member_predictions.labels, np.logical_and),
         count_pairs(predictions, np.not_equal),
     )
 
 
-def _mean(panel: Panel, chosen: np.ndarray) -> np.ndarray:
-    return panel.out_of_fold[chosen].mean(axis=0)
+def _mean(member_predictions: MemberPredictions, chosen: np.ndarray) -> np.ndarray:
+    return member_predictions.out_of_fold[chosen].mean(axis=0)
 
 
-def _score_of(panel: Panel, chosen: np.ndarray) -> Score:
-    return score(_mean(panel, chosen), panel.labels)
+def _score_of(member_predictions: MemberPredictions, chosen: np.ndarray) -> Score:
+    return score(_mean(member_predictions, chosen), member_predictions.labels)
 
 
 def count_pairs(rows: np.ndarray, relation: np.ufunc) -> np.ndarray:

@@ -110,7 +110,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Panel:
+class MemberPredictions:
     """The members of an ensemble side by side, on the same rows.
 
     Attributes:
@@ -158,7 +158,7 @@ class Panel:
         return {job: found for member in self.members for job, found in member.manifests.items()}
 
 
-def load_panel(runs: list[Run]) -> Panel:
+def load_member_predictions(runs: list[Run]) -> MemberPredictions:
     """Reads the members of one run, or of several that are blended, in the configurations' order.
 
     Raises:
@@ -176,7 +176,7 @@ def load_panel(runs: list[Run]) -> Panel:
         for run in runs
         for jobs in _by_member(list(chosen[run.config.name]))
     ]
-    return Panel(members, train.labels[counts], assigned.numbers(folds)[counts])
+    return MemberPredictions(members, train.labels[counts], assigned.numbers(folds)[counts])
 
 
 def _by_member(jobs: list[Job]) -> list[list[Job]]:

@@ -65,10 +65,10 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     squares (SLSQP, D. Kraft, 1988) from equal weights on. The winners of the National Data Science
     Bowl (S. Dieleman et al., 2015) weighted their nets like this.
     """
-    of_truth = truth_probabilities(members, labels)
+    truth_values = truth_probabilities(members, labels)
     count = len(members)
     fitted = minimize(
-        lambda weights: _weights_loss_and_gradient(weights, of_truth),
+        lambda weights: _weights_loss_and_gradient(weights, truth_values),
         np.full(count, 1 / count),
         jac=True,
         method="SLSQP",
@@ -81,10 +81,10 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
 
 
 def _weights_loss_and_gradient(
-    weights: np.ndarray, of_truth: np.ndarray
+    weights: np.ndarray, truth_values: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    mixed = weights @ of_truth
-    return -np.log(mixed).mean(), -(of_truth / mixed).mean(axis=1)
+    mixed = weights @ truth_values
+    return -np.log(mixed).mean(), -(truth_values / mixed).mean(axis=1)
 
 
 def hill_climbing(members: np.ndarray, labels: np.ndarray, rounds: int = 50) -> Fitted:
@@ -108,14 +108,14 @@ def hill_climbing(members: np.ndarray, labels: np.ndarray, rounds: int = 50) -> 
     return _weighted(np.bincount(best, minlength=len(members)) / len(best))
 
 
-def _climb(of_truth: np.ndarray, rounds: int) -> tuple[list[int], list[float]]:
+def _climb(truth_values: np.ndarray, rounds: int) -> tuple[list[int], list[float]]:
     """Returns which member each round adds, and the log-loss after it."""
     added, losses = [], []
-    total = np.zeros(of_truth.shape[1])
+    total = np.zeros(truth_values.shape[1])
     for size in range(1, rounds + 1):
-        candidates = -np.log((total + of_truth) / size).mean(axis=1)
+        candidates = -np.log((total + truth_values) / size).mean(axis=1)
         best = int(candidates.argmin())
-        total += of_truth[best]
+        total += truth_values[best]
         added.append(best)
         losses.append(candidates[best])
     return added, losses
@@ -140,12 +140,12 @@ def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """
     logits = log_probabilities(members)
     inverse = np.array([_fit_inverse_temperature(each, labels) for each in logits])
-    of_mean = _fit_inverse_temperature(_log_of_mean(logits, inverse), labels)
+    mean_values = _fit_inverse_temperature(_log_of_mean(logits, inverse), labels)
     return Fitted(
-        lambda rows: softmax(_log_of_mean(log_probabilities(rows), inverse) * of_mean, axis=-1),
+        lambda rows: softmax(_log_of_mean(log_probabilities(rows), inverse) * mean_values, axis=-1),
         {
             "member_temperatures": [round(float(1 / each), 6) for each in inverse],
-            "temperature": round(1 / of_mean, 6),
+            "temperature": round(1 / mean_values, 6),
         },
     )
 
@@ -157,11 +157,11 @@ def _log_of_mean(logits: np.ndarray, inverse_temperatures: np.ndarray) -> np.nda
 
 def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the factor of the logits `[n, 10]` that gives the least log-loss, which is convex."""
-    of_truth = logits[np.arange(len(labels)), labels].mean()
+    truth_values = logits[np.arange(len(labels)), labels].mean()
     fitted = minimize(
         _temperature_loss_and_gradient,
         [1.0],
-        (np.ascontiguousarray(logits.T), of_truth),  # sums over classes are faster like this
+        (np.ascontiguousarray(logits.T), truth_values),  # sums over classes are faster like this
         jac=True,
         method="L-BFGS-B",
         bounds=[INVERSE_TEMPERATURES],
@@ -170,13 +170,13 @@ def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _temperature_loss_and_gradient(
-    factor: np.ndarray, logits: np.ndarray, of_truth: float
+    factor: np.ndarray, logits: np.ndarray, truth_values: float
 ) -> tuple[float, float]:
     """Returns the mean log-loss of logits `[10, n]` times a factor, and its derivative."""
     powers = np.exp(logits * factor)  # log-probabilities: none overflows, and one is near 0
     totals = powers.sum(axis=0)
     expected = (np.einsum("cn,cn->n", powers, logits) / totals).mean()
-    return np.log(totals).mean() - factor[0] * of_truth, expected - of_truth
+    return np.log(totals).mean() - factor[0] * truth_values, expected - truth_values
 
 
 def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -> Fitted:

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from competition import paths
-from competition.ensemble.comparison import Blend, Compared
+from competition.ensemble.comparison import EnsembleResult, MethodResult
 from competition.ensemble.contributions import Contribution, Contributions
-from competition.ensemble.members import Member, Panel
+from competition.ensemble.members import Member, MemberPredictions
 from competition.metrics import SELECTED, SELECTED_NOTE, Score, entropies, marked, score
 from competition.probabilities import write_probabilities
 from competition.storage import atomic_folder
 from competition.submission import write_submission
-from competition.tables import write_table
+from competition.tables import write_csv
 
 
-def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
+def provenance(name: str, ensemble_result: EnsembleResult, method: MethodResult) -> dict[str, Any]:
     """Returns the provenance of a blend by one method, as JSON values; it is always the same.
 
     Args:
@@ -25,13 +25,13 @@ def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
         blend: the blend.
         method: the one that made the submission, the chosen one or the mean.
     """
-    first = blend.runs[0]
-    manifests = blend.panel.manifests()
-    selected = blend.panel.is_selected
+    first = ensemble_result.runs[0]
+    manifests = ensemble_result.member_predictions.manifests()
+    selected = ensemble_result.member_predictions.is_selected
     accuracy = marked(f"out-of-fold {method.score.accuracy:.5f}", selected)
     return {
         "message": f"{name}: {len(manifests)} nets, {method.method.name}, {accuracy}",
-        "config": _config(blend),
+        "config": _config(ensemble_result),
         "data_set": first.data_set.name,
         "data_fingerprint": first.fingerprint,
         "folds_fingerprint": first.folds.fingerprint(),
@@ -39,14 +39,17 @@ def provenance(name: str, blend: Blend, method: Compared) -> dict[str, Any]:
         "method": {
             **method.method.identity(),
             "settings": method.fitted.settings,
-            "choice": blend.comparison.choice_of(method),
+            "choice": ensemble_result.comparison.choice_of(method),
         },
-        "members": [_member(blend.panel, member) for member in blend.panel.members],
+        "members": [
+            _member(ensemble_result.member_predictions, member)
+            for member in ensemble_result.member_predictions.members
+        ],
         "out_of_fold": figures(method) | ({SELECTED: SELECTED_NOTE} if selected else {}),
     }
 
 
-def figures(method: Compared) -> dict[str, Any]:
+def figures(method: MethodResult) -> dict[str, Any]:
     """Returns how good a method is out of fold, nested if it fits anything."""
     low, high = method.score.interval()
     return {
@@ -59,14 +62,14 @@ def figures(method: Compared) -> dict[str, Any]:
     }
 
 
-def _config(blend: Blend) -> dict[str, Any]:
+def _config(ensemble_result: EnsembleResult) -> dict[str, Any]:
     """Returns the configuration; of several, their common name and each one."""
-    dumps = [run.config.model_dump(mode="json") for run in blend.runs]
-    return dumps[0] if len(dumps) == 1 else {"name": blend.name, "blend_of": dumps}
+    dumps = [run.config.model_dump(mode="json") for run in ensemble_result.runs]
+    return dumps[0] if len(dumps) == 1 else {"name": ensemble_result.name, "blend_of": dumps}
 
 
-def _member(panel: Panel, member: Member) -> dict[str, Any]:
-    reached = score(member.out_of_fold.values, panel.labels)
+def _member(member_predictions: MemberPredictions, member: Member) -> dict[str, Any]:
+    reached = score(member.out_of_fold.values, member_predictions.labels)
     return {
         "variant": member.variant,
         "seed": member.seed,
@@ -77,7 +80,7 @@ def _member(panel: Panel, member: Member) -> dict[str, Any]:
     }
 
 
-def write_blend(blend: Blend, contributions: Contributions) -> Path:
+def write_ensemble(ensemble_result: EnsembleResult, contributions: Contributions) -> Path:
     """Writes `output/<name>/ensemble/` and the checked submissions, of the blend and of the mean.
 
     Returns:
@@ -86,28 +89,32 @@ def write_blend(blend: Blend, contributions: Contributions) -> Path:
     Raises:
         UserError: when a submission does not fit the data set's sample.
     """
-    with atomic_folder(paths.ensemble_folder(blend.name)) as folder:
+    with atomic_folder(paths.ensemble_folder(ensemble_result.name)) as folder:
         write_probabilities(
-            folder / paths.PROBABILITIES, out_of_fold=blend.out_of_fold, test=blend.test
+            folder / paths.PROBABILITIES,
+            out_of_fold=ensemble_result.out_of_fold,
+            test=ensemble_result.test,
         )
-        _write_methods(folder, blend)
+        _write_methods(folder, ensemble_result)
         _write_contributions(folder, contributions)
-        _write_table(folder / "test-confidence.csv", confidence_rows(blend))
-    _write_submission(paths.mean_name(blend.name), blend, blend.comparison.mean)
-    return _write_submission(blend.name, blend, blend.chosen)
+        _write_table(folder / "test-confidence.csv", confidence_rows(ensemble_result))
+    _write_submission(
+        paths.mean_name(ensemble_result.name), ensemble_result, ensemble_result.comparison.mean
+    )
+    return _write_submission(ensemble_result.name, ensemble_result, ensemble_result.chosen)
 
 
-def _write_submission(name: str, blend: Blend, method: Compared) -> Path:
-    test, path = blend.test_by(method), paths.submission_csv(name)
-    sample = paths.sample_submission_csv(blend.runs[0].data_set.name)
-    origin = provenance(name, blend, method)
+def _write_submission(name: str, ensemble_result: EnsembleResult, method: MethodResult) -> Path:
+    test, path = ensemble_result.test_by(method), paths.submission_csv(name)
+    sample = paths.sample_submission_csv(ensemble_result.runs[0].data_set.name)
+    origin = provenance(name, ensemble_result, method)
     expected = sample if sample.exists() else None
     write_submission(path, test.ids, test.predictions(), origin, expected)
     return path
 
 
-def _write_methods(folder: Path, blend: Blend) -> None:
-    comparison = blend.comparison
+def _write_methods(folder: Path, ensemble_result: EnsembleResult) -> None:
+    comparison = ensemble_result.comparison
     rows = [_method_row(each) for each in comparison.methods]
     _write_table(folder / "methods.csv", rows)
     told = {
@@ -119,15 +126,15 @@ def _write_methods(folder: Path, blend: Blend) -> None:
         "choice": comparison.choice_of(comparison.chosen),
     }
     _write_json(folder / "methods.json", told)
-    members = [str(member) for member in blend.panel.members]
+    members = [str(member) for member in ensemble_result.member_predictions.members]
     fitted = {each.method.name: each.fitted.settings for each in comparison.methods}
     _write_json(folder / "settings.json", {"members": members, "methods": fitted})
 
 
-def _method_row(compared: Compared) -> dict[str, Any]:
+def _method_row(compared: MethodResult) -> dict[str, Any]:
     scored = figures(compared)
     low, high = scored.pop("interval_95")
-    above, above_low, above_high = (round(value, 7) for value in compared.above_lowest)
+    above, above_low, above_high = (round(value, 7) for value in compared.gap_to_best)
     return {
         "method": compared.method.name,
         **scored,
@@ -136,9 +143,9 @@ def _method_row(compared: Compared) -> dict[str, Any]:
         "log_loss_above_lowest": above,
         "log_loss_above_lowest_low": above_low,
         "log_loss_above_lowest_high": above_high,
-        "gained_on_mean": compared.beside_mean.gained,
-        "lost_to_mean": compared.beside_mean.lost,
-        "mcnemar_p": round(compared.beside_mean.p_value, 6),
+        "gained_on_mean": compared.vs_mean.gained,
+        "lost_to_mean": compared.vs_mean.lost,
+        "mcnemar_p": round(compared.vs_mean.p_value, 6),
     }
 
 
@@ -170,19 +177,22 @@ def _errors_and_loss(reached: Score | None) -> dict[str, Any]:
     return {"errors": errors, "log_loss": loss}
 
 
-def confidence_rows(blend: Blend) -> list[dict[str, Any]]:
+def confidence_rows(ensemble_result: EnsembleResult) -> list[dict[str, Any]]:
     """Returns how sure the ensemble is of each test row, the least certain one first.
 
     The margin is the prediction's probability less that of the runner-up; the entropy is in nats,
     from 0 to log 10; `members_against` counts the members that predict something else.
     """
-    values, predictions = blend.test.values.astype(float), blend.test.predictions()
+    values, predictions = (
+        ensemble_result.test.values.astype(float),
+        ensemble_result.test.predictions(),
+    )
     runner_up, likeliest = np.sort(values, axis=1)[:, -2:].T
-    against = (blend.panel.test.argmax(axis=2) != predictions).sum(axis=0)
+    against = (ensemble_result.member_predictions.test.argmax(axis=2) != predictions).sum(axis=0)
     margin = likeliest - runner_up
-    order = np.lexsort((blend.test.ids, margin, likeliest))
+    order = np.lexsort((ensemble_result.test.ids, margin, likeliest))
     columns = {
-        "ImageId": blend.test.ids,
+        "ImageId": ensemble_result.test.ids,
         "prediction": predictions,
         "probability": likeliest.round(6),
         "margin": margin.round(6),
@@ -194,7 +204,9 @@ def confidence_rows(blend: Blend) -> list[dict[str, Any]]:
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    write_table(path, list(rows[0]), (row.values() for row in rows))
+    import pandas as pd
+
+    write_csv(path, pd.DataFrame(rows))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

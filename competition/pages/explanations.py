@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
-from competition.analysis.explain import Evidence, Explanation
+from competition.analysis.explain import Explanation, VariantExplanation
 from competition.console import with_progress
 from competition.pages.contact_sheet import (
     CELL_WIDTH,
@@ -78,7 +78,7 @@ class Map:
     """
 
     role: str
-    of_class: int
+    digit_class: int
     value: float
     lowest: float
     highest: float
@@ -122,7 +122,7 @@ class Row:
 
 def write_page(path: Path, explanation: Explanation) -> None:
     """Writes the page."""
-    shown = explanation.cases.digits.images
+    shown = explanation.predicted.digits.images
     positions = [evidence.neighbours for evidence in explanation.by_variant.values()]
     neighbours, places = np.unique(np.stack(positions), return_inverse=True)
     images = np.concatenate([shown, explanation.train.images[neighbours]])
@@ -142,19 +142,19 @@ def write_page(path: Path, explanation: Explanation) -> None:
 
 def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
     """Returns a row; `places` are those of its neighbours' digits, `[v, k]` for v variants."""
-    cases, by_variant = explanation.cases, explanation.by_variant
-    label, prediction = int(cases.digits.labels[row]), int(cases.predictions[row])
+    predicted, by_variant = explanation.predicted, explanation.by_variant
+    label, prediction = int(predicted.digits.labels[row]), int(predicted.predictions[row])
     classes = {"true": label, "predicted": int(explanation.rivals[row])}
     scale = scale_of([evidence.drops[row] for evidence in by_variant.values()])
     return Row(
         sprite=row,
         asked=row < explanation.asked,
-        id=int(cases.digits.ids[row]),
+        id=int(predicted.digits.ids[row]),
         label=label,
         prediction=prediction,
-        confidence=float(cases.ensemble[row, prediction]),
-        loss=float(cases.losses[row]),
-        fold=int(cases.folds[row]),
+        confidence=float(predicted.ensemble[row, prediction]),
+        loss=float(predicted.losses[row]),
+        fold=int(predicted.folds[row]),
         scale=scale,
         by_variant={
             name: (
@@ -166,22 +166,24 @@ def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
     )
 
 
-def _maps(evidence: Evidence, row: int, classes: dict[str, int], scale: float) -> list[Map]:
+def _maps(
+    evidence: VariantExplanation, row: int, classes: dict[str, int], scale: float
+) -> list[Map]:
     return [
         _map(role, one, float(evidence.values[row, one]), evidence.drops[row, place], scale)
         for place, (role, one) in enumerate(classes.items())
     ]
 
 
-def _map(role: str, of_class: int, value: float, drops: np.ndarray, scale: float) -> Map:
+def _map(role: str, digit_class: int, value: float, drops: np.ndarray, scale: float) -> Map:
     hidden = value - drops.astype(float)
     address = data_uri(overlay(drops, scale))
-    return Map(role, of_class, value, float(hidden.min()), float(hidden.max()), address)
+    return Map(role, digit_class, value, float(hidden.min()), float(hidden.max()), address)
 
 
 def _neighbours(
     explanation: Explanation,
-    evidence: Evidence,
+    evidence: VariantExplanation,
     row: int,
     classes: dict[str, int],
     places: np.ndarray,
@@ -206,14 +208,14 @@ NOTE = (
 
 def write_sheets(folder: Path, explanation: Explanation) -> None:
     """Writes as many sheets as the rows fill; a row is never divided."""
-    rows = range(len(explanation.cases))
-    rows_a_sheet = max(1, LINES // len(explanation.by_variant))
-    starts = range(0, len(rows), rows_a_sheet)
+    rows = range(len(explanation.predicted))
+    rows_per_sheet = max(1, LINES // len(explanation.by_variant))
+    starts = range(0, len(rows), rows_per_sheet)
     for start in with_progress(f"drawing {len(starts)} sheets", starts):
-        number = 1 + start // rows_a_sheet
+        number = 1 + start // rows_per_sheet
         title = f"Why “{explanation.name}” says so  ({number} of {len(starts)})"
         path = folder / paths.why_sheet(number)
-        _write_sheet(path, explanation, rows[start : start + rows_a_sheet], title)
+        _write_sheet(path, explanation, rows[start : start + rows_per_sheet], title)
 
 
 def _write_sheet(path: Path, explanation: Explanation, rows: range, title: str) -> None:
@@ -229,22 +231,22 @@ def _write_sheet(path: Path, explanation: Explanation, rows: range, title: str) 
 def _draw_digit(
     sheet: ContactSheet, line: int, explanation: Explanation, row: int, name: str
 ) -> None:
-    cases = explanation.cases
-    centre, top = sheet.draw(line, 0, ink_on_paper(cases.digits.images[row]))
-    write_classes(sheet, cases.digits.labels[row], cases.predictions[row], centre, top)
+    predicted = explanation.predicted
+    centre, top = sheet.draw(line, 0, ink_on_paper(predicted.digits.images[row]))
+    write_classes(sheet, predicted.digits.labels[row], predicted.predictions[row], centre, top)
     write_small(sheet, centre, top + 32, name, CELL_WIDTH)
-    write_small(sheet, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)
+    write_small(sheet, centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
 
 
 def _draw_maps(
-    sheet: ContactSheet, line: int, explanation: Explanation, row: int, evidence: Evidence
+    sheet: ContactSheet, line: int, explanation: Explanation, row: int, evidence: VariantExplanation
 ) -> None:
-    cases = explanation.cases
+    predicted = explanation.predicted
     scale = scale_of([each.drops[row] for each in explanation.by_variant.values()])
-    classes = cases.digits.labels[row], explanation.rivals[row]
+    classes = predicted.digits.labels[row], explanation.rivals[row]
     for place, one in enumerate(classes):
         drops = evidence.drops[row, place]
-        picture = on_paper(cases.digits.images[row], drops, scale)
+        picture = on_paper(predicted.digits.images[row], drops, scale)
         centre, top = sheet.draw(line, 1 + place, picture)
         write_small(sheet, centre, top + 13, f"{one}: {evidence.values[row, one]:.1%}")
         low, high = (evidence.values[row, one] - change for change in (drops.max(), drops.min()))
@@ -252,7 +254,7 @@ def _draw_maps(
 
 
 def _draw_neighbours(
-    sheet: ContactSheet, line: int, explanation: Explanation, row: int, evidence: Evidence
+    sheet: ContactSheet, line: int, explanation: Explanation, row: int, evidence: VariantExplanation
 ) -> None:
     train = explanation.train
     for rank, position in enumerate(evidence.neighbours[row]):
@@ -295,7 +297,7 @@ def explained_rows(config_name: str) -> set[int]:
 
 def neighbours_table(explanation: Explanation) -> Table:
     """Returns a line for each neighbour of each row, by variant."""
-    digits = explanation.cases.digits
+    digits = explanation.predicted.digits
     columns = "id", "label", "variant", "rank", "neighbour", "learnt_as", "distance"
     rows = [
         [digits.ids[row], digits.labels[row], name, rank + 1, explanation.train.ids[position],
@@ -304,4 +306,4 @@ def neighbours_table(explanation: Explanation) -> Table:
         for name, evidence in explanation.by_variant.items()
         for rank, position in enumerate(evidence.neighbours[row])
     ]  # fmt: skip
-    return Table("neighbours", "Neighbours", [Column(name) for name in columns], rows)
+    return Table.of_cells("neighbours", "Neighbours", [Column(name) for name in columns], rows)

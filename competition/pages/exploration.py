@@ -53,7 +53,7 @@ def counts(study: DataStudy) -> str:
     most, least = int(rows.argmax()), int(rows.argmin())
     p_value = study.counts.p_value
     verdict = "differ from" if p_value < SIGNIFICANT else "are compatible with"
-    of_test = (
+    test_values = (
         "are not known, as these have no labels"
         if study.data_set.held_out is None
         else "are not looked at"
@@ -61,7 +61,7 @@ def counts(study: DataStudy) -> str:
     return (
         f"From {rows[least]:,} rows labelled {least} to {rows[most]:,} labelled {most}: the counts "
         f"{verdict} equal shares (chi-squared test, {p_text(p_value)}); the shares in the test "
-        f"rows {of_test}."
+        f"rows {test_values}."
     )
 
 

@@ -106,7 +106,7 @@ def inked(figure, palette: Palette, study: DataStudy) -> None:
 def shift(figure, palette: Palette, study: DataStudy) -> None:
     """Draws what the classifier said of train and of test rows."""
     axes = figure.subplots()
-    values = {"train": study.shift.of_train, "test": study.shift.of_test}
+    values = {"train": study.shift.train_values, "test": study.shift.test_values}
     furthest = max(0.1, *(np.abs(each - 0.5).max() for each in values.values()))
     _overlaid(axes, palette, values, np.linspace(0.5 - furthest, 0.5 + furthest, BINS))
     axes.axvline(0.5, color=palette.quiet, linestyle=":")

@@ -9,7 +9,7 @@ import numpy as np
 
 from competition import paths
 from competition.analysis.mistakes import Findings, confused_pairs, write_label_errors
-from competition.analysis.predictions import Cases
+from competition.analysis.predictions import PredictedDigits
 from competition.console import count_of, with_progress
 from competition.data import label_marks
 from competition.pages.contact_sheet import (
@@ -94,7 +94,7 @@ def write_page(
     text = render(
         "gallery.html",
         findings=findings,
-        views=VIEWS,
+        tta_views=VIEWS,
         marks=label_marks.MARKS,
         confusion=confusion,
         shades=shades(confusion),
@@ -126,7 +126,9 @@ def _view_rows(findings: Findings, rows: np.ndarray, tests: int) -> dict[str, np
     }
 
 
-def _data(findings: Findings, rows: np.ndarray, labelled: Cases, test: Cases) -> dict:
+def _data(
+    findings: Findings, rows: np.ndarray, labelled: PredictedDigits, test: PredictedDigits
+) -> dict:
     """Returns what the page's scripts read, as JSON values: a list a column, test rows last."""
     view_rows = _view_rows(findings, rows, len(test))
     rank, confident = _ranks(findings, rows)
@@ -177,7 +179,7 @@ def _ranks(findings: Findings, rows: np.ndarray) -> tuple[list[int], list[int]]:
 ROWS = 8
 DIGITS_PER_SHEET = COLUMNS * ROWS
 # A bad run has thousands of mistakes: the page shows them all, the sheets the first of each kind.
-SHEETS_OF_A_KIND = 3
+SHEETS_PER_KIND = 3
 KEY = "Below each digit: {}; the two likeliest classes; #row id."
 
 
@@ -195,7 +197,7 @@ class Series:
     stem: str
     title: str
     order: str
-    cases: Cases
+    predicted: PredictedDigits
 
 
 def write_sheets(folder: Path, findings: Findings) -> None:
@@ -257,38 +259,40 @@ def _times(number: int) -> str:
 
 def _write_series(folder: Path, series: Series) -> None:
     """Writes numbered sheets; at least one, if only to say that there is nothing."""
-    shown = min(len(series.cases), SHEETS_OF_A_KIND * DIGITS_PER_SHEET)
+    shown = min(len(series.predicted), SHEETS_PER_KIND * DIGITS_PER_SHEET)
     pages = [
         np.arange(start, min(start + DIGITS_PER_SHEET, shown))
         for start in range(0, max(1, shown), DIGITS_PER_SHEET)
     ]
     order = series.order
-    if shown < len(series.cases):
+    if shown < len(series.predicted):
         order = f"{order} These are the first {shown:,}; index.html has all."
     for number, page in enumerate(pages, start=1):
         single = len(pages) == 1
         name = series.stem if single else f"{series.stem}-{number:02d}"
         title = series.title if single else f"{series.title}  ({number} of {len(pages)})"
-        _write_sheet(folder / f"{name}.png", title, order, series.cases.take(page))
+        _write_sheet(folder / f"{name}.png", title, order, series.predicted.take(page))
 
 
-def _write_sheet(path: Path, title: str, order: str, cases: Cases) -> None:
-    key = KEY.format("prediction" if cases.digits.labels is None else "label → prediction")
-    sheet = ContactSheet(-(-len(cases) // COLUMNS), title, f"{order} {key}")
-    for position, image in enumerate(cases.digits.images):
+def _write_sheet(path: Path, title: str, order: str, predicted: PredictedDigits) -> None:
+    key = KEY.format("prediction" if predicted.digits.labels is None else "label → prediction")
+    sheet = ContactSheet(-(-len(predicted) // COLUMNS), title, f"{order} {key}")
+    for position, image in enumerate(predicted.digits.images):
         below = sheet.draw(*divmod(position, COLUMNS), ink_on_paper(image))
-        _write_caption(sheet, cases, position, *below)
+        _write_caption(sheet, predicted, position, *below)
     sheet.save(path)
 
 
-def _write_caption(sheet: ContactSheet, cases: Cases, row: int, centre: float, top: float) -> None:
+def _write_caption(
+    sheet: ContactSheet, predicted: PredictedDigits, row: int, centre: float, top: float
+) -> None:
     """Writes the classes, the two likeliest with their probabilities, and the id."""
-    label = None if cases.digits.labels is None else cases.digits.labels[row]
-    write_classes(sheet, label, cases.predictions[row], centre, top)
-    two = (cases.predictions[row], cases.runners_up[row])
-    shares = "   ".join(f"{one}: {cases.ensemble[row, one]:.1%}" for one in two)
+    label = None if predicted.digits.labels is None else predicted.digits.labels[row]
+    write_classes(sheet, label, predicted.predictions[row], centre, top)
+    two = (predicted.predictions[row], predicted.runners_up[row])
+    shares = "   ".join(f"{one}: {predicted.ensemble[row, one]:.1%}" for one in two)
     write_small(sheet, centre, top + 32, shares)
-    write_small(sheet, centre, top + 51, f"#{cases.digits.ids[row]}", color=QUIET_COLOUR)
+    write_small(sheet, centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
 
 
 def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int] = ()) -> Path:

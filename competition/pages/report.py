@@ -88,7 +88,7 @@ def _tuning(summary: Summary) -> list[Section]:
 
 
 def _by_fold(summary: Summary) -> Section:
-    rows, labelled = len(summary.subject.cases), len(summary.subject.run.data_set.train)
+    rows, labelled = len(summary.subject.predicted), len(summary.subject.run.data_set.train)
     some = f"each of {rows:,} rows, out of {labelled:,} labelled ones,"
     which = "every labelled row" if rows == labelled else some
     words = [
@@ -104,7 +104,7 @@ def _by_fold(summary: Summary) -> Section:
 
 def _resampling(summary: Summary) -> list[Section]:
     table = class_counts_table(summary)
-    return [Section("resampling", "Resampling", tables=[table])] if table.rows else []
+    return [Section("resampling", "Resampling", tables=[table])] if len(table.frame) else []
 
 
 def _learning(summary: Summary) -> Section:
@@ -156,12 +156,12 @@ def _calibration(summary: Summary) -> Section:
 
 
 def _agreement(summary: Summary) -> list[Section]:
-    if len(summary.subject.panel.members) < 2:
+    if len(summary.subject.member_predictions.members) < 2:
         return []
-    share = summary.agreement.unanimous / len(summary.subject.cases)
+    share = summary.agreement.unanimous / len(summary.subject.predicted)
     words = [f"All members predict the same class for {share:.2%} of the rows."]
     # Of two members the figure would be a single number.
-    plots = [agreement_plot(summary)] if len(summary.subject.panel.members) > 2 else []
+    plots = [agreement_plot(summary)] if len(summary.subject.member_predictions.members) > 2 else []
     return [Section("agreement", "Member agreement", words, agreement_tables(summary), plots)]
 
 
@@ -182,7 +182,7 @@ def _contributions(summary: Summary) -> list[Section]:
 def _samples(summary: Summary) -> Section:
     words = ["The gallery has all mistakes, and lets you filter, sort and mark them."]
     return Section(
-        "samples", "Sample predictions", words, plots=sample_plots(summary.subject.cases)
+        "samples", "Sample predictions", words, plots=sample_plots(summary.subject.predicted)
     )
 
 
@@ -308,5 +308,5 @@ def report_markdown(summary: Summary, sections: list[Section]) -> str:
 
 
 def _table_parts(table: Table) -> list[str]:
-    rows = [table.markdown()] if table.rows else []
+    rows = [table.markdown()] if len(table.frame) else []
     return [f"### {table.title}", *rows, *([table.note] if table.note else [])]

@@ -6,7 +6,7 @@ import numpy as np
 
 from competition.analysis.classes import ClassCurves
 from competition.analysis.mistakes import least_certain, mistakes
-from competition.analysis.predictions import Cases
+from competition.analysis.predictions import PredictedDigits
 from competition.analysis.summary import Summary
 from competition.digits import SIDE
 from competition.metrics import Reliability, wilson_interval
@@ -331,51 +331,54 @@ def _draw_disagreement(counts: np.ndarray, figure) -> None:
     axes.set(xlabel="member", ylabel="member")
 
 
-def sample_plots(cases: Cases) -> list[Plot]:
+def sample_plots(predicted: PredictedDigits) -> list[Plot]:
     """Returns digits with their probabilities: any, wrong ones, and the least certain."""
     random = np.random.default_rng(SAMPLE_SEED)
-    any_rows = random.choice(len(cases), min(SAMPLES, len(cases)), replace=False)
+    any_rows = random.choice(len(predicted), min(SAMPLES, len(predicted)), replace=False)
     below = "Below each digit: label → prediction, and its probability."
     found = [
         _sample("samples", "Any digits", f"Drawn at random with a fixed seed. {below}",
-                cases, any_rows),
+                predicted, any_rows),
         _sample("samples-mistakes", "The most confident mistakes",
-                f"Look for labels that seem wrong themselves. {below}", cases, mistakes(cases)),
+                f"Look for labels that seem wrong themselves. {below}", predicted,
+                mistakes(predicted)),
         _sample("samples-uncertain", "The least certain digits",
-                f"Right or wrong, two classes are nearly as likely. {below}", cases,
-                least_certain(cases, SAMPLES)),
+                f"Right or wrong, two classes are nearly as likely. {below}", predicted,
+                least_certain(predicted, SAMPLES)),
     ]  # fmt: skip
     return [plot for plot in found if plot]
 
 
-def _sample(key: str, title: str, caption: str, cases: Cases, rows: np.ndarray) -> Plot | None:
+def _sample(
+    key: str, title: str, caption: str, predicted: PredictedDigits, rows: np.ndarray
+) -> Plot | None:
     if not len(rows):
         return None
-    shown = cases.take(rows[:SAMPLES])
+    shown = predicted.take(rows[:SAMPLES])
     lines = -(-len(shown) // SAMPLE_COLUMNS)
     height = round(WIDTH / SAMPLE_COLUMNS * CELL_HEIGHT / CELL_WIDTH * lines)
     return Plot(key, title, caption, partial(_draw_samples, shown, lines), height)
 
 
-def _draw_samples(cases: Cases, lines: int, figure) -> None:
+def _draw_samples(predicted: PredictedDigits, lines: int, figure) -> None:
     """Draws dark ink on white paper; one picture of all digits takes less than one each."""
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     # Nothing but the digits has a colour, so that a dark page shows between them.
     paper = np.zeros((lines * CELL_HEIGHT, SAMPLE_COLUMNS * CELL_WIDTH, 4), np.uint8)
-    for number, image in enumerate(cases.digits.images):
+    for number, image in enumerate(predicted.digits.images):
         line, column = divmod(number, SAMPLE_COLUMNS)
         top, left = line * CELL_HEIGHT + 2, column * CELL_WIDTH + 4
         paper[top : top + SIDE, left : left + SIDE, :3] = 255 - image[..., None]
         paper[top : top + SIDE, left : left + SIDE, 3] = 255
-        _write(axes, left + SIDE / 2, top + SIDE + 1, cases, number)
+        _write(axes, left + SIDE / 2, top + SIDE + 1, predicted, number)
     axes.imshow(paper, interpolation="none", aspect="auto",
                 extent=(0, paper.shape[1], paper.shape[0], 0))  # fmt: skip
 
 
-def _write(axes, left: float, top: float, cases: Cases, number: int) -> None:
-    label, predicted = cases.digits.labels[number], cases.predictions[number]
-    text = f"{label} → {predicted}  {cases.ensemble[number, predicted]:.1%}"
-    weight = "normal" if label == predicted else "bold"
+def _write(axes, left: float, top: float, predicted: PredictedDigits, number: int) -> None:
+    label, answer = predicted.digits.labels[number], predicted.predictions[number]
+    text = f"{label} → {answer}  {predicted.ensemble[number, answer]:.1%}"
+    weight = "normal" if label == answer else "bold"
     axes.text(left, top, text, ha="center", va="top", weight=weight,
               fontsize=SMALL_TEXT_SIZE)  # fmt: skip

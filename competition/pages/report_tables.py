@@ -8,12 +8,12 @@ import numpy as np
 
 from competition import paths
 from competition.analysis.classes import most_confused
-from competition.analysis.summary import FoldScores, JobRow, Scores, Summary, System, overlap
+from competition.analysis.summary import Baseline, FoldScores, JobRow, Scores, Summary, overlap
 from competition.config.registry import RECOMMENDED
 from competition.config.schema import Folds
 from competition.data.label_marks import label_errors_in_words
 from competition.data.run import Run
-from competition.ensemble.comparison import Compared, Comparison
+from competition.ensemble.comparison import Comparison, MethodResult
 from competition.ensemble.contributions import Contribution, Contributions
 from competition.metrics import SELECTED, SELECTED_NOTE, Score, marked
 from competition.results import CLASS_COUNTS
@@ -57,7 +57,7 @@ def scores_table(scores: Scores, name: str) -> Table:
     lines = {**scores.members, name: scores.ensemble}
     if scores.unsearched:
         lines[f"{name}, rows that the search for the presets did not see"] = scores.unsearched
-    return Table(
+    return Table.of_cells(
         "scores",
         "All rows together",
         [Column("out of fold", names=("name",)), *SCORE_COLUMNS],
@@ -98,15 +98,15 @@ def methods_table(comparison: Comparison) -> Table:
         Column("p", "{:.2g}", ("mcnemar_p",)),
     ]
     rows = [_method_cells(each) for each in comparison.methods]
-    return Table("methods", "Methods compared", columns, rows, METHODS_NOTE)
+    return Table.of_cells("methods", "Methods compared", columns, rows, METHODS_NOTE)
 
 
-def _method_cells(compared: Compared) -> list:
-    beside = compared.beside_mean
+def _method_cells(compared: MethodResult) -> list:
+    beside = compared.vs_mean
     return [
         compared.method.name,
         *score_cells(compared.score),
-        compared.above_lowest,
+        compared.gap_to_best,
         compared.calibration_error,
         beside.gained,
         beside.lost,
@@ -146,7 +146,7 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
     rows.append(["all together", _short(contributions.together), None, None])
     title = "Alone, left out, and added to the best"
     return [
-        Table("contributions", title, columns, rows, VARIANTS_NOTE),
+        Table.of_cells("contributions", title, columns, rows, VARIANTS_NOTE),
         _pairs_table(contributions, "error-overlap", "wrong in both", contributions.error_overlap),
         _pairs_table(
             contributions, "disagreement", "predicted differently", contributions.disagreement
@@ -163,7 +163,7 @@ def pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.nda
     """Returns a table of counts `[k, k]` of rows between things of these names."""
     columns = [Column(what, names=(noun,)), *map(Column, names)]
     rows = [[name, *row] for name, row in zip(names, counts.tolist(), strict=True)]
-    return Table(key, f"{noun.capitalize()}s: rows {what}", columns, rows)
+    return Table.of_cells(key, f"{noun.capitalize()}s: rows {what}", columns, rows)
 
 
 def _variant_cells(part: Contribution) -> list:
@@ -188,26 +188,26 @@ def preset_table(summary: Summary) -> Table:
     """Returns the one line that the README's results table has of a preset."""
     is_selected = summary.scores.is_selected
     errors, accuracy, *others = score_cells(summary.scores.ensemble)
-    of_errors, _, *of_others = SCORE_COLUMNS
+    of_errors, _, *other_values = SCORE_COLUMNS
     of_accuracy = Column("out-of-fold", "{:.5f}", ("accuracy",))
     if is_selected:
         of_accuracy = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
         accuracy = (accuracy, SELECTED)
     columns = [
-        Column("preset", is_code=True), Column("nets"), of_errors, of_accuracy, *of_others,
+        Column("preset", is_code=True), Column("nets"), of_errors, of_accuracy, *other_values,
         Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
     ]  # fmt: skip
     name, variant = summary.subject.run.config.name, summary.subject.variant
     named = f"{name}, {variant}" if variant else name
     row = [named, len(summary.manifests), errors, accuracy, *others]
     row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.distinct("machine"))]
-    return Table("key-figures", "Key figures", columns, [row], note_of(is_selected))
+    return Table.of_cells("key-figures", "Key figures", columns, [row], note_of(is_selected))
 
 
 def glance_table(summary: Summary) -> Table:
     """Returns what was trained on what, and what is looked at."""
     subject = summary.subject
-    data, members = subject.run.data_set, subject.panel.members
+    data, members = subject.run.data_set, subject.member_predictions.members
     rows = {
         "looked at": f"{subject.title}, the {subject.method} of its members"
         if len(members) > 1
@@ -223,7 +223,9 @@ def glance_table(summary: Summary) -> Table:
         "code": ", ".join(summary.distinct("code_version")),
     }
     columns = [Column("what"), Column("value")]
-    return Table("at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()])
+    return Table.of_cells(
+        "at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()]
+    )
 
 
 def _marks(run: Run) -> dict[str, str]:
@@ -241,7 +243,7 @@ def _held_out_words(summary: Summary) -> str:
     splits = some + ", ".join(map(str, numbers))
     if settings.scheme == "given":
         splits = "what the data itself holds out"
-    rows, labelled = len(subject.cases), len(subject.run.data_set.train)
+    rows, labelled = len(subject.predicted), len(subject.run.data_set.train)
     return f"{splits}; {rows:,} of {labelled:,} labelled rows count"
 
 
@@ -263,13 +265,13 @@ def folds_table(summary: Summary) -> Table:
     ]
     if len(folds) == 1:
         columns[-2:] = [Column("accuracy", "{:.5f}"), Column("log-loss", "{:.5f}")]
-    return Table(
+    return Table.of_cells(
         "folds",
         f"Errors by {noun}",
         columns,
         [_fold_cells(each, folds) for each in scores],
         f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s"
-        + (OVERLAP_NOTE if overlap(summary.subject.panel) else PARTITION_NOTE),
+        + (OVERLAP_NOTE if overlap(summary.subject.member_predictions) else PARTITION_NOTE),
         strong=scores[-1].name,
     )
 
@@ -298,7 +300,7 @@ def jobs_table(rows: list[JobRow]) -> Table:
         Column("minutes", "{:.1f}"),
         Column("CPU minutes", "{:.1f}"),
     ]
-    return Table(
+    return Table.of_cells(
         "jobs",
         "Finished jobs",
         columns,
@@ -330,7 +332,7 @@ def class_counts_table(summary: Summary) -> Table:
         if CLASS_COUNTS in manifest
         for when in ("before", "after")
     ]
-    return Table(
+    return Table.of_cells(
         "resampled-counts",
         "Rows of each class to learn from",
         columns,
@@ -351,7 +353,7 @@ def classes_table(summary: Summary) -> Table:
         Column("ROC AUC", "{:.6f}", ("roc_auc",)),
         Column("average precision", "{:.6f}"),
     ]
-    return Table(
+    return Table.of_cells(
         "classes",
         "Classification report",
         columns,
@@ -394,7 +396,7 @@ def confusions_table(summary: Summary) -> Table:
         Column("of the label", "{:.2%}", ("share_of_label",)),
     ]
     found = most_confused(summary.confusion, CONFUSIONS)
-    return Table(
+    return Table.of_cells(
         "confusions",
         "Most common confusions",
         columns,
@@ -410,19 +412,19 @@ def confusion_table(summary: Summary) -> Table:
         *(Column(f"{c}") for c in range(10)),
     ]
     rows = [[str(label), *row] for label, row in enumerate(summary.confusion.tolist())]
-    return Table("confusion", "Confusion matrix", columns, rows)
+    return Table.of_cells("confusion", "Confusion matrix", columns, rows)
 
 
 def agreement_tables(summary: Summary) -> list[Table]:
     """Returns how many members are right at once, and how often two of them differ."""
-    found, members = summary.agreement, summary.subject.panel.members
+    found, members = summary.agreement, summary.subject.member_predictions.members
     columns = [Column("members that are right", names=("members_right",)), Column("rows", "{:,}")]
     columns += [Column(f"{summary.subject.name} is right", "{:,}", ("right",))]
     counts = zip(found.rows.tolist(), found.rescued.tolist(), strict=True)
     rows = [[f"{right} of {len(members)}", *both] for right, both in enumerate(counts)]
     names = [f"{number}. {member}" for number, member in enumerate(members, start=1)]
     return [
-        Table("members-right", "How many members are right", columns, rows),
+        Table.of_cells("members-right", "How many members are right", columns, rows),
         pairs_table(
             "members-disagreement", "member", "predicted differently", names, found.disagreement
         ),
@@ -430,7 +432,7 @@ def agreement_tables(summary: Summary) -> list[Table]:
     ]
 
 
-def systems_table(systems: list[System]) -> Table:
+def baselines_table(baselines: list[Baseline]) -> Table:
     """Returns a line for each system."""
     errors, accuracy, interval, _ = SCORE_COLUMNS
     columns = [
@@ -444,13 +446,13 @@ def systems_table(systems: list[System]) -> Table:
         *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
         Column("claimed"),
     ]
-    is_selected = any(system.is_selected for system in systems)
-    note = " ".join([_note(systems), note_of(is_selected)]).strip()
-    return Table("systems", "Systems", columns, [_cells(each) for each in systems], note)
+    is_selected = any(system.is_selected for system in baselines)
+    note = " ".join([_note(baselines), note_of(is_selected)]).strip()
+    return Table.of_cells("systems", "Systems", columns, [_cells(each) for each in baselines], note)
 
 
-def _note(systems: list[System]) -> str:
-    others = len({system.score.rows for system in systems}) > 1
+def _note(baselines: list[Baseline]) -> str:
+    others = len({system.score.rows for system in baselines}) > 1
     return (
         "Errors are counted on the held-out rows, as many as the column `rows` says"
         f"{'; some systems have other rows, so only shares can be compared' if others else ''}. "
@@ -462,7 +464,7 @@ def _note(systems: list[System]) -> str:
     )
 
 
-def _cells(system: System) -> list:
+def _cells(system: Baseline) -> list:
     figures = [*score_cells(system.score)[:3], system.precision, system.recall, system.f1]
     return [
         *(system.name, system.title, system.nets, system.parameters, system.minutes),
@@ -472,9 +474,9 @@ def _cells(system: System) -> list:
     ]
 
 
-def write_systems(config_name: str, table: Table) -> Path:
-    """Writes `output/<config>/systems.md` and `systems.csv`, and returns the former."""
-    path = paths.systems_file(config_name)
+def write_baselines(config_name: str, table: Table) -> Path:
+    """Writes `output/<config>/baselines.md` and `systems.csv`, and returns the former."""
+    path = paths.baselines_file(config_name)
     write_text(path, f"# Systems of `{config_name}`\n\n{table.markdown_with_note()}\n")
     with atomic_file(path.with_suffix(".csv")) as partial:
         table.write_csv(partial)

@@ -1,4 +1,4 @@
-"""Keras's callbacks by the names of the catalogue; each looks at the held-out rows of a fold.
+"""Keras's callbacks by the names of the registry; each looks at the held-out rows of a fold.
 
 They are called once an epoch. What they may look at is called as in `history.csv`.
 """

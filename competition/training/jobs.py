@@ -13,7 +13,7 @@ from competition.data.augmented_epochs import pools_at_hand
 from competition.data.label_marks import label_errors_in_words
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.results import Job, by_variant, survey
+from competition.results import Job, by_variant, job_status
 from competition.storage import remove_partials, write_text
 from competition.system import workers_may_end
 from competition.training.progress import ProgressBoard
@@ -80,7 +80,7 @@ def _only_one(config_name: str) -> Iterator[None]:
 
 def _announce(run: Run, wanted: Collection[Job]) -> list[Job]:
     """Says what is done, stale and missing, and returns what is to do in training order."""
-    found = survey({job: run.identities[job] for job in wanted})
+    found = job_status({job: run.identities[job] for job in wanted})
     print(f"{run.config.name}: {count_of(len(wanted), 'job')}, {len(found.done)} done already")
     if run.config.marks:
         print(f"{run.config.marks}: {label_errors_in_words(run.label_errors)}")

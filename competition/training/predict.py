@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from competition.config.schema import Variant
-from competition.data.augmented_epochs import Part, Pool
+from competition.data.augmented_epochs import AugmentedEpochs, Part
 from competition.digits import Digits
 from competition.errors import UserError
 
 
-def view_pool(variant: Variant, seed: int, data: str, part: Part) -> Pool:
+def tta_epochs(variant: Variant, seed: int, data: str, part: Part) -> AugmentedEpochs:
     """Returns the pool of drawn views, the same for every fold of a member.
 
     Args:
@@ -19,10 +19,12 @@ def view_pool(variant: Variant, seed: int, data: str, part: Part) -> Pool:
         data: fingerprint of the data set.
         part: of the data that is predicted.
     """
-    return Pool(variant.test_time_augmentation, seed, data, part)
+    return AugmentedEpochs(variant.test_time_augmentation, seed, data, part)
 
 
-def views(variant: Variant, digits: Digits, rows: np.ndarray, pool: Pool) -> Iterator[np.ndarray]:
+def tta_views(
+    variant: Variant, digits: Digits, rows: np.ndarray, pool: AugmentedEpochs
+) -> Iterator[np.ndarray]:
     """Yields each view of some rows, uint8 `[n, 28, 28]`, so that one at a time takes memory.
 
     Args:
@@ -37,7 +39,7 @@ def views(variant: Variant, digits: Digits, rows: np.ndarray, pool: Pool) -> Ite
         yield pool.epoch(number, digits)[rows]
 
 
-def view_count(variant: Variant) -> int:
+def tta_view_count(variant: Variant) -> int:
     """Returns how many views a prediction averages."""
     moved = shifts(variant.test_time_shift, variant.test_time_directions)
     return len(moved) + variant.test_time_draws
@@ -107,7 +109,7 @@ def class_probabilities(logits: np.ndarray) -> np.ndarray:
     return softmax(logits.astype(np.float32), axis=1)
 
 
-def predict_views(model, views: Iterable[np.ndarray]) -> np.ndarray:
+def predict_tta(model, tta_views: Iterable[np.ndarray]) -> np.ndarray:
     """Returns the mean of the probabilities of several views of the same digits.
 
     Test-time augmentation, as Krizhevsky et al. (NIPS 2012) predict crops and reflections.
@@ -119,7 +121,7 @@ def predict_views(model, views: Iterable[np.ndarray]) -> np.ndarray:
     Raises:
         UserError: when the training's last steps spoiled the model, which no loss has shown yet.
     """
-    mean = np.mean([predict(model, view) for view in views], axis=0, dtype=np.float32)
+    mean = np.mean([predict(model, view) for view in tta_views], axis=0, dtype=np.float32)
     if not np.isfinite(mean).all():
         raise diverged("net's predictions are no longer numbers", "after the last epoch")
     return mean

@@ -11,7 +11,7 @@ import numpy as np
 
 from competition.config.schema import Variant
 from competition.console import ProgressDisplay
-from competition.training.predict import view_count
+from competition.training.predict import tta_view_count
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -74,18 +74,18 @@ class JobProgress:
             predicted_rows: how many rows are predicted afterwards, in each of their views.
         """
         self._shares, self._number = board.shares(), number
-        self._passes_a_step = PASSES_OF_LEARNING * variant.batch_size
-        self._learning = variant.epochs * steps * self._passes_a_step
-        self._predicting = view_count(variant) * predicted_rows
+        self._passes_per_step = PASSES_OF_LEARNING * variant.batch_size
+        self._learning = variant.epochs * steps * self._passes_per_step
+        self._predicting = tta_view_count(variant) * predicted_rows
         self._predicted = 0
 
     def trained(self, steps: int) -> None:
         """Is called after each step with the number of steps done."""
-        self._tell(steps * self._passes_a_step)
+        self._tell(steps * self._passes_per_step)
 
-    def counted(self, views: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def counted(self, tta_views: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Passes views on, and counts each as predicted when the next one is asked for."""
-        for view in views:
+        for view in tta_views:
             yield view
             self._predicted += len(view)
             self._tell(self._learning + self._predicted)

@@ -1,4 +1,4 @@
-"""Learning rates over the steps of a training, by the names of the catalogue.
+"""Learning rates over the steps of a training, by the names of the registry.
 
 Each function takes the variant's settings and the optimiser steps of the whole training, then what
 YAML may give; it returns what a Keras optimiser takes for its learning rate.
@@ -80,8 +80,8 @@ def constant(settings: Training, steps: int) -> float:
 
 
 def _falling(settings: Training, steps: int, every: int, factor: float) -> LearningRateSchedule:
-    steps_an_epoch = max(1, steps // settings.epochs)
-    return ExponentialDecay(settings.learning_rate, every * steps_an_epoch, factor, staircase=True)
+    steps_per_epoch = max(1, steps // settings.epochs)
+    return ExponentialDecay(settings.learning_rate, every * steps_per_epoch, factor, staircase=True)
 
 
 def _share(name: str, value: float) -> float:

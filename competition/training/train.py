@@ -10,12 +10,12 @@ import numpy as np
 from competition.config.schema import Variant
 from competition.training.predict import PREDICTION_BATCH_SIZE, batches, diverged
 from competition.training.resources import use_precision
-from competition.training.training_data import Fold, one_hot
+from competition.training.training_data import TrainingData, one_hot
 
 
 def train_one_fold(
     variant: Variant,
-    fold: Fold,
+    fold: TrainingData,
     seed: int,
     on_step: Callable[[int], None] = lambda step: None,
     on_epoch: Callable[[int, Any], None] = lambda epoch, model: None,
@@ -113,7 +113,7 @@ def compile_for(variant: Variant, model, steps: int) -> None:
 
 
 def _train_epoch(
-    model, variant: Variant, fold: Fold, rows: np.ndarray, epoch: int, watcher
+    model, variant: Variant, fold: TrainingData, rows: np.ndarray, epoch: int, watcher
 ) -> dict[str, float]:
     """Returns the epoch's point of the training curve."""
     record = model.fit(
@@ -158,7 +158,7 @@ def _last_rate(optimizer) -> float:
     return rate
 
 
-def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, float | str]:
+def _validate(model, variant: Variant, fold: TrainingData, epoch: int) -> dict[str, float | str]:
     """Returns a point of the validation curve, which only callbacks choose by."""
     if not is_validated(variant, epoch) or not len(fold.validation_rows):
         return {"validation_loss": "", "validation_accuracy": ""}
@@ -166,7 +166,7 @@ def _validate(model, variant: Variant, fold: Fold, epoch: int) -> dict[str, floa
     return {"validation_loss": loss, "validation_accuracy": accuracy}
 
 
-def evaluate(model, fold: Fold) -> list[float]:
+def evaluate(model, fold: TrainingData) -> list[float]:
     """Returns loss and accuracy of a compiled model on the held-out digits as they are."""
     images = fold.digits.images[fold.validation_rows][..., None]
     labels = one_hot(fold.digits.labels[fold.validation_rows])

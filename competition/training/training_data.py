@@ -8,17 +8,17 @@ import numpy as np
 
 from competition.config.registry import Resampling
 from competition.config.schema import Variant
-from competition.data.augmented_epochs import Part, Pool
+from competition.data.augmented_epochs import AugmentedEpochs, Part
 from competition.data.folds import split_number
 from competition.data.label_marks import without_label_errors
 from competition.data.run import Run
 from competition.digits import CLASSES, SIDE, Digits
 from competition.results import Job
-from competition.training.predict import view_pool
+from competition.training.predict import tta_epochs
 
 
 @dataclass(frozen=True)
-class Fold:
+class TrainingData:
     """What one training learns from, and what it is watched on.
 
     Attributes:
@@ -33,7 +33,7 @@ class Fold:
     digits: Digits
     training_rows: np.ndarray
     validation_rows: np.ndarray
-    pool: Pool
+    pool: AugmentedEpochs
     number: int
     class_weights: np.ndarray | None = None
 
@@ -99,12 +99,12 @@ class Resampled:
     class_weights: np.ndarray | None = None
 
 
-def resampled(fold: Fold, resampling: Resampling, seed: int) -> Fold:
+def resampled(fold: TrainingData, resampling: Resampling, seed: int) -> TrainingData:
     """Returns a fold whose training rows are resampled; the held-out rows stay what they are.
 
     Args:
         fold: as the data have it.
-        resampling: of the catalogue.
+        resampling: of the registry.
         seed: the member's; with the fold's number it fixes what is drawn.
 
     Raises:
@@ -184,34 +184,34 @@ def _with_more(digits: Digits, made: Resampled) -> Digits:
     )
 
 
-def _pool_of(run: Run, job: Job) -> Pool:
+def _pool_of(run: Run, job: Job) -> AugmentedEpochs:
     """Returns the pool of augmented epochs that a job draws from."""
-    return Pool(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
+    return AugmentedEpochs(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
 
 
-def view_pools_of(run: Run, job: Job) -> dict[Part, Pool]:
+def tta_epochs_of(run: Run, job: Job) -> dict[Part, AugmentedEpochs]:
     """Returns the pools of drawn views, by the part of the data that a job predicts."""
     variant = run.config.variants[job.variant]
     parts: tuple[Part, ...] = ("train", "test")
-    return {part: view_pool(variant, job.seed, run.fingerprint, part) for part in parts}
+    return {part: tta_epochs(variant, job.seed, run.fingerprint, part) for part in parts}
 
 
-def pools_needed(run: Run, jobs: Iterable[Job]) -> dict[Pool, int]:
+def pools_needed(run: Run, jobs: Iterable[Job]) -> dict[AugmentedEpochs, int]:
     """Returns how many epochs some jobs need of each pool that they read."""
-    needed: Counter[Pool] = Counter()
+    needed: Counter[AugmentedEpochs] = Counter()
     for job in jobs:
         variant = run.config.variants[job.variant]
         needed |= {_pool_of(run, job): variant.epochs}
-        needed |= dict.fromkeys(view_pools_of(run, job).values(), variant.test_time_draws)
+        needed |= dict.fromkeys(tta_epochs_of(run, job).values(), variant.test_time_draws)
     return dict(needed)
 
 
-def fold_of(run: Run, job: Job) -> Fold:
+def fold_of(run: Run, job: Job) -> TrainingData:
     """Returns the rows of a job, with the pool that it draws from."""
     training, validation = run.folds.split(job.split)
     digits, training = without_label_errors(run.data_set.train, training, run.label_errors)
     pool = _pool_of(run, job)
-    return Fold(
+    return TrainingData(
         digits,
         training,
         validation,

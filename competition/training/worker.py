@@ -15,16 +15,16 @@ from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.probabilities import Probabilities
 from competition.results import CLASS_COUNTS, Job, write_result
 from competition.system import code_version, end_with, interruptible, library_versions, machine_name
-from competition.training.predict import predict_views, views
+from competition.training.predict import predict_tta, tta_views
 from competition.training.progress import JobProgress, ProgressBoard
 from competition.training.resources import Plan, forget_models, start_keras, use_precision
 from competition.training.tensorboard import write_log
 from competition.training.train import callback_list, compiled_model, train_one_fold
 from competition.training.training_data import (
-    Fold,
+    TrainingData,
     fold_of,
     resampled,
-    view_pools_of,
+    tta_epochs_of,
 )
 
 
@@ -154,7 +154,7 @@ def _predictions(
     model, variant: Variant, run: Run, job: Job, progress: JobProgress
 ) -> dict[str, Probabilities]:
     """Returns what a trained model says of the held-out rows, if any, and of the test rows."""
-    data, pools = run.data_set, view_pools_of(run, job)
+    data, pools = run.data_set, tta_epochs_of(run, job)
     _, held_out = run.folds.split(job.split)
     parts = {"test": (data.test, np.arange(len(data.test)), pools["test"])}
     if len(held_out):
@@ -162,13 +162,13 @@ def _predictions(
     return {
         name: Probabilities(
             digits.ids[rows],
-            predict_views(model, progress.counted(views(variant, digits, rows, pool))),
+            predict_tta(model, progress.counted(tta_views(variant, digits, rows, pool))),
         )
         for name, (digits, rows, pool) in parts.items()
     }
 
 
-def _class_counts(variant: Variant, original: Fold, fold: Fold) -> dict[str, Any]:
+def _class_counts(variant: Variant, original: TrainingData, fold: TrainingData) -> dict[str, Any]:
     """Returns the classes' training rows before and after resampling, if there is any."""
     if variant.resampling.name == "none":
         return {}

@@ -20,7 +20,7 @@ from competition.metrics import SELECTED_NOTE, Score, bootstrap_intervals, log_l
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_predictions
 from competition.storage import atomic_file, atomic_folder, write_text
-from competition.tables import score_texts, table, write_table
+from competition.tables import markdown, write_csv
 from competition.training.jobs import train_folds
 from competition.tuning.storage import ended, successors
 from competition.tuning.study import Search
@@ -65,12 +65,14 @@ def score_of(trial: FrozenTrial) -> Score:
 
 def write_trials(study: Study, search: Search) -> Path:
     """Writes a line a trial to `trials.csv`, every digit of its values, and returns the path."""
+    import pandas as pd
+
     path = paths.trials_csv(search.config.name, search.name)
     again = successors(study)
     header = ["trial", "state", search.settings.objective, "minutes", *search.space, "remark"]
     rows = [_trial_row(trial, search, again) for trial in study.get_trials(deepcopy=False)]
     with atomic_file(path) as partial:
-        write_table(partial, header, rows)
+        write_csv(partial, pd.DataFrame(rows, columns=header))
     return path
 
 
@@ -90,7 +92,7 @@ def _remark(trial: FrozenTrial, again: dict[int, int]) -> str:
 
 
 DOTS_PER_INCH = 120
-INCHES_A_SLICE, INCHES_AN_AXIS = 3.6, 1.8
+INCHES_PER_SLICE, INCHES_PER_AXIS = 3.6, 1.8
 
 # Fewer completed trials show nothing, and of equal values no parameter can be important.
 FEWEST_VALUES = 2
@@ -153,7 +155,7 @@ def _parallel_coordinates(study: Study, search: Search) -> None:
     from optuna.visualization.matplotlib import plot_parallel_coordinate
 
     plot_parallel_coordinate(study, target_name=search.settings.objective)
-    pyplot.gcf().set_size_inches(INCHES_AN_AXIS * (2 + len(search.space)), 6)
+    pyplot.gcf().set_size_inches(INCHES_PER_AXIS * (2 + len(search.space)), 6)
 
 
 def _importances(study: Study, search: Search) -> None:
@@ -169,7 +171,7 @@ def _slices(study: Study, search: Search) -> None:
     from optuna.visualization.matplotlib import plot_slice
 
     plot_slice(study, target_name=search.settings.objective)
-    pyplot.gcf().set_size_inches(INCHES_A_SLICE * len(search.space), INCHES_A_SLICE)
+    pyplot.gcf().set_size_inches(INCHES_PER_SLICE * len(search.space), INCHES_PER_SLICE)
 
 
 PICTURES: dict[str, Callable[[Study, Search], None]] = {
@@ -278,14 +280,22 @@ BEST_TRIALS_SHOWN = 10
 
 def verdict_table(trial: FrozenTrial, search: Search, verdict: Verdict) -> str:
     """Returns the best trial's score where it was chosen, and both settings' where it was not."""
+    import pandas as pd
+
     header = ["settings", "judged on", "errors", "accuracy", "95 % interval", "log-loss"]
     chosen_on, judged_on = _folds(search.settings.folds), _folds(verdict.folds)
     rows = [
-        [f"trial {trial.number}", f"{chosen_on}: optimistic", *score_texts(score_of(trial))],
-        [f"**trial {trial.number}**", judged_on, *score_texts(verdict.best)],
-        [f"**`{search.name}` as it is**", judged_on, *score_texts(verdict.as_it_is)],
+        [f"trial {trial.number}", f"{chosen_on}: optimistic", *_score_texts(score_of(trial))],
+        [f"**trial {trial.number}**", judged_on, *_score_texts(verdict.best)],
+        [f"**`{search.name}` as it is**", judged_on, *_score_texts(verdict.as_it_is)],
     ]
-    return table(header, rows)
+    return markdown(pd.DataFrame(rows, columns=header))
+
+
+def _score_texts(score: Score) -> list[str]:
+    low, high = score.interval()
+    interval = f"{low:.5f} – {high:.5f}"
+    return [f"{score.errors}", f"{score.accuracy:.5f}", interval, f"{score.log_loss:.5f}"]
 
 
 def verdict_in_words(search: Search, verdict: Verdict) -> str:
@@ -331,13 +341,14 @@ def _folds(numbers: list[int]) -> str:
 
 
 def _settings_table(trial: FrozenTrial, search: Search) -> str:
-    return table(
-        ["setting", "as it is", f"trial {trial.number}"],
-        [
-            [name, short(search.value_as_it_is(name)), short(value)]
-            for name, value in trial.params.items()
-        ],
-    )
+    import pandas as pd
+
+    rows = [
+        [name, short(search.value_as_it_is(name)), short(value)]
+        for name, value in trial.params.items()
+    ]
+    header = ["setting", "as it is", f"trial {trial.number}"]
+    return markdown(pd.DataFrame(rows, columns=header))
 
 
 def _counts(study: Study) -> str:
@@ -355,10 +366,13 @@ def _counts(study: Study) -> str:
 
 
 def _trials_table(study: Study, search: Search) -> str:
+    import pandas as pd
+
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = sorted(completed, key=lambda trial: (trial.value, trial.number))[:BEST_TRIALS_SHOWN]
     header = ["trial", search.settings.objective, "minutes", *search.space]
-    return table(header, [_trial_cells(trial, search) for trial in best])
+    rows = [_trial_cells(trial, search) for trial in best]
+    return markdown(pd.DataFrame(rows, columns=header))
 
 
 def _trial_cells(trial: FrozenTrial, search: Search) -> list[str]:

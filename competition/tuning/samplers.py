@@ -1,4 +1,4 @@
-"""Optuna's samplers by the names of the catalogue.
+"""Optuna's samplers by the names of the registry.
 
 Each function takes the search space and the study's seed, then what YAML may give. As every trial
 asks a sampler of its own, in whichever process it runs, the samplers that draw at random draw from

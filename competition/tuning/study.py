@@ -18,12 +18,12 @@ from competition.config.registry import Component
 from competition.config.schema import EXHAUSTIVE, Tuning, Variant, combinations, longest_epochs
 from competition.config.search_space import Parameter
 from competition.console import count_of
-from competition.data.augmented_epochs import Pool
+from competition.data.augmented_epochs import AugmentedEpochs
 from competition.data.folds import split_names
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.results import Job, differences
-from competition.training.predict import view_pool
+from competition.training.predict import tta_epochs
 from competition.tuning.storage import ended, open_storage
 
 
@@ -104,13 +104,13 @@ class Search:
         """Returns who a trial's own augmented images belong to; no name has a point."""
         return f"{self.config.name}.{self.name}.trial{trial}"
 
-    def shared_pool(self, data: str) -> Pool:
+    def shared_pool(self, data: str) -> AugmentedEpochs:
         """Returns the pool of the variant as it is, of the data set with this fingerprint."""
-        return Pool(self.variant.augmentation, self.seed, data)
+        return AugmentedEpochs(self.variant.augmentation, self.seed, data)
 
-    def view_pool(self, data: str) -> Pool:
+    def tta_epochs(self, data: str) -> AugmentedEpochs:
         """Returns the pool of the drawn views by which all trials are judged."""
-        return view_pool(self.variant, self.seed, data, "train")
+        return tta_epochs(self.variant, self.seed, data, "train")
 
     def identity(self, run: Run) -> dict[str, Any]:
         """Returns what makes the values of two trials comparable, as JSON values."""

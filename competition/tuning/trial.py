@@ -16,15 +16,21 @@ from competition import paths
 from competition.config.registry import Augmentation
 from competition.config.schema import Variant
 from competition.config.search_space import Parameter, Value
-from competition.data.augmented_epochs import UNCHANGED, Pool, make_pool, make_room, pools_at_hand
+from competition.data.augmented_epochs import (
+    UNCHANGED,
+    AugmentedEpochs,
+    make_pool,
+    make_room,
+    pools_at_hand,
+)
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.metrics import Score, score
 from competition.system import end_with, interruptible
-from competition.training.predict import predict, predict_views, views
+from competition.training.predict import predict, predict_tta, tta_views
 from competition.training.resources import Plan, forget_models, start_keras
 from competition.training.train import train_one_fold
-from competition.training.training_data import Fold, fold_of, resampled
+from competition.training.training_data import TrainingData, fold_of, resampled
 from competition.training.worker import WorkerContext, explain
 from competition.tuning.storage import database_trouble, ended, queue_again, quiet_optuna
 from competition.tuning.study import Search, open_study
@@ -35,7 +41,7 @@ def judged(
     trial: Trial,
     variant: Variant,
     run: Run,
-    pool: Pool,
+    pool: AugmentedEpochs,
     on_progress: Callable[[float], None],
 ) -> Score:
     """Trains a variant on each of the study's folds.
@@ -76,7 +82,7 @@ class _Training:
     search: Search
     trial: Trial
     variant: Variant
-    folds: list[Fold]
+    folds: list[TrainingData]
     position: int
     on_progress: Callable[[float], None]
 
@@ -92,9 +98,9 @@ class _Training:
             self._after_step,
             self._after_epoch if by_epochs else lambda epoch, model: None,
         )
-        pool = self.search.view_pool(fold.pool.data_fingerprint)
-        seen = views(self.variant, fold.digits, fold.validation_rows, pool)
-        predicted = predict_views(model, seen)
+        pool = self.search.tta_epochs(fold.pool.data_fingerprint)
+        seen = tta_views(self.variant, fold.digits, fold.validation_rows, pool)
+        predicted = predict_tta(model, seen)
         if self.search.settings.pruned_by == "folds":
             is_last = self.position + 1 == len(self.folds)
             self._report(predicted, self.position, is_last)
@@ -124,7 +130,7 @@ class _Training:
             raise optuna.TrialPruned
 
 
-def _labels(fold: Fold) -> np.ndarray:
+def _labels(fold: TrainingData) -> np.ndarray:
     return fold.digits.labels[fold.validation_rows]
 
 
@@ -139,10 +145,10 @@ def room_for_trials(search: Search, run: Run, plan: Plan) -> Iterator[None]:
         UserError: when there is too little room; nothing was made.
     """
     shared = search.shared_pool(run.fingerprint)
-    views = {search.view_pool(run.fingerprint): search.variant.test_time_draws}
+    tta_views = {search.tta_epochs(run.fingerprint): search.variant.test_time_draws}
     if search.augments_alike():
         # Views may be of the very policy that is trained with: then the larger number counts.
-        needed = Counter(views) | Counter({shared: search.longest_epochs})
+        needed = Counter(tta_views) | Counter({shared: search.longest_epochs})
         with pools_at_hand(needed, run.data_set, plan.threads):
             yield
         return
@@ -152,13 +158,13 @@ def room_for_trials(search: Search, run: Run, plan: Plan) -> Iterator[None]:
         replace(shared, augmentation=policy, owner=search.owner(f"room{number}"))
         for number in range(plan.workers)
     ]
-    make_room(views | dict.fromkeys(own, search.longest_epochs), run.data_set)
-    with pools_at_hand(views, run.data_set, plan.threads):
+    make_room(tta_views | dict.fromkeys(own, search.longest_epochs), run.data_set)
+    with pools_at_hand(tta_views, run.data_set, plan.threads):
         yield
 
 
 @contextmanager
-def pool_for(search: Search, variant: Variant, run: Run, trial: int) -> Iterator[Pool]:
+def pool_for(search: Search, variant: Variant, run: Run, trial: int) -> Iterator[AugmentedEpochs]:
     """Yields the pool of a trial, with all of its epochs; the trial's own goes away afterwards."""
     shared = search.shared_pool(run.fingerprint)
     if search.augments_alike():
