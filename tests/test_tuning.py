@@ -79,7 +79,7 @@ def known_losses(monkeypatch):
             for epoch in range(1, variant.epochs + 1):
                 trained[-1][2] = epoch
                 model = math.exp(-loss(variant, fold.number, epoch)), fold
-                on_step(epoch * fold.steps(variant))
+                on_step(epoch * fold.steps_per_epoch(variant))
                 on_epoch(epoch, model)
             return model, []
 
@@ -343,7 +343,7 @@ def test_trials_share_the_images_of_an_unchanged_policy(search, known_losses, mo
     original = trial.train_one_fold
 
     def train(variant, fold, *more):
-        pools.append(fold.pool.folder())
+        pools.append(fold.augmented.folder())
         return original(variant, fold, *more)
 
     monkeypatch.setattr("competition.tuning.trial.train_one_fold", train)

@@ -30,7 +30,7 @@ from competition.system import end_with, interruptible
 from competition.training.predict import predict, predict_tta, tta_views
 from competition.training.resources import Plan, forget_models, start_keras
 from competition.training.train import train_one_fold
-from competition.training.training_data import TrainingData, fold_of, resampled
+from competition.training.training_data import TrainingData, balanced, unbalanced_data
 from competition.training.worker import WorkerContext, explain
 from competition.tuning.storage import database_trouble, ended, queue_again, quiet_optuna
 from competition.tuning.study import Search, open_study
@@ -61,8 +61,10 @@ def judged(
         TrialPruned: when the pruner has seen enough.
         UserError: when the loss or the predictions are no longer numbers.
     """
-    originals = [replace(fold_of(run, search.job(split)), pool=pool) for split in search.splits]
-    folds = [resampled(fold, variant.resampling, search.seed) for fold in originals]
+    plain = [unbalanced_data(run, search.job(split)) for split in search.splits]
+    folds = [
+        replace(balanced(fold, variant.resampling, search.seed), augmented=pool) for fold in plain
+    ]
     trainings = [
         _Training(search, trial, variant, folds, at, on_progress) for at in range(len(folds))
     ]
@@ -98,7 +100,7 @@ class _Training:
             self._after_step,
             self._after_epoch if by_epochs else lambda epoch, model: None,
         )
-        pool = self.search.tta_epochs(fold.pool.data_fingerprint)
+        pool = self.search.tta_epochs(fold.augmented.data_fingerprint)
         seen = tta_views(self.variant, fold.digits, fold.validation_rows, pool)
         predicted = predict_tta(model, seen)
         if self.search.settings.pruned_by == "folds":
@@ -107,7 +109,7 @@ class _Training:
         return predicted
 
     def _after_step(self, step: int) -> None:
-        steps = self.folds[self.position].steps(self.variant) * self.variant.epochs
+        steps = self.folds[self.position].steps_per_epoch(self.variant) * self.variant.epochs
         self.on_progress((self.position + step / steps) / len(self.folds))
 
     def _after_epoch(self, epoch: int, model) -> None:
