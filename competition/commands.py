@@ -280,19 +280,18 @@ def doctor() -> None:
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.suite import finish_race, measure, require_measurable
-    from competition.bench.tables import race_table, tables
+    from benchmarks import race, throughput
     from competition.data.run import load_run
 
-    run = load_run(config)
-    require_measurable(run, long)
-    with storage.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        measures, path = measure(run), paths.bench_json(config.name)
-        print(tables(measures))
-        if long:
-            print(f"\n{path} gets each finish of the race; interrupted, LONG=1 goes on with it")
-            print(f"\n{race_table(finish_race(run, measures))}")
-    print(f"\nall figures are in {path}")
+    run, kept = load_run(config), paths.bench_json(config.name)
+    try:
+        with storage.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
+            print(throughput.benchmark(run))
+            if long:
+                print(f"\n{race.benchmark(run)}")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; finished parts are in {kept}") from None
+    print(f"\nall figures are in {kept}")
 
 
 def clean() -> None:

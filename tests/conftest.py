@@ -30,7 +30,7 @@ variants:
 """
 
 # The files that take longest, the longest first: begun last, one would keep a single core busy.
-LONGEST = ("command_line", "baselines", "notebook", "bench", "tuning_command")
+LONGEST = ("command_line", "baselines", "notebook", "benchmarks", "tuning_command")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
