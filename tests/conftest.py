@@ -1,17 +1,20 @@
 """Tiny projects in temporary folders, made of real small digits."""
 
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
+from competition.__main__ import main
 from competition.analysis.mistakes import Findings, look_through
 from competition.analysis.predictions import PredictedDigits
 from competition.digits import DataSet, Digits
@@ -192,6 +195,22 @@ def open_page(chromium):
 def environment() -> dict[str, str]:
     """Returns the environment in which `python -m competition` works from any folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def run_main(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    """Runs a command in this process, where all is imported already, as if it were one of its own.
+
+    Worker processes are kept from one such command to the next.
+    """
+    texts = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
+    out, errors = texts
+    with chdir(folder), redirect_stdout(out), redirect_stderr(errors):
+        try:
+            code = main([*arguments])
+        except SystemExit as stopped:  # as argparse ends a wrong call
+            code = stopped.code
+    told = [text.buffer.getvalue().decode() for text in texts]
+    return subprocess.CompletedProcess(arguments, code, *told)
 
 
 def run_command(*arguments: str, folder: Path, seconds: float = 300):
