@@ -1,8 +1,10 @@
 """What each variant contributes to the plain mean, and how alike the variants err."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from competition.ensemble.members import MemberPredictions
 from competition.metrics import Score, score
@@ -42,6 +44,17 @@ class Contributions:
     best: Contribution
     error_overlap: np.ndarray
     disagreement: np.ndarray
+
+    def frame(self) -> pd.DataFrame:
+        """Returns errors and log-loss of each mean, a row per variant, unrounded."""
+        columns: dict[str, Any] = {"variant": [part.variant for part in self.variants]}
+        for name in ("alone", "without", "beside_best"):
+            scores = [getattr(part, name) for part in self.variants]
+            errors = [reached and reached.errors for reached in scores]
+            columns[f"{name}_errors"] = pd.array(errors, "Int64")  # whole, beside empty cells too
+            losses = [reached.log_loss if reached else np.nan for reached in scores]
+            columns[f"{name}_log_loss"] = losses
+        return pd.DataFrame(columns)
 
 
 def contributions(members: MemberPredictions) -> Contributions:

@@ -33,7 +33,15 @@ def write_ensemble(result: EnsembleResult, contributions: Contributions) -> Path
             folder / paths.PROBABILITIES, out_of_fold=result.out_of_fold, test=result.test
         )
         _write_comparison(folder, result)
-        _write_contributions(folder, contributions)
+        write_csv(folder / "contributions.csv", contributions.frame().round(6))
+        names = [part.variant for part in contributions.variants]
+        for name, counts in {
+            "error-overlap.csv": contributions.error_overlap,
+            "disagreement.csv": contributions.disagreement,
+        }.items():
+            pairs = pd.DataFrame(counts, columns=names)
+            pairs.insert(0, "variant", names, allow_duplicates=True)  # a variant may bear this name
+            write_csv(folder / name, pairs)
         write_csv(folder / "test-confidence.csv", _test_confidence(result))
     _write_submission(paths.mean_name(result.name), result, result.comparison.mean)
     return _write_submission(result.name, result, result.chosen)
@@ -60,24 +68,6 @@ def _write_comparison(folder: Path, result: EnsembleResult) -> None:
     for name, content in {"methods.json": methods, "settings.json": settings}.items():
         text = json.dumps(content, indent=2) + "\n"
         (folder / name).write_text(text, encoding="utf-8")
-
-
-def _write_contributions(folder: Path, contributions: Contributions) -> None:
-    rows = []
-    for part in contributions.variants:
-        row: dict[str, Any] = {"variant": part.variant}
-        for name in ("alone", "without", "beside_best"):
-            reached = getattr(part, name)
-            row[f"{name}_errors"] = reached and reached.errors
-            row[f"{name}_log_loss"] = reached and round(reached.log_loss, 6)
-        rows.append(row)
-    # As objects, so that errors stay whole numbers beside cells that are empty.
-    write_csv(folder / "contributions.csv", pd.DataFrame(rows, dtype=object))
-    names = [part.variant for part in contributions.variants]
-    for name in ("error_overlap", "disagreement"):
-        counts = pd.DataFrame(getattr(contributions, name), columns=names)
-        counts.insert(0, "variant", names)
-        write_csv(folder / f"{name.replace('_', '-')}.csv", counts)
 
 
 def _test_confidence(result: EnsembleResult) -> pd.DataFrame:
