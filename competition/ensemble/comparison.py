@@ -110,19 +110,12 @@ class Comparison:
         name, chosen = method.method.name, self.chosen.method.name
         if name != chosen:
             return f"`{name}` is kept beside `{chosen}`, to compare."
-        best, count = self.best.method.name, len(self.methods)
-        if self.recommended is not self.best:
-            why = (
-                f"it is the simplest of {count} methods whose log-loss is not significantly above "
-                f"the lowest, that of `{best}`"
-            )
-        elif self.best is self.methods[0]:
-            why = f"its log-loss is the lowest of {count} methods"
-        else:
-            why = (
-                f"its log-loss is the lowest of {count} methods, and that of every simpler one is "
-                "significantly above it"
-            )
+        is_best = self.recommended is self.best
+        whose = "which is its own" if is_best else f"that of `{self.best.method.name}`"
+        why = (
+            f"of {len(self.methods)} methods, it is the simplest whose log-loss is not "
+            f"significantly above the lowest, {whose}"
+        )
         if self.named == RECOMMENDED:
             return (
                 f"`{name}` makes the submission, as it is recommended: {why}; it was chosen on the "
