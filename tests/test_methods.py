@@ -383,9 +383,12 @@ def test_one_sentence_says_which_method_makes_the_submission_and_what_is_recomme
     members, labels = made_up(members=1)
     calibrated = panel_of(temperature(members, labels).combine(members)[None], labels)
     mean, voted = (compare(calibrated, Method(name=name)) for name in ("mean", "majority_vote"))
-    assert mean.explain_choice(mean.chosen).startswith(
+    mean, level = mean.explain_choice(mean.chosen), mean.best is mean.recommended
+    assert mean.startswith(
         "`mean` makes the submission, as the configuration names it; the figures recommend it: "
     )
+    assert ("its log-loss is the lowest of 7 methods." in mean) == level
+    assert ("the simplest whose log-loss is not significantly above" in mean) != level
     assert voted.explain_choice(voted.chosen).startswith(
         "`majority_vote` makes the submission, as the configuration names it; the figures "
         "recommend `mean`: "
@@ -402,8 +405,8 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     assert all(each.gap_to_best.low > 0 for each in comparison.methods[:3])
     text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
-    assert f"`{name}` makes the submission, as it is recommended: of 7 methods, " in text
-    assert "not significantly above the lowest" in text
+    assert f"`{name}` makes the submission, as it is recommended: " in text
+    assert "of 7 methods" in text
     assert "chosen on the rows that it is scored on" in text
     kept = comparison.explain_choice(comparison.mean)
     assert kept == f"`mean` is kept beside `{name}`, to compare."

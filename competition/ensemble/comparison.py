@@ -110,11 +110,12 @@ class Comparison:
         name, chosen = method.method.name, self.chosen.method.name
         if name != chosen:
             return f"`{name}` is kept beside `{chosen}`, to compare."
-        is_best = self.recommended is self.best
-        whose = "which is its own" if is_best else f"that of `{self.best.method.name}`"
+        count, best = len(self.methods), self.best.method.name
         why = (
-            f"of {len(self.methods)} methods, it is the simplest whose log-loss is not "
-            f"significantly above the lowest, {whose}"
+            f"its log-loss is the lowest of {count} methods"
+            if self.recommended is self.best
+            else f"of {count} methods, it is the simplest whose log-loss is not significantly above "
+            f"the lowest, that of `{best}`"
         )
         if self.named == RECOMMENDED:
             return (
