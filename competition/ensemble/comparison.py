@@ -111,12 +111,13 @@ class Comparison:
         if name != chosen:
             return f"`{name}` is kept beside `{chosen}`, to compare."
         count, best = len(self.methods), self.best.method.name
-        why = (
-            f"its log-loss is the lowest of {count} methods"
-            if self.recommended is self.best
-            else f"of {count} methods, it is the simplest whose log-loss is not significantly above "
-            f"the lowest, that of `{best}`"
-        )
+        if self.recommended is self.best:
+            why = f"its log-loss is the lowest of {count} methods"
+        else:
+            why = (
+                f"of {count} methods, it is the simplest whose log-loss is not significantly above "
+                f"the lowest, that of `{best}`"
+            )
         if self.named == RECOMMENDED:
             return (
                 f"`{name}` makes the submission, as it is recommended: {why}; it was chosen on the "
