@@ -1,6 +1,6 @@
-"""One function a command: it loads, calls the wing that does the work, and prints what came of it.
+"""One function per command: it loads, calls the wing that does the work, and prints the outcome.
 
-What a user can mend is raised as `UserError`.
+What a user can fix is raised as `UserError`.
 """
 
 import sys
@@ -14,23 +14,22 @@ from competition.paths import COMPETITION
 from competition.storage import ABANDONED_SECONDS, clear_folder, remove_partials
 from competition.submission import read_message
 
-
-def where_ensemble_is(name: str, submission: Path, method: str) -> str:
-    """Returns where to find what `ensemble` made of a configuration of that name by a method."""
-    mean = paths.submission_csv(paths.mean_name(name))
-    beside = "has the same" if method == "mean" else "has the plain mean, to compare"
-    return f"""\
-{paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
-test-confidence.csv there begins with the test rows that are least certain
-{submission} is written and checked, by the method {method}; {mean} {beside}"""
+DEMO_CONFIG = Path("configs/demo.yaml")
 
 
-def demo_summary(name: str) -> str:
-    """Returns what the demonstration, a configuration of that name, made, and what to try next."""
-    return f"""
+def demo(jobs: int | None) -> None:
+    """Goes from download to report on the embedded digits; says what was made, and what to try."""
+    config = load_config(DEMO_CONFIG)
+    download(config)
+    _train_folds(config, jobs)
+    ensemble([config])
+    gallery(config)
+    report(config)
+    name = config.name
+    print(f"""
 What you have now, all of it made from scikit-learn's small digits:
   {paths.jobs_folder(name)}/
-      a folder a trained net: manifest, history, probabilities, model
+      a folder per trained net: manifest, history, probabilities, model
   {paths.gallery_folder(name) / paths.PAGE}
       mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
   {paths.report_folder(name) / paths.PAGE}
@@ -44,21 +43,7 @@ What to try next, with the competition's digits:
   make ensemble    CONFIG=configs/fast.yaml
   make gallery     CONFIG=configs/fast.yaml
 
-And to see what these small nets looked at: make why CONFIG=configs/demo.yaml"""
-
-
-DEMO_CONFIG = Path("configs/demo.yaml")
-
-
-def demo(jobs: int | None) -> None:
-    """Goes from download to report on the embedded digits; says what was made, and what to try."""
-    config = load_config(DEMO_CONFIG)
-    download(config)
-    _train_folds(config, jobs)
-    ensemble([config])
-    gallery(config)
-    report(config)
-    print(demo_summary(config.name))
+And to see what these small nets looked at: make why CONFIG={DEMO_CONFIG}""")
 
 
 def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
@@ -166,14 +151,21 @@ def ensemble(configs: list[Config]) -> None:
     from competition.kaggle.submit import command_line
     from competition.pages.report_tables import ensemble_text
 
-    combined = combine([load_run(config) for config in configs])
-    contributed = contributions(combined.member_predictions)
-    path = write_ensemble(combined, contributed)
-    scores = ensemble_scores(
-        combined.runs[0], combined.member_predictions, combined.out_of_fold.values
+    result = combine([load_run(config) for config in configs])
+    contributed = contributions(result.member_predictions)
+    path = write_ensemble(result, contributed)
+    values = result.out_of_fold.values
+    scores = ensemble_scores(result.runs[0], result.member_predictions, values)
+    print(f"{ensemble_text(scores, result.comparison, contributed)}\n")
+    method = result.chosen.method.name
+    mean = paths.submission_csv(paths.mean_name(result.name))
+    beside = "has the same" if method == "mean" else "has the plain mean, to compare"
+    print(
+        f"{paths.ensemble_folder(result.name)}/ holds these tables, what was fitted, and the "
+        "probabilities;\n"
+        "test-confidence.csv there begins with the test rows that are least certain\n"
+        f"{path} is written and checked, by the method {method}; {mean} {beside}"
     )
-    print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
-    print(where_ensemble_is(combined.name, path, combined.chosen.method.name))
     if configs[0].data == COMPETITION:
         print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
         print(f"  {command_line(path, read_message(path))}")

@@ -119,7 +119,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert [int(row["ImageId"]) for row in rows] == list(range(1, 41))
     provenance = json.loads((trained / "submissions/tiny.json").read_text())
     assert "| `stacking` |" in combined.stdout
-    assert f"`{provenance['method']['name']}` is recommended" in combined.stdout
+    assert f"`{provenance['method']['name']}` makes the submission, as it is" in combined.stdout
     assert "test-confidence.csv there begins with the test rows" in combined.stdout
     assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
@@ -219,7 +219,7 @@ def test_several_configurations_are_blended(trained):
     combined = run_main("ensemble", *both, "--set", "ensemble.method=mean", folder=trained)
     assert combined.returncode == 0, combined.stderr
     assert "| other/perceptron seed0 |" in combined.stdout
-    assert "`mean` makes the submission, as the configuration names it." in combined.stdout
+    assert "`mean` makes the submission, as the configuration names it; " in combined.stdout
     assert "submissions/tiny+other.csv is written and checked" in combined.stdout
     refused = run_main("ensemble", *both, "--set", "folds.count=3", folder=trained)
     assert_refused(
