@@ -148,7 +148,7 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.comparison import combine
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_ensemble
-    from competition.kaggle.submit import command_line
+    from competition.kaggle.submissions import command_line
     from competition.pages.report_tables import ensemble_text
 
     result = combine([load_run(config) for config in configs])
@@ -230,8 +230,7 @@ def report(config: Config, variant: str | None = None) -> None:
 
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
     """Sends a checked submission to Kaggle, and waits for its score."""
-    from competition.kaggle.scoreboard import difference
-    from competition.kaggle.submit import send, wait_for_score
+    from competition.kaggle.submissions import difference, send, wait_for_score
 
     file = file or paths.submission_csv(config.name)
     sent = send(file, message or read_message(file), force)
@@ -247,27 +246,36 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
 
 def scores() -> None:
     """Prints every submission of the history, after asking for the scores that are missing."""
-    from competition.kaggle.history import read_history
-    from competition.kaggle.scoreboard import refresh_scores, scoreboard
+    from competition.kaggle.submissions import (
+        DIFFERENCE_NOTE,
+        read_history,
+        refresh_scores,
+        scoreboard,
+    )
+    from competition.tables import markdown
 
     try:
         refresh_scores()
     except UserError as error:
         print(f"pending scores could not be asked for. {error}", file=sys.stderr)
-    print(scoreboard(read_history()))
+    shown = scoreboard(read_history())
+    if shown.empty:
+        print("nothing was submitted from here yet")
+    else:
+        print(f"{markdown(shown)}\n\n{DIFFERENCE_NOTE}")
 
 
 def doctor() -> None:
     """Prints what stands between this machine and a submission."""
-    from competition.kaggle.doctor import MEND, examine
+    from competition.kaggle.doctor import FIX, examine
 
-    to_mend = []
+    to_fix = []
     for finding in examine():
         print(f"{finding.state:8}  {finding.what:12}  {finding.text}")
-        if finding.state == MEND:
-            to_mend.append(finding.what)
-    if to_mend:
-        raise UserError(f"to be mended first: {', '.join(to_mend)}")
+        if finding.state == FIX:
+            to_fix.append(finding.what)
+    if to_fix:
+        raise UserError(f"fix first: {', '.join(to_fix)}")
 
 
 def bench(config: Config, long: bool) -> None:

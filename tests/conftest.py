@@ -23,6 +23,8 @@ from competition.results import FACTS, HISTORY_COLUMNS, Job, write_result
 
 ROOT = Path(__file__).parent.parent
 
+pytest.register_assert_rewrite("kaggle_world")
+
 TINY_CONFIG = """\
 data: tiny
 folds: {count: 2}
@@ -144,6 +146,15 @@ def made_up_cases(
     folds = None if labels is None else (np.arange(count) % 3).astype(np.int8)
     ids = np.arange(1, count + 1, dtype=np.int32)
     return PredictedDigits(Digits(ids, images, labels), folds, values.mean(axis=0), values)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch, capsys):
+    """A user of Kaggle with a token, a working folder, and a stand-in server for every client."""
+    from kaggle_world import made_world
+
+    with made_world(tmp_path, monkeypatch, capsys) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
