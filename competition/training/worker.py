@@ -151,6 +151,9 @@ def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | N
             use_precision(variant.precision)
             model = compiled_model(variant, data.steps_per_epoch(variant) * variant.epochs)
             callback_list(variant, model)
+            variant.augmentation.build()
+            if variant.test_time_draws:
+                variant.test_time_augmentation.build()
     except Exception as error:
         return Failure(job, explain(error, context.plan), not is_transient(error))
     return None
