@@ -632,10 +632,10 @@ def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
     ("tuned", "as_it_is", "interval", "sentences"),
     [
         (Score(40, 1, 0.2), Score(40, 4, 0.5), (0.1, 0.5),
-         ("make 3 errors fewer than `plain`", "0.30000 lower", "+0.10000 to +0.50000",
+         ("make 3 fewer errors than `plain`", "0.30000 lower", "+0.10000 to +0.50000",
           "lies above 0: on such rows, the tuned settings are better")),
         (Score(40, 3, 0.5), Score(40, 2, 0.2), (-0.5, -0.1),
-         ("make 1 error more than `plain`", "0.30000 higher", "-0.50000 to -0.10000",
+         ("make 1 more error than `plain`", "0.30000 higher", "-0.50000 to -0.10000",
           "lies below 0: on such rows, the tuned settings are worse")),
         (Score(40, 2, 0.2), Score(40, 2, 0.3), (-0.1, 0.3),
          ("make as many errors as `plain`", "0.10000 lower", "-0.10000 to +0.30000",

@@ -241,7 +241,7 @@ def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvalua
 def conclusion(search: Search, evaluation: FinalEvaluation) -> str:
     """Returns which of the figures count, and what they show."""
     fewer = evaluation.as_it_is.errors - evaluation.best.errors
-    errors = f"{count_of(abs(fewer), 'error')} {'fewer' if fewer > 0 else 'more'} than"
+    errors = count_of(abs(fewer), "fewer error" if fewer > 0 else "more error")
     low, high = evaluation.gain_interval
     if low > 0:
         shown = "above 0: on such rows, the tuned settings are better"
@@ -252,7 +252,7 @@ def conclusion(search: Search, evaluation: FinalEvaluation) -> str:
     sentences = [
         "The first line is optimistic, as the trial was chosen by it. The other two count: no "
         f"trial was scored on their {evaluation.best.rows:,} rows.",
-        f"There the tuned settings make {errors if fewer else 'as many errors as'} "
+        f"There the tuned settings make {f'{errors} than' if fewer else 'as many errors as'} "
         f"`{search.name}` as it is, and their log-loss is "
         f"{abs(evaluation.gain):.5f} {'lower' if evaluation.gain >= 0 else 'higher'}.",
         f"The 95 % interval of how much lower it is, {low:+.5f} to {high:+.5f} by a paired "
