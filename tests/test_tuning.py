@@ -24,7 +24,7 @@ from competition.metrics import Score
 from competition.probabilities import Probabilities
 from competition.results import Job
 from competition.training.progress import ProgressBoard
-from competition.training.resources import Plan
+from competition.training.resources import Plan, started_threads
 from competition.training.worker import WorkerContext
 from competition.tuning import trial
 from competition.tuning.outcome import (
@@ -112,6 +112,14 @@ def known_losses(monkeypatch):
         return trained
 
     return known_losses
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Has a whole study run here, where training is replaced, and without building a net."""
+    plan = Plan(1, started_threads() or 1)
+    monkeypatch.setattr("competition.tuning.tune.chosen_plan", lambda *jobs: plan)
+    monkeypatch.setattr("competition.tuning.tune.require_trainable", lambda *jobs: None)
 
 
 def run_trials(search: Search, count: int, deadline: float = math.inf) -> list:
@@ -717,7 +725,7 @@ def test_a_study_that_another_command_works_on_is_left_alone(search, is_worked_o
     )
 
 
-def test_a_study_says_what_it_does(search, known_losses, capsys):
+def test_a_study_says_what_it_does(search, known_losses, in_this_process, capsys):
     trained = known_losses(lambda variant, fold, epoch: variant.learning_rate)
     of_this = search()
     run = load_run(of_this.config)
@@ -730,12 +738,13 @@ def test_a_study_says_what_it_does(search, known_losses, capsys):
     assert output.err.count("the best so far") >= 1
     assert len(trained) == len(finished_trials(study)) == 4
     assert len(study.trials) == 5
+    assert len(list(paths.pools_folder().glob("*/*.npy"))) == 3  # the epochs that trials share
     run_study(of_this, run, workers=1)
     assert capsys.readouterr().out == "some/plain: 4 trials, 4 done already\n"
     assert len(trained) == 4
 
 
-def test_hours_end_a_study(search, known_losses, capsys):
+def test_hours_end_a_study(search, known_losses, in_this_process, capsys):
     trained = known_losses(lambda variant, fold, epoch: 1.0)
     of_this = search(RATES, "sampler: grid, hours: 1e-9")
     run_study(of_this, load_run(of_this.config), workers=1)

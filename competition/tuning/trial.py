@@ -64,14 +64,14 @@ def run_trial(
     return trial
 
 
-def _run_next(study: Study, objective: Callable[[Trial], float]) -> FrozenTrial:
+def _run_next(study: Study, evaluate: Callable[[Trial], float]) -> FrozenTrial:
     """Runs the study's next trial; after Ctrl-C, its values are queued again."""
     begun: list[Trial] = []
     ended: list[FrozenTrial] = []
 
     def noted(trial: Trial) -> float:
         begun.append(trial)
-        return objective(trial)
+        return evaluate(trial)
 
     try:
         with interruptible():
@@ -115,7 +115,7 @@ def objective(search: Search, trial: Trial, on_progress: Callable[[float], None]
     variant = search.variant_with(suggested(search, trial))
     run = load_run(search.config)
     predicted, labels = [], []
-    with training_epochs(search, variant, run, trial.number) as epochs:
+    with trial_epochs(search, variant, run, trial.number) as epochs:
         for position, split in enumerate(search.splits):
             fold = replace(fold_of(run, search.job(split)), pool=epochs)
             fold = resampled(fold, variant.resampling, search.seed)
@@ -141,7 +141,7 @@ def suggested(search: Search, trial: Trial) -> dict[str, Any]:
 
 
 @contextmanager
-def training_epochs(
+def trial_epochs(
     search: Search, variant: Variant, run: Run, trial: int
 ) -> Iterator[AugmentedEpochs]:
     """Yields the images that a trial learns; those of a policy of its own are removed afterwards.
