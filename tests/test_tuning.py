@@ -747,9 +747,11 @@ def test_a_study_says_what_it_does(search, known_losses, in_this_process, capsys
 def test_hours_end_a_study(search, known_losses, in_this_process, capsys):
     trained = known_losses(lambda variant, fold, epoch: 1.0)
     of_this = search(RATES, "sampler: grid, hours: 1e-9")
-    run_study(of_this, load_run(of_this.config), workers=1)
+    study = run_study(of_this, load_run(of_this.config), workers=1)
     assert capsys.readouterr().out.endswith("the time is up with 0 of 4 trials\n")
     assert trained == []
+    header = "trial,state,log_loss,minutes,learning_rate,remark\n"
+    assert write_trials(study, of_this).read_text() == header
 
 
 def test_a_trial_that_crashed_its_worker_every_time_is_named(search, capsys):

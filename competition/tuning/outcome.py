@@ -76,18 +76,20 @@ def trials_frame(study: Study, search: Search) -> "pd.DataFrame":
     import pandas as pd
 
     again = successors(study)
+    columns = ["trial", "state", search.settings.objective, "minutes", *search.space, "remark"]
     rows = [
-        {
-            "trial": trial.number,
-            "state": trial.state.name.lower(),
-            search.settings.objective: trial.value,
-            "minutes": round(minutes_of(trial), 2),
-            **{name: trial.params.get(name) for name in search.space},
-            "remark": _remark(trial, again),
-        }
+        [
+            trial.number,
+            trial.state.name.lower(),
+            trial.value,
+            round(minutes_of(trial), 2),
+            *map(trial.params.get, search.space),
+            _remark(trial, again),
+        ]
         for trial in study.get_trials(deepcopy=False)
     ]
-    return pd.DataFrame(rows, dtype=object)  # so that whole numbers stay whole where one is missing
+    # As objects, whole numbers stay whole in a column where one is missing.
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _remark(trial: FrozenTrial, again: dict[int, int]) -> str:
