@@ -109,35 +109,28 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
-    """Searches the best settings of a variant, and judges them on folds that had no part in it."""
+    """Searches the best settings of a variant, and evaluates them on folds not used for it."""
     from competition.data.run import load_run
-    from competition.tuning.outcome import (
-        best_trial,
-        draw_pictures,
-        final_verdict,
-        verdict_in_words,
-        verdict_table,
-        write_best,
-        write_summary,
-        write_trials,
-    )
-    from competition.tuning.storage import database_trouble
+    from competition.tuning import outcome
+    from competition.tuning.storage import explain_database_errors
     from competition.tuning.study import find_search
     from competition.tuning.tune import run_study
 
     search = find_search(config if trials is None else config.with_trials(trials), variant)
     run = load_run(search.config)
     study = run_study(search, run, jobs)
-    with database_trouble(search.settings.storage):
-        print(f"every trial is in {write_trials(study, search)}")
-        best = best_trial(study, search)
-        best_config, pictures = write_best(best, search), draw_pictures(study, search)
+    with explain_database_errors(search.settings.storage):
+        print(f"every trial is in {outcome.write_trials(study, search)}")
+        best = outcome.best_trial(study, search)
+        best_config = outcome.write_best(best, search)
+        pictures = outcome.draw_pictures(study, search)
         print(
-            f"trial {best.number} is the best; it is judged now on folds that had no part in that"
+            f"trial {best.number} is the best; its final evaluation is on folds that no trial saw"
         )
-        verdict = final_verdict(search, run, best_config, jobs)
-        print(f"\n{verdict_table(best, search, verdict)}\n\n{verdict_in_words(search, verdict)}\n")
-        path = write_summary(study, best, search, verdict, pictures)
+        evaluation = outcome.final_evaluation(search, run, best_config, jobs)
+        table = outcome.evaluation_table(best, search, evaluation)
+        print(f"\n{table.markdown_with_note()}\n")
+        path = outcome.write_summary(study, best, search, evaluation, pictures)
     print(f"all of it, with pictures, is in {path}\nnext: `make train-folds CONFIG={best_config}`")
 
 

@@ -46,11 +46,10 @@ class WorkerContext:
     code_version: str = field(default_factory=code_version)
     machine: str = field(default_factory=machine_name)
 
-    def start(self) -> None:
-        """Prepares this process, which may be the command's own, for Keras and for its end."""
+    def join(self) -> None:
+        """Lets this process, which may be the command's own, work in its folder and end with it."""
         end_with(self.command_pid)
         os.chdir(self.folder)
-        start_keras(self.plan.threads)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,8 @@ def run_job(
     """
     try:
         with interruptible():
-            context.start()
+            context.join()
+            start_keras(context.plan.threads)
             train_and_write(load_run(config), job, number, context)
     except Exception as error:  # the other jobs go on
         return job, Failure(job, explain(error, context.plan))
@@ -146,7 +146,8 @@ def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | N
     """
     try:
         with interruptible():
-            context.start()
+            context.join()
+            start_keras(context.plan.threads)
             variant, data = config.variants[job.variant], training_data(load_run(config), job)
             use_precision(variant.precision)
             model = compiled_model(variant, data.steps_per_epoch(variant) * variant.epochs)
