@@ -165,6 +165,10 @@ MISTAKES = {
         "variants: {plain: {epoch: 3}}",
         "variants.plain.epoch: unknown key; did you mean 'epochs'?",
     ),
+    "key of the defaults outside of them": (
+        "epochs: 3",
+        "epochs: unknown key; did you mean 'defaults.epochs'?",
+    ),
     "wrong type": ("folds: {count: many}", "folds.count: input should be a valid integer"),
     "number as text": ("defaults: {epochs: '3'}", "defaults.epochs: input should be a valid int"),
     "true is not a number": (

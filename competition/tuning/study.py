@@ -138,7 +138,7 @@ class Search:
                 path: parameter.model_dump(exclude_defaults=True)
                 for path, parameter in self.space.items()
             },
-            "variant": self.variant_with(fixed).identity(),
+            "variant": self.variant.with_values(fixed, may_clash=True).identity(),
             "objective": self.settings.objective,
             "tuning_folds": self.settings.folds,
             "seed": self.seed,
