@@ -94,7 +94,7 @@ def test_a_terminal_without_its_characters_gets_others(project):
 def test_the_home_of_nobody_is_a_mistake(project):
     refused = run_main("report", "--config", "~nobody-here/some.yaml", folder=project)
     assert refused.returncode == 2
-    assert "'~nobody-here/some.yaml' begins with the home of nobody here" in refused.stderr
+    assert "'~nobody-here': no such user" in refused.stderr
 
 
 def test_training_says_what_it_does(training):

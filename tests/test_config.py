@@ -6,7 +6,8 @@ import pytest
 from conftest import ROOT
 
 from competition.config.loading import Config, load_config, load_configs
-from competition.config.registry import Architecture
+from competition.config.registry import ARCHITECTURES, Architecture, code_of
+from competition.config.schema import Variant, code_hash
 from competition.errors import UserError
 
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
@@ -156,6 +157,61 @@ def test_the_same_said_otherwise_is_the_same_variant(write, one, other):
     )
     assert first == second
     assert first.identity() == second.identity()
+
+
+NET = '''\
+"""A net."""
+
+WIDTH = 16  # as wide as it is high
+
+
+def net(width: int = WIDTH):
+    """Returns a net."""
+    return [width, f"{width:>{WIDTH}}"]
+'''
+
+
+@pytest.fixture
+def hash_of(tmp_path, monkeypatch):
+    """Returns the hash of a variant whose net has some source."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(ARCHITECTURES, "net", "a_net_of_tests:net")
+
+    def hash_of(source: str, **settings) -> str:
+        (tmp_path / "a_net_of_tests.py").write_text(source)
+        return code_hash(Variant.model_validate({"architecture": "net", **settings}))
+
+    return hash_of
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("as wide as it is high", "for another reason"),
+        ("A net.", "One of the nets."),
+        ('    """Returns a net."""\n', ""),
+        ("[width, ", "[\n        width,\n        "),
+    ],
+)
+def test_words_and_layout_leave_the_hash_of_the_code(hash_of, before, after):
+    assert before in NET
+    assert hash_of(NET.replace(before, after)) == hash_of(NET)
+
+
+@pytest.mark.parametrize(("before", "after"), [("16", "17"), ("[width, ", "[2 * width, ")])
+def test_other_values_change_the_hash_of_the_code(hash_of, before, after):
+    assert hash_of(NET.replace(before, after)) != hash_of(NET)
+
+
+def test_settings_have_no_part_in_the_hash_of_the_code(hash_of):
+    assert hash_of(NET, epochs=3) == hash_of(NET)
+
+
+def test_the_code_is_the_same_text_in_every_version_of_python(hash_of):
+    hash_of(NET)
+    assert code_of("a_net_of_tests") == (
+        "WIDTH = 16\n\ndef net(width: int=WIDTH):\n    return [width, f'{width:>{WIDTH}}']"
+    )
 
 
 MISTAKES = {
