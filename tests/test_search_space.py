@@ -283,21 +283,21 @@ UNFIT = {
     "a fold twice": ("folds: [0, 0]", "tuning.folds: each split is expected once"),
     "every fold": (
         "folds: [0, 1, 2, 3, 4]",
-        "tuning.folds: these are all of the 5 splits; at least one must be left for the figures",
+        "tuning.folds: trials are judged on every split there is (0, 1, 2, 3, 4); one more is",
     ),
     "the only fold that is left": (
         "{}\nfolds: {only: [0]}",
-        "tuning.folds: this is the only split that folds.only leaves; at least one must be left "
-        "for the figures that count, as those of a study's own splits are too good; leave "
-        "folds.only out, or name more splits in it",
+        "tuning.folds: trials are judged on every split there is (0), as folds.only leaves the "
+        "others out; one more is needed for the figures that count, as those of a study's own "
+        "splits are too good",
     ),
     "all folds that are left": (
         "{folds: [0, 2]}\nfolds: {only: [2, 0]}",
-        "tuning.folds: these are all of the 2 splits that folds.only leaves; at least",
+        "tuning.folds: trials are judged on every split there is (2, 0), as folds.only leaves",
     ),
     "the only hold-out": (
         "{}\nfolds: {scheme: holdout}",
-        "tuning.folds: this is the only split; at least one must be left",
+        "tuning.folds: trials are judged on every split there is (0); one more is needed",
     ),
     "judged on chosen folds": (
         "{folds: [0, 1], final_folds: [1, 2]}",

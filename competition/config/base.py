@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -27,17 +27,18 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def refuse(problems: dict[str, str]) -> NoReturn:
-    """Raises, inside a validator, all problems of a section at once, by the path below it."""
+def refuse(problems: Iterable[tuple[str, str]]) -> None:
+    """Raises, inside a validator, all problems at once, if any: paths below the section, texts."""
     details = [
         InitErrorDetails(
             type=PydanticCustomError(MISFIT, "{problem}", {"problem": problem}),
             loc=(path,),
             input=None,
         )
-        for path, problem in problems.items()
+        for path, problem in problems
     ]
-    raise ValidationError.from_exception_data("section", details) from None
+    if details:
+        raise ValidationError.from_exception_data("section", details) from None
 
 
 def each_once(noun: str) -> AfterValidator:
@@ -59,10 +60,9 @@ def wording(error: ErrorDetails, model: type[BaseModel]) -> str:
     message = error["msg"].removeprefix("Value error, ")
     message = re.sub(r"a valid dictionary.*", "'key: value' lines", message)
     given = f", not {error['input']!r}"
-    if error["type"] in ("value_error", "missing", MISFIT):
-        given = ""  # the message says it
-    elif "://" in given:
-        given = ""  # the URL may hold a password
+    is_told = error["type"] in ("value_error", "missing", MISFIT)
+    if is_told or "://" in given:  # a URL may hold a password
+        given = ""
     return f"{message[0].lower()}{message[1:]}{given}"
 
 

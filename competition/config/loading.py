@@ -60,9 +60,8 @@ class Config(Section):
     @field_validator("tuning")
     @classmethod
     def _fits_the_rest(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
-        is_known = {"variants", "folds"} <= info.data.keys()
-        if is_known and (found := tuning.problems(info.data["folds"], info.data["variants"])):
-            refuse(found)
+        if {"variants", "folds"} <= info.data.keys():
+            refuse(tuning.problems(info.data["folds"], info.data["variants"]))
         return tuning
 
     def with_trials(self, trials: int) -> "Config":

@@ -73,8 +73,8 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo):
-        if info.context is not MAY_CLASH and (found := dict(self._clashes())):
-            refuse(found)
+        if info.context is not MAY_CLASH:
+            refuse(self._clashes())
         return self
 
     def _clashes(self) -> Iterator[tuple[str, str]]:
@@ -382,79 +382,53 @@ class Tuning(Section):
         others = [number for number in numbers if number not in self.folds]
         return others if self.final_folds is None else self.final_folds
 
-    def problems(self, folds: Folds, variants: dict[str, Variant]) -> dict[str, str]:
-        """Returns what cannot work with the rest of a configuration, by path.
+    def problems(self, folds: Folds, variants: dict[str, Variant]) -> Iterator[tuple[str, str]]:
+        """Yields what cannot work with the rest of a configuration, by path.
 
         Without a search space and with the default settings, nothing is checked.
         """
         searched = {name: variant for name, variant in variants.items() if variant.search_space}
-        if not searched and self == Tuning():
-            return {}
-        return (
-            self._problem_of_folds(folds)
-            | self._problem_of_sampler(searched)
-            | self._problem_of_pruner(searched)
-        )
-
-    def _problem_of_folds(self, folds: Folds) -> dict[str, str]:
-        known, final = folds.numbers, self.final_folds or []
-        named = {"folds": self.folds, "final_folds": final}
-        unknown = {
-            name: f"there is no split {min(strange)}; there are: {', '.join(map(str, known))}"
-            for name, numbers in named.items()
-            if (strange := set(numbers) - set(known))
-        }
-        if unknown:
-            return unknown
-        if shared := set(self.folds) & set(final):
-            return {"final_folds": f"split {min(shared)} is one that trials are judged on"}
-        if self.folds_left(known):
-            return {}
-        count = len(known)
-        all_of_them = "this is the only split"
-        if count > 1:
-            all_of_them = f"these are all of the {count} splits"
-        cause, fix = "", ""
-        if folds.only is not None:
-            cause = " that folds.only leaves"
-            fix = "; leave folds.only out, or name more splits in it"
-        return {
-            "folds": f"{all_of_them}{cause}; at least one must be left for the figures that "
-            f"count, as those of a study's own splits are too good{fix}"
-        }
-
-    def _problem_of_sampler(self, searched: dict[str, Variant]) -> dict[str, str]:
-        name = self.sampler.name
-        if name not in EXHAUSTIVE:
-            return {}
-        endless = [
-            f"variants.{variant}.search_space.{path}"
-            for variant, settings in searched.items()
-            for path, parameter in settings.search_space.items()
-            if parameter.count() is None
-        ]
-        if endless:
-            return {"sampler": f"{name} needs a step, or choices, for {', '.join(endless)}"}
-        counts = {variant: combinations(own.search_space) for variant, own in searched.items()}
-        for variant, count in counts.items():
-            if count > MOST_COMBINATIONS:
-                return {
-                    "sampler": f"{name} goes through every combination, of which variants."
-                    f"{variant}.search_space has {count:,}; expected at most {MOST_COMBINATIONS:,}"
-                }
-        return {}
-
-    def _problem_of_pruner(self, searched: dict[str, Variant]) -> dict[str, str]:
-        if self.pruned_by != "epochs":
-            return {}
+        if searched or self != Tuning():
+            yield from self._problems_of_folds(folds)
         for name, variant in searched.items():
-            if longest_epochs(variant) <= variant.validate_every:
-                return {
-                    "pruner": f"{self.pruner.name} compares trials by their epochs, but variants."
-                    f"{name} is validated after its last one only; set a smaller validate_every, "
-                    "more epochs, or the pruner none"
-                }
-        return {}
+            if self.sampler.name in EXHAUSTIVE:
+                yield from self._problems_of_grid(f"variants.{name}.search_space", variant)
+            if self.pruned_by == "epochs" and longest_epochs(variant) <= variant.validate_every:
+                yield (
+                    "pruner",
+                    f"{self.pruner.name} compares trials by their epochs, but variants.{name} is "
+                    "validated after its last one only; set a smaller validate_every, more "
+                    "epochs, or the pruner none",
+                )
+
+    def _problems_of_folds(self, folds: Folds) -> Iterator[tuple[str, str]]:
+        known, final = folds.numbers, self.final_folds or []
+        listed = ", ".join(map(str, known))
+        if strange := set(self.folds) - set(known):
+            yield "folds", f"there is no split {min(strange)}; there are: {listed}"
+        elif not self.folds_left(known):
+            cause = "" if folds.only is None else ", as folds.only leaves the others out"
+            yield (
+                "folds",
+                f"trials are judged on every split there is ({listed}){cause}; one more is needed "
+                "for the figures that count, as those of a study's own splits are too good",
+            )
+        if strange := set(final) - set(known):
+            yield "final_folds", f"there is no split {min(strange)}; there are: {listed}"
+        elif shared := set(self.folds) & set(final):
+            yield "final_folds", f"split {min(shared)} is one that trials are judged on"
+
+    def _problems_of_grid(self, path: str, variant: Variant) -> Iterator[tuple[str, str]]:
+        name, space = self.sampler.name, variant.search_space
+        endless = [f"{path}.{key}" for key, value in space.items() if value.count() is None]
+        if endless:
+            yield "sampler", f"{name} needs a step, or choices, for {', '.join(endless)}"
+        elif (count := combinations(space)) > MOST_COMBINATIONS:
+            yield (
+                "sampler",
+                f"{name} goes through every combination, of which {path} has {count:,}; expected "
+                f"at most {MOST_COMBINATIONS:,}",
+            )
 
 
 def combinations(space: dict[str, Parameter]) -> int:

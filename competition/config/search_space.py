@@ -160,8 +160,7 @@ def checked_space(
             )
         else:
             problems |= _refused_edges(path, parameter, model, given)
-    if problems:
-        refuse(problems)
+    refuse(problems.items())
     return parameters
 
 
