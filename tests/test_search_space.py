@@ -215,7 +215,7 @@ def test_values_that_exclude_each_other_are_refused_when_a_trial_draws_them(load
     variant = load(with_space(space)).variants["plain"]
     assert variant.with_values({"schedule": "one_cycle", "warm_up": 0.3}).warm_up == 0.3
     drawn = {"schedule": "cosine", "warm_up": 0.3}
-    with pytest.raises(UserError, match="exclude each other: warm_up belongs to the schedule one"):
+    with pytest.raises(UserError, match="exclude one another: warm_up belongs to the schedule one"):
         variant.with_values(drawn)
     assert variant.with_values(drawn, may_clash=True).identity()["warm_up"] == 0.3
 

@@ -189,17 +189,17 @@ class Variant(Training):
 
         Args:
             values: by full name, such as `epochs` or `augmentation.rotation`.
-            may_clash: whether they may contradict each other; such a variant is not to be trained.
+            may_clash: whether they may exclude one another; such a variant is not to be trained.
 
         Raises:
-            UserError: when they contradict each other.
+            UserError: when they exclude one another.
         """
         settings = with_values(self.model_dump(exclude={"search_space"}), values)
         try:
             return Variant.model_validate(settings, context=MAY_CLASH if may_clash else None)
         except ValidationError as error:
             problems = "; ".join(wording(one, Variant) for one in error.errors())
-            raise UserError(f"these values exclude each other: {problems}") from None
+            raise UserError(f"the values {values} exclude one another: {problems}") from None
 
 
 def _as_json(value: Any) -> Any:
