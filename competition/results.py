@@ -74,10 +74,14 @@ class JobStatus:
 
     def other_code_in_words(self) -> str:
         """Returns a line about what was trained by other code, and how to train it again."""
-        variants = ", ".join(dict.fromkeys(job.variant for job in self.other_code))
+        are_several = len({job.config for job in self.other_code}) > 1
+        variants = {
+            f"{job.config}/{job.variant}" if are_several else job.variant: None
+            for job in self.other_code
+        }
         return (
-            f"trained by other code than this: {variants}; `make train-folds FORCE=1` trains all "
-            "variants again, and with VARIANT=name only that one"
+            f"trained by code that has changed since: {', '.join(variants)}; `make train-folds "
+            "FORCE=1` trains every variant again, with VARIANT=name only that one"
         )
 
 

@@ -86,8 +86,9 @@ def test_what_other_code_trained_is_done_and_named_in_a_line():
     write(third, jobs[third], **{CODE: "old"})
     found = require_complete(jobs, dict.fromkeys(jobs, "new"))
     assert (found.done, found.other_code) == ([first, second, third], [first, third])
-    assert found.other_code_in_words().startswith("trained by other code than this: plain, wide; ")
-    assert "\n" not in found.other_code_in_words()
+    line = found.other_code_in_words()
+    assert line.startswith("trained by code that has changed since: plain, wide; `make train-folds")
+    assert "\n" not in line
 
 
 def test_a_result_without_a_hash_says_nothing_of_its_code():
