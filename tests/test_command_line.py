@@ -665,7 +665,7 @@ MISTAKES = {
     ),
     "no such fold to combine": (
         ["ensemble", "--config", "configs/tiny.yaml", "--set", "ensemble.folds=[2]"],
-        "ensemble: folds: there is no split '2'; there are: 0, 1",
+        "ensemble.folds: there is no split '2'; there are: 0, 1",
     ),
     "no data to explore": (
         ["explore", "--config", "configs/tiny.yaml", "--set", "data=other"],

@@ -252,7 +252,7 @@ MISTAKES = {
     "a split twice": ("folds: {only: [1, 1]}", "folds.only: each split is expected once"),
     "an ensemble of what is left out": (
         "folds: {only: [0]}\nensemble: {folds: [1]}",
-        "ensemble: folds: there is no split '1'; there are: 0",
+        "ensemble.folds: there is no split '1'; there are: 0",
     ),
     "too many folds": ("folds: {count: 51}", "folds.count: input should be less than or equal"),
     "no epochs": ("defaults: {epochs: 0}", "defaults.epochs: input should be greater"),
@@ -339,16 +339,16 @@ MISTAKES = {
     ),
     "unknown variant in the ensemble": (
         "ensemble: {variants: [plian]}\nvariants: {plain: }",
-        "ensemble: variants: there is no variant 'plian'; did you mean 'plain'?",
+        "ensemble.variants: there is no variant 'plian'; did you mean 'plain'?",
     ),
     "unknown seed in the ensemble": (
         "ensemble: {seeds: [0, 3]}",
-        "ensemble: seeds: there is no seed '3'; there are: 0",
+        "ensemble.seeds: there is no seed '3'; there are: 0",
     ),
     "unknown fold in the ensemble": (
         "ensemble: {folds: [-1, 5]}",
-        "ensemble: folds: there is no split '-1'; did you mean '1'?; folds: there is no split '5'; "
-        "there are: 0, 1, 2, 3, 4",
+        "ensemble.folds: there is no split '-1'; did you mean '1'?\n"
+        "  ensemble.folds: there is no split '5'; there are: 0, 1, 2, 3, 4",
     ),
     "an ensemble of nothing": (
         "ensemble: {seeds: [], folds: []}",
@@ -356,12 +356,12 @@ MISTAKES = {
     ),
     "seeds of other variants": (
         "ensemble: {variants: [plain], seeds: [7]}\nvariants: {plain: , residual: {seeds: [7]}}",
-        "ensemble: seeds: there is no seed '7'; there are: 0",
+        "ensemble.seeds: there is no seed '7'; there are: 0",
     ),
     "a variant without these seeds": (
         "ensemble: {variants: [plain, residual], seeds: [1]}\n"
         "variants: {plain: , residual: {seeds: [0, 1]}}",
-        "ensemble: variants: 'plain' has none of the seeds that are named; it has 0",
+        "ensemble.variants: 'plain' has none of the seeds that are named; it has 0",
     ),
     "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each split is expected once"),
     "a single variant": (

@@ -48,21 +48,12 @@ class Config(Section):
     ensemble: Ensemble = Ensemble()
     tuning: Tuning = Field(Tuning(), validate_default=True)
 
-    @field_validator("ensemble")
+    @field_validator("ensemble", "tuning")
     @classmethod
-    def _names_what_there_is(cls, ensemble: Ensemble, info: ValidationInfo) -> Ensemble:
+    def _fits_the_rest(cls, section: Any, info: ValidationInfo) -> Any:
         if {"variants", "folds"} <= info.data.keys():  # else they have mistakes of their own
-            problems = ensemble.problems(info.data["variants"], info.data["folds"].numbers)
-            if told := "; ".join(problems):
-                raise ValueError(told)
-        return ensemble
-
-    @field_validator("tuning")
-    @classmethod
-    def _fits_the_rest(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
-        if {"variants", "folds"} <= info.data.keys():
-            refuse(tuning.problems(info.data["folds"], info.data["variants"]))
-        return tuning
+            refuse(section.problems(info.data["folds"], info.data["variants"]))
+        return section
 
     def with_trials(self, trials: int) -> "Config":
         """Returns this configuration with another number of trials in a study."""

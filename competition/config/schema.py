@@ -224,44 +224,6 @@ def code_hash(variant: Variant) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
 
 
-class Ensemble(Section):
-    """How the members are combined, and which they are; without a list, all that there are.
-
-    It is not part of any result's identity, so it may change freely.
-    """
-
-    method: Method = Field(
-        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
-    )
-    variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
-    seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
-    folds: Annotated[list[int], Field(min_length=1), each_once("split")] | None = None
-
-    def problems(self, variants: dict[str, Variant], folds: list[int]) -> Iterator[str]:
-        """Yields what the lists name and the configuration does not have.
-
-        Args:
-            variants: those of the configuration, by name.
-            folds: the numbers of those that are trained.
-        """
-        yield from _unknown("variants", "variant", self.variants, variants)
-        chosen = {k: v for k, v in variants.items() if k in (self.variants or variants)}
-        if chosen:
-            seeds = dict.fromkeys(seed for variant in chosen.values() for seed in variant.seeds)
-            yield from _unknown("seeds", "seed", self.seeds, seeds)
-        yield from _unknown("folds", "split", self.folds, folds)
-        for name, variant in chosen.items():
-            if self.variants and self.seeds and not {*self.seeds} & {*variant.seeds}:
-                own = ", ".join(map(str, variant.seeds))
-                yield f"variants: '{name}' has none of the seeds that are named; it has {own}"
-
-
-def _unknown(key: str, noun: str, named: list | None, known: Iterable) -> Iterator[str]:
-    for value in named or []:
-        if value not in known:
-            yield f"{key}: there is no {noun} '{value}'{nearest(str(value), map(str, known))}"
-
-
 # More would leave no room for the number that stands for all rows in random seeds.
 MOST_FOLDS = 50
 
@@ -324,6 +286,41 @@ class Folds(Section):
         if strange := set(only or []) - set(known):
             raise ValueError(f"there is no split {min(strange)}; they are 0 to {known[-1]}")
         return only
+
+
+class Ensemble(Section):
+    """How the members are combined, and which they are; without a list, all that there are.
+
+    It is not part of any result's identity, so it may change freely.
+    """
+
+    method: Method = Field(
+        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
+    )
+    variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
+    seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
+    folds: Annotated[list[int], Field(min_length=1), each_once("split")] | None = None
+
+    def problems(self, folds: Folds, variants: dict[str, Variant]) -> Iterator[tuple[str, str]]:
+        """Yields what the lists name and the rest of a configuration does not have, by path."""
+        yield from _unknown("variants", "variant", self.variants, variants)
+        chosen = {k: v for k, v in variants.items() if k in (self.variants or variants)}
+        if chosen:
+            seeds = dict.fromkeys(seed for variant in chosen.values() for seed in variant.seeds)
+            yield from _unknown("seeds", "seed", self.seeds, seeds)
+        yield from _unknown("folds", "split", self.folds, folds.numbers)
+        for name, variant in chosen.items():
+            if self.variants and self.seeds and not {*self.seeds} & {*variant.seeds}:
+                own = ", ".join(map(str, variant.seeds))
+                yield "variants", f"'{name}' has none of the seeds that are named; it has {own}"
+
+
+def _unknown(
+    path: str, noun: str, named: list | None, known: Iterable
+) -> Iterator[tuple[str, str]]:
+    for value in named or []:
+        if value not in known:
+            yield path, f"there is no {noun} '{value}'{nearest(str(value), map(str, known))}"
 
 
 # Samplers that go through every combination of values, of which there must not be too many.
