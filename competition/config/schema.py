@@ -323,10 +323,7 @@ def _unknown(
             yield path, f"there is no {noun} '{value}'{nearest(str(value), map(str, known))}"
 
 
-# Samplers that go through every combination of values, of which there must not be too many.
-EXHAUSTIVE = {"grid"}
-
-# Optuna lists all of them for each trial, in memory; no study would come to their end.
+# Of a grid: Optuna lists all of them for each trial, in memory; no study would come to their end.
 MOST_COMBINATIONS = 100_000
 
 FoldNumbers = Annotated[list[int], each_once("split"), Field(min_length=1)]
@@ -388,8 +385,8 @@ class Tuning(Section):
         if searched or self != Tuning():
             yield from self._problems_of_folds(folds)
         for name, variant in searched.items():
-            if self.sampler.name in EXHAUSTIVE:
-                yield from self._problems_of_grid(f"variants.{name}.search_space", variant)
+            if self.sampler.name == "grid":
+                yield from _problems_of_grid(f"variants.{name}.search_space", variant)
             if self.pruned_by == "epochs" and longest_epochs(variant) <= variant.validate_every:
                 yield (
                     "pruner",
@@ -415,17 +412,18 @@ class Tuning(Section):
         elif shared := set(self.folds) & set(final):
             yield "final_folds", f"split {min(shared)} is one that trials are judged on"
 
-    def _problems_of_grid(self, path: str, variant: Variant) -> Iterator[tuple[str, str]]:
-        name, space = self.sampler.name, variant.search_space
-        endless = [f"{path}.{key}" for key, value in space.items() if value.count() is None]
-        if endless:
-            yield "sampler", f"{name} needs a step, or choices, for {', '.join(endless)}"
-        elif (count := combinations(space)) > MOST_COMBINATIONS:
-            yield (
-                "sampler",
-                f"{name} goes through every combination, of which {path} has {count:,}; expected "
-                f"at most {MOST_COMBINATIONS:,}",
-            )
+
+def _problems_of_grid(path: str, variant: Variant) -> Iterator[tuple[str, str]]:
+    space = variant.search_space
+    endless = [f"{path}.{key}" for key, parameter in space.items() if parameter.count() is None]
+    if endless:
+        yield "sampler", f"grid needs a step, or choices, for {', '.join(endless)}"
+    elif (count := combinations(space)) > MOST_COMBINATIONS:
+        yield (
+            "sampler",
+            f"grid goes through every combination, of which {path} has {count:,}; expected at most "
+            f"{MOST_COMBINATIONS:,}",
+        )
 
 
 def combinations(space: dict[str, Parameter]) -> int:
