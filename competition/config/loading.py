@@ -168,10 +168,8 @@ def _line(error: ErrorDetails, raw: dict) -> str:
     """Returns a mistake with its path; a key outside of its section is sent there."""
     path, text = ".".join(map(str, error["loc"])), wording(error, Config)
     if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-        variants = raw.get("variants")
-        sections = {"defaults": Training.model_fields, "variants": variants}
-        for section, keys in sections.items():
-            if isinstance(keys, dict) and path in keys:
-                text = f"unknown key; did you mean '{section}.{path}'?"
-                break
+        sections = {"defaults": Training.model_fields, "variants": raw.get("variants")}
+        meant = [name for name, keys in sections.items() if isinstance(keys, dict) and path in keys]
+        if meant:
+            text = f"unknown key; did you mean '{meant[0]}.{path}'?"
     return f"  {path}: {text}"
