@@ -173,7 +173,13 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _switch("--force", "install it again whatever is there"),
     ),
     "explore": ("study the data before training, on a page and figures", *CONFIGURED),
-    "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
+    "train-folds": (
+        "train every fold that is not trained yet",
+        *CONFIGURED,
+        JOBS,
+        _option("--variant", "train only this one (default: all)", metavar="NAME"),
+        _switch("--force", "train again what is done already"),
+    ),
     "baselines": (
         "train the classic systems and show them in one table, beside what is claimed of them",
         *_several(BASELINES_CONFIG, "their systems stand in the same table"),

@@ -84,9 +84,16 @@ def explore(config: Config) -> None:
     print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
 
 
-def train_folds(config: Config, jobs: int | None) -> None:
-    """Trains what is not trained yet, prints a table of every finished job, says what is next."""
-    _train_folds(config, jobs)
+def train_folds(
+    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
+) -> None:
+    """Trains what is not trained yet, prints a table of every finished job, says what is next.
+
+    Args:
+        variant: the only one to train; None means all.
+        force: train what is done already as well.
+    """
+    _train_folds(config, jobs, variant, force)
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
@@ -303,14 +310,19 @@ def clean() -> None:
             remove_partials(top, ABANDONED_SECONDS)
 
 
-def _train_folds(config: Config, jobs: int | None) -> None:
+def _train_folds(
+    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
+) -> None:
     from competition.analysis.summary import job_rows
     from competition.data.run import load_run
     from competition.pages.report_tables import jobs_table
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
-    failures = train(run, jobs)
+    if variant is not None:
+        config.require_variant(variant)
+    wanted = [job for job in run.identities if variant in (None, job.variant)]
+    failures = train(run, jobs, wanted, force)
     print(f"\n{jobs_table(job_rows(run)).markdown_with_note()}\n")
     _require_none(failures)
 

@@ -60,6 +60,12 @@ class Config(Section):
         tuning = self.tuning.model_copy(update={"trials": trials})
         return self.model_copy(update={"tuning": tuning})
 
+    def require_variant(self, name: str) -> Variant:
+        """Returns a variant by its name; raises UserError where there is none."""
+        if name not in self.variants:
+            raise UserError(f"'{self.name}' has no variant '{name}'{nearest(name, self.variants)}")
+        return self.variants[name]
+
     def to_yaml(self) -> str:
         """Returns the whole configuration, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

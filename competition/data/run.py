@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.config.loading import Config
+from competition.config.schema import code_hash
 from competition.data.folds import Splits, load_folds, trained_splits
 from competition.data.label_marks import read_label_errors
 from competition.data.loading import load_data_set
@@ -44,6 +45,12 @@ class Run:
             for seed in (variant.all_rows_seeds if split == ALL_ROWS else variant.seeds)
         )
         return {job: self._identity(job) for job in jobs}
+
+    @cached_property
+    def codes(self) -> dict[Job, str]:
+        """The hash of the code that trains each job; no part of its identity."""
+        by_variant = {name: code_hash(each) for name, each in self.config.variants.items()}
+        return {job: by_variant[job.variant] for job in self.identities}
 
     def marks_identity(self) -> dict[str, Any]:
         """Returns what marks change of the labels, as JSON values; nothing without marks."""

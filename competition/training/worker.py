@@ -16,7 +16,7 @@ from competition.data.run import Run, load_run
 from competition.digits import Digits
 from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.probabilities import Probabilities
-from competition.results import CLASS_COUNTS, Job, write_result
+from competition.results import CLASS_COUNTS, CODE, Job, write_result
 from competition.system import code_version, end_with, interruptible, library_versions, machine_name
 from competition.training.predict import predict_tta, tta_epochs, tta_views
 from competition.training.progress import JobProgress, ProgressBoard
@@ -98,6 +98,7 @@ def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> 
 
     manifest: dict[str, Any] = {
         "identity": run.identities[job],
+        CODE: run.codes[job],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
     }
