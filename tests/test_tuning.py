@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import time
 from contextlib import nullcontext
@@ -16,7 +17,6 @@ from optuna.trial import TrialState
 from competition import paths, storage
 from competition.config import registry
 from competition.config.loading import load_config
-from competition.data import augmented_epochs
 from competition.data.run import load_run
 from competition.errors import UserError
 from competition.training.progress import ProgressBoard
@@ -526,7 +526,8 @@ def test_views_of_the_policy_that_is_trained_with_are_all_there(search):
 
 
 def test_policies_of_trials_need_room_whatever_the_variant_has(search, monkeypatch):
-    monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", 1000)
+    usage = shutil.disk_usage(".")._replace(free=1000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     space = "augmentation: {choices: [none, warp]}"
     of_this = search(space, "sampler: grid", "variants.plain.augmentation=none")
     run = load_run(of_this.config)

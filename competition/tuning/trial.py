@@ -20,8 +20,8 @@ from competition.data.augmented_epochs import (
     UNCHANGED,
     AugmentedEpochs,
     make_pool,
-    make_room,
     pools_at_hand,
+    require_room,
 )
 from competition.data.run import Run, load_run
 from competition.errors import UserError
@@ -158,7 +158,7 @@ def room_for_trials(search: Search, run: Run, plan: Plan) -> Iterator[None]:
         replace(shared, augmentation=policy, owner=search.owner(f"room{number}"))
         for number in range(plan.workers)
     ]
-    make_room(tta_views | dict.fromkeys(own, search.longest_epochs), run.data_set)
+    require_room(tta_views | dict.fromkeys(own, search.longest_epochs), run.data_set)
     with pools_at_hand(tta_views, run.data_set, plan.threads):
         yield
 
