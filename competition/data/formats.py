@@ -170,14 +170,7 @@ def checked_digits(
         if not good.all():
             raise UserError(f"{place(int(np.argmin(good)))} {problem}")
 
-    count = len(images) if np.ndim(images) else 0
-    shapes = [(count, SIDE, SIDE), (count, SIDE, SIDE, 1), (count, SIDE * SIDE)]
-    if not count or np.shape(images) not in shapes:
-        raise UserError(
-            f"{where}: the images have the shape {np.shape(images)}; expected images of "
-            f"{SIDE} × {SIDE} pixels in grey"
-        )
-    pixels = _pixels(images, where).reshape(count, SIDE, SIDE)
+    pixels = _pixels(images, where)
     if pixels.max() == 1:
         raise UserError(
             f"{where}: no pixel is brighter than 1 of 255; expected whole numbers from 0 to 255, "
@@ -188,13 +181,12 @@ def checked_digits(
     if np.median(edges) >= BRIGHT_EDGE:
         raise UserError(f"{where}: the digits are dark on white; expected bright ink on black")
     if labels is None:
-        return numbered(np.ascontiguousarray(pixels))
-
-    is_one_hot = np.shape(labels) == (count, CLASSES)
-    if np.shape(labels) != (count,) and not is_one_hot:
+        return numbered(pixels)
+    is_one_hot = np.shape(labels) == (len(pixels), CLASSES)
+    if np.shape(labels) != (len(pixels),) and not is_one_hot:
         raise UserError(
             f"{where}: the labels have the shape {np.shape(labels)}; expected one for each of "
-            f"the {count:,} images"
+            f"the {len(pixels):,} images"
         )
     if labels.dtype.kind not in ("biuf" if is_one_hot else "iuf"):
         raise UserError(f"{where}: the labels are {labels.dtype}; expected whole numbers")
@@ -207,27 +199,34 @@ def checked_digits(
         is_class = np.isin(labels, np.arange(CLASSES))
         wrong = labels[np.argmin(is_class)]
         require(is_class, f"has the label {wrong}; expected a whole number from 0 to 9")
-    return numbered(np.ascontiguousarray(pixels), labels.astype(np.uint8))
+    return numbered(pixels, labels.astype(np.uint8))
 
 
 def _pixels(values: np.ndarray, where: str) -> np.ndarray:
-    """Returns bytes; Keras users keep pixels divided by 255, too."""
-    if values.dtype == np.uint8:
-        return values
-    problem = (
-        f"{where}: the pixels are {values.dtype}; expected whole numbers from 0 to 255, or "
-        "the same divided by 255"
-    )
-    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-        raise UserError(problem)
-    pixels = values * 255.0 if values.dtype.kind == "f" and values.max() <= 1 else values
-    rounded = np.round(pixels)
-    if np.abs(pixels - rounded).max() > 1e-3 or rounded.min() < 0 or rounded.max() > 255:
-        raise UserError(f"{problem}; they go from {values.min():g} to {values.max():g}")
-    return rounded.astype(np.uint8)
+    """Returns images as uint8 `[n, 28, 28]`; Keras users keep pixels divided by 255, too."""
+    count = len(values) if np.ndim(values) else 0
+    shapes = [(count, SIDE, SIDE), (count, SIDE, SIDE, 1), (count, SIDE * SIDE)]
+    if not count or np.shape(values) not in shapes:
+        raise UserError(
+            f"{where}: the images have the shape {np.shape(values)}; expected images of "
+            f"{SIDE} × {SIDE} pixels in grey"
+        )
+    if values.dtype != np.uint8:
+        problem = (
+            f"{where}: the pixels are {values.dtype}; expected whole numbers from 0 to 255, or "
+            "the same divided by 255"
+        )
+        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+            raise UserError(problem)
+        pixels = values * 255.0 if values.dtype.kind == "f" and values.max() <= 1 else values
+        rounded = np.round(pixels)
+        if np.abs(pixels - rounded).max() > 1e-3 or rounded.min() < 0 or rounded.max() > 255:
+            raise UserError(f"{problem}; they go from {values.min():g} to {values.max():g}")
+        values = rounded.astype(np.uint8)
+    return np.ascontiguousarray(values.reshape(count, SIDE, SIDE))
 
 
-# ----- What has a name: arrays in one file, and IDX files -----
+# ----- Names of arrays and of IDX files -----
 
 
 def _words(name: str) -> set[str]:
