@@ -9,7 +9,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,15 +38,15 @@ Arrays = dict[Key, np.ndarray]
 Value = TypeVar("Value")
 
 REQUIRED = {("train", "images"), ("train", "labels"), ("test", "images")}
+KEYS = REQUIRED | {("test", "labels")}
 
 # Words by which the names of files, arrays and folders say what they hold.
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
+OTHER_PARTS = dict.fromkeys(("valid", "validation", "val", "dev", "extra"), "another part")
 KINDS = {
     **dict.fromkeys(("x", "image", "images", "idx3"), "images"),
     **dict.fromkeys(("y", "label", "labels", "idx1"), "labels"),
 }
-# What else people call a part: were it ignored, its rows would be lost without a word.
-OTHER_PARTS = {"valid", "validation", "val", "dev", "extra"}
 
 
 @dataclass(frozen=True)
@@ -229,39 +229,49 @@ def _pixels(values: np.ndarray, where: str) -> np.ndarray:
 # ----- Names of arrays and of IDX files -----
 
 
-def _words(name: str) -> set[str]:
-    return set(re.split("[-_./]", name.lower()))
+def _key(name: str, is_alone: bool = False) -> Key | None:
+    """Returns part and kind of `x_train`, `label/test`, `t10k-images-idx3-ubyte` and the like.
 
-
-def _key(words: set[str]) -> Key | None:
-    """Returns part and kind of `x_train`, `label/test`, `t10k-images-idx3-ubyte` and the like."""
-    parts = {PARTS[word] for word in words if word in PARTS}
+    Args:
+        is_alone: whether names with more words, such as `y_test_predicted`, are of something else.
+    """
+    words, known = re.split("[-_./]", name.lower()), PARTS | OTHER_PARTS
+    parts = {known[word] for word in words if word in known}
     kinds = {KINDS[word] for word in words if word in KINDS}
-    return (parts.pop(), kinds.pop()) if len(parts) == len(kinds) == 1 else None
+    is_clear = len(parts) == len(kinds) == 1 and (len(words) == 2 or not is_alone)
+    return (parts.pop(), kinds.pop()) if is_clear else None
 
 
 def _by_key(
-    path: Path, named: Sequence[tuple[str, Key | None, Value]], expected: str
+    path: Path, named: dict[str, Value], expected: str, are_alone: bool = False
 ) -> dict[Key, Value]:
     """Returns values by part and kind; raises UserError if one is missing or there twice.
 
     Args:
         path: where they are.
-        named: the name of each, its part and kind (None: no digits), and its value.
+        named: by their names.
         expected: what to call them.
+        are_alone: as for `_key`.
     """
     found: dict[Key, Value] = {}
     names: dict[Key, str] = {}
-    for name, key, value in named:
+    for name, value in named.items():
+        key = _key(name, are_alone)
+        if key is None:
+            continue
+        if key not in KEYS:  # ignored, its rows would be lost without a word
+            raise UserError(
+                f"{path} holds '{name}', which is neither of train nor of test; join it to one of "
+                "them, or leave it out"
+            )
         if key in found:
             what, twice = f"{key[1]} of {key[0]}", f"'{names[key]}' and '{name}'"
             raise UserError(f"{path} holds the {what} twice, as {twice}; leave one")
-        if key is not None:
-            found[key], names[key] = value, name
+        found[key], names[key] = value, name
     missing = sorted(REQUIRED - found.keys())
     if missing:
         absent = ", ".join(f"{kind} of {part}" for part, kind in missing)
-        there = ", ".join(name for name, _, _ in named) or "nothing"
+        there = ", ".join(named) or "nothing"
         raise UserError(f"{path} has no {absent}; expected {expected}; it holds {there}")
     return found
 
@@ -291,7 +301,7 @@ def _is_npz(file: Path) -> bool:
 
 def read_npz(path: Path) -> Arrays:
     """Reads `x_train`, `y_train`, `x_test` and, if it is there, `y_test`; nothing is unpickled."""
-    return _arrays_by_key(path, read_arrays(path))
+    return _by_key(path, read_arrays(path), ARRAY_NAMES, are_alone=True)
 
 
 def read_hdf5(path: Path) -> Arrays:
@@ -307,7 +317,7 @@ def read_hdf5(path: Path) -> Arrays:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(collect)
-            found = _arrays_by_key(path, datasets)
+            found = _by_key(path, datasets, ARRAY_NAMES, are_alone=True)
             for node in found.values():
                 if node.nbytes > LARGEST_ARRAY:
                     raise UserError(
@@ -319,19 +329,6 @@ def read_hdf5(path: Path) -> Arrays:
         raise UserError(
             f"{path} cannot be read ({error}); fetch it again if it may be cut or damaged"
         ) from None
-
-
-def _arrays_by_key(path: Path, named: dict[str, Value]) -> dict[Key, Value]:
-    """Returns arrays by part and kind; names of more than two words are of something else."""
-    pairs = {name: words for name in named if len(words := _words(name)) == 2}
-    for name, words in pairs.items():
-        if words & OTHER_PARTS and words & KINDS.keys():
-            raise UserError(
-                f"{path} holds '{name}', which is neither of train nor of test; join it to one of "
-                "them, or leave it out"
-            )
-    found = [(name, _key(pairs.get(name, set())), value) for name, value in named.items()]
-    return _by_key(path, found, ARRAY_NAMES)
 
 
 # ----- MNIST's IDX files -----
@@ -356,7 +353,7 @@ def _is_idx(file: Path) -> bool:
                 return True
     except DAMAGED_IDX:
         pass
-    if _key(_words(file.name)) or starts_with(file, GZIP_START):
+    if _key(file.name) in KEYS or starts_with(file, GZIP_START):
         raise UserError(
             f"{file} does not begin as an IDX file does, plain or in gzip; it may be cut, or a "
             "server's error page: fetch it again, or move it away if it holds no digits"
@@ -370,14 +367,14 @@ def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
 
 def read_idx_files(folder: Path, files: list[Path]) -> Arrays:
     """Reads `train-images…`, `train-labels…`, `t10k-images…` and perhaps `t10k-labels…`."""
-    named = [(file.name, _key(_words(file.name)), file) for file in files]
-    for name, key, _ in named:
-        if key is None:
+    for file in files:
+        if _key(file.name) is None:
             raise UserError(
-                f"{folder / name} is an IDX file, but its name does not say of which part and "
-                f"kind; expected {IDX_NAMES}"
+                f"{file} is an IDX file, but its name does not say of which part and kind; "
+                f"expected {IDX_NAMES}"
             )
-    return {key: read_idx(file) for key, file in _by_key(folder, named, IDX_NAMES).items()}
+    found = _by_key(folder, {file.name: file for file in files}, IDX_NAMES)
+    return {key: read_idx(file) for key, file in found.items()}
 
 
 def read_idx(path: Path) -> np.ndarray:
