@@ -95,6 +95,18 @@ def test_labels_beyond_nine_are_refused(write):
         read_csv(path, labelled=True)
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (["255"] * 783 + ["9"], r"some\.csv: the digits are dark on white; expected bright ink"),
+        (["0"] * 783 + ["1"], r"some\.csv: no pixel is brighter than 1 of 255"),
+    ],
+)
+def test_pixels_that_mean_something_else_are_refused(write, row, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(write([row]), labelled=False)
+
+
 def test_a_file_without_rows_is_refused(write):
     with pytest.raises(UserError, match="has a header but no rows"):
         read_csv(write([]), labelled=False)
