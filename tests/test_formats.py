@@ -1,6 +1,7 @@
 """Digits in other formats than the competition's, whole and broken."""
 
 import gzip
+import io
 import os
 import shutil
 import struct
@@ -345,6 +346,24 @@ def pickled(folder: Path, arrays: dict) -> None:
     np.savez(folder / "mnist.npz", x_train=images, y_train=images, x_test=images)
 
 
+def npz_with(name: str, content: bytes, *keys: tuple[str, str]):
+    """Returns a writer of `.npz` with some arrays, all by default, and one more member."""
+
+    def add(folder: Path) -> None:
+        with zipfile.ZipFile(folder / "mnist.npz", "a") as archive:
+            archive.writestr(name, content)
+
+    return after(only(write_npz, *keys) if keys else write_npz, add)
+
+
+def giant_array() -> bytes:
+    """The beginning of an array whose header promises 7.84 TB."""
+    head = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (10**10, 28, 28)}
+    np.lib.format.write_array_header_1_0(head, header)
+    return head.getvalue() + b"\1" * 1000
+
+
 def both(first, second):
     """Returns a writer of two formats into one folder."""
 
@@ -415,6 +434,11 @@ BROKEN = {
         hdf5_of(some=TALL), "has no images of test, images of train, labels of"),
     "hdf5 that links outside": (after(write_flat_hdf5, linked_outside), "it holds nothing"),
     "npz with objects": (pickled, "cannot be read as arrays"),
+    "npz with a text": (
+        npz_with("notes.txt", b"0" * 1000), "mnist.npz, 'notes.txt', is no array; expected arrays"),
+    "giant npz": (
+        npz_with("x_train.npy", giant_array(), LABELS, ("test", "images")),
+        r"mnist\.npz.* (promises|cannot be read as arrays)"),
     "giant hdf5": (
         never_written((10**10, 28, 28)), "'/x_train': an array of 7,840,000,000,000 bytes; expec"),
     "hdf5 never written": (never_written((90, 28, 28)), "no ink at all"),

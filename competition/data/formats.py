@@ -325,7 +325,7 @@ def read_hdf5(path: Path) -> Arrays:
                         f"{LARGEST_ARRAY:,} at most, a byte per pixel (uint8)"
                     )
             return {key: node[()] for key, node in found.items()}
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); fetch it again if it may be cut or damaged"
         ) from None
