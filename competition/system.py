@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -212,6 +212,19 @@ def workers_may_end(advice: str) -> Iterator[None]:
         raise UserError(
             f"the system ended a worker process, most likely as the memory ran out; {advice}"
         ) from None
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command that a worker process works for; joblib keeps workers from one to the next."""
+
+    pid: int = field(default_factory=os.getpid)
+    folder: str = field(default_factory=os.getcwd)
+
+    def join(self) -> None:
+        """Lets this process work in the command's folder, and end with it."""
+        end_with(self.pid)
+        os.chdir(self.folder)
 
 
 @cache

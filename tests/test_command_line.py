@@ -681,9 +681,9 @@ MISTAKES = {
     ),
     "nowhere to download from": (
         ["download", "--config", "configs/tiny.yaml", "--set", "data=other"],
-        "nothing is known of where the data set 'other' comes from; put it into input/other/: "
-        "train.csv, test.csv and sample_submission.csv in the competition's format, or MNIST's IDX "
-        "files, one .npz or HDF5 file, or folders of images",
+        "the data set 'other' cannot be downloaded; copy its files into input/other/: train.csv, "
+        "test.csv and sample_submission.csv in the competition's format, or MNIST's IDX files, "
+        "one .npz or HDF5 file, or folders of images",
     ),
     "data without the split of its own": (
         ["download", "--config", "configs/tiny.yaml", "--set", "folds={scheme: given}"],

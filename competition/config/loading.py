@@ -13,7 +13,15 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from pydantic_core import ErrorDetails
 
 from competition import paths
-from competition.config.base import Name, Section, apply_override, read_yaml, refuse, wording
+from competition.config.base import (
+    Name,
+    Section,
+    apply_override,
+    nearest,
+    read_yaml,
+    refuse,
+    wording,
+)
 from competition.config.registry import Component
 from competition.config.schema import Ensemble, Folds, Training, Tuning, Variant
 from competition.errors import UserError

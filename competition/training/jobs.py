@@ -1,6 +1,5 @@
 """All jobs of a configuration: which are left, and training them side by side through joblib."""
 
-import os
 from collections.abc import Collection
 
 from joblib import Parallel, delayed
@@ -77,7 +76,7 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
 def train_jobs(run: Run, jobs: list[Job], plan: Plan) -> list[Failure]:
     """Trains jobs by a plan, shows their progress, and returns those that failed."""
     with ProgressBoard.on_disk(len(jobs)) as board:
-        context, parallel = WorkerContext(plan, os.getpid(), board), plan.parallel()
+        context, parallel = WorkerContext(plan, board), plan.parallel()
         require_trainable(jobs, run.config, parallel, context)
         print(f"{count_of(len(jobs), 'job')} on this machine ({plan})")
         with (

@@ -49,7 +49,7 @@ def run_trial(
     Raises:
         UserError: when the storage cannot be used.
     """
-    context.join()
+    context.command.join()
     quiet_optuna()
     trial = None
     with explain_database_errors(search.settings.storage):
