@@ -26,7 +26,7 @@ SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench docs notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -77,6 +77,9 @@ doctor: setup ## Say what is missing for a download and a submission
 
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(filter-out 0,$(value LONG)),--long)
+
+docs: setup ## Write docs/components.md from signatures and docstrings
+	@$(COMPETITION) components > docs/components.md
 
 notebook: $(VENV)/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb

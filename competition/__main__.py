@@ -236,6 +236,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
     ),
     "scores": ("every submission: its out-of-fold and its public score",),
     "doctor": ("what is missing for a download and a submission",),
+    "components": ("print what a configuration can name, with parameters and defaults",),
     "bench": (
         "training speed beside stock Keras, measured on this machine",
         *CONFIGURED,

@@ -278,6 +278,13 @@ def doctor() -> None:
         raise UserError(f"fix first: {', '.join(to_fix)}")
 
 
+def components() -> None:
+    """Prints what a configuration can name, as `docs/components.md` has it."""
+    from competition.config.components import components_page
+
+    print(components_page(), end="")
+
+
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
     from benchmarks import race, throughput

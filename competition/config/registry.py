@@ -108,7 +108,7 @@ def parameters(location: str) -> dict[str, tuple[str, Any]]:
         For each parameter that has a default: its annotation as text, and the default.
     """
     module, function = location.split(":")
-    definitions = (n for n in _syntax_tree(module).body if isinstance(n, ast.FunctionDef))
+    definitions = (n for n in syntax_tree(module).body if isinstance(n, ast.FunctionDef))
     arguments = next(d.args for d in definitions if d.name == function)
     with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]
     return {
@@ -117,7 +117,8 @@ def parameters(location: str) -> dict[str, tuple[str, Any]]:
     }
 
 
-def _syntax_tree(module: str) -> ast.Module:
+def syntax_tree(module: str) -> ast.Module:
+    """Returns a module's source as a syntax tree, without importing it."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"there is no source file of {module}")
@@ -140,7 +141,7 @@ def code_of(module: str) -> str:
 
     It is the same in every version of Python, of which each has a syntax tree of its own.
     """
-    tree = _syntax_tree(module)
+    tree = syntax_tree(module)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             continue
