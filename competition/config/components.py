@@ -65,6 +65,8 @@ def as_yaml(value: bool | int | float | str) -> str:
     """Returns a default as a YAML file has it; text that YAML would read as a number is quoted."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and "e" in repr(value):  # YAML 1.1 takes 1e-05 for text
+        return f"{value:.12f}".rstrip("0")
     is_numeric_text = isinstance(value, str) and re.fullmatch(r"[\d.]+", value)
     return f'"{value}"' if is_numeric_text else f"{value}"
 
