@@ -225,13 +225,13 @@ def test_a_planted_shift_is_found_and_none_where_none_is():
     random = np.random.default_rng(3)
     train, same = random.normal(size=(2, 300, 4)).astype(np.float32)
     moved = same + np.float32([1, 0, 0, 0])
-    found = shift_test(train, moved, 0, nothing)
+    found = shift_test(train, moved, 0)
     assert found.rows == 600
     assert found.accuracy > 0.6
     assert found.p_value < 1e-6
     assert found.interval()[0] > 0.5
     assert found.test_values.mean() > found.train_values.mean()
-    none = shift_test(train, same, 0, nothing)
+    none = shift_test(train, same, 0)
     assert none.p_value > 0.05
     assert none.interval()[0] < 0.5
 
@@ -244,8 +244,8 @@ def test_the_figures_of_a_shift_test():
 
 def test_too_few_rows_have_no_shift_test():
     few, many = np.zeros((FEWEST_ROWS - 1, 3), np.float32), np.zeros((100, 3), np.float32)
-    assert shift_test(few, many, 0, nothing) is None
-    assert shift_test(many, few, 0, nothing) is None
+    assert shift_test(few, many, 0) is None
+    assert shift_test(many, few, 0) is None
 
 
 def test_embedding_tells_how_far_it_is(tiny, capsys):
