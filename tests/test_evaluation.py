@@ -61,11 +61,6 @@ def test_classes_without_rows_or_predictions_have_no_figure():
     assert found.means() == pytest.approx((1 / 4, 1 / 4, 1 / 6))
 
 
-def test_nothing_is_confused_where_nothing_is_counted():
-    nothing = np.array([], np.uint8)
-    assert confusion_counts(nothing, nothing).tolist() == [[0] * 10] * 10
-
-
 def test_areas_are_those_of_scikit_learn(predicted):
     values, labels = predicted.ensemble, predicted.digits.labels
     curves = class_curves(values, labels)

@@ -104,23 +104,24 @@ def class_curves(values: np.ndarray, labels: np.ndarray) -> list[ClassCurves]:
         values: probabilities `[n, 10]`.
         labels: the classes `[n]`.
     """
-    supports = np.bincount(labels, minlength=CLASSES)
-    judged = np.flatnonzero((supports > 0) & (supports < len(labels)))
-    return [_curves(int(label), values[:, label], labels == label) for label in judged]
-
-
-def _curves(label: int, values: np.ndarray, is_label: np.ndarray) -> ClassCurves:
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-    false_positive, true_positive, _ = roc_curve(is_label, values)
-    precision, recall, _ = precision_recall_curve(is_label, values, drop_intermediate=True)
-    return ClassCurves(
-        label,
-        *_thinned(false_positive, true_positive),
-        float(auc(false_positive, true_positive)),
-        *_thinned(recall, precision),
-        float(average_precision_score(is_label, values)),
-    )
+    supports = np.bincount(labels, minlength=CLASSES)
+    curves = []
+    for label in np.flatnonzero((supports > 0) & (supports < len(labels))).tolist():
+        is_label, scores = labels == label, values[:, label]
+        false_positive, true_positive, _ = roc_curve(is_label, scores)
+        precision, recall, _ = precision_recall_curve(is_label, scores, drop_intermediate=True)
+        curves.append(
+            ClassCurves(
+                label,
+                *_thinned(false_positive, true_positive),
+                float(auc(false_positive, true_positive)),
+                *_thinned(recall, precision),
+                float(average_precision_score(is_label, scores)),
+            )
+        )
+    return curves
 
 
 def _thinned(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

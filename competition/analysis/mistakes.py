@@ -1,6 +1,7 @@
 """Rows worth a look: mistakes, uncertain digits, and labels that are likely wrong."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -48,57 +49,50 @@ class Findings:
         name: of the configuration.
         fingerprint: of the data set.
         members: their names.
-        score: of the ensemble, out of fold.
         labelled: every labelled row, with out-of-fold probabilities.
         test: every test row.
-        mistakes: int `[k]`, positions among the labelled rows, the most confident first.
-        uncertain: int, positions among the labelled rows, the smallest margin first.
-        uncertain_test: int, positions among the test rows, the smallest margin first.
-        label_errors: labels that are likely wrong, the likeliest first.
     """
 
     name: str
     fingerprint: str
     members: list[str]
-    score: Score
     labelled: PredictedDigits
     test: PredictedDigits
-    mistakes: np.ndarray
-    uncertain: np.ndarray
-    uncertain_test: np.ndarray
-    label_errors: LabelErrors
+
+    @cached_property
+    def score(self) -> Score:
+        """The ensemble's, out of fold."""
+        return score(self.labelled.ensemble, self.labelled.digits.labels)
+
+    @cached_property
+    def mistakes(self) -> np.ndarray:
+        """Positions among the labelled rows, int `[k]`, the most confident first."""
+        return mistakes(self.labelled)
+
+    @cached_property
+    def uncertain(self) -> np.ndarray:
+        """Positions among the labelled rows, int, the smallest margin first."""
+        return least_certain(self.labelled, LEAST_CERTAIN)
+
+    @cached_property
+    def uncertain_test(self) -> np.ndarray:
+        """Positions among the test rows, int, the smallest margin first."""
+        return least_certain(self.test, LEAST_CERTAIN)
+
+    @cached_property
+    def label_errors(self) -> LabelErrors:
+        """Labels that are likely wrong, the likeliest first."""
+        return likely_label_errors(self.labelled)
 
 
 def find(run: Run, ensemble_result: EnsembleResult) -> Findings:
     """Looks through every row of a run and its ensemble."""
-    return look_through(
+    return Findings(
         run.config.name,
         run.fingerprint,
         [str(member) for member in ensemble_result.member_predictions.members],
         out_of_fold_predictions(run, ensemble_result),
         test_predictions(run, ensemble_result),
-    )
-
-
-def look_through(
-    name: str,
-    fingerprint: str,
-    members: list[str],
-    labelled: PredictedDigits,
-    test: PredictedDigits,
-) -> Findings:
-    """Returns what is worth a look among these rows; `Findings` explains the arguments."""
-    return Findings(
-        name=name,
-        fingerprint=fingerprint,
-        members=members,
-        score=score(labelled.ensemble, labelled.digits.labels),
-        labelled=labelled,
-        test=test,
-        mistakes=mistakes(labelled),
-        uncertain=least_certain(labelled, LEAST_CERTAIN),
-        uncertain_test=least_certain(test, LEAST_CERTAIN),
-        label_errors=likely_label_errors(labelled),
     )
 
 

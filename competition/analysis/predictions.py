@@ -99,7 +99,9 @@ class PredictedDigits:
 
     def confusion(self) -> np.ndarray:
         """Counts the mistakes, int `[10, 10]`, by label (first) and prediction."""
-        return confusion_counts(self.digits.labels[self.wrong], self.predictions[self.wrong])
+        counts = confusion_counts(self.digits.labels, self.predictions)
+        np.fill_diagonal(counts, 0)
+        return counts
 
     def take(self, rows: np.ndarray) -> "PredictedDigits":
         """Returns the rows at these positions, in their order."""
