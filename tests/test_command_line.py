@@ -176,13 +176,13 @@ def test_what_cannot_be_explained_leaves_the_page_as_it_was(trained):
     page.parent.mkdir()
     page.write_text("the old one")
     unknown = run_command("why", *config, "--rows", "121", folder=trained)
-    assert_refused(unknown, "no labelled row that a net held out has the id 121")
+    assert_refused(unknown, "no held-out row has the id 121")
     model = trained / "output/tiny/jobs/plain/seed0/fold0/model.keras"
     model.write_bytes(model.read_bytes()[:1000])
     assert_refused(run_command("why", *config, folder=trained), f"{model.relative_to(trained)} is")
     model.unlink()
     missing = run_command("why", *config, folder=trained)
-    assert_refused(missing, "1 of 4 nets are not here")
+    assert_refused(missing, "1 of 4 nets have no model.keras")
     assert "  plain seed0 fold0: no model.keras" in missing.stderr
     assert [file.name for file in page.parent.iterdir()] == ["index.html"]
     assert page.read_text() == "the old one"

@@ -138,7 +138,9 @@ def test_rows_asked_for_come_first_and_no_row_twice():
     rows = rows_to_explain(predicted, [*asked, asked[0]])
     assert rows[:2].tolist() == worst[[250, 3]].tolist()
     assert rows[2:].tolist() == [row for row in worst[:WORST] if row != worst[3]]
-    with pytest.raises(UserError, match="has the id 301, 0; there are 300, from 1 to 300"):
+    with pytest.raises(
+        UserError, match="id 301, 0; there are 300 such rows, their ids go from 1 to 300"
+    ):
         rows_to_explain(predicted, [5, 301, 0])
 
 
@@ -275,9 +277,9 @@ def test_label_errors_are_left_out_or_learnt_as_a_person_has_them(run):
 def test_all_models_that_are_missing_are_named_before_any_work(run, made):
     for split in ("fold0", "fold2"):
         (Job("tiny", "perceptron", 0, split).folder() / paths.MODEL).unlink()
-    with pytest.raises(UserError, match="2 of 6 nets are not here") as refused:
+    with pytest.raises(UserError, match=r"2 of 6 nets have no model\.keras") as refused:
         explain(run, made, [])
-    assert "  perceptron seed0 fold0 fold2: no model.keras" in str(refused.value)
+    assert "  perceptron seed0 fold0 fold2: no model" in str(refused.value)
     assert 'SET="name=mine"' in str(refused.value)
 
 

@@ -168,6 +168,14 @@ def test_label_errors_are_written_as_a_table(tmp_path):
     assert (second["rank"], second["id"]) == ("2", "16")
 
 
+def test_no_label_errors_are_a_table_without_lines(tmp_path):
+    predicted = cases_of([4], [np.eye(10)[4]])
+    write_label_errors(tmp_path / "errors.csv", likely_label_errors(predicted), predicted)
+    assert (tmp_path / "errors.csv").read_text() == (
+        "rank,id,label,suggested,label_probability,suggested_probability,margin,confident\n"
+    )
+
+
 @pytest.fixture
 def small_sheets(monkeypatch):
     """Sheets of one line, which take less time."""

@@ -129,8 +129,8 @@ def rows_to_explain(predicted: PredictedDigits, asked: list[int]) -> np.ndarray:
     unknown = [str(row) for row in asked if row not in places]
     if unknown:
         raise UserError(
-            f"no labelled row that a net held out has the id {', '.join(unknown)}; there are "
-            f"{len(places):,}, from {min(places)} to {max(places)}"
+            f"no held-out row has the id {', '.join(unknown)}; there are {len(places):,} such "
+            f"rows, their ids go from {min(places)} to {max(places)}"
         )
     worst = np.argsort(-predicted.losses, kind="stable")[:WORST].tolist()
     return np.array(list(dict.fromkeys([*(places[row] for row in asked), *worst])))

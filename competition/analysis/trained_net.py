@@ -58,11 +58,11 @@ def require_models(jobs: Collection[Job]) -> None:
     """Raises UserError naming every job whose result has no model."""
     missing = [job for job in jobs if not (job.folder() / paths.MODEL).exists()]
     if missing:
-        named = by_variant(dict.fromkeys(missing, f"no {paths.MODEL}"))
+        named = by_variant(dict.fromkeys(missing, "no model"))
         raise UserError(
-            f"{len(missing)} of {len(jobs)} nets are not here, only their probabilities, as in a "
-            "clone; train your own under another name, and look into those: add "
-            'SET="name=mine" to `make train-folds`, and the same to this\n' + "\n".join(named)
+            f"{len(missing)} of {len(jobs)} nets have no {paths.MODEL}; a clone has only their "
+            'probabilities. Train your own under another name: add SET="name=mine" to '
+            "`make train-folds`, and the same to this command\n" + "\n".join(named)
         )
 
 
@@ -85,7 +85,7 @@ def load_net(job: Job) -> Net:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder, "
-            "and `make train-folds` makes it again"
+            "and run `make train-folds` again"
         ) from None
 
 
