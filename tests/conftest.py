@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from competition.__main__ import main
-from competition.analysis.mistakes import Findings, look_through
+from competition.analysis.mistakes import Findings
 from competition.analysis.predictions import PredictedDigits
 from competition.digits import DataSet, Digits
 from competition.probabilities import Probabilities
@@ -127,7 +127,7 @@ def made_up_findings(
     evidence = 3.2 * np.eye(10)[labels]
     labelled = made_up_cases(random, evidence, len(members), labels)
     test = made_up_cases(random, random.normal(0, 2, (130, 10)), len(members), None)
-    return look_through(name, "0123456789abcdef" * 4, list(members), labelled, test)
+    return Findings(name, "0123456789abcdef" * 4, list(members), labelled, test)
 
 
 def made_up_cases(

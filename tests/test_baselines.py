@@ -1,4 +1,4 @@
-"""The classic systems: one table of them, and a real training with all that they ask for."""
+"""The baselines: one table of them, and a real training with all that they ask for."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from competition.pages.report_tables import baselines_table, write_baselines
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import CLASS_COUNTS
 
-TINY_SYSTEMS = """\
+TINY_BASELINES = """\
 data: tiny
 folds: {count: 2, only: [0]}
 defaults: {epochs: 3, batch_size: 16, precision: float32, augmentation: none, test_time_shift: 0}
@@ -43,12 +43,12 @@ ensemble: {method: mean}
 
 
 def load(*overrides: str) -> Run:
-    return load_run(load_config(Path("configs/systems.yaml"), overrides))
+    return load_run(load_config(Path("configs/tried.yaml"), overrides))
 
 
 @pytest.fixture
-def systems_project(project) -> Path:
-    (project / "configs/systems.yaml").write_text(TINY_SYSTEMS)
+def baselines_project(project) -> Path:
+    (project / "configs/tried.yaml").write_text(TINY_BASELINES)
     return project
 
 
@@ -110,7 +110,7 @@ def train(run: Run) -> Run:
     return run
 
 
-def test_each_variant_is_a_system_and_so_is_the_mean_of_its_seeds(systems_project):
+def test_each_variant_is_a_baseline_and_so_is_the_mean_of_its_seeds(baselines_project):
     run = train(load())
     found = {each.name: each for each in baselines(run)}
     assert list(found) == [
@@ -131,9 +131,12 @@ def test_each_variant_is_a_system_and_so_is_the_mean_of_its_seeds(systems_projec
     precisions = [(labels[predicted == each] == each).mean() for each in range(10)]
     assert found["several"].recall == pytest.approx(np.mean(recalls))
     assert found["several"].precision == pytest.approx(np.mean(precisions))
+    f1 = [2 * one * other / (one + other) if one + other else 0
+          for one, other in zip(precisions, recalls, strict=True)]  # fmt: skip
+    assert found["several"].f1 == pytest.approx(np.mean(f1))
 
 
-def test_nets_of_all_rows_are_no_part_of_a_system(systems_project):
+def test_nets_of_all_rows_are_no_part_of_a_baseline(baselines_project):
     run = train(load("folds.only=[0, 1]", "variants.several.all_rows_seeds=[7]"))
     found = {each.name: each for each in baselines(run)}
     figures = {name: (each.nets, each.minutes) for name, each in found.items()}
@@ -141,10 +144,10 @@ def test_nets_of_all_rows_are_no_part_of_a_system(systems_project):
     assert figures["several, mean of 2 seeds"] == (4, 4)
 
 
-def test_the_table_is_markdown_and_csv(systems_project):
+def test_the_table_is_markdown_and_csv(baselines_project):
     run = train(load())
     table = baselines_table(baselines(run))
-    path = write_baselines("systems", table)
+    path = write_baselines("tried", table)
     text = path.read_text()
     low, high = wilson_interval(40, 60)
     figures = f"60 | 20 | 0.66667 | {low:.5f} – {high:.5f} |"
@@ -182,46 +185,47 @@ def test_a_claim_that_is_not_reached_is_known(claim, errors, falls_short):
     assert found.falls_short is falls_short
 
 
-def test_only_of_what_is_selected_the_note_speaks(systems_project):
+def test_only_of_what_is_selected_the_note_speaks(baselines_project):
     run = load("variants.stopped.callbacks=[]")
     assert SELECTED_NOTE not in baselines_table(baselines(train(run))).note
 
 
-def test_a_system_that_is_not_trained_is_named(systems_project):
+def test_a_baseline_that_is_not_trained_is_named(baselines_project):
     with pytest.raises(UserError, match="stopped seed0 fold0: not trained yet"):
         baselines(load())
 
 
-def test_what_is_said_of_a_variant_changes_no_result(systems_project):
+def test_what_is_said_of_a_variant_changes_no_result(baselines_project):
     said = load("variants.stopped.about.title=other words")
     assert said.identities == load().identities
 
 
 def rows_of(project: Path, job: str) -> list[dict[str, str]]:
-    with (project / "output/systems/jobs" / job / "history.csv").open(newline="") as file:
+    with (project / "output/tried/jobs" / job / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_systems_are_trained_and_shown_by_one_command(systems_project):
+def test_baselines_are_trained_and_shown_by_one_command(baselines_project):
     def run(*command: str) -> str:
-        done = run_command(*command, "--config", "configs/systems.yaml", folder=systems_project)
+        done = run_command(*command, "--config", "configs/tried.yaml", folder=baselines_project)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     shown = run("baselines", "--jobs", "1")
     assert "4 jobs, 0 done already" in shown
-    assert "less where callbacks end a training early" in shown
     assert "several, mean of 2 seeds" in shown
     assert SELECTED_NOTE in shown
     assert shown.count("99.20 %") == 1
     losses = [
-        float(row["validation_loss"]) for row in rows_of(systems_project, "stopped/seed0/fold0")
+        float(row["validation_loss"]) for row in rows_of(baselines_project, "stopped/seed0/fold0")
     ]
     best = int(np.argmin(losses))
     assert len(losses) == min(30, best + 3)
-    rates = [float(row["learning_rate"]) for row in rows_of(systems_project, "several/seed0/fold0")]
+    rates = [
+        float(row["learning_rate"]) for row in rows_of(baselines_project, "several/seed0/fold0")
+    ]
     np.testing.assert_allclose(rates, 0.003 * 0.95 ** np.arange(3), rtol=1e-5)
-    folder = systems_project / "output/systems/jobs/balanced/seed0/fold0"
+    folder = baselines_project / "output/tried/jobs/balanced/seed0/fold0"
     counts = json.loads((folder / "manifest.json").read_text())[CLASS_COUNTS]
     assert sum(counts["before"]) == 60
     assert set(counts["after"]) == {max(counts["before"])}
@@ -231,7 +235,7 @@ def test_systems_are_trained_and_shown_by_one_command(systems_project):
     assert again.splitlines()[-1] == shown.splitlines()[-1]
     assert "| **ensemble (selected)** |" in run("ensemble")
     assert "(selected) |" in run("report")
-    report = (systems_project / "output/systems/report/results.md").read_text()
+    report = (baselines_project / "output/tried/report/results.md").read_text()
     assert "### Rows of each class to learn from" in report
     assert "balanced seed0 fold0 | before" in report
 
@@ -277,4 +281,4 @@ def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
     nets_and_rows = [(line.split(" | ")[2], line.split(" | ")[5]) for line in lines]
     assert nets_and_rows == [("1", "17"), ("2", str(len({*scored[0], *scored[1]})))]
     assert "some systems have other rows" in shown
-    assert (project / "output/own+twice/systems.csv").exists()
+    assert (project / "output/own+twice/baselines.csv").exists()

@@ -5,14 +5,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.spatial.distance import cdist
+from scipy.stats import binomtest, chi2
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedKFold
 
 from competition.analysis.augmentation_effects import study_policies
 from competition.analysis.data_study import study, write_class_counts
 from competition.analysis.digit_measures import class_counts, class_images, measure, pixels
 from competition.analysis.drift import FEWEST_ROWS, ShiftTest, shift_test
 from competition.analysis.duplicates import CONTRADICTION, NEAR, Pairs, find_duplicates, write_pairs
-from competition.analysis.embedding import embed, single_threaded
+from competition.analysis.embedding import embed, principal_components, single_threaded
 from competition.config.loading import load_config
 from competition.config.registry import AUGMENTATIONS
 from competition.digits import DataSet, Digits
@@ -225,27 +228,48 @@ def test_a_planted_shift_is_found_and_none_where_none_is():
     random = np.random.default_rng(3)
     train, same = random.normal(size=(2, 300, 4)).astype(np.float32)
     moved = same + np.float32([1, 0, 0, 0])
-    found = shift_test(train, moved, 0, nothing)
+    found = shift_test(train, moved, 0)
     assert found.rows == 600
     assert found.accuracy > 0.6
     assert found.p_value < 1e-6
     assert found.interval()[0] > 0.5
     assert found.test_values.mean() > found.train_values.mean()
-    none = shift_test(train, same, 0, nothing)
+    none = shift_test(train, same, 0)
     assert none.p_value > 0.05
     assert none.interval()[0] < 0.5
+
+
+def test_no_row_is_asked_of_trees_that_learnt_it():
+    """Each fold's rows by trees of the other folds, as a loop over the folds has them."""
+    random = np.random.default_rng(5)
+    train, test = random.normal(size=(2, 60, 3)).astype(np.float32)
+    found = shift_test(train, test, 7)
+    drawn = np.random.default_rng(7)
+    sides = [side[drawn.choice(60, 60, replace=False)] for side in (train, test)]
+    features, is_test = np.concatenate(sides), np.repeat([0, 1], 60)
+    expected = np.empty(120)
+    for learnt, asked in StratifiedKFold(5, shuffle=True, random_state=7).split(features, is_test):
+        trees = HistGradientBoostingClassifier(
+            max_iter=60, max_leaf_nodes=15, early_stopping=False, random_state=7
+        )
+        trees.fit(features[learnt], is_test[learnt])
+        expected[asked] = trees.predict_proba(features[asked])[:, 1]
+    np.testing.assert_array_equal(np.append(found.train_values, found.test_values), expected)
 
 
 def test_the_figures_of_a_shift_test():
     found = ShiftTest(np.array([0.1, 0.2, 0.7]), np.array([0.5, 0.9, 0.4]))
     assert (found.right, found.rows) == (4, 6)
+    assert found.accuracy == pytest.approx(2 / 3)
     assert found.p_value == pytest.approx((15 + 6 + 1) / 64)
+    expected = binomtest(4, 6).proportion_ci(method="wilson")
+    assert found.interval() == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def test_too_few_rows_have_no_shift_test():
     few, many = np.zeros((FEWEST_ROWS - 1, 3), np.float32), np.zeros((100, 3), np.float32)
-    assert shift_test(few, many, 0, nothing) is None
-    assert shift_test(many, few, 0, nothing) is None
+    assert shift_test(few, many, 0) is None
+    assert shift_test(many, few, 0) is None
 
 
 def test_embedding_tells_how_far_it_is(tiny, capsys):
@@ -283,6 +307,10 @@ def test_every_policy_is_tried_on_the_same_digits(config, tiny):
     assert (unchanged.after == unchanged.before).all()
     assert unchanged.slant_before == unchanged.slant_after
     assert (unchanged.ink_ratio, unchanged.measured) == (1, 120)
+    images = tiny.train.images
+    assert unchanged.slant_before == pytest.approx(measure(images).slant.std())
+    sides = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
+    assert unchanged.at_edge == np.any(sides, axis=(0, 2)).mean()
     assert not (found[1].after == found[1].before).all()
     assert found[1].at_edge > unchanged.at_edge
 
@@ -304,8 +332,24 @@ def test_a_study_has_what_the_data_have(studied, tiny):
         assert (labels[rows] == label).all()
         assert len(rows) == len(set(rows.tolist())) == min(16, studied.counts.counts[label])
     assert studied.embedding.neighbours.shape == (160, 2)
+    points = studied.embedding.neighbours[:120]
+    distances = cdist(points, points) + np.diag(np.full(120, np.inf))
+    nearest = distances.argmin(axis=1)
+    # 120 labelled digits are fewer than a sample has, so all of them are there, in their order.
+    assert studied.embedding.agreement == (labels[nearest] == labels).mean()
     assert studied.embedding.agreement > 0.5
+    np.testing.assert_array_equal(studied.embedding.labels, labels)
     assert studied.shift.rows == 80
+
+
+def test_principal_components_are_those_of_a_singular_value_decomposition():
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(50, 6)).astype(np.float32) * [9, 5, 3, 2, 1, 1]
+    found = principal_components(vectors, 3)
+    left, lengths, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(np.abs(found), np.abs(left[:, :3] * lengths[:3]), atol=1e-4)
+    assert found.dtype == np.float32
+    assert principal_components(vectors[:1], 3).tolist() == [[0]]
 
 
 def test_no_pairs_are_a_table_without_lines(tmp_path, tiny):

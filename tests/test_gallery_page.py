@@ -456,8 +456,8 @@ def test_an_explained_row_that_is_right_and_sure_is_there_too(browse, findings, 
 
 
 def test_a_page_without_mistakes_says_so(browse, findings, tmp_path):
-    none = np.array([], int)
-    quiet = dataclasses.replace(findings, mistakes=none)
+    right = np.flatnonzero(~findings.labelled.wrong)
+    quiet = dataclasses.replace(findings, labelled=findings.labelled.take(right))
     write_page(tmp_path / "index.html", quiet, all_rows=False)
     page = browse(file=tmp_path / "index.html")
     assert page.locator("#empty").is_visible()

@@ -16,7 +16,6 @@ from competition.analysis.mistakes import (
     confused_pairs,
     least_certain,
     likely_label_errors,
-    look_through,
     write_label_errors,
 )
 from competition.analysis.predictions import PredictedDigits
@@ -59,7 +58,7 @@ def cases_of(labels: list[int], *members: list[np.ndarray]) -> PredictedDigits:
 
 
 def findings_in(predicted: PredictedDigits) -> Findings:
-    return look_through("some", "f" * 64, ["plain seed0"], predicted, predicted)
+    return Findings("some", "f" * 64, ["plain seed0"], predicted, predicted)
 
 
 def test_the_figures_of_a_row():
@@ -90,6 +89,7 @@ def test_the_mean_of_the_losses_is_the_log_loss():
 def test_confusion_counts_labels_in_rows():
     confusion = cases_of([1, 1, 2], [np.eye(10)[c] for c in (7, 7, 2)]).confusion()
     assert confusion[1, 7] == confusion.sum() == 2
+    assert not cases_of([1, 2], [np.eye(10)[c] for c in (1, 2)]).confusion().any()
 
 
 def test_taking_keeps_rows_together():
@@ -168,6 +168,14 @@ def test_label_errors_are_written_as_a_table(tmp_path):
     assert (second["rank"], second["id"]) == ("2", "16")
 
 
+def test_no_label_errors_are_a_table_without_lines(tmp_path):
+    predicted = cases_of([4], [np.eye(10)[4]])
+    write_label_errors(tmp_path / "errors.csv", likely_label_errors(predicted), predicted)
+    assert (tmp_path / "errors.csv").read_text() == (
+        "rank,id,label,suggested,label_probability,suggested_probability,margin,confident\n"
+    )
+
+
 @pytest.fixture
 def small_sheets(monkeypatch):
     """Sheets of one line, which take less time."""
@@ -206,7 +214,9 @@ def test_a_run_without_mistakes_still_has_sheets(tmp_path):
 
 @pytest.mark.parametrize("name", ["some", "$x^2$" + "m" * 95])
 def test_sheets_hold_each_digit_and_no_text_beyond_the_edge(tmp_path, small_sheets, name):
-    findings = dataclasses.replace(made_up_findings(), name=name, mistakes=np.array([1, 2]))
+    findings = made_up_findings()
+    few = findings.labelled.take(np.arange(8))
+    findings = dataclasses.replace(findings, name=name, labelled=few)
     write_sheets(tmp_path, findings)
     sheets = {file.stem: cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in tmp_path.iterdir()}
     inset = MARGIN + (CELL_WIDTH - DIGIT) // 2

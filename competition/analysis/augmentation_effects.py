@@ -1,4 +1,4 @@
-"""What the augmentation policies make of some digits; draws nothing."""
+"""What the augmentation policies make of some digits."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,6 @@ from competition.digits import SIDE, Digits
 
 DIGITS_SHOWN = 10
 DRAWS_SHOWN = 5
-# Digits on which the effect of a policy is measured.
 DIGITS_MEASURED = 1000
 
 
@@ -62,18 +61,16 @@ def study_policies(config: Config, digits: Digits, seed: int) -> list[Policy]:
     random = np.random.default_rng(seed)
     count = min(len(digits), DIGITS_MEASURED)
     measured = digits.images[random.choice(len(digits), count, replace=False)]
-    users = _users(config)
-    return [_study(each, names, shown, measured, seed) for each, names in users]
-
-
-def _users(config: Config) -> list[tuple[Augmentation, list[str]]]:
-    """Returns each policy once, with the names of the variants that train with it."""
     policies = [Augmentation(name=name) for name in registry.AUGMENTATIONS]
-    for variant in config.variants.values():
+    users: dict[str, Augmentation] = {}
+    for name, variant in config.variants.items():
+        users[name] = variant.augmentation
         if variant.augmentation not in policies:
             policies.append(variant.augmentation)
-    variants = config.variants.items()
-    return [(one, [name for name, v in variants if v.augmentation == one]) for one in policies]
+    return [
+        _study(policy, [name for name in users if users[name] == policy], shown, measured, seed)
+        for policy in policies
+    ]
 
 
 def _one_per_class(digits: Digits, seed: int) -> np.ndarray:
@@ -91,21 +88,19 @@ def _study(
     measured: np.ndarray,
     seed: int,
 ) -> Policy:
-    after = np.stack([augment(shown, augmentation, seed, draw) for draw in range(DRAWS_SHOWN)])
     varied = augment(measured, augmentation, seed, epoch=0)
-    # A digit may be shifted out of the image altogether, and has no slant then.
-    left = varied[varied.any(axis=(1, 2))]
-    before, later = measure(measured), measure(left)
+    has_ink = varied.any(axis=(1, 2))  # a digit may be shifted out of the image altogether
+    before, after = measure(measured), measure(varied[has_ink])
     edge = np.ones((SIDE, SIDE), bool)
     edge[1:-1, 1:-1] = False
     return Policy(
         augmentation=augmentation,
         variants=variants,
         before=shown,
-        after=after,
+        after=np.stack([augment(shown, augmentation, seed, draw) for draw in range(DRAWS_SHOWN)]),
         measured=len(measured),
         slant_before=float(before.slant.std()),
-        slant_after=float(later.slant.std()),
-        ink_ratio=float(later.ink.sum() / before.ink.sum()),
+        slant_after=float(after.slant.std()),
+        ink_ratio=float(after.ink.sum() / before.ink.sum()),
         at_edge=float(varied[:, edge].any(axis=1).mean()),
     )

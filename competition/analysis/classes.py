@@ -1,4 +1,4 @@
-"""How well each class is told from the others: counts, rates, and curves over thresholds."""
+"""Each class against the others: confusions, precision, recall, F1, ROC and PR curves."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,15 @@ import numpy as np
 
 from competition.digits import CLASSES
 
-# A curve keeps at most two points for each; the areas are those of the whole curve.
+# A curve keeps at most two points per step; the areas are those of the whole curve.
 CURVE_STEPS = 400
 
 
 def confusion_counts(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Counts rows, int `[10, 10]`, by label (first) and prediction."""
-    cells = labels.astype(int) * CLASSES + predictions
-    return np.bincount(cells, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(labels, predictions, labels=range(CLASSES))
 
 
 @dataclass(frozen=True)
@@ -34,107 +35,24 @@ class ClassFigures:
 
     def means(self) -> tuple[float, float, float]:
         """Returns the means of precision, recall and F1 over the classes that have them."""
-        return tuple(float(np.nanmean(each)) for each in (self.precision, self.recall, self.f1))
+        precision, recall, f1 = np.nanmean([self.precision, self.recall, self.f1], axis=1).tolist()
+        return precision, recall, f1
 
 
-def class_figures(confusion: np.ndarray) -> ClassFigures:
-    """Returns precision, recall, F1 and support of counts `[10, 10]` by label and prediction."""
-    right, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+def class_figures(labels: np.ndarray, predictions: np.ndarray) -> ClassFigures:
+    """Returns precision, recall, F1 and support of each class."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     return ClassFigures(
-        _share(right, predicted),
-        _share(right, support),
-        _share(2 * right, predicted + support),
-        support,
+        *precision_recall_fscore_support(
+            labels, predictions, labels=range(CLASSES), zero_division=np.nan
+        )
     )
-
-
-def _share(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    none = np.full(len(parts), np.nan)
-    return np.divide(parts, wholes, out=none, where=wholes > 0)
-
-
-@dataclass(frozen=True)
-class ClassCurves:
-    """One class against all others, over every threshold of its probability.
-
-    Attributes:
-        label: the class.
-        false_positive_rate: float `[p]`, rising; of the other classes' rows, how many are taken.
-        true_positive_rate: float `[p]`, of the rows of the class, how many are taken.
-        roc_area: under the curve of these two: how often a row of the class has a higher
-            probability of it than a row of another.
-        recall: float `[r]`, falling.
-        precision: float `[r]`.
-        average_precision: the area under these two, without interpolation.
-    """
-
-    label: int
-    false_positive_rate: np.ndarray
-    true_positive_rate: np.ndarray
-    roc_area: float
-    recall: np.ndarray
-    precision: np.ndarray
-    average_precision: float
-
-
-def class_curves(values: np.ndarray, labels: np.ndarray) -> list[ClassCurves]:
-    """Returns the curves of each class that has rows, and that others have rows besides.
-
-    Args:
-        values: probabilities `[n, 10]`.
-        labels: the classes `[n]`.
-    """
-    supports = np.bincount(labels, minlength=CLASSES)
-    judged = np.flatnonzero((supports > 0) & (supports < len(labels)))
-    return [_curves(int(each), values[:, each], labels == each) for each in judged]
-
-
-def _curves(label: int, values: np.ndarray, is_label: np.ndarray) -> ClassCurves:
-    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
-
-    false_positive, true_positive, _ = roc_curve(is_label, values)
-    precision, recall, _ = precision_recall_curve(is_label, values, drop_intermediate=True)
-    return ClassCurves(
-        label,
-        *_thinned(false_positive, true_positive),
-        float(auc(false_positive, true_positive)),
-        *_thinned(recall, precision),
-        float(average_precision_score(is_label, values)),
-    )
-
-
-def _thinned(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a curve with fewer points that looks the same, also where few corners are crowded.
-
-    The curve is walked in equal steps, of its length and its corners together, and both ends of
-    the piece at each step stay: so no long piece moves, and none of few corners is lost.
-    """
-    xs, ys = _corners(xs, ys)
-    length = np.hypot(np.diff(xs, prepend=xs[0]), np.diff(ys, prepend=ys[0])).cumsum()
-    walked = length / length[-1] + np.arange(len(xs)) / len(xs)
-    after = np.searchsorted(walked, np.linspace(0, walked[-1], CURVE_STEPS))
-    kept = np.unique(np.concatenate([after, (after - 1).clip(0)]))
-    return xs[kept], ys[kept]
-
-
-def _corners(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a curve without the points amid its horizontal and vertical pieces."""
-    between = [(each[:-2] == each[1:-1]) & (each[1:-1] == each[2:]) for each in (xs, ys)]
-    kept = np.ones(len(xs), bool)
-    kept[1:-1] = ~(between[0] | between[1])
-    return xs[kept], ys[kept]
 
 
 @dataclass(frozen=True)
 class Confused:
-    """Rows of one label that were predicted as another class.
-
-    Attributes:
-        label: what they are.
-        predicted: what they were taken for.
-        count: how many.
-        share: of the rows of that label.
-    """
+    """Rows of one label that were predicted as another class; `share` is of the label's rows."""
 
     label: int
     predicted: int
@@ -153,3 +71,69 @@ def most_confused(confusion: np.ndarray, count: int) -> list[Confused]:
         for one, other in pairs
         if mistakes[one, other]
     ]
+
+
+@dataclass(frozen=True)
+class ClassCurves:
+    """One class against all others, over every threshold of its probability.
+
+    Attributes:
+        label: the class.
+        false_positive_rate: float `[p]`, rising; the share of the other classes' rows taken.
+        true_positive_rate: float `[p]`, the share of the class's rows taken.
+        roc_area: under the curve of these two: how often a row of the class has a higher
+            probability of it than a row of another.
+        recall: float `[r]`, falling.
+        precision: float `[r]`.
+        average_precision: the area under these two, without interpolation.
+    """
+
+    label: int
+    false_positive_rate: np.ndarray
+    true_positive_rate: np.ndarray
+    roc_area: float
+    recall: np.ndarray
+    precision: np.ndarray
+    average_precision: float
+
+
+def class_curves(values: np.ndarray, labels: np.ndarray) -> list[ClassCurves]:
+    """Returns the curves of each class that has rows, if other classes have rows too.
+
+    Args:
+        values: probabilities `[n, 10]`.
+        labels: the classes `[n]`.
+    """
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
+
+    supports = np.bincount(labels, minlength=CLASSES)
+    curves = []
+    for label in np.flatnonzero((supports > 0) & (supports < len(labels))).tolist():
+        is_label, scores = labels == label, values[:, label]
+        false_positive, true_positive, _ = roc_curve(is_label, scores)
+        precision, recall, _ = precision_recall_curve(is_label, scores, drop_intermediate=True)
+        curves.append(
+            ClassCurves(
+                label,
+                *_thinned(false_positive, true_positive),
+                float(auc(false_positive, true_positive)),
+                *_thinned(recall, precision),
+                float(average_precision_score(is_label, scores)),
+            )
+        )
+    return curves
+
+
+def _thinned(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a curve with fewer points that looks the same, also where few corners are crowded."""
+    # Points amid a horizontal or a vertical piece are no corners.
+    amid = [(each[:-2] == each[1:-1]) & (each[1:-1] == each[2:]) for each in (xs, ys)]
+    is_corner = np.pad(~(amid[0] | amid[1]), 1, constant_values=True)
+    xs, ys = xs[is_corner], ys[is_corner]
+    # The steps are equal in length and corners together, and both ends of the piece at each step
+    # stay: so no long piece moves, and where corners are few, none is lost.
+    length = np.hypot(np.diff(xs, prepend=xs[0]), np.diff(ys, prepend=ys[0])).cumsum()
+    walked = length / length[-1] + np.arange(len(xs)) / len(xs)
+    after = np.searchsorted(walked, np.linspace(0, walked[-1], CURVE_STEPS))
+    kept = np.unique(np.concatenate([after, (after - 1).clip(0)]))
+    return xs[kept], ys[kept]

@@ -1,4 +1,4 @@
-"""Everything that is studied of a data set before training; draws nothing."""
+"""Everything that is studied of a data set before training."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,12 +26,11 @@ from competition.analysis.embedding import (
 )
 from competition.config.loading import Config
 from competition.console import ProgressDisplay
-from competition.digits import CLASSES, DataSet, Digits
+from competition.digits import CLASSES, DataSet
 from competition.tables import write_csv
 
 SEED = 0
 EXAMPLES = 16
-COUNTS_HEADER = ("class", "rows", "share", "expected_rows", "difference")
 
 
 @dataclass(frozen=True)
@@ -77,34 +76,33 @@ def study(config: Config, data_set: DataSet) -> DataStudy:
     Raises:
         UserError: when a policy of the configuration refuses its parameters.
     """
+    if data_set.held_out is not None:
+        rows = np.flatnonzero(~np.isin(data_set.train.ids, data_set.held_out))
+        data_set = replace(data_set, train=data_set.train.take(rows))
+    # Of a hundred, each stage has what it takes of the time for the competition's digits.
     with ProgressDisplay(f"exploring {data_set.name}", 100) as display, single_threaded():
-        return _study(config, _with_distinct_parts(data_set), display)
-
-
-def _with_distinct_parts(data_set: DataSet) -> DataSet:
-    if data_set.held_out is None:
-        return data_set
-    rows = np.flatnonzero(~np.isin(data_set.train.ids, data_set.held_out))
-    return replace(data_set, train=data_set.train.take(rows))
+        return _study(config, data_set, display)
 
 
 def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataStudy:
-    # The stages' parts of a hundred are what they take of the time for the competition's digits.
     train, test = data_set.train, data_set.test
     policies = study_policies(config, train, SEED)
     display.update(3)
     duplicates = find_duplicates(data_set, lambda share: display.update(3 + 42 * share))
-    components = _components(data_set)
-    sides = components[: len(train)], components[len(train) :]
-    shift = shift_test(*sides, SEED, lambda share: display.update(50 + 6 * share))
+    vectors = np.concatenate([train.images, test.images]).reshape(len(train) + len(test), -1)
+    components = principal_components(vectors.astype(np.float32) / 255, COMPONENTS)
+    display.update(50)
+    shift = shift_test(components[: len(train)], components[len(train) :], SEED)
+    display.update(56)
     embedding = embed(train, test, components, SEED, lambda share: display.update(56 + 42 * share))
     display.update(98)
+    order = np.random.default_rng(SEED).permutation(len(train))
     means, deviations = class_images(train.images, train.labels)
     return DataStudy(
         name=config.name,
         data_set=data_set,
         counts=class_counts(train.labels),
-        examples=_examples(train),
+        examples=[order[train.labels[order] == label][:EXAMPLES] for label in range(CLASSES)],
         means=means,
         deviations=deviations,
         train_pixels=pixels(train.images),
@@ -118,25 +116,18 @@ def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataS
     )
 
 
-def _components(data_set: DataSet) -> np.ndarray:
-    """Returns the main components of all images, labelled rows first, float32."""
-    images = np.concatenate([data_set.train.images, data_set.test.images])
-    vectors = images.reshape(len(images), -1).astype(np.float32) / 255
-    return principal_components(vectors, COMPONENTS)
-
-
-def _examples(digits: Digits) -> list[np.ndarray]:
-    order = np.random.default_rng(SEED).permutation(len(digits))
-    return [order[digits.labels[order] == label][:EXAMPLES] for label in range(CLASSES)]
-
-
 def write_class_counts(path: Path, counts: ClassCounts) -> None:
-    """Writes a line for each class, beside equal shares."""
+    """Writes a line per class, beside equal shares."""
     import pandas as pd
 
     total, expected = counts.counts.sum(), counts.expected
-    rows = (
-        [label, count, f"{count / total:.4f}", f"{expected:.1f}", f"{count - expected:+.1f}"]
-        for label, count in enumerate(counts.counts.tolist())
+    frame = pd.DataFrame(
+        {
+            "class": range(CLASSES),
+            "rows": counts.counts,
+            "share": [f"{count / total:.4f}" for count in counts.counts],
+            "expected_rows": f"{expected:.1f}",
+            "difference": [f"{count - expected:+.1f}" for count in counts.counts],
+        }
     )
-    write_csv(path, pd.DataFrame(rows, columns=COUNTS_HEADER))
+    write_csv(path, frame)

@@ -1,4 +1,4 @@
-"""What can be measured of digits one by one, and counted of a data set; draws nothing."""
+"""What is measured of digits one by one, and counted over a data set."""
 
 from dataclasses import dataclass
 
@@ -36,6 +36,18 @@ def class_counts(labels: np.ndarray) -> ClassCounts:
     return ClassCounts(counts, float(chisquare(counts).pvalue))
 
 
+def class_images(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean and the standard deviation of each class, 0 to 255, `[10, 28, 28]` each.
+
+    A class without rows has images without ink.
+    """
+    means, deviations = np.zeros((2, CLASSES, SIDE, SIDE))
+    for label in np.unique(labels):
+        digits = images[labels == label]
+        means[label], deviations[label] = digits.mean(axis=0), digits.std(axis=0)
+    return means, deviations
+
+
 @dataclass(frozen=True)
 class Measures:
     """Figures of each digit, all float64 `[n]`.
@@ -61,14 +73,13 @@ def measure(images: np.ndarray) -> Measures:
     Args:
         images: uint8 `[n, 28, 28]`, each with some ink.
     """
-    parts = range(0, len(images), BLOCK)
-    moments = np.concatenate([_moments(images[start : start + BLOCK]) for start in parts])
+    starts = range(0, len(images), BLOCK)
+    moments = np.concatenate([_moments(images[start : start + BLOCK]) for start in starts])
     ink, right, up, mixed, upwards = moments.T
     right, up = right / ink, up / ink
     covariance, variance = mixed / ink - right * up, upwards / ink - up**2
-    # Rounding leaves traces of variance where there is none.
-    flat = variance < 1e-9
-    lean = np.where(flat, 0, covariance) / np.where(flat, 1, variance)
+    is_flat = variance < 1e-9  # rounding leaves traces of variance where there is none
+    lean = np.where(is_flat, 0, covariance) / np.where(is_flat, 1, variance)
     return Measures(ink, np.rad2deg(np.arctan(lean)), np.hypot(right, up))
 
 
@@ -104,9 +115,9 @@ def pixels(images: np.ndarray) -> Pixels:
     grey = np.arange(256) / 255
     mean = float(values @ grey)
     has_ink = images > 0
-    sides = _longest(has_ink.any(axis=2)), _longest(has_ink.any(axis=1))
+    largest = _longest(np.any(has_ink, axis=2)), _longest(np.any(has_ink, axis=1))
     deviation = float(np.sqrt(values @ (grey - mean) ** 2))
-    return Pixels(values, has_ink.mean(axis=0), mean, deviation, sides)
+    return Pixels(values, has_ink.mean(axis=0), mean, deviation, largest)
 
 
 def _longest(has_ink: np.ndarray) -> int:
@@ -114,15 +125,3 @@ def _longest(has_ink: np.ndarray) -> int:
     first = has_ink.argmax(axis=1)
     last = SIDE - has_ink[:, ::-1].argmax(axis=1)
     return int((last - first)[has_ink.any(axis=1)].max(initial=0))
-
-
-def class_images(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean and the standard deviation of each class, 0 to 255, `[10, 28, 28]` each.
-
-    A class without rows has images without ink.
-    """
-    means, deviations = np.zeros((2, CLASSES, SIDE, SIDE))
-    for label in np.unique(labels):
-        digit_class = images[labels == label]
-        means[label], deviations[label] = digit_class.mean(axis=0), digit_class.std(axis=0)
-    return means, deviations

@@ -1,4 +1,4 @@
-"""Digits that are the same as others, or nearly; draws nothing.
+"""Digits that are the same as others, or nearly, and such pairs whose labels differ.
 
 The distance of two digits is that of their images as vectors of length 1: from 0, the same but for
 brightness, to 1.41, no pixel of ink in common.
@@ -22,10 +22,9 @@ CONTRADICTION = 0.5
 CLOSEST_CONTRADICTIONS = 100
 
 SEARCH_COMPONENTS = 64
-BLOCK = 1000  # rows whose distances to all others are looked at together: 280 MB for 70,000
+BLOCK = 1000  # rows whose distances to all others are computed together: 280 MB for 70,000
 # Distances are compared in float32, whose rounding must lose no pair.
 ROUNDING = 1e-5
-HEADER = ("kind", "distance", "part", "id", "label", "other_part", "other_id", "other_label")
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,6 @@ class Pairs:
 
     def __len__(self):
         return len(self.rows)
-
-    def take(self, chosen: np.ndarray) -> "Pairs":
-        """Returns the pairs at these positions, or those where a mask is true."""
-        return Pairs(self.rows[chosen], self.distances[chosen])
 
 
 @dataclass(frozen=True)
@@ -87,30 +82,23 @@ def find_duplicates(data_set: DataSet, on_progress: Callable[[float], None]) -> 
         on_progress: is called from time to time with the share of the work that is done.
     """
     train, test = data_set.train, data_set.test
-    images = np.concatenate([train.images, test.images]).reshape(-1, train.images[0].size)
-    first = _first_copies(images)
-    copies = np.flatnonzero(first != np.arange(len(first)))
+    images = np.concatenate([train.images, test.images]).reshape(len(train) + len(test), -1)
+    seen: dict[bytes, int] = {}
+    first = np.array([seen.setdefault(image.tobytes(), row) for row, image in enumerate(images)])
+    is_first = first == np.arange(len(first))
+    copies, distinct = np.flatnonzero(~is_first), np.flatnonzero(is_first)
     exact = Pairs(np.stack([first[copies], copies], axis=1), np.zeros(len(copies)))
-    distinct = np.flatnonzero(first == np.arange(len(first)))
-    search = _Search.among(images[distinct])
-    near = _mapped(search.within(NEAR, lambda share: on_progress(0.7 * share)), distinct)
-    labelled = np.arange(len(train))
-    search = _Search.among(images[labelled])
-    contradictions = search.contradictions(
+    near = _Search.among(images[distinct]).within(NEAR, lambda share: on_progress(0.7 * share))
+    contradictions = _Search.among(images[: len(train)]).contradictions(
         train.labels, CONTRADICTION, lambda share: on_progress(0.7 + 0.3 * share)
     )
-    contradictions = contradictions.take(np.arange(len(contradictions))[:CLOSEST_CONTRADICTIONS])
-    return Duplicates(len(train), exact, near, contradictions)
-
-
-def _first_copies(images: np.ndarray) -> np.ndarray:
-    """Returns for each image the first position at which it stands, int `[n]`."""
-    seen: dict[bytes, int] = {}
-    return np.array([seen.setdefault(image.tobytes(), row) for row, image in enumerate(images)])
-
-
-def _mapped(pairs: Pairs, positions: np.ndarray) -> Pairs:
-    return Pairs(positions[pairs.rows], pairs.distances)
+    closest = slice(CLOSEST_CONTRADICTIONS)
+    return Duplicates(
+        len(train),
+        exact,
+        Pairs(distinct[near.rows], near.distances),
+        Pairs(contradictions.rows[closest], contradictions.distances[closest]),
+    )
 
 
 @dataclass(frozen=True)
@@ -118,12 +106,13 @@ class _Search:
     """Images ready to be searched for close pairs.
 
     A projection onto orthogonal directions brings no pair further apart. So the pairs that are
-    close in the main components, which are compared by matrix products, hold all that are close.
+    close in the principal components, which are compared by matrix products, hold all that are
+    close.
 
     Attributes:
         images: uint8 `[n, 784]`.
         lengths: float32 `[n]`, of the images as vectors.
-        features: float32 `[n, c]`, main components of the images brought to length 1.
+        features: float32 `[n, c]`, principal components of the images brought to length 1.
     """
 
     images: np.ndarray
@@ -140,13 +129,13 @@ class _Search:
 
     def within(self, limit: float, on_progress: Callable[[float], None]) -> Pairs:
         """Returns all pairs within a distance, each once."""
-        found = []
-        for start in range(0, len(self.images), BLOCK):
-            rows = np.arange(start, min(start + BLOCK, len(self.images)))
-            pairs = self._between(rows, np.arange(start, len(self.images)), limit)
+        found, count = [], len(self.images)
+        for start in range(0, count, BLOCK):
+            rows = np.arange(start, min(start + BLOCK, count))
+            pairs = self._candidates(rows, np.arange(start, count), limit)
             found.append(pairs[pairs[:, 0] < pairs[:, 1]])
-            on_progress(1 - (1 - rows[-1] / len(self.images)) ** 2)
-        return self._checked(found, limit)
+            on_progress(1 - (1 - rows[-1] / count) ** 2)  # later blocks have fewer partners
+        return self._measured(found, limit)
 
     def contradictions(
         self, labels: np.ndarray, limit: float, on_progress: Callable[[float], None]
@@ -154,14 +143,14 @@ class _Search:
         """Returns all pairs of different labels within a distance, each once."""
         found = []
         for label in range(CLASSES):
-            digit_class, others = np.flatnonzero(labels == label), np.flatnonzero(labels > label)
-            for start in range(0, len(digit_class), BLOCK):
-                found.append(self._between(digit_class[start : start + BLOCK], others, limit))
+            rows, others = np.flatnonzero(labels == label), np.flatnonzero(labels > label)
+            for start in range(0, len(rows), BLOCK):
+                found.append(self._candidates(rows[start : start + BLOCK], others, limit))
             on_progress((label + 1) / CLASSES)
-        return self._checked(found, limit)
+        return self._measured(found, limit)
 
-    def _between(self, rows: np.ndarray, others: np.ndarray, limit: float) -> np.ndarray:
-        """Returns candidates, int `[k, 2]`: pairs of `rows` and `others` close in the components.
+    def _candidates(self, rows: np.ndarray, others: np.ndarray, limit: float) -> np.ndarray:
+        """Returns the pairs of `rows` and `others` that are close in the components, int `[k, 2]`.
 
         |a - b|² is at most the limit's square where a·b - |b|²/2 is at least half of |a|² less it.
         """
@@ -173,30 +162,20 @@ class _Search:
         lines, columns = np.divmod(hits, max(1, len(others)))
         return np.stack([rows[lines], others[columns]], axis=1)
 
-    def _checked(self, candidates: list[np.ndarray], limit: float) -> Pairs:
-        """Measures candidates exactly, and sorts those within the limit."""
+    def _measured(self, candidates: list[np.ndarray], limit: float) -> Pairs:
+        """Measures candidates exactly, and returns those within the limit, the closest first."""
         rows = np.concatenate([np.empty((0, 2), int), *candidates])
-        parts = range(0, len(rows), BLOCK)
-        measured = [self._distances(*rows[start : start + BLOCK].T) for start in parts]
-        distances = np.concatenate([np.empty(0), *measured])
+        distances = np.empty(len(rows))
+        for start in range(0, len(rows), BLOCK):
+            block = slice(start, start + BLOCK)
+            one, other = (
+                self.images[side] / self.lengths[side, None].astype(np.float64)
+                for side in rows[block].T
+            )
+            distances[block] = np.linalg.norm(one - other, axis=1)
         order = np.lexsort([rows[:, 1], rows[:, 0], distances])
-        return Pairs(rows, distances).take(order[distances[order] <= limit])
-
-    def _distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        unit = [self.images[r] / self.lengths[r, None].astype(np.float64) for r in (one, other)]
-        return np.linalg.norm(unit[0] - unit[1], axis=1)
-
-
-def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:
-    """Writes a line for each pair with its kind; test rows have no label."""
-    import pandas as pd
-
-    rows = (
-        [kind, f"{distance:.4f}", *describe_row(data_set, one), *describe_row(data_set, other)]
-        for kind, pairs in kinds.items()
-        for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True)
-    )
-    write_csv(path, pd.DataFrame(rows, columns=HEADER))
+        close = order[distances[order] <= limit]
+        return Pairs(rows[close], distances[close])
 
 
 def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:
@@ -205,3 +184,16 @@ def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:
     if row < len(train):
         return "train", int(train.ids[row]), str(train.labels[row])
     return "test", int(test.ids[row - len(train)]), ""
+
+
+def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:
+    """Writes a line per pair with its kind; test rows have no label."""
+    import pandas as pd
+
+    lines = [
+        (kind, f"{distance:.4f}", *describe_row(data_set, one), *describe_row(data_set, other))
+        for kind, pairs in kinds.items()
+        for (one, other), distance in zip(pairs.rows, pairs.distances, strict=True)
+    ]
+    columns = ["kind", "distance", "part", "id", "label", "other_part", "other_id", "other_label"]
+    write_csv(path, pd.DataFrame(lines, columns=columns))

@@ -1,4 +1,4 @@
-"""Digits as points of a plane: main components and t-SNE; draws nothing."""
+"""Digits as points of a plane: principal components and t-SNE."""
 
 import io
 import re
@@ -24,7 +24,7 @@ class Embedding:
 
     Attributes:
         labels: uint8 `[n]` of the labelled rows, which come first; test rows follow.
-        principal: float32 `[n + m, 2]`, the first two main components.
+        principal: float32 `[n + m, 2]`, the first two principal components.
         neighbours: float32 `[n + m, 2]`, of t-SNE; None if there are too few rows.
         agreement: share of the labelled points whose nearest labelled point in `neighbours` has
             the same label; None without it.
@@ -47,7 +47,7 @@ def embed(
 
     Args:
         train, test: the digits.
-        components: float32 `[n + m, c]`, main components of all of them, in this order.
+        components: float32 `[n + m, c]`, principal components of all of them, in this order.
         seed: draws the sample.
         on_progress: is called from time to time with the share of the work that is done.
     """
@@ -69,22 +69,18 @@ def _sample(random: np.random.Generator, count: int, most: int) -> np.ndarray:
 def _tsne(features: np.ndarray, seed: int, on_progress: Callable[[float], None]) -> np.ndarray:
     from sklearn.manifold import TSNE
 
+    class Iterations(io.TextIOBase):
+        """Reads how far t-SNE is from what it prints, as scikit-learn has no callback for it."""
+
+        def write(self, text: str) -> int:
+            if found := re.match(r"\[t-SNE\] Iteration (\d+):", text):
+                on_progress(min(1, int(found[1]) / ITERATIONS))
+            return len(text)
+
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     planned = TSNE(perplexity=perplexity, max_iter=ITERATIONS, random_state=seed, verbose=2)
-    with redirect_stdout(_Iterations(on_progress)):
+    with redirect_stdout(Iterations()):
         return planned.fit_transform(features)
-
-
-class _Iterations(io.TextIOBase):
-    """Reads how far t-SNE is from what it prints, as scikit-learn has no callback for it."""
-
-    def __init__(self, on_progress: Callable[[float], None]):
-        self._on_progress = on_progress
-
-    def write(self, text: str) -> int:
-        if found := re.match(r"\[t-SNE\] Iteration (\d+):", text):
-            self._on_progress(min(1, int(found[1]) / ITERATIONS))
-        return len(text)
 
 
 def _agreement(points: np.ndarray, labels: np.ndarray) -> float:
@@ -95,7 +91,7 @@ def _agreement(points: np.ndarray, labels: np.ndarray) -> float:
 
 
 def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
-    """Returns the main components of vectors `[n, d]`, float32 `[n, at most count]`."""
+    """Returns the principal components of vectors `[n, d]`, float32 `[n, at most count]`."""
     from sklearn.decomposition import PCA
 
     if len(vectors) == 1:
@@ -112,8 +108,7 @@ def single_threaded() -> AbstractContextManager:
     What several threads add up depends on which is ready first. And on a machine that does other
     work too, threads that wait for each other took up to sixty times as long as one.
     """
-    # Only what is loaded already is limited.
-    import sklearn.decomposition  # noqa: F401
+    import sklearn.decomposition  # noqa: F401  only libraries that are loaded already are limited
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1)

@@ -1,6 +1,7 @@
-"""Labels that are likely wrong, ranked from out-of-fold probabilities; draws nothing."""
+"""Rows worth a look: mistakes, uncertain digits, and labels that are likely wrong."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from competition.ensemble.comparison import EnsembleResult
 from competition.metrics import Score, score
 from competition.tables import write_csv
 
-HEADER = ("rank", "id", "label", "suggested", "label_probability", "suggested_probability")
-HEADER += ("margin", "confident")
+# As many uncertain rows, labelled and not, as somebody may want to look through.
+LEAST_CERTAIN = 100
 
 
 @dataclass(frozen=True)
@@ -40,62 +41,6 @@ class LabelErrors:
         return len(self.rows)
 
 
-def likely_label_errors(predicted: PredictedDigits) -> LabelErrors:
-    """Ranks the labels against which all members vote for one other class.
-
-    The order is that of the normalised margin; `confident` are the rows off the diagonal of the
-    confident joint (C. Northcutt, L. Jiang, I. Chuang, "Confident Learning", JAIR 70, 2021). That
-    rule alone names too few where nets are nearly always sure: its thresholds are then about 0.99.
-
-    Args:
-        cases: labelled rows with out-of-fold probabilities.
-    """
-    labels = predicted.digits.labels
-    suggested = predicted.best_other_than(labels)
-    margins = predicted.class_probabilities(labels) - predicted.class_probabilities(suggested)
-    confident = _off_diagonal(predicted.ensemble, labels)
-    candidates = np.flatnonzero(predicted.unanimous_against_label)
-    rows = candidates[np.argsort(margins[candidates], kind="stable")]
-    return LabelErrors(rows, suggested[rows], margins[rows], confident[rows])
-
-
-def _off_diagonal(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns which rows reach another class's threshold, and that class is their likeliest.
-
-    A class's threshold is its mean probability over the rows that are labelled so.
-    """
-    reached = np.where(values >= _thresholds(values, labels), values, 0)
-    return (reached.max(axis=1) > 0) & (reached.argmax(axis=1) != labels)
-
-
-def _thresholds(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns float `[10]`; a class that no row is labelled as cannot be reached."""
-    own = [values[labels == one, one] for one in range(CLASSES)]
-    return np.array([each.mean() if len(each) else np.inf for each in own])
-
-
-def write_label_errors(path: Path, errors: LabelErrors, predicted: PredictedDigits) -> None:
-    """Writes a line for each, the likeliest first; `confident` is yes or no."""
-    import pandas as pd
-
-    of_rows = predicted.take(errors.rows)
-    columns = [
-        range(1, len(errors) + 1),
-        of_rows.digits.ids,
-        of_rows.digits.labels,
-        errors.suggested,
-        [f"{value:.4f}" for value in of_rows.class_probabilities(of_rows.digits.labels)],
-        [f"{value:.4f}" for value in of_rows.class_probabilities(errors.suggested)],
-        [f"{value:.4f}" for value in errors.margins],
-        ["yes" if each else "no" for each in errors.confident],
-    ]
-    write_csv(path, pd.DataFrame(zip(*columns, strict=True), columns=HEADER))
-
-
-# As many uncertain rows, labelled and not, as somebody may want to look through.
-LEAST_CERTAIN = 100
-
-
 @dataclass(frozen=True)
 class Findings:
     """What a gallery shows.
@@ -104,56 +49,50 @@ class Findings:
         name: of the configuration.
         fingerprint: of the data set.
         members: their names.
-        score: of the ensemble, out of fold.
         labelled: every labelled row, with out-of-fold probabilities.
         test: every test row.
-        mistakes: int `[k]`, positions among the labelled rows, the most confident first.
-        uncertain: int, positions among the labelled rows, the smallest margin first.
-        uncertain_test: int, positions among the test rows, the smallest margin first.
-        label_errors: labels that are likely wrong, the likeliest first.
     """
 
     name: str
     fingerprint: str
     members: list[str]
-    score: Score
     labelled: PredictedDigits
     test: PredictedDigits
-    mistakes: np.ndarray
-    uncertain: np.ndarray
-    uncertain_test: np.ndarray
-    label_errors: LabelErrors
+
+    @cached_property
+    def score(self) -> Score:
+        """The ensemble's, out of fold."""
+        return score(self.labelled.ensemble, self.labelled.digits.labels)
+
+    @cached_property
+    def mistakes(self) -> np.ndarray:
+        """Positions among the labelled rows, int `[k]`, the most confident first."""
+        return mistakes(self.labelled)
+
+    @cached_property
+    def uncertain(self) -> np.ndarray:
+        """Positions among the labelled rows, int, the smallest margin first."""
+        return least_certain(self.labelled, LEAST_CERTAIN)
+
+    @cached_property
+    def uncertain_test(self) -> np.ndarray:
+        """Positions among the test rows, int, the smallest margin first."""
+        return least_certain(self.test, LEAST_CERTAIN)
+
+    @cached_property
+    def label_errors(self) -> LabelErrors:
+        """Labels that are likely wrong, the likeliest first."""
+        return likely_label_errors(self.labelled)
 
 
 def find(run: Run, ensemble_result: EnsembleResult) -> Findings:
     """Looks through every row of a run and its ensemble."""
-    members = [str(member) for member in ensemble_result.member_predictions.members]
-    labelled, test = (
+    return Findings(
+        run.config.name,
+        run.fingerprint,
+        [str(member) for member in ensemble_result.member_predictions.members],
         out_of_fold_predictions(run, ensemble_result),
         test_predictions(run, ensemble_result),
-    )
-    return look_through(run.config.name, run.fingerprint, members, labelled, test)
-
-
-def look_through(
-    name: str,
-    fingerprint: str,
-    members: list[str],
-    labelled: PredictedDigits,
-    test: PredictedDigits,
-) -> Findings:
-    """Returns what is worth a look among these rows; `Findings` explains the arguments."""
-    return Findings(
-        name=name,
-        fingerprint=fingerprint,
-        members=members,
-        score=score(labelled.ensemble, labelled.digits.labels),
-        labelled=labelled,
-        test=test,
-        mistakes=mistakes(labelled),
-        uncertain=least_certain(labelled, LEAST_CERTAIN),
-        uncertain_test=least_certain(test, LEAST_CERTAIN),
-        label_errors=likely_label_errors(labelled),
     )
 
 
@@ -173,9 +112,59 @@ def confused_pairs(
     predicted: PredictedDigits, rows: np.ndarray
 ) -> dict[tuple[int, int], np.ndarray]:
     """Groups mistakes by the two classes that were confused, either way; most frequent first."""
-    pairs: dict[tuple[int, int], list[int]] = {}
-    for row in rows:
-        pair = sorted((int(predicted.digits.labels[row]), int(predicted.predictions[row])))
-        pairs.setdefault(tuple(pair), []).append(row)
-    ordered = sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0]))
-    return {pair: np.array(of_pair) for pair, of_pair in ordered}
+    labels, predictions = predicted.digits.labels[rows], predicted.predictions[rows]
+    smaller, larger = np.minimum(labels, predictions), np.maximum(labels, predictions)
+    groups: dict[tuple[int, int], np.ndarray] = {}
+    for one, other in sorted(set(zip(smaller.tolist(), larger.tolist(), strict=True))):
+        groups[one, other] = rows[(smaller == one) & (larger == other)]
+    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+
+
+def likely_label_errors(predicted: PredictedDigits) -> LabelErrors:
+    """Ranks the labels against which all members vote for one other class.
+
+    The order is that of the normalised margin. `confident` are the rows off the diagonal of the
+    confident joint (C. Northcutt, L. Jiang, I. Chuang, "Confident Learning", JAIR 70, 2021): of the
+    classes whose threshold they reach, the likeliest is not the label. That rule alone names too
+    few where nets are nearly always sure: its thresholds are then about 0.99.
+
+    Args:
+        predicted: labelled rows with out-of-fold probabilities.
+    """
+    labels, values = predicted.digits.labels, predicted.ensemble
+    suggested = predicted.best_other_than(labels)
+    margins = predicted.class_probabilities(labels) - predicted.class_probabilities(suggested)
+    reached = np.where(values >= _thresholds(values, labels), values, 0)
+    confident = (reached.max(axis=1) > 0) & (reached.argmax(axis=1) != labels)
+    candidates = np.flatnonzero(predicted.unanimous_against_label)
+    rows = candidates[np.argsort(margins[candidates], kind="stable")]
+    return LabelErrors(rows, suggested[rows], margins[rows], confident[rows])
+
+
+def _thresholds(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns each class's mean probability over the rows that are labelled so, float `[10]`."""
+    own = [values[labels == label, label] for label in range(CLASSES)]
+    # A class that no row is labelled as cannot be reached.
+    return np.array([each.mean() if len(each) else np.inf for each in own])
+
+
+def write_label_errors(path: Path, errors: LabelErrors, predicted: PredictedDigits) -> None:
+    """Writes a line per likely error, the likeliest first; `confident` is yes or no."""
+    import pandas as pd
+
+    rows = predicted.take(errors.rows)
+    frame = pd.DataFrame(
+        {
+            "rank": range(1, len(errors) + 1),
+            "id": rows.digits.ids,
+            "label": rows.digits.labels,
+            "suggested": errors.suggested,
+            "label_probability": rows.class_probabilities(rows.digits.labels),
+            "suggested_probability": rows.class_probabilities(errors.suggested),
+            "margin": errors.margins,
+            "confident": np.where(errors.confident, "yes", "no"),
+        }
+    )
+    fractions = ["label_probability", "suggested_probability", "margin"]
+    frame[fractions] = frame[fractions].map("{:.4f}".format)
+    write_csv(path, frame)

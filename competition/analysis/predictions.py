@@ -1,4 +1,4 @@
-"""Rows of a run with all that is said of them, and the figures of each; draws nothing."""
+"""Rows with everything that was predicted of them, and figures of each row."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +19,7 @@ from competition.metrics import entropies, log_losses, marked
 
 @dataclass(frozen=True)
 class PredictedDigits:
-    """Digits with what each member and the ensemble say of them, in one order.
+    """Digits with what each member and the ensemble predict, in one order.
 
     Attributes:
         digits: n of them, labelled or not.
@@ -43,15 +43,14 @@ class PredictedDigits:
 
     @cached_property
     def runners_up(self) -> np.ndarray:
-        """The ensemble's likeliest class but one, int `[n]`."""
-        return _without(self.ensemble, self.predictions).argmax(axis=1)
+        """The ensemble's second likeliest class, int `[n]`."""
+        return self.best_other_than(self.predictions)
 
     @cached_property
     def margins(self) -> np.ndarray:
         """How far the likeliest class is ahead of the next one, float `[n]` from 0 to 1."""
-        return self.class_probabilities(self.predictions) - self.class_probabilities(
-            self.runners_up
-        )
+        first, second = map(self.class_probabilities, (self.predictions, self.runners_up))
+        return first - second
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -79,24 +78,33 @@ class PredictedDigits:
         return self.predictions != self.digits.labels
 
     @cached_property
+    def unanimous(self) -> np.ndarray:
+        """Whether all members vote for the same class, bool `[n]`."""
+        return (self.votes == self.votes[0]).all(axis=0)
+
+    @cached_property
     def unanimous_against_label(self) -> np.ndarray:
         """Whether all members vote for one class, and it is not the label, bool `[n]`."""
-        return (self.votes == self.votes[0]).all(axis=0) & (self.votes[0] != self.digits.labels)
+        return self.unanimous & (self.votes[0] != self.digits.labels)
 
     def class_probabilities(self, classes: np.ndarray) -> np.ndarray:
-        """Returns the ensemble's probability of one class a row, float32 `[n]`."""
+        """Returns the ensemble's probability of one class per row, float32 `[n]`."""
         return self.ensemble[np.arange(len(self)), classes]
 
     def best_other_than(self, classes: np.ndarray) -> np.ndarray:
         """Returns the likeliest class besides the given one of each row, int `[n]`."""
-        return _without(self.ensemble, classes).argmax(axis=1)
+        others = self.ensemble.copy()
+        others[np.arange(len(self)), classes] = -1
+        return others.argmax(axis=1)
 
     def confusion(self) -> np.ndarray:
         """Counts the mistakes, int `[10, 10]`, by label (first) and prediction."""
-        return confusion_counts(self.digits.labels[self.wrong], self.predictions[self.wrong])
+        counts = confusion_counts(self.digits.labels, self.predictions)
+        np.fill_diagonal(counts, 0)
+        return counts
 
     def take(self, rows: np.ndarray) -> "PredictedDigits":
-        """Returns the cases at these positions, in their order."""
+        """Returns the rows at these positions, in their order."""
         return PredictedDigits(
             self.digits.take(rows),
             None if self.folds is None else self.folds[rows],
@@ -106,39 +114,24 @@ class PredictedDigits:
 
 
 def out_of_fold_predictions(run: Run, ensemble_result: EnsembleResult) -> PredictedDigits:
-    """Returns the labelled rows of the folds that count, as nets see them that never saw them."""
-    return labelled_predictions(
-        run, ensemble_result.member_predictions, ensemble_result.out_of_fold.values
-    )
-
-
-def labelled_predictions(
-    run: Run, member_predictions: MemberPredictions, values: np.ndarray
-) -> PredictedDigits:
-    """Returns the same rows with other probabilities, `[n, 10]`, than an ensemble's."""
-    train = run.data_set.train
-    members = np.stack([member.out_of_fold.values for member in member_predictions.members])
-    return PredictedDigits(
-        train.take(positions(train.ids, member_predictions.ids)),
-        member_predictions.folds,
-        values,
-        members,
-    )
+    """Returns the labelled rows of the folds that count, each predicted without having seen it."""
+    return _labelled(run, ensemble_result.member_predictions, ensemble_result.out_of_fold.values)
 
 
 def test_predictions(run: Run, ensemble_result: EnsembleResult) -> PredictedDigits:
     """Returns every test row."""
-    members = np.stack(
-        [member.test.values for member in ensemble_result.member_predictions.members]
-    )
-    return PredictedDigits(run.data_set.test, None, ensemble_result.test.values, members)
+    members = [member.test.values for member in ensemble_result.member_predictions.members]
+    return PredictedDigits(run.data_set.test, None, ensemble_result.test.values, np.stack(members))
 
 
-def _without(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Returns a copy in which no row's given class can be the likeliest."""
-    others = values.copy()
-    others[np.arange(len(values)), classes] = -1
-    return others
+def _labelled(
+    run: Run, member_predictions: MemberPredictions, values: np.ndarray
+) -> PredictedDigits:
+    """Returns the members' labelled rows, with probabilities `[n, 10]` of what combines them."""
+    train = run.data_set.train
+    rows = positions(train.ids, member_predictions.ids)
+    members = [member.out_of_fold.values for member in member_predictions.members]
+    return PredictedDigits(train.take(rows), member_predictions.folds, values, np.stack(members))
 
 
 ENSEMBLE = "ensemble"
@@ -146,13 +139,14 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True)
 class Subject:
-    """Probabilities that were made out of fold, and what they were made of.
+    """What a report is about: an ensemble, or one variant.
 
     Attributes:
         name: of a variant, or "ensemble".
         run: the configuration, with data and folds.
-        panel: the members that were combined.
-        cases: the labelled rows of the folds that count, with these probabilities as `ensemble`.
+        member_predictions: the members that were combined.
+        predicted: the labelled rows of the folds that count; the subject's own out-of-fold
+            probabilities stand as `ensemble`.
         comparison: of the ensemble methods; None for a variant.
     """
 
@@ -169,7 +163,7 @@ class Subject:
 
     @property
     def variant(self) -> str | None:
-        """The variant that is looked at; None for the ensemble."""
+        """The name of the variant; None for an ensemble."""
         return None if self.comparison else self.name
 
     @property
@@ -179,17 +173,18 @@ class Subject:
 
 
 def ensemble_subject(run: Run, ensemble_result: EnsembleResult) -> Subject:
-    """Returns what the chosen method makes of all members, nested if it fits anything."""
-    predicted = labelled_predictions(
-        run, ensemble_result.member_predictions, ensemble_result.out_of_fold.values
-    )
+    """Returns the ensemble by the chosen method, with nested probabilities if it fits anything."""
     return Subject(
-        ENSEMBLE, run, ensemble_result.member_predictions, predicted, ensemble_result.comparison
+        ENSEMBLE,
+        run,
+        ensemble_result.member_predictions,
+        out_of_fold_predictions(run, ensemble_result),
+        ensemble_result.comparison,
     )
 
 
 def variant_subject(run: Run, variant: str) -> Subject:
-    """Returns the plain mean of one variant's seeds, whatever is trained of the others.
+    """Returns the plain mean of one variant's seeds; the other variants need no results.
 
     Raises:
         UserError: when there is no such variant; naming its jobs that are missing or stale.
@@ -199,15 +194,9 @@ def variant_subject(run: Run, variant: str) -> Subject:
         raise UserError(f"'{run.config.name}' has no variant '{variant}'{nearest(variant, known)}")
     alone = Ensemble(variants=[variant], folds=run.config.ensemble.folds)
     narrowed = replace(run, config=run.config.model_copy(update={"ensemble": alone}))
-    member_predictions = load_member_predictions([narrowed])
-    values = member_predictions.out_of_fold.mean(axis=0).astype(np.float32)
-    return Subject(
-        variant,
-        run,
-        member_predictions,
-        labelled_predictions(run, member_predictions, values),
-        None,
-    )
+    members = load_member_predictions([narrowed])
+    values = members.out_of_fold.mean(axis=0).astype(np.float32)
+    return Subject(variant, run, members, _labelled(run, members, values), None)
 
 
 @dataclass(frozen=True)
@@ -215,12 +204,12 @@ class Agreement:
     """The members of an ensemble, m of them, on its labelled rows.
 
     Attributes:
-        rows: int `[m + 1]`, how many rows so many members get right, from none to all.
-        rescued: int `[m + 1]`, how many of these rows the ensemble gets right.
+        rows: int `[m + 1]`, for how many rows 0, 1, … m members are right.
+        rescued: int `[m + 1]`, for how many of these rows the ensemble is right.
         disagreement: int `[m, m]`, for how many rows two members predict different classes.
-        both_wrong: int `[m, m]`, how many rows two members both get wrong; on the diagonal, how
-            many each does.
-        unanimous: rows for which all members predict the same class.
+        both_wrong: int `[m, m]`, for how many rows two members are both wrong; on the diagonal,
+            for how many each is.
+        unanimous: for how many rows all members predict the same class.
     """
 
     rows: np.ndarray
@@ -234,12 +223,12 @@ def agreement(predicted: PredictedDigits) -> Agreement:
     """Compares the members' predictions of labelled rows."""
     votes, labels = predicted.votes, predicted.digits.labels
     right = (votes == labels).sum(axis=0)
-    steps = len(votes) + 1
+    bins = len(votes) + 1
     both_wrong, disagreement = count_pairs(votes, labels)
     return Agreement(
-        np.bincount(right, minlength=steps),
-        np.bincount(right[~predicted.wrong], minlength=steps),
+        np.bincount(right, minlength=bins),
+        np.bincount(right[~predicted.wrong], minlength=bins),
         disagreement,
         both_wrong,
-        int((votes == votes[0]).all(axis=0).sum()),
+        int(predicted.unanimous.sum()),
     )

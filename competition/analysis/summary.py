@@ -1,6 +1,7 @@
-"""The figures of a run: its jobs, members, ensemble or one variant; draws nothing."""
+"""The figures of a run: scores by member and fold, finished jobs, baselines, and the report's."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,58 @@ from competition.results import (
     read_predictions,
 )
 
+# The fingerprint of the competition's data set, of which settings and nets were tried on the first
+# fold of three and, after a while, of five (EXPERIMENTS.md), whatever folds a preset has.
+SEARCHED_DATA = "8685adddc7c71a9df3f8d249a7da70d5a52e0f2b9f37f1115dac2e3642649cea"
+SEARCHED_FOLDS = Folds(count=3, seed=0), Folds(count=5, seed=0)
+SEARCHED_SPLIT = "fold0"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The out-of-fold scores of an ensemble, or of one variant.
+
+    Attributes:
+        members: each member's score by its name.
+        ensemble: the score of what was made of the members.
+        unsearched: the same on the rows that the search for the presets' settings did not see;
+            None if there are none, or the data are not the competition's.
+        is_selected: whether the rows had a part in the training of any member.
+    """
+
+    members: dict[str, Score]
+    ensemble: Score
+    unsearched: Score | None
+    is_selected: bool
+
+
+def ensemble_scores(run: Run, member_predictions: MemberPredictions, values: np.ndarray) -> Scores:
+    """Returns the scores of members and of what was made of them, `[n, 10]`, on the same rows."""
+    labels, is_unsearched = member_predictions.labels, unsearched(run, member_predictions.ids)
+    return Scores(
+        members={
+            str(member): score(member.out_of_fold.values, labels)
+            for member in member_predictions.members
+        },
+        ensemble=score(values, labels),
+        unsearched=score(values[is_unsearched], labels[is_unsearched])
+        if is_unsearched.any()
+        else None,
+        is_selected=member_predictions.is_selected,
+    )
+
+
+def unsearched(run: Run, ids: np.ndarray) -> np.ndarray:
+    """Returns which labelled rows no trial of the presets was judged by, bool `[n]`.
+
+    All False for any other data set. A user's own trials, as those of `make tune`, do not count.
+    """
+    if run.fingerprint != SEARCHED_DATA:
+        return np.zeros(len(ids), bool)
+    train = run.data_set.train
+    held_out = [assign_folds(train, folds).held_out[SEARCHED_SPLIT] for folds in SEARCHED_FOLDS]
+    return ~np.isin(ids, train.ids[np.any(held_out, axis=0)])
+
 
 @dataclass(frozen=True)
 class FoldScores:
@@ -40,7 +93,7 @@ class FoldScores:
     Attributes:
         name: of a member, a variant or the ensemble.
         whole: on all rows together.
-        by_fold: on the rows of each fold or hold-out, by its number; none of an ensemble where
+        by_fold: on the rows of each fold or hold-out, by its number; empty for an ensemble where
             hold-outs overlap, as it predicts a row by the nets of all that have it.
     """
 
@@ -64,33 +117,30 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 
 
 def fold_scores(subject: Subject) -> list[FoldScores]:
-    """Scores each member, each variant that has several seeds, and last what the report is of."""
-    member_predictions = subject.member_predictions
-    named = {str(each): [each] for each in member_predictions.members} | _of_several_seeds(
-        member_predictions.members
-    )
-    found = [_of_members(name, members, member_predictions) for name, members in named.items()]
-    return found + ([_of_ensemble(subject)] if subject.variant is None else [])
+    """Scores each member, each variant that has several seeds, and last an ensemble."""
+    members = subject.member_predictions.members
+    groups = {str(member): [member] for member in members}
+    for variant in dict.fromkeys(member.marked_variant for member in members):
+        own = [member for member in members if member.marked_variant == variant]
+        if len(own) > 1:
+            groups[f"{variant}, all seeds"] = own
+    found = [
+        _mean_scores(name, group, subject.member_predictions) for name, group in groups.items()
+    ]
+    return found if subject.variant else [*found, _ensemble_fold_scores(subject)]
 
 
-def _of_several_seeds(members: list[Member]) -> dict[str, list[Member]]:
-    variants: dict[str, list[Member]] = {}
-    for member in members:
-        variants.setdefault(f"{member.marked_variant}, all seeds", []).append(member)
-    return {name: own for name, own in variants.items() if len(own) > 1}
-
-
-def _of_members(
+def _mean_scores(
     name: str, members: list[Member], member_predictions: MemberPredictions
 ) -> FoldScores:
     """Scores the mean of some members, in each fold that of its own nets on all of its rows."""
-    whole = score(_mean([member.out_of_fold for member in members]), member_predictions.labels)
+    labels = member_predictions.labels
     by_fold = {}
     for number, held_out in sorted(members[0].by_split.items()):
         values = _mean([member.by_split[number] for member in members])
-        by_fold[number] = score(
-            values, member_predictions.labels[positions(member_predictions.ids, held_out.ids)]
-        )
+        rows = positions(member_predictions.ids, held_out.ids)
+        by_fold[number] = score(values, labels[rows])
+    whole = score(_mean([member.out_of_fold for member in members]), labels)
     return FoldScores(name, whole, by_fold)
 
 
@@ -98,46 +148,20 @@ def _mean(parts: list[Probabilities]) -> np.ndarray:
     return np.mean([part.values for part in parts], axis=0, dtype=float)
 
 
+def _ensemble_fold_scores(subject: Subject) -> FoldScores:
+    labels, folds = subject.member_predictions.labels, subject.member_predictions.folds
+    values = subject.predicted.ensemble
+    by_fold = {}
+    if not overlap(subject.member_predictions):  # so that each row belongs to one fold alone
+        for number in np.unique(folds).tolist():
+            by_fold[number] = score(values[folds == number], labels[folds == number])
+    return FoldScores(subject.title, score(values, labels), by_fold)
+
+
 def overlap(member_predictions: MemberPredictions) -> bool:
-    """Says whether rows were held out more than once, and so predicted by the mean of nets."""
-    return sum(len(part.ids) for part in member_predictions.members[0].by_split.values()) > len(
-        member_predictions.ids
-    )
-
-
-def _of_ensemble(subject: Subject) -> FoldScores:
-    """Scores the ensemble, by fold where no row is held out twice, and so belongs to one alone."""
-    member_predictions, values = subject.member_predictions, subject.predicted.ensemble
-    numbers = [] if overlap(member_predictions) else np.unique(member_predictions.folds).tolist()
-    by_fold = {
-        each: score(
-            values[member_predictions.folds == each],
-            member_predictions.labels[member_predictions.folds == each],
-        )
-        for each in numbers
-    }
-    return FoldScores(subject.title, score(values, member_predictions.labels), by_fold)
-
-
-# The fingerprint of the competition's data set, of which settings and nets were tried on the first
-# fold of three and, after a while, of five (EXPERIMENTS.md), whatever folds a preset has.
-SEARCHED_DATA = "8685adddc7c71a9df3f8d249a7da70d5a52e0f2b9f37f1115dac2e3642649cea"
-SEARCHED_FOLDS = Folds(count=3, seed=0), Folds(count=5, seed=0)
-SEARCHED_SPLIT = "fold0"
-
-
-def unsearched(run: Run, ids: np.ndarray) -> np.ndarray:
-    """Returns which labelled rows no trial of the presets was judged by, bool `[n]`.
-
-    Of a user's own trials, as those of `make tune`, nothing is known.
-
-    None are where the data are not the competition's: nothing is claimed of these.
-    """
-    if run.fingerprint != SEARCHED_DATA:
-        return np.zeros(len(ids), bool)
-    train = run.data_set.train
-    held_out = [assign_folds(train, folds).held_out[SEARCHED_SPLIT] for folds in SEARCHED_FOLDS]
-    return ~np.isin(ids, train.ids[np.any(held_out, axis=0)])
+    """Whether rows were held out more than once, and are predicted by the mean of several nets."""
+    held_out = member_predictions.members[0].by_split.values()
+    return sum(len(part.ids) for part in held_out) > len(member_predictions.ids)
 
 
 @dataclass(frozen=True)
@@ -146,7 +170,7 @@ class JobRow:
 
     Attributes:
         job: which one.
-        score: how good; None where no rows were held out.
+        score: on the held-out rows; None where no rows were held out.
         minutes: of wall-clock time, while `workers` jobs ran side by side.
         cpu_minutes: of processor time.
         workers: how many jobs shared the machine.
@@ -161,33 +185,36 @@ class JobRow:
     is_selected: bool
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The out-of-fold scores of an ensemble.
+def job_rows(run: Run) -> list[JobRow]:
+    """Returns the finished jobs of a run that fit its configuration, in training order."""
+    done = set(job_status(run.identities).done)
+    return [_job_row(run, job) for job in run.identities if job in done]
 
-    Attributes:
-        members: each member's score by its name.
-        ensemble: the ensemble's, or that of the variant that is looked at.
-        unsearched: the same on the rows that the search for the presets' settings did not see.
-            None if there are none, or the data are not the competition's.
-        is_selected: whether the rows had a part in the training of any member.
-    """
 
-    members: dict[str, Score]
-    ensemble: Score
-    unsearched: Score | None
-    is_selected: bool
+def _job_row(run: Run, job: Job) -> JobRow:
+    manifest, reached = read_manifest(job), None
+    if job.split != ALL_ROWS:
+        out_of_fold = read_predictions(job, "out_of_fold")
+        reached = score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
+    return JobRow(
+        job=job,
+        score=reached,
+        minutes=manifest["minutes"],
+        cpu_minutes=manifest["cpu_minutes"],
+        workers=manifest["workers"],
+        is_selected=run.config.variants[job.variant].is_selected,
+    )
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What there is to tell of an ensemble, or of one variant.
+    """All that a report shows of an ensemble, or of one variant.
 
     Attributes:
-        subject: what it is.
+        subject: which of these, with its predictions.
         scores: of it and its members.
         folds: the same by fold.
-        jobs: every finished job that fits, of the variant if it is one.
+        jobs: every finished job that fits; of a variant, only its own.
         histories: the training curves of the nets that were combined.
         manifests: of the same.
         confusion: int `[10, 10]`, rows by label (first) and prediction, right ones too.
@@ -204,7 +231,7 @@ class Summary:
     folds: list[FoldScores]
     jobs: list[JobRow]
     histories: dict[Job, pd.DataFrame]
-    manifests: dict[Job, dict]
+    manifests: dict[Job, dict[str, Any]]
     confusion: np.ndarray
     classes: ClassFigures
     curves: list[ClassCurves]
@@ -224,62 +251,30 @@ class Summary:
         return sum(manifest["cpu_minutes"] for manifest in self.manifests.values())
 
     def distinct(self, fact: str) -> list[str]:
-        """Returns what the nets' manifests say of something, each answer once."""
+        """Returns the different values of a key of the nets' manifests, as sorted texts."""
         return sorted({str(manifest[fact]) for manifest in self.manifests.values()})
-
-
-def job_rows(run: Run) -> list[JobRow]:
-    """Returns the finished jobs of a run that fit its configuration, in training order."""
-    done = set(job_status(run.identities).done)
-    return [_job_row(run, job) for job in run.identities if job in done]
-
-
-def _job_row(run: Run, job: Job) -> JobRow:
-    manifest = read_manifest(job)
-    reached = None if job.split == ALL_ROWS else _held_out_score(run, job)
-    spent = [manifest[fact] for fact in ("minutes", "cpu_minutes", "workers")]
-    return JobRow(job, reached, *spent, run.config.variants[job.variant].is_selected)
-
-
-def _held_out_score(run: Run, job: Job) -> Score:
-    out_of_fold = read_predictions(job, "out_of_fold")
-    return score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
 
 
 def summarise(subject: Subject) -> Summary:
     """Computes all figures of an ensemble, or of one variant."""
-    values, labels = subject.predicted.ensemble, subject.predicted.digits.labels
+    predicted, run = subject.predicted, subject.run
+    values, predictions, labels = predicted.ensemble, predicted.predictions, predicted.digits.labels
     manifests = subject.member_predictions.manifests()
-    confusion = confusion_counts(labels, subject.predicted.predictions)
     return Summary(
         subject=subject,
-        scores=ensemble_scores(subject.run, subject.member_predictions, values),
+        scores=ensemble_scores(run, subject.member_predictions, values),
         folds=fold_scores(subject),
-        jobs=[row for row in job_rows(subject.run) if _is_of(row.job, subject)],
+        jobs=[row for row in job_rows(run) if subject.variant in (None, row.job.variant)],
         histories={job: read_history(job) for job in manifests},
         manifests=manifests,
-        confusion=confusion,
-        classes=class_figures(confusion),
+        confusion=confusion_counts(labels, predictions),
+        classes=class_figures(labels, predictions),
         curves=class_curves(values, labels),
         reliability=reliability(values, labels),
         calibration_error=expected_calibration_error(values, labels),
-        agreement=agreement(subject.predicted),
+        agreement=agreement(predicted),
         contributions=contributions(subject.member_predictions),
     )
-
-
-def _is_of(job: Job, subject: Subject) -> bool:
-    return subject.variant in (None, job.variant)
-
-
-def ensemble_scores(run: Run, member_predictions: MemberPredictions, values: np.ndarray) -> Scores:
-    """Returns the scores of members and of what was made of them, `[n, 10]`, on the same rows."""
-    labels, others = member_predictions.labels, unsearched(run, member_predictions.ids)
-    members = {
-        str(each): score(each.out_of_fold.values, labels) for each in member_predictions.members
-    }
-    other_values = score(values[others], labels[others]) if others.any() else None
-    return Scores(members, score(values, labels), other_values, member_predictions.is_selected)
 
 
 @dataclass(frozen=True)
@@ -324,28 +319,25 @@ def baselines(run: Run) -> list[Baseline]:
     Raises:
         UserError: naming every job that is missing or stale.
     """
-    all_of_it = run.config.model_copy(update={"ensemble": Ensemble()})
-    member_predictions = load_member_predictions([replace(run, config=all_of_it)])
-    found = []
+    every_variant = run.config.model_copy(update={"ensemble": Ensemble()})
+    member_predictions = load_member_predictions([replace(run, config=every_variant)])
+    labels, found = member_predictions.labels, []
     for variant, settings in run.config.variants.items():
         about = settings.about
         members = [member for member in member_predictions.members if member.variant == variant]
         name = members[0].marked_variant
-        found.append(_system(member_predictions, members[:1], name, about.title, about.claim))
+        found.append(_baseline(name, about.title, about.claim, members[:1], labels))
         if len(members) > 1:
             name = f"{name}, mean of {len(members)} seeds"
-            found.append(
-                _system(member_predictions, members, name, about.mean_title, about.mean_claim)
-            )
+            found.append(_baseline(name, about.mean_title, about.mean_claim, members, labels))
     return found
 
 
-def _system(
-    member_predictions: MemberPredictions, members: list[Member], name: str, title: str, claim: str
+def _baseline(
+    name: str, title: str, claim: str, members: list[Member], labels: np.ndarray
 ) -> Baseline:
-    values = np.mean([member.out_of_fold.values for member in members], axis=0, dtype=float)
-    confusion = confusion_counts(member_predictions.labels, values.argmax(axis=1))
-    precision, recall, f1 = class_figures(confusion).means()
+    values = _mean([member.out_of_fold for member in members])
+    precision, recall, f1 = class_figures(labels, values.argmax(axis=1)).means()
     manifests = [
         manifest
         for member in members
@@ -359,7 +351,7 @@ def _system(
         nets=len(manifests),
         parameters=manifests[0]["parameters"],
         minutes=minutes_of(manifests),
-        score=score(values, member_predictions.labels),
+        score=score(values, labels),
         precision=precision,
         recall=recall,
         f1=f1,

@@ -1,8 +1,6 @@
-"""Trained nets as they were saved: the only place of inspection that loads models."""
+"""Trained nets as they were saved: the only module of this wing that loads models."""
 
-import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import is_zipfile
 
@@ -22,7 +20,7 @@ SHAPES = (None, SIDE, SIDE, 1), (None, CLASSES)
 
 
 class Net:
-    """A trained net that also tells its features: all that its last layer is given.
+    """A trained net that also tells its features: everything that its last layer receives.
 
     Args:
         model: a Keras model from images to logits.
@@ -31,8 +29,8 @@ class Net:
     def __init__(self, model):
         import keras
 
-        given = model.layers[-1].input
-        tensors = given if isinstance(given, list) else [given]
+        features = model.layers[-1].input
+        tensors = features if isinstance(features, list) else [features]
         self._model = keras.Model(model.inputs, [*tensors, *model.outputs])
 
     def answers(
@@ -42,29 +40,29 @@ class Net:
 
         Args:
             images: uint8 `[n, 28, 28]`.
-            on_block: is told how many images a block had, once it has been used.
+            on_block: is told how many images a block had, once the caller has used it.
 
         Yields:
             Features float32 `[b, f]` and class probabilities float32 `[b, 10]` of the next rows.
         """
         for start in range(0, len(images), BLOCK):
             block = images[start : start + BLOCK]
-            asked = batches(PREDICTION_BATCH_SIZE, block[..., None])
-            *given, logits = self._model.predict(asked, verbose=0)
-            flat = [each.reshape(len(block), -1).astype(np.float32) for each in given]
+            rows = batches(PREDICTION_BATCH_SIZE, block[..., None])
+            *features, logits = self._model.predict(rows, verbose=0)
+            flat = [each.reshape(len(block), -1).astype(np.float32) for each in features]
             yield np.concatenate(flat, axis=1), class_probabilities(logits)
             on_block(len(block))
 
 
 def require_models(jobs: Collection[Job]) -> None:
     """Raises UserError naming every job whose result has no model."""
-    lacking = [job for job in jobs if not (job.folder() / paths.MODEL).exists()]
-    if lacking:
-        named = by_variant(dict.fromkeys(lacking, f"no {paths.MODEL}"))
+    missing = [job for job in jobs if not (job.folder() / paths.MODEL).exists()]
+    if missing:
+        named = by_variant(dict.fromkeys(missing, "no model"))
         raise UserError(
-            f"{len(lacking)} of {len(jobs)} nets are not here, only their probabilities, as in a "
-            "clone; train your own under another name, and look into those: add "
-            'SET="name=mine" to `make train-folds`, and the same to this\n' + "\n".join(named)
+            f"{len(missing)} of {len(jobs)} nets have no {paths.MODEL}; a clone has only their "
+            'probabilities. Train your own under another name: add SET="name=mine" to '
+            "`make train-folds`, and the same to this command\n" + "\n".join(named)
         )
 
 
@@ -80,14 +78,14 @@ def load_net(job: Job) -> Net:
         registry.resolve(location)  # registers the layers that it is made of
     forget_models()
     path = job.folder() / paths.MODEL
-    path.open("rb").close()  # what cannot be read at all is told as the disk tells it
+    path.open("rb").close()  # an unreadable file raises OSError, which says why
     try:
         return Net(_load_model(path))
     except Exception as error:  # Keras raises whatever the damage leads to
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder, "
-            "and `make train-folds` makes it again"
+            "and run `make train-folds` again"
         ) from None
 
 
@@ -101,23 +99,3 @@ def _load_model(path: Path):
     if shapes != SHAPES:
         raise ValueError(f"it maps {shapes[0]} to {shapes[1]}")
     return model
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Seconds that a net takes on this machine: to be loaded, and for an answer to an image."""
-
-    start: float
-    seconds_per_image: float
-
-
-def measure_pace(job: Job, images: np.ndarray) -> Pace:
-    """Loads a net, and asks it about a block of these images, uint8 `[n, 28, 28]`, twice."""
-    sample = np.resize(images[:BLOCK], (BLOCK, *images.shape[1:]))
-    began = time.perf_counter()
-    net = load_net(job)
-    list(net.answers(sample))
-    loaded = time.perf_counter()
-    list(net.answers(sample))
-    ended = time.perf_counter()
-    return Pace(max(0, 2 * loaded - began - ended), (ended - loaded) / BLOCK)

@@ -1,4 +1,4 @@
-"""Maps and neighbours: exact on nets made by hand, and never of a net that learnt the row."""
+"""Occlusion maps and neighbours: exact on nets made by hand, never of one that learnt the row."""
 
 import dataclasses
 import zipfile
@@ -15,15 +15,16 @@ from competition.analysis import trained_net
 from competition.analysis.explain import (
     WORST,
     assignments_by_variant,
-    drops,
     explain,
-    hidden_and_whole,
-    nearest,
+    nearest_neighbours,
+    occluded,
+    occluded_and_whole,
+    occlusion_drops,
     rows_to_explain,
-    with_hidden_patches,
 )
 from competition.analysis.trained_net import Net, load_net
 from competition.config.loading import load_config
+from competition.console import ProgressDisplay
 from competition.data.run import Run, load_run
 from competition.digits import DataSet, Digits
 from competition.ensemble.comparison import EnsembleResult, combine
@@ -46,7 +47,7 @@ def keras_as_it_is(monkeypatch):
 
 def test_each_patch_surrounds_its_cell_and_ends_with_the_image():
     image = np.random.default_rng(0).integers(100, 256, (28, 28)).astype(np.uint8)
-    hidden = with_hidden_patches(image, 33).reshape(14, 14, 28, 28)
+    hidden = occluded(image, 33).reshape(14, 14, 28, 28)
     corner, inside = image.copy(), image.copy()
     corner[:4, 24:] = 33
     inside[4:10, 12:18] = 33
@@ -78,9 +79,9 @@ def test_hiding_finds_the_only_pixel_that_a_net_looks_at():
     images = np.full((2, 28, 28), 77, np.uint8)
     images[0][PIXEL] = 255
     images[1][PIXEL] = 0
-    asked = hidden_and_whole(images, grey=51)
+    asked = occluded_and_whole(images, grey=51)
     answers = (values for _, values in Net(one_pixel_net()).answers(asked))
-    maps, values = drops(answers, np.array([[3, 8], [3, 8]]))
+    maps, values = occlusion_drops(answers, np.array([[3, 8], [3, 8]]))
     bright, dark, grey = (softmax([brightness, *np.zeros(9)]) for brightness in (1, 0, 0.2))
     np.testing.assert_allclose(values[:, [3, 8]], [bright[:2], dark[:2]], rtol=1e-6)
     expected = np.zeros((2, 2, 14, 14))
@@ -113,7 +114,7 @@ def test_neighbours_are_those_of_the_smallest_angle():
     rows, queries = random.normal(size=(50, 4)), random.normal(size=(9, 4))
     rows[17] = 3 * queries[2]
     blocks = np.split(rows, [1, 20, 21])
-    found, distances = nearest(queries, blocks, count=5)
+    found, distances = nearest_neighbours(queries, blocks, count=5)
     exact = cdist(queries, rows, "cosine")
     np.testing.assert_array_equal(found, exact.argsort(axis=1)[:, :5])
     np.testing.assert_allclose(distances, np.sort(exact, axis=1)[:, :5], atol=1e-6)
@@ -124,7 +125,7 @@ def test_neighbours_are_those_of_the_smallest_angle():
 def test_level_neighbours_come_in_order_and_nothing_is_like_nothing():
     queries = np.array([[1.0, 0.0], [0.0, 0.0]])
     rows = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    found, distances = nearest(queries, [rows], count=9)
+    found, distances = nearest_neighbours(queries, [rows], count=9)
     assert found.tolist() == [[1, 3, 0, 2], [0, 1, 2, 3]]
     np.testing.assert_array_equal(distances, [[0, 0, 1, 1], [1, 1, 1, 1]])
 
@@ -137,7 +138,9 @@ def test_rows_asked_for_come_first_and_no_row_twice():
     rows = rows_to_explain(predicted, [*asked, asked[0]])
     assert rows[:2].tolist() == worst[[250, 3]].tolist()
     assert rows[2:].tolist() == [row for row in worst[:WORST] if row != worst[3]]
-    with pytest.raises(UserError, match="has the id 301, 0; there are 300, from 1 to 300"):
+    with pytest.raises(
+        UserError, match="id 301, 0; there are 300 such rows, their ids go from 1 to 300"
+    ):
         rows_to_explain(predicted, [5, 301, 0])
 
 
@@ -192,9 +195,9 @@ def test_each_row_is_shown_to_the_nets_of_the_first_seed_that_held_it_out(run, m
     ids = run.data_set.train.ids[::7]
     assignments = assignments_by_variant(run, made.member_predictions, ids)
     assert list(assignments) == ["plain seed0", "perceptron seed0"]
-    for of_variant in assignments.values():
-        assert [assignment.job.split for assignment in of_variant] == ["fold0", "fold1", "fold2"]
-        for fold, assignment in enumerate(of_variant):
+    for found in assignments.values():
+        assert [assignment.job.split for assignment in found] == ["fold0", "fold1", "fold2"]
+        for fold, assignment in enumerate(found):
             expected = np.flatnonzero(run.folds.folds[::7] == fold)
             np.testing.assert_array_equal(assignment.rows, expected)
 
@@ -209,33 +212,54 @@ def test_a_row_that_is_held_out_twice_is_shown_once(run, made):
     assert splits == {name: ["fold0"] for name in ("plain seed0", "perceptron seed0")}
 
 
-def test_rows_are_explained_by_nets_that_never_saw_them(run, made, capsys):
+def test_rows_are_explained_by_nets_that_never_saw_them(run, made):
     asked = TWIN + 1
     found = explain(run, made, [asked])
-    assert "to look into 6 nets" in capsys.readouterr().out
     assert len(found.predicted) == 101
     assert found.asked == 1
     assert found.predicted.digits.ids[0] == asked
     assert found.predicted.digits.ids[1:].tolist() == list(range(120, 20, -1))
     folds, train = run.folds.folds, run.data_set.train
-    for name, evidence in found.by_variant.items():
-        assert evidence.neighbours.shape == evidence.distances.shape == (101, 6)
-        assert (folds[evidence.neighbours] != found.predicted.folds[:, None]).all()
-        np.testing.assert_array_equal(evidence.labels, train.labels[evidence.neighbours])
-        assert evidence.neighbours[0, 0] == twin_of(run)
-        assert evidence.distances[0, 0] == pytest.approx(0, abs=1e-6)
-        assert (np.diff(evidence.distances, axis=1) >= 0).all()
+    for name, explained in found.by_variant.items():
+        assert explained.neighbours.shape == explained.distances.shape == (101, 6)
+        assert (folds[explained.neighbours] != found.predicted.folds[:, None]).all()
+        np.testing.assert_array_equal(explained.labels, train.labels[explained.neighbours])
+        assert explained.neighbours[0, 0] == twin_of(run)
+        assert explained.distances[0, 0] == pytest.approx(0, abs=1e-6)
+        assert (np.diff(explained.distances, axis=1) >= 0).all()
         for row in (0, 1, 50):
             job = Job("tiny", name.split()[0], 0, f"fold{found.predicted.folds[row]}")
             kernel = np.random.default_rng(seed_of(job)).normal(0, 0.2, (784, 10))
             image = found.predicted.digits.images[row].reshape(1, 784) / 255
-            np.testing.assert_allclose(evidence.values[row], softmax(image @ kernel)[0], rtol=1e-3)
+            np.testing.assert_allclose(explained.values[row], softmax(image @ kernel)[0], rtol=1e-3)
             rival = found.rivals[row]
             assert rival != found.predicted.digits.labels[row]
             hidden = image.reshape(28, 28).copy()
             hidden[:4, :4] = round(train.images.mean()) / 255
             lost = (softmax(image @ kernel) - softmax(hidden.reshape(1, 784) @ kernel))[0, rival]
-            assert evidence.drops[row, 1, 0, 0] == pytest.approx(lost, abs=1e-5)
+            assert explained.drops[row, 1, 0, 0] == pytest.approx(lost, abs=1e-5)
+
+
+def test_progress_counts_every_image_that_a_net_is_asked_about(run, made, monkeypatch):
+    shown = []
+
+    class Display(ProgressDisplay):
+        def __init__(self, description: str, total: float):
+            super().__init__(description, total)
+            shown.append((description, total))
+
+        def update(self, done: float) -> None:
+            shown.append(done)
+
+    monkeypatch.setattr("competition.analysis.explain.ProgressDisplay", Display)
+    left_out = int(run.data_set.train.ids[TWIN])
+    explain(dataclasses.replace(run, label_errors={left_out: None}), made, [])
+    (description, total), *counts = shown
+    assert description == "looking into 6 nets"
+    # Two variants: 100 rows, each with 196 patches hidden, whole, and for its features. Each of 120
+    # digits is learnt by two nets of three, but for the one that is left out.
+    assert total == counts[-1] == 2 * (100 * 198 + 119 * 2)
+    assert counts == sorted(counts)
 
 
 def test_label_errors_are_left_out_or_learnt_as_a_person_has_them(run):
@@ -244,18 +268,18 @@ def test_label_errors_are_left_out_or_learnt_as_a_person_has_them(run):
     wrong = dict(zip(train.ids[1::2].tolist(), mended[1::2].tolist(), strict=True))
     wrong |= {int(train.ids[twin]): None}
     marked = dataclasses.replace(run, label_errors=wrong)
-    evidence = explain(marked, write_results(marked), [TWIN + 1]).by_variant["plain seed0"]
-    assert twin not in evidence.neighbours
-    np.testing.assert_array_equal(evidence.labels, mended[evidence.neighbours])
-    assert (evidence.neighbours % 2).any()
+    explained = explain(marked, write_results(marked), [TWIN + 1]).by_variant["plain seed0"]
+    assert twin not in explained.neighbours
+    np.testing.assert_array_equal(explained.labels, mended[explained.neighbours])
+    assert (explained.neighbours % 2).any()
 
 
 def test_all_models_that_are_missing_are_named_before_any_work(run, made):
     for split in ("fold0", "fold2"):
         (Job("tiny", "perceptron", 0, split).folder() / paths.MODEL).unlink()
-    with pytest.raises(UserError, match="2 of 6 nets are not here") as refused:
+    with pytest.raises(UserError, match=r"2 of 6 nets have no model\.keras") as refused:
         explain(run, made, [])
-    assert "  perceptron seed0 fold0 fold2: no model.keras" in str(refused.value)
+    assert "  perceptron seed0 fold0 fold2: no model" in str(refused.value)
     assert 'SET="name=mine"' in str(refused.value)
 
 
