@@ -110,6 +110,7 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
     from competition.analysis.summary import baselines
     from competition.data.run import load_run
     from competition.pages.report_tables import baselines_table, write_baselines
+    from competition.tables import print_table
     from competition.training.jobs import train_folds as train
 
     runs = [load_run(config) for config in configs]
@@ -117,10 +118,9 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
         _require_none(train(run, jobs))
     table = baselines_table([system for run in runs for system in baselines(run)])
     path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
-    print(
-        f"\n{table.markdown_with_note()}\n\n"
-        f"{path} is the same, and {path.with_suffix('.csv').name} beside it"
-    )
+    print()
+    print_table(table)
+    print(f"\n{path} is the same, and {path.with_suffix('.csv').name} beside it")
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
@@ -164,7 +164,8 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_ensemble
     from competition.kaggle.submit import command_line
-    from competition.pages.report_tables import ensemble_text
+    from competition.pages.report_tables import ensemble_tables, methods_words
+    from competition.tables import print_table
 
     combined = combine([load_run(config) for config in configs])
     contributed = contributions(combined.member_predictions)
@@ -172,7 +173,10 @@ def ensemble(configs: list[Config]) -> None:
     scores = ensemble_scores(
         combined.runs[0], combined.member_predictions, combined.out_of_fold.values
     )
-    print(f"{ensemble_text(scores, combined.comparison, contributed)}\n")
+    for table in ensemble_tables(scores, combined.comparison, contributed):
+        print_table(table)
+        print()
+    print("\n".join([*methods_words(combined.comparison), ""]))
     print(where_ensemble_is(combined.name, path, combined.chosen.method.name))
     if configs[0].data == COMPETITION:
         print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
@@ -225,15 +229,15 @@ def report(config: Config, variant: str | None = None) -> None:
     from competition.ensemble.comparison import combine
     from competition.pages.report import write_report
     from competition.pages.report_tables import preset_table
+    from competition.tables import print_table
 
     run = load_run(config)
     subject = variant_subject(run, variant) if variant else ensemble_subject(run, combine([run]))
     summary = summarise(subject)
     folder = write_report(summary)
-    print(
-        f"{preset_table(summary).markdown_with_note()}\n\n"
-        f"open {folder / paths.PAGE} in a browser; {folder / paths.RESULTS} is the same as text"
-    )
+    print_table(preset_table(summary))
+    page, results = folder / paths.PAGE, folder / paths.RESULTS
+    print(f"\nopen {page} in a browser; {results} is the same as text")
 
 
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
@@ -315,11 +319,14 @@ def _train_folds(config: Config, jobs: int | None) -> None:
     from competition.analysis.summary import job_rows
     from competition.data.run import load_run
     from competition.pages.report_tables import jobs_table
+    from competition.tables import print_table
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
     failures = train(run, jobs)
-    print(f"\n{jobs_table(job_rows(run)).markdown_with_note()}\n")
+    print()
+    print_table(jobs_table(job_rows(run)))
+    print()
     _require_none(failures)
 
 

@@ -27,7 +27,7 @@ from competition.metrics import SELECTED_NOTE, score
 from competition.pages import figures
 from competition.pages.html import STATIC
 from competition.pages.report import Section, report_markdown, sections_of, write_report
-from competition.pages.report_tables import ensemble_text, score_cells, scores_table
+from competition.pages.report_tables import ensemble_tables, scores_table
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, CLASS_COUNTS
 from competition.tables import Table
