@@ -91,11 +91,15 @@ class Column:
     names: tuple[str, ...] = ()
     is_code: bool = False
 
+    @property
+    def sources(self) -> list[str]:
+        """The frame's columns that are shown in this one."""
+        return list(self.names or (self.title.replace(" ", "_"),))
+
     def texts(self, frame: "pd.DataFrame") -> list[str]:
         """Returns the cells as a person reads them; where a value is missing, nothing."""
-        sources = self.names or (self.title.replace(" ", "_"),)
         # As objects, or whole numbers beside fractions would become fractions.
-        rows = frame[list(sources)].astype(object)
+        rows = frame[self.sources].astype(object)
         known = rows.notna().all(axis=1).tolist()
         cells = zip(rows.to_numpy().tolist(), known, strict=True)
         return [self.form.format(*values) if is_known else "" for values, is_known in cells]
