@@ -161,7 +161,7 @@ class Table:
                 cells = texts[column.title]
                 texts[column.title] = cells.where(cells == "", "`" + cells + "`")
         first = texts.iloc[:, 0]
-        texts.isetitem(0, first.mask(names == self.strong, "**" + first + "**"))
+        texts.isetitem(0, first.mask(names == self.strong, "**" + first + "**").to_numpy())
         return markdown(texts)
 
     def markdown_with_note(self) -> str:
@@ -192,8 +192,10 @@ def print_table(table: Table) -> None:
     drawn = Drawn(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
     for place, title in enumerate(texts):
         is_number = place > 0 and _are_numbers(texts[title])
-        drawn.add_column(Text(title), justify="right" if is_number else "left", overflow="fold")
-    for row in texts.itertuples(index=False):
+        drawn.add_column(
+            Text(str(title)), justify="right" if is_number else "left", overflow="fold"
+        )
+    for row in texts.to_numpy().tolist():
         style = "bold" if row[0] == table.strong else None
         drawn.add_row(*map(Text, row), style=style)  # Text, as a name may look like markup
     console.print(drawn)

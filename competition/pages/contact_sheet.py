@@ -1,6 +1,7 @@
 """White sheets of pictures and text as PNG files, for where there is no browser."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ BORDER_GREY = 204
 
 
 class ContactSheet:
-    """A sheet of cells, ten a line, below a heading.
+    """A sheet of cells, ten per line, below a heading.
 
     Args:
         lines: of cells.
@@ -58,7 +59,7 @@ class ContactSheet:
         return left + CELL_WIDTH / 2, top + DIGIT
 
     def write(
-        self, left: float, top: float, text: str, within: float | None = None, **style
+        self, left: float, top: float, text: str, within: float | None = None, **style: Any
     ) -> None:
         """Writes a line.
 
@@ -74,7 +75,7 @@ class ContactSheet:
         if within:
             # Letters shrink by whole pixels, so some room is left.
             share = 0.95 * within / line.get_window_extent().width
-            line.set_fontsize(line.get_fontsize() * min(1, share))
+            line.set_fontsize(float(line.get_fontsize()) * min(1, share))
 
     def save(self, path: Path) -> None:
         """Writes the sheet as PNG."""
@@ -93,7 +94,12 @@ def ink_on_paper(image: np.ndarray) -> np.ndarray:
 
 
 def write_small(
-    sheet: ContactSheet, centre: float, top: float, text: str, within: float | None = None, **style
+    sheet: ContactSheet,
+    centre: float,
+    top: float,
+    text: str,
+    within: float | None = None,
+    **style: Any,
 ) -> None:
     """Writes a line of a caption."""
     sheet.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
@@ -103,7 +109,7 @@ def write_classes(
     sheet: ContactSheet, label: int | None, predicted: int, centre: float, top: float
 ) -> None:
     """Writes a label and what it is taken for as the first line of a caption."""
-    bold = {"ha": "center", "fontsize": 11, "weight": "bold"}
+    bold: dict[str, Any] = {"ha": "center", "fontsize": 11, "weight": "bold"}
     if label is None:
         sheet.write(centre, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
         return

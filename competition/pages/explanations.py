@@ -221,7 +221,7 @@ def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
         prediction=prediction,
         confidence=float(predicted.ensemble[row, prediction]),
         loss=float(predicted.losses[row]),
-        fold=int(predicted.folds[row]),
+        fold=int(np.asarray(predicted.folds)[row]),
         scale=maps[0].scale,
         by_variant=looks,
     )
@@ -284,7 +284,7 @@ def _draw_neighbours(
     train = explanation.train
     for rank, position in enumerate(evidence.neighbours[row]):
         centre, top = sheet.draw(line, FIRST_NEIGHBOUR + rank, ink_on_paper(train.images[position]))
-        bold = {"ha": "center", "fontsize": 11, "weight": "bold"}
-        sheet.write(centre, top + 7, str(evidence.labels[row, rank]), **bold)
+        label = str(evidence.labels[row, rank])
+        sheet.write(centre, top + 7, label, ha="center", fontsize=11, weight="bold")
         write_small(sheet, centre, top + 32, f"{evidence.distances[row, rank]:.4f}")
         write_small(sheet, centre, top + 51, f"#{train.ids[position]}", color=QUIET_COLOUR)

@@ -256,13 +256,16 @@ def _stroke_figures(study: DataStudy) -> list[Figure]:
 
 def _shift_figures(study: DataStudy) -> list[Figure]:
     train, test = study.train_pixels, study.test_pixels
-    classifier = Figure(
-        "shift", "What a classifier says",
-        "What the classifier says of rows that it has not learned from: the further the two are "
-        "apart, the more train and test differ.", partial(drawing.shift, study), 230,
-    )  # fmt: skip
+    figures = []
+    if study.shift:
+        figures.append(
+            Figure("shift", "What a classifier says",
+                   "What the classifier says of rows that it has not learned from: the further "
+                   "the two are apart, the more train and test differ.",
+                   partial(drawing.shift, study.shift), 230)
+        )  # fmt: skip
     return [
-        *([classifier] if study.shift else []),
+        *figures,
         Figure("grey_values", "Grey values",
                f"{percent(train.values[0])} of the pixels in train are paper and "
                f"{percent(test.values[0])} in test; from 0 to 1, train has a mean of "
@@ -303,7 +306,7 @@ def _plane_figures(study: DataStudy) -> list[Figure]:
         "label, test rows grey): where colours mix, two directions cannot tell classes apart.",
         partial(drawing.plane, found.principal, found.labels), 370,
     )  # fmt: skip
-    if found.neighbours is None:
+    if found.neighbours is None or found.agreement is None:  # there are too few rows
         return [components]
     neighbours = Figure(
         "tsne", "Neighbours (t-SNE)",

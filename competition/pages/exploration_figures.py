@@ -9,6 +9,7 @@ import numpy as np
 
 from competition.analysis.augmentation_effects import DIGITS_SHOWN, DRAWS_SHOWN, Policy
 from competition.analysis.data_study import EXAMPLES, DataStudy
+from competition.analysis.drift import ShiftTest
 from competition.analysis.duplicates import Pairs, describe_row
 from competition.digits import CLASSES, SIDE
 from competition.pages.figures import (
@@ -128,10 +129,10 @@ def inked(study: DataStudy, figure) -> None:
     _percent_axis(bar.ax.xaxis)
 
 
-def shift(study: DataStudy, figure) -> None:
+def shift(found: ShiftTest, figure) -> None:
     """Draws what the classifier said of train and of test rows."""
     axes = figure.subplots()
-    values = {"train": study.shift.train_values, "test": study.shift.test_values}
+    values = {"train": found.train_values, "test": found.test_values}
     furthest = max(0.1, *(np.abs(each - 0.5).max() for each in values.values()))
     _overlaid(axes, values, np.linspace(0.5 - furthest, 0.5 + furthest, BINS))
     axes.axvline(0.5, color=QUIET, linestyle=":")

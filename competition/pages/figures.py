@@ -46,7 +46,7 @@ POINTS_PER_INCH = 72
 DOTS_PER_INCH = 150
 NOTEBOOK_DOTS_PER_INCH = 100
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.facecolor": SURFACE, "axes.facecolor": SURFACE, "savefig.facecolor": SURFACE,
     "text.color": INK, "axes.labelcolor": INK, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
     "axes.edgecolor": QUIET, "xtick.color": QUIET, "ytick.color": QUIET, "grid.color": LINE,

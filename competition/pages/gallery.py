@@ -156,7 +156,7 @@ def _data(
         "labelled": len(labelled),
         "id": _joined(labelled.digits.ids, test.digits.ids),
         "label": labelled.digits.labels.tolist(),
-        "fold": labelled.folds.tolist(),
+        "fold": np.asarray(labelled.folds).tolist(),
         "prediction": _joined(labelled.predictions, test.predictions),
         "votes": _joined(labelled.votes.T, test.votes.T),
         "ensemble": _joined(_per_mille(labelled.ensemble), _per_mille(test.ensemble)),

@@ -6,6 +6,7 @@ than a chart is made of.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +38,8 @@ SMALLEST_CORNER = 1e-3
 LARGEST_EDGE = 1e-2
 
 # How the two kinds of training curves are told apart, whatever their colour.
-TRAINING = {"linestyle": (0, (3, 1.5))}
-VALIDATION = {"marker": "o", "markersize": 3.5}
+TRAINING: dict[str, Any] = {"linestyle": (0, (3, 1.5))}
+VALIDATION: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 
 Histories = dict[Job, dict[str, list[float]]]
 
@@ -113,7 +114,9 @@ def _draw_histories(axes, histories: Histories, what: str) -> None:
 def _learning_legend(axes, splits: list[str]) -> None:
     from matplotlib.lines import Line2D
 
-    styles = [{"color": SERIES[number % len(SERIES)]} for number in range(len(splits))]
+    styles: list[dict[str, Any]] = [
+        {"color": SERIES[number % len(SERIES)]} for number in range(len(splits))
+    ]
     styles += [{"color": QUIET, **TRAINING}, {"color": QUIET, **VALIDATION}]
     names = [split.replace("fold", "fold ").replace("all", "all rows") for split in splits]
     names += ["training", "validation"]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from competition import paths
 from competition.analysis.classes import most_confused
-from competition.analysis.summary import Baseline, FoldScores, JobRow, Scores, Summary, overlap
+from competition.analysis.summary import Baseline, JobRow, Scores, Summary, overlap
 from competition.config.registry import RECOMMENDED
 from competition.config.schema import Folds
 from competition.data.label_marks import label_errors_in_words
@@ -39,6 +39,21 @@ CLASSES_NOTE = (
     "a class, the share predicted as it. F1: their harmonic mean. The areas are those of the class "
     "against all others. The mean counts every class alike."
 )
+JOBS_NOTE = (
+    "Every net by itself, on the rows that it held out; a net of all rows held none out. Minutes "
+    "are not divided by the jobs that ran side by side."
+)
+COUNTS_NOTE = (
+    "Before and after resampling, rows counted by their weights. Held-out rows had no part in it, "
+    "and stay as they are."
+)
+BASELINES_NOTE = (
+    "Errors are counted on the held-out rows, as many as the column `rows` says{}. A variant of "
+    "several seeds stands here with its first one, and then with the mean of all. Parameters are "
+    "of one net; minutes are of training, divided by the jobs side by side; precision, recall and "
+    "F1 are means over the classes. What is claimed was measured by its authors on rows of their "
+    "own; it is not reached where the accuracy here is below it."
+)
 # As many confusions as somebody may want to read.
 CONFUSIONS = 15
 # Whole numbers, of which some are missing.
@@ -69,14 +84,10 @@ def scores_table(scores: Scores, name: str) -> Table:
     lines = {**scores.members, name: scores.ensemble}
     if scores.unsearched:
         lines[f"{name}, rows that the search for the presets did not see"] = scores.unsearched
-    return Table(
-        "scores",
-        "All rows together",
-        pd.DataFrame([{"name": each, **score_values(score)} for each, score in lines.items()]),
-        [Column("out of fold", names=("name",)), *SCORE_COLUMNS],
-        _note_of(scores.is_selected),
-        strong=name,
-    )
+    rows = [{"name": each, **score_values(score)} for each, score in lines.items()]
+    columns = [Column("out of fold", names=("name",)), *SCORE_COLUMNS]
+    note = _note_of(scores.is_selected)
+    return Table("scores", "All rows together", pd.DataFrame(rows), columns, note, strong=name)
 
 
 def _note_of(is_selected: bool) -> str:
@@ -151,12 +162,12 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
         ),
     ]
     names = [part.variant for part in contributions.variants]
-    overlap, disagreement = contributions.error_overlap, contributions.disagreement
+    title, both_wrong = "Alone, left out, and added to the best", contributions.error_overlap
     return [
-        Table("contributions", "Alone, left out, and added to the best", frame, columns,
-              VARIANTS_NOTE),
-        _pairs_table("error-overlap", "variant", "wrong in both", names, overlap),
-        _pairs_table("disagreement", "variant", "predicted differently", names, disagreement),
+        Table("contributions", title, frame, columns, VARIANTS_NOTE),
+        _pairs_table("error-overlap", "variant", "wrong in both", names, both_wrong),
+        _pairs_table("disagreement", "variant", "predicted differently", names,
+                     contributions.disagreement),
     ]  # fmt: skip
 
 
@@ -193,8 +204,8 @@ def preset_table(summary: Summary) -> Table:
         Column("preset", is_code=True), Column("nets"), errors, accuracy, *others,
         Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
     ]  # fmt: skip
-    note = _note_of(is_selected)
-    return Table("key-figures", "Key figures", pd.DataFrame([values]), columns, note)
+    frame = pd.DataFrame([values])[[name for column in columns for name in column.sources]]
+    return Table("key-figures", "Key figures", frame, columns, _note_of(is_selected))
 
 
 def glance_table(summary: Summary) -> Table:
@@ -241,9 +252,13 @@ def folds_table(summary: Summary) -> Table:
     """Returns the errors in each fold or hold-out, and mean and standard deviation over them."""
     scores, noun = summary.folds, _split_noun(summary.subject.run.config.folds)
     folds = sorted(scores[0].by_fold)
+    rows = []
+    for each in scores:
+        errors = [each.by_fold[fold].errors if each.by_fold else None for fold in folds]
+        spread = [*each.accuracy(), *each.log_loss()] if each.by_fold else [None] * 4
+        rows.append([each.name, *errors, each.whole.errors, *spread])
     counts = {f"errors_fold{fold}": COUNT for fold in folds}
     spreads = ["accuracy_mean", "accuracy_std", "log_loss_mean", "log_loss_std"]
-    rows = [_fold_values(each) for each in scores]
     frame = pd.DataFrame(rows, columns=["name", *counts, "errors", *spreads]).astype(counts)
     accuracy = Column("accuracy", "{:.5f} ± {:.5f}", ("accuracy_mean", "accuracy_std"))
     log_loss = Column("log-loss", "{:.5f} ± {:.5f}", ("log_loss_mean", "log_loss_std"))
@@ -251,36 +266,13 @@ def folds_table(summary: Summary) -> Table:
         accuracy, log_loss = Column("accuracy", "{:.5f}"), Column("log-loss", "{:.5f}")
         frame = frame.rename(columns={"accuracy_mean": "accuracy", "log_loss_mean": "log-loss"})
         frame = frame.drop(columns=["accuracy_std", "log_loss_std"])
-    columns = [
-        Column("out of fold", names=("name",)),
-        *(Column(f"{noun} {fold}", names=(f"errors_fold{fold}",)) for fold in folds),
-        Column("errors"),
-        accuracy,
-        log_loss,
-    ]
-    return Table(
-        "folds",
-        f"Errors by {noun}",
-        frame,
-        columns,
-        f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s"
-        + (OVERLAP_NOTE if overlap(summary.subject.member_predictions) else PARTITION_NOTE),
-        strong=scores[-1].name,
+    by_fold = [Column(f"{noun} {fold}", names=(f"errors_fold{fold}",)) for fold in folds]
+    name = Column("out of fold", names=("name",))
+    columns = [name, *by_fold, Column("errors"), accuracy, log_loss]
+    note = f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s" + (
+        OVERLAP_NOTE if overlap(summary.subject.member_predictions) else PARTITION_NOTE
     )
-
-
-def _fold_values(scores: FoldScores) -> dict[str, object]:
-    errors = {f"errors_fold{fold}": each.errors for fold, each in scores.by_fold.items()}
-    values = {"name": scores.name, **errors, "errors": scores.whole.errors}
-    if not scores.by_fold:
-        return values
-    (accuracy, accuracy_std), (log_loss, log_loss_std) = scores.accuracy(), scores.log_loss()
-    return values | {
-        "accuracy_mean": accuracy,
-        "accuracy_std": accuracy_std,
-        "log_loss_mean": log_loss,
-        "log_loss_std": log_loss_std,
-    }
+    return Table("folds", f"Errors by {noun}", frame, columns, note, strong=scores[-1].name)
 
 
 def jobs_table(rows: list[JobRow]) -> Table:
@@ -294,24 +286,15 @@ def jobs_table(rows: list[JobRow]) -> Table:
         values.append([name, job.seed, split, *held_out, row.minutes, row.cpu_minutes])
     frame = pd.DataFrame(values, columns=names)
     columns = [
-        Column("variant"),
-        Column("seed"),
-        Column("split"),
-        Column("errors"),
-        Column("rows", "{:,}"),
-        Column("accuracy", "{:.5f}"),
-        Column("minutes", "{:.1f}"),
-        Column("CPU minutes", "{:.1f}"),
-    ]
-    return Table(
-        "jobs",
-        "Finished jobs",
-        frame.astype({"errors": COUNT, "rows": COUNT, "accuracy": float}),
-        columns,
-        "Every net by itself, on the rows that it held out; a net of all rows held none out. "
-        "Minutes are not divided by the jobs that ran side by side."
-        + (f" {SELECTED_NOTE}" if any(row.is_selected for row in rows) else ""),
-    )
+        Column("variant"), Column("seed"), Column("split"), Column("errors"),
+        Column("rows", "{:,}"), Column("accuracy", "{:.5f}"),
+        Column("minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"),
+    ]  # fmt: skip
+    frame = frame.astype({"errors": COUNT, "rows": COUNT, "accuracy": float})
+    note = JOBS_NOTE
+    if any(row.is_selected for row in rows):
+        note = f"{note} {SELECTED_NOTE}"
+    return Table("jobs", "Finished jobs", frame, columns, note)
 
 
 def class_counts_table(summary: Summary) -> Table:
@@ -323,72 +306,46 @@ def class_counts_table(summary: Summary) -> Table:
         if CLASS_COUNTS in manifest
         for when in ("before", "after")
     ]
-    columns = [Column("net"), Column("rows", names=("counted",))]
-    return Table(
-        "resampled-counts",
-        "Rows of each class to learn from",
-        pd.DataFrame(rows, columns=["net", "counted", *labels]),
-        columns + [Column(label, "{:,.10g}") for label in labels],
-        "Before and after resampling, rows counted by their weights. Held-out rows had no part in "
-        "it, and stay as they are.",
-    )
+    frame = pd.DataFrame(rows, columns=["net", "counted", *labels])
+    by_class = [Column(label, "{:,.10g}") for label in labels]
+    columns = [Column("net"), Column("rows", names=("counted",)), *by_class]
+    title = "Rows of each class to learn from"
+    return Table("resampled-counts", title, frame, columns, COUNTS_NOTE)
 
 
 def classes_table(summary: Summary) -> Table:
     """Returns the classification report, with the areas under each class's curves."""
-    found, curves = summary.classes, summary.curves
-    frame = pd.DataFrame(
-        {
-            "class": [str(label) for label in range(len(found.support))],
-            "precision": found.precision,
-            "recall": found.recall,
-            "f1": found.f1,
-            "support": found.support,
-            # Only of classes that have curves; of the others it is missing.
-            "roc_auc": pd.Series({each.label: each.roc_area for each in curves}, dtype=float),
-            "average_precision": pd.Series(
-                {each.label: each.average_precision for each in curves}, dtype=float
-            ),
-        }
-    )
+    found = summary.classes
+    values = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
+    frame = pd.DataFrame({"class": map(str, range(10)), **values, "support": found.support})
+    # By their labels: a class without curves stays without areas.
+    for name, area in (("roc_auc", "roc_area"), ("average_precision", "average_precision")):
+        areas = {curve.label: getattr(curve, area) for curve in summary.curves}
+        frame[name] = pd.Series(areas, dtype=float)
     means = {**frame.mean(numeric_only=True), "class": "mean of classes"}
     means["support"] = found.support.sum()
+    frame = pd.concat([frame, pd.DataFrame([means])], ignore_index=True)
     columns = [
-        Column("class"),
-        Column("precision", "{:.4f}"),
-        Column("recall", "{:.4f}"),
-        Column("F1", "{:.4f}", ("f1",)),
-        Column("support", "{:,}"),
-        Column("ROC AUC", "{:.6f}", ("roc_auc",)),
-        Column("average precision", "{:.6f}"),
-    ]
-    return Table(
-        "classes",
-        "Classification report",
-        pd.concat([frame, pd.DataFrame([means])], ignore_index=True),
-        columns,
-        CLASSES_NOTE,
-        strong="mean of classes",
-    )
+        Column("class"), Column("precision", "{:.4f}"), Column("recall", "{:.4f}"),
+        Column("F1", "{:.4f}", ("f1",)), Column("support", "{:,}"),
+        Column("ROC AUC", "{:.6f}", ("roc_auc",)), Column("average precision", "{:.6f}"),
+    ]  # fmt: skip
+    title = "Classification report"
+    return Table("classes", title, frame, columns, CLASSES_NOTE, strong="mean of classes")
 
 
 def confusions_table(summary: Summary) -> Table:
     """Returns the most common confusions."""
-    rows = [
-        (each.label, each.predicted, each.count, each.share)
-        for each in most_confused(summary.confusion, CONFUSIONS)
+    found = most_confused(summary.confusion, CONFUSIONS)
+    rows = [(each.label, each.predicted, each.count, each.share) for each in found]
+    frame = pd.DataFrame(rows, columns=["label", "prediction", "rows", "share_of_label"])
+    columns = [
+        Column("label → prediction", "{} → {}", ("label", "prediction")),
+        Column("rows"),
+        Column("of the label", "{:.2%}", ("share_of_label",)),
     ]
-    return Table(
-        "confusions",
-        "Most common confusions",
-        pd.DataFrame(rows, columns=["label", "prediction", "rows", "share_of_label"]),
-        [
-            Column("label → prediction", "{} → {}", ("label", "prediction")),
-            Column("rows"),
-            Column("of the label", "{:.2%}", ("share_of_label",)),
-        ],
-        "" if rows else "There are no mistakes.",
-    )
+    note = "" if found else "There are no mistakes."
+    return Table("confusions", "Most common confusions", frame, columns, note)
 
 
 def confusion_table(summary: Summary) -> Table:
@@ -403,13 +360,8 @@ def confusion_table(summary: Summary) -> Table:
 def agreement_tables(summary: Summary) -> list[Table]:
     """Returns how many members are right at once, and how often two of them differ."""
     found, members = summary.agreement, summary.subject.member_predictions.members
-    frame = pd.DataFrame(
-        {
-            "members_right": [f"{right} of {len(members)}" for right in range(len(found.rows))],
-            "rows": found.rows,
-            "right": found.rescued,
-        }
-    )
+    right = [f"{right} of {len(members)}" for right in range(len(found.rows))]
+    frame = pd.DataFrame({"members_right": right, "rows": found.rows, "right": found.rescued})
     columns = [
         Column("members that are right", names=("members_right",)),
         Column("rows", "{:,}"),
@@ -442,30 +394,19 @@ def baselines_table(baselines: list[Baseline]) -> Table:
         }
         for each in baselines
     ]
-    columns = [
-        Column("system"),
-        Column("what it is", names=("title",)),
-        Column("nets"),
-        Column("parameters", "{:,}"),
-        Column("minutes", "{:.1f}"),
-        Column("rows", "{:,}"),
-        *SCORE_COLUMNS[:3],
-        *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
-        Column("claimed"),
-    ]
     frame = pd.DataFrame(rows).drop(columns="log_loss")
+    columns = [
+        Column("system"), Column("what it is", names=("title",)), Column("nets"),
+        Column("parameters", "{:,}"), Column("minutes", "{:.1f}"), Column("rows", "{:,}"),
+        *SCORE_COLUMNS[:3], *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
+        Column("claimed"),
+    ]  # fmt: skip
     has_other_rows = len({each.score.rows for each in baselines}) > 1
     others = "; some systems have other rows, so only shares can be compared"
-    notes = [
-        "Errors are counted on the held-out rows, as many as the column `rows` says"
-        f"{others if has_other_rows else ''}. A variant of several seeds stands here with its "
-        "first one, and then with the mean of all. Parameters are of one net; minutes are of "
-        "training, divided by the jobs side by side; precision, recall and F1 are means over the "
-        "classes. What is claimed was measured by its authors on rows of their own; it is not "
-        "reached where the accuracy here is below it.",
-        _note_of(any(each.is_selected for each in baselines)),
-    ]
-    return Table("systems", "Systems", frame, columns, " ".join(notes).strip())
+    note = BASELINES_NOTE.format(others if has_other_rows else "")
+    if any(each.is_selected for each in baselines):
+        note = f"{note} {SELECTED_NOTE}"
+    return Table("systems", "Systems", frame, columns, note)
 
 
 def write_baselines(config_name: str, table: Table) -> Path:
