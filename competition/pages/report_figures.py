@@ -59,14 +59,14 @@ def learning_figures(histories: Histories, variant: str, is_augmented: bool) -> 
     )
     return [
         Figure(f"learning-{variant}-loss", f"{variant}: loss",
-             f"Both should fall and level off; {reason}.", partial(_draw_losses, histories)),
+               f"Both should fall and level off; {reason}.", partial(_draw_losses, histories)),
         Figure(f"learning-{variant}-accuracy", f"{variant}: accuracy",
-             "A fold far from the others, or a gap that widens towards the end, is worth a look; "
-             "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),
+               "A fold far from the others, or a gap that widens towards the end, is worth a look; "
+               "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),
         Figure(f"learning-{variant}-rate", f"{variant}: learning rate",
-             "Of each epoch's last step. A schedule is the same in every fold; a callback lowers "
-             "the rate by what it sees of the fold.",
-             partial(_draw_learning_rates, histories)),
+               "Of each epoch's last step. A schedule is the same in every fold; a callback lowers "
+               "the rate by what it sees of the fold.",
+               partial(_draw_learning_rates, histories)),
     ]  # fmt: skip
 
 
@@ -147,17 +147,17 @@ def class_figures(summary: Summary) -> list[Figure]:
     curves = summary.curves
     return [
         Figure("roc", "ROC, one class against all others",
-             "The nearer to the upper left corner, the better; a coin would give the diagonal.",
-             partial(_draw_roc, curves)),
+               "The nearer to the upper left corner, the better; a coin would give the diagonal.",
+               partial(_draw_roc, curves)),
         Figure("roc-corner", "ROC, its left edge",
-             "The same with the false positive rate on a logarithmic scale: which classes can be "
-             "told apart with hardly any false alarm.", partial(_draw_roc_corner, curves)),
+               "The same with the false positive rate on a logarithmic scale: which classes can be "
+               "told apart with hardly any false alarm.", partial(_draw_roc_corner, curves)),
         Figure("precision-recall", "Precision and recall",
-             "The nearer to the upper right corner, the better.",
-             partial(_draw_precision_recall, curves)),
+               "The nearer to the upper right corner, the better.",
+               partial(_draw_precision_recall, curves)),
         Figure("precision-recall-corner", "Precision and recall, the corner",
-             "The same from nearby: the class whose line bends first is the hardest.",
-             partial(_draw_precision_recall_corner, curves)),
+               "The same from nearby: the class whose line bends first is the hardest.",
+               partial(_draw_precision_recall_corner, curves)),
     ]  # fmt: skip
 
 
@@ -250,12 +250,12 @@ def confusion_figures(summary: Summary) -> list[Figure]:
     rates = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
     return [
         Figure("confusion-counts", "Confusion matrix, rows",
-             "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair of "
-             "classes that are hard to tell apart.",
-             partial(_draw_confusion, counts, str), height=WIDTH),
+               "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair of "
+               "classes that are hard to tell apart.",
+               partial(_draw_confusion, counts, str), height=WIDTH),
         Figure("confusion-rates", "Confusion matrix, per cent of each label",
-             "The same as shares of the label's rows, so that rare classes count as much.",
-             partial(_draw_confusion, rates, _three_digits), height=WIDTH),
+               "The same as shares of the label's rows, so that rare classes count as much.",
+               partial(_draw_confusion, rates, _three_digits), height=WIDTH),
     ]  # fmt: skip
 
 
