@@ -64,10 +64,10 @@ def read_csv(
 
 def markdown(texts: "pd.DataFrame") -> str:
     """Returns a frame of texts in Markdown: numbers to the right, first column and words left."""
-    rows = texts.astype(str).to_numpy().tolist()
-    columns = [texts.iloc[:, place].astype(str) for place in range(1, len(texts.columns))]
-    alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in columns)]
-    lines = [list(map(str, texts.columns)), alignment, *rows]
+    texts = texts.astype(str)
+    others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
+    alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
+    lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -155,13 +155,13 @@ class Table:
     def markdown(self) -> str:
         """Returns the table in Markdown, without title and note."""
         texts = self.texts()
-        names = texts.iloc[:, 0]
+        is_strong = texts.iloc[:, 0] == self.strong
         for column in self.columns:
             if column.is_code:
                 cells = texts[column.title]
                 texts[column.title] = cells.where(cells == "", "`" + cells + "`")
-        first = texts.iloc[:, 0]
-        texts.isetitem(0, first.mask(names == self.strong, "**" + first + "**").to_numpy())
+        first = texts.columns[0]
+        texts[first] = texts[first].mask(is_strong, "**" + texts[first] + "**")
         return markdown(texts)
 
     def markdown_with_note(self) -> str:
@@ -189,11 +189,17 @@ def print_table(table: Table) -> None:
         print(table.markdown_with_note())
         return
     texts = table.texts()
-    drawn = Drawn(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
-    for place, title in enumerate(texts):
-        is_number = place > 0 and _are_numbers(texts[title])
+    drawn = Drawn(
+        title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
+    )
+    for place, title in enumerate(map(str, texts)):
+        is_right = place > 0 and _are_numbers(texts[title])
+        # A name stays in one piece, whatever else has to be folded in a narrow window.
         drawn.add_column(
-            Text(str(title)), justify="right" if is_number else "left", overflow="fold"
+            Text(title),
+            justify="right" if is_right else "left",
+            overflow="fold",
+            no_wrap=place == 0,
         )
     for row in texts.to_numpy().tolist():
         style = "bold" if row[0] == table.strong else None

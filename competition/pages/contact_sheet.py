@@ -38,9 +38,6 @@ class ContactSheet:
         self._figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")
         self._canvas = FigureCanvasAgg(self._figure)
         self._pictures = np.full((self._height, WIDTH, 3), 255, np.uint8)
-        self._write_header(title, note)
-
-    def _write_header(self, title: str, note: str) -> None:
         left = MARGIN + (CELL_WIDTH - DIGIT) // 2  # above the first digit's edge
         self.write(left, 30, title, WIDTH - left - MARGIN, fontsize=15, weight="bold")
         self.write(left, 66, note, fontsize=9, color=QUIET_COLOUR)
@@ -77,6 +74,21 @@ class ContactSheet:
             share = 0.95 * within / line.get_window_extent().width
             line.set_fontsize(float(line.get_fontsize()) * min(1, share))
 
+    def write_small(
+        self, centre: float, top: float, text: str, within: float | None = None, **style: Any
+    ) -> None:
+        """Writes a line of a caption."""
+        self.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
+
+    def write_classes(self, label: int | None, predicted: int, centre: float, top: float) -> None:
+        """Writes a label and what it is taken for as the first line of a caption."""
+        style: dict[str, Any] = {"ha": "center", "fontsize": 11}
+        middle = centre if label is None else centre + 24
+        self.write(middle, top + 7, f"{predicted}", color=PREDICTED_COLOUR, weight="bold", **style)
+        if label is not None:
+            self.write(centre, top + 7, "→", color=QUIET_COLOUR, **style)
+            self.write(centre - 24, top + 7, f"{label}", color=TRUE_COLOUR, weight="bold", **style)
+
     def save(self, path: Path) -> None:
         """Writes the sheet as PNG."""
         import cv2
@@ -91,28 +103,3 @@ class ContactSheet:
 def ink_on_paper(image: np.ndarray) -> np.ndarray:
     """Returns a digit, uint8 `[28, 28]`, as dark ink on white paper, at the sheets' scale."""
     return 255 - image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-
-
-def write_small(
-    sheet: ContactSheet,
-    centre: float,
-    top: float,
-    text: str,
-    within: float | None = None,
-    **style: Any,
-) -> None:
-    """Writes a line of a caption."""
-    sheet.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
-
-
-def write_classes(
-    sheet: ContactSheet, label: int | None, predicted: int, centre: float, top: float
-) -> None:
-    """Writes a label and what it is taken for as the first line of a caption."""
-    bold: dict[str, Any] = {"ha": "center", "fontsize": 11, "weight": "bold"}
-    if label is None:
-        sheet.write(centre, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
-        return
-    sheet.write(centre - 24, top + 7, str(label), color=TRUE_COLOUR, **bold)
-    sheet.write(centre, top + 7, "→", ha="center", fontsize=11, color=QUIET_COLOUR)
-    sheet.write(centre + 24, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)

@@ -19,8 +19,6 @@ from competition.pages.contact_sheet import (
     SCALE,
     ContactSheet,
     ink_on_paper,
-    write_classes,
-    write_small,
 )
 from competition.pages.figures import GREEN, PURPLE
 from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, data_uri, render, sprites
@@ -262,9 +260,9 @@ def _draw_digit(
 ) -> None:
     predicted = explanation.predicted
     centre, top = sheet.draw(line, 0, ink_on_paper(predicted.digits.images[row]))
-    write_classes(sheet, predicted.digits.labels[row], predicted.predictions[row], centre, top)
-    write_small(sheet, centre, top + 32, name, CELL_WIDTH)
-    write_small(sheet, centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
+    sheet.write_classes(predicted.digits.labels[row], predicted.predictions[row], centre, top)
+    sheet.write_small(centre, top + 32, name, CELL_WIDTH)
+    sheet.write_small(centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
 
 
 def _draw_maps(
@@ -273,9 +271,9 @@ def _draw_maps(
     image = explanation.predicted.digits.images[row]
     for column, shown in enumerate(maps_of(explanation, row, evidence), start=1):
         centre, top = sheet.draw(line, column, on_paper(image, shown.drops, shown.scale))
-        write_small(sheet, centre, top + 13, f"{shown.digit_class}: {shown.value:.1%}")
+        sheet.write_small(centre, top + 13, f"{shown.digit_class}: {shown.value:.1%}")
         ends = f"{shown.lowest:.1%} – {shown.highest:.1%}"
-        write_small(sheet, centre, top + 32, ends, color=QUIET_COLOUR)
+        sheet.write_small(centre, top + 32, ends, color=QUIET_COLOUR)
 
 
 def _draw_neighbours(
@@ -286,5 +284,5 @@ def _draw_neighbours(
         centre, top = sheet.draw(line, FIRST_NEIGHBOUR + rank, ink_on_paper(train.images[position]))
         label = str(evidence.labels[row, rank])
         sheet.write(centre, top + 7, label, ha="center", fontsize=11, weight="bold")
-        write_small(sheet, centre, top + 32, f"{evidence.distances[row, rank]:.4f}")
-        write_small(sheet, centre, top + 51, f"#{train.ids[position]}", color=QUIET_COLOUR)
+        sheet.write_small(centre, top + 32, f"{evidence.distances[row, rank]:.4f}")
+        sheet.write_small(centre, top + 51, f"#{train.ids[position]}", color=QUIET_COLOUR)

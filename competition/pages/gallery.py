@@ -20,8 +20,6 @@ from competition.pages.contact_sheet import (
     QUIET_COLOUR,
     ContactSheet,
     ink_on_paper,
-    write_classes,
-    write_small,
 )
 from competition.pages.figures import shades
 from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, render, sprites
@@ -285,8 +283,8 @@ def _write_caption(
 ) -> None:
     """Writes the classes, the two likeliest with their probabilities, and the id."""
     label = None if predicted.digits.labels is None else predicted.digits.labels[row]
-    write_classes(sheet, label, predicted.predictions[row], centre, top)
+    sheet.write_classes(label, predicted.predictions[row], centre, top)
     two = (predicted.predictions[row], predicted.runners_up[row])
     shares = "   ".join(f"{one}: {predicted.ensemble[row, one]:.1%}" for one in two)
-    write_small(sheet, centre, top + 32, shares)
-    write_small(sheet, centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
+    sheet.write_small(centre, top + 32, shares)
+    sheet.write_small(centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)

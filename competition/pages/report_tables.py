@@ -86,13 +86,8 @@ def scores_table(scores: Scores, name: str) -> Table:
         lines[f"{name}, rows that the search for the presets did not see"] = scores.unsearched
     rows = [{"name": each, **score_values(score)} for each, score in lines.items()]
     columns = [Column("out of fold", names=("name",)), *SCORE_COLUMNS]
-    note = _note_of(scores.is_selected)
+    note = SELECTED_NOTE if scores.is_selected else ""
     return Table("scores", "All rows together", pd.DataFrame(rows), columns, note, strong=name)
-
-
-def _note_of(is_selected: bool) -> str:
-    """Returns what the mark means, where there is one."""
-    return SELECTED_NOTE if is_selected else ""
 
 
 def methods_table(comparison: Comparison) -> Table:
@@ -205,7 +200,7 @@ def preset_table(summary: Summary) -> Table:
         Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
     ]  # fmt: skip
     frame = pd.DataFrame([values])[[name for column in columns for name in column.sources]]
-    return Table("key-figures", "Key figures", frame, columns, _note_of(is_selected))
+    return Table("key-figures", "Key figures", frame, columns, SELECTED_NOTE if is_selected else "")
 
 
 def glance_table(summary: Summary) -> Table:
