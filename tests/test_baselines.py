@@ -277,4 +277,4 @@ def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
     nets_and_rows = [(line.split(" | ")[2], line.split(" | ")[5]) for line in lines]
     assert nets_and_rows == [("1", "17"), ("2", str(len({*scored[0], *scored[1]})))]
     assert "some systems have other rows" in shown
-    assert (project / "output/own+twice/systems.csv").exists()
+    assert (project / "output/own+twice/baselines.csv").exists()

@@ -356,7 +356,8 @@ def _draw_samples(predicted: PredictedDigits, lines: int, figure) -> None:
         top, left = line * CELL_HEIGHT + 2, column * CELL_WIDTH + 4
         paper[top : top + SIDE, left : left + SIDE] = image
         label, prediction = predicted.digits.labels[number], predicted.predictions[number]
-        text = f"{label} → {prediction}  {predicted.ensemble[number, prediction]:.1%}"
+        # A page would show two usual spaces as one.
+        text = f"{label} → {prediction}\N{EN SPACE}{predicted.ensemble[number, prediction]:.1%}"
         axes.text(left + SIDE / 2, top + SIDE + 1, text, ha="center", va="top",
                   fontsize=SMALL_TEXT_SIZE,
                   weight="normal" if label == prediction else "bold")  # fmt: skip

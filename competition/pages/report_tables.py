@@ -405,7 +405,7 @@ def baselines_table(baselines: list[Baseline]) -> Table:
 
 
 def write_baselines(config_name: str, table: Table) -> Path:
-    """Writes `output/<config>/baselines.md` and `systems.csv`, and returns the former."""
+    """Writes `output/<config>/baselines.md`, with a CSV file beside it, and returns its path."""
     path = paths.baselines_file(config_name)
     write_text(path, f"# Systems of `{config_name}`\n\n{table.markdown_with_note()}\n")
     with atomic_file(path.with_suffix(".csv")) as partial:
