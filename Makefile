@@ -17,7 +17,8 @@ ROWS ?=
 # Quoted for the shell, and as it was given: `value` leaves a $ in it alone.
 quoted = '$(subst ','\'',$(1))'
 
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 COMPETITION := $(BIN)/python -m competition
 CHANGES = $(foreach change,$(value SET),--set $(call quoted,$(change)))
 CONFIGURED = --config $(call quoted,$(value CONFIG)) $(CHANGES)
@@ -32,7 +33,7 @@ help: ## Explain the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.installed ## Create .venv and install what a run needs
+setup: $(VENV)/.installed ## Create .venv and install what a run needs
 
 demo: setup ## Go from download to report on embedded digits: no account, 1 to 2 minutes
 	@$(COMPETITION) demo --jobs $(call quoted,$(value JOBS))
@@ -77,27 +78,28 @@ doctor: setup ## Say what is missing for a download and a submission
 bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(filter-out 0,$(value LONG)),--long)
 
-notebook: .venv/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
+notebook: $(VENV)/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
 
-test: .venv/.installed-dev ## Run the tests, two files side by side
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: $(VENV)/.installed-dev ## Run the tests, two files side by side; LONG=1 the long ones too
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(filter-out 0,$(value LONG)),,-m "not long")
 
-lint: .venv/.installed-dev ## Check style and formatting
+lint: $(VENV)/.installed-dev ## Check style, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 clean: setup ## Remove caches and augmented epochs, never results
 	@$(COMPETITION) clean
 
 OLD_PYTHON := Python 3.11 or newer is needed; name one, as make setup PYTHON=python3.12
 
-.venv/.installed: requirements.txt
+$(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD_PYTHON)")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt .venv/.installed
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -1,6 +1,6 @@
-"""One function a command: it loads, calls the wing that does the work, and prints what came of it.
+"""One function per command: it loads, calls the wing that does the work, and prints the outcome.
 
-What a user can mend is raised as `UserError`.
+What a user can fix is raised as `UserError`.
 """
 
 import sys
@@ -14,23 +14,22 @@ from competition.paths import COMPETITION
 from competition.storage import ABANDONED_SECONDS, clear_folder, remove_partials
 from competition.submission import read_message
 
-
-def where_ensemble_is(name: str, submission: Path, method: str) -> str:
-    """Returns where to find what `ensemble` made of a configuration of that name by a method."""
-    mean = paths.submission_csv(paths.mean_name(name))
-    beside = "has the same" if method == "mean" else "has the plain mean, to compare"
-    return f"""\
-{paths.ensemble_folder(name)}/ holds these tables, what was fitted, and the probabilities;
-test-confidence.csv there begins with the test rows that are least certain
-{submission} is written and checked, by the method {method}; {mean} {beside}"""
+DEMO_CONFIG = Path("configs/demo.yaml")
 
 
-def demo_summary(name: str) -> str:
-    """Returns what the demonstration, a configuration of that name, made, and what to try next."""
-    return f"""
+def demo(jobs: int | None) -> None:
+    """Goes from download to report on the embedded digits; says what was made, and what to try."""
+    config = load_config(DEMO_CONFIG)
+    download(config)
+    _train_folds(config, jobs)
+    ensemble([config])
+    gallery(config)
+    report(config)
+    name = config.name
+    print(f"""
 What you have now, all of it made from scikit-learn's small digits:
   {paths.jobs_folder(name)}/
-      a folder a trained net: manifest, history, probabilities, model
+      a folder per trained net: manifest, history, probabilities, model
   {paths.gallery_folder(name) / paths.PAGE}
       mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
   {paths.report_folder(name) / paths.PAGE}
@@ -44,21 +43,7 @@ What to try next, with the competition's digits:
   make ensemble    CONFIG=configs/fast.yaml
   make gallery     CONFIG=configs/fast.yaml
 
-And to see what these small nets looked at: make why CONFIG=configs/demo.yaml"""
-
-
-DEMO_CONFIG = Path("configs/demo.yaml")
-
-
-def demo(jobs: int | None) -> None:
-    """Goes from download to report on the embedded digits; says what was made, and what to try."""
-    config = load_config(DEMO_CONFIG)
-    download(config)
-    _train_folds(config, jobs)
-    ensemble([config])
-    gallery(config)
-    report(config)
-    print(demo_summary(config.name))
+And to see what these small nets looked at: make why CONFIG={DEMO_CONFIG}""")
 
 
 def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
@@ -124,35 +109,28 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
-    """Searches the best settings of a variant, and judges them on folds that had no part in it."""
+    """Searches the best settings of a variant, and evaluates them on folds not used for it."""
     from competition.data.run import load_run
-    from competition.tuning.outcome import (
-        best_trial,
-        draw_pictures,
-        final_verdict,
-        verdict_in_words,
-        verdict_table,
-        write_best,
-        write_summary,
-        write_trials,
-    )
-    from competition.tuning.storage import database_trouble
+    from competition.tuning import outcome
+    from competition.tuning.storage import explain_database_errors
     from competition.tuning.study import find_search
     from competition.tuning.tune import run_study
 
     search = find_search(config if trials is None else config.with_trials(trials), variant)
     run = load_run(search.config)
     study = run_study(search, run, jobs)
-    with database_trouble(search.settings.storage):
-        print(f"every trial is in {write_trials(study, search)}")
-        best = best_trial(study, search)
-        best_config, pictures = write_best(best, search), draw_pictures(study, search)
+    with explain_database_errors(search.settings.storage):
+        print(f"every trial is in {outcome.write_trials(study, search)}")
+        best = outcome.best_trial(study, search)
+        best_config = outcome.write_best(best, search)
+        pictures = outcome.draw_pictures(study, search)
         print(
-            f"trial {best.number} is the best; it is judged now on folds that had no part in that"
+            f"trial {best.number} is the best; its final evaluation is on folds that no trial saw"
         )
-        verdict = final_verdict(search, run, best_config, jobs)
-        print(f"\n{verdict_table(best, search, verdict)}\n\n{verdict_in_words(search, verdict)}\n")
-        path = write_summary(study, best, search, verdict, pictures)
+        evaluation = outcome.final_evaluation(search, run, best_config, jobs)
+        table = outcome.evaluation_table(best, search, evaluation)
+        print(f"\n{table.markdown_with_note()}\n")
+        path = outcome.write_summary(study, best, search, evaluation, pictures)
     print(f"all of it, with pictures, is in {path}\nnext: `make train-folds CONFIG={best_config}`")
 
 
@@ -163,21 +141,28 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.comparison import combine
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_ensemble
-    from competition.kaggle.submit import command_line
+    from competition.kaggle.submissions import command_line
     from competition.pages.report_tables import ensemble_tables, methods_words
     from competition.tables import print_table
 
-    combined = combine([load_run(config) for config in configs])
-    contributed = contributions(combined.member_predictions)
-    path = write_ensemble(combined, contributed)
-    scores = ensemble_scores(
-        combined.runs[0], combined.member_predictions, combined.out_of_fold.values
-    )
-    for table in ensemble_tables(scores, combined.comparison, contributed):
+    result = combine([load_run(config) for config in configs])
+    contributed = contributions(result.member_predictions)
+    path = write_ensemble(result, contributed)
+    values = result.out_of_fold.values
+    scores = ensemble_scores(result.runs[0], result.member_predictions, values)
+    for table in ensemble_tables(scores, result.comparison, contributed):
         print_table(table)
         print()
-    print("\n".join([*methods_words(combined.comparison), ""]))
-    print(where_ensemble_is(combined.name, path, combined.chosen.method.name))
+    print("\n".join([*methods_words(result.comparison), ""]))
+    method = result.chosen.method.name
+    mean = paths.submission_csv(paths.mean_name(result.name))
+    beside = "has the same" if method == "mean" else "has the plain mean, to compare"
+    print(
+        f"{paths.ensemble_folder(result.name)}/ holds these tables, what was fitted, and the "
+        "probabilities;\n"
+        "test-confidence.csv there begins with the test rows that are least certain\n"
+        f"{path} is written and checked, by the method {method}; {mean} {beside}"
+    )
     if configs[0].data == COMPETITION:
         print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
         print(f"  {command_line(path, read_message(path))}")
@@ -242,8 +227,7 @@ def report(config: Config, variant: str | None = None) -> None:
 
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
     """Sends a checked submission to Kaggle, and waits for its score."""
-    from competition.kaggle.scoreboard import difference
-    from competition.kaggle.submit import send, wait_for_score
+    from competition.kaggle.submissions import difference, send, wait_for_score
 
     file = file or paths.submission_csv(config.name)
     sent = send(file, message or read_message(file), force)
@@ -259,44 +243,52 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
 
 def scores() -> None:
     """Prints every submission of the history, after asking for the scores that are missing."""
-    from competition.kaggle.history import read_history
-    from competition.kaggle.scoreboard import refresh_scores, scoreboard
+    from competition.kaggle.submissions import (
+        DIFFERENCE_NOTE,
+        read_history,
+        refresh_scores,
+        scoreboard,
+    )
+    from competition.tables import markdown
 
     try:
         refresh_scores()
     except UserError as error:
         print(f"pending scores could not be asked for. {error}", file=sys.stderr)
-    print(scoreboard(read_history()))
+    shown = scoreboard(read_history())
+    if shown.empty:
+        print("nothing was submitted from here yet")
+    else:
+        print(f"{markdown(shown)}\n\n{DIFFERENCE_NOTE}")
 
 
 def doctor() -> None:
     """Prints what stands between this machine and a submission."""
-    from competition.kaggle.doctor import MEND, examine
+    from competition.kaggle.doctor import FIX, examine
 
-    to_mend = []
+    to_fix = []
     for finding in examine():
         print(f"{finding.state:8}  {finding.what:12}  {finding.text}")
-        if finding.state == MEND:
-            to_mend.append(finding.what)
-    if to_mend:
-        raise UserError(f"to be mended first: {', '.join(to_mend)}")
+        if finding.state == FIX:
+            to_fix.append(finding.what)
+    if to_fix:
+        raise UserError(f"fix first: {', '.join(to_fix)}")
 
 
 def bench(config: Config, long: bool) -> None:
     """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
-    from competition.bench.suite import finish_race, measure, require_measurable
-    from competition.bench.tables import race_table, tables
+    from benchmarks import race, throughput
     from competition.data.run import load_run
 
-    run = load_run(config)
-    require_measurable(run, long)
-    with storage.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
-        measures, path = measure(run), paths.bench_json(config.name)
-        print(tables(measures))
-        if long:
-            print(f"\n{path} gets each finish of the race; interrupted, LONG=1 goes on with it")
-            print(f"\n{race_table(finish_race(run, measures))}")
-    print(f"\nall figures are in {path}")
+    run, kept = load_run(config), paths.bench_json(config.name)
+    try:
+        with storage.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
+            print(throughput.benchmark(run))
+            if long:
+                print(f"\n{race.benchmark(run)}")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; finished parts are in {kept}") from None
+    print(f"\nall figures are in {kept}")
 
 
 def clean() -> None:

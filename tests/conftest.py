@@ -1,17 +1,20 @@
 """Tiny projects in temporary folders, made of real small digits."""
 
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
+from competition.__main__ import main
 from competition.analysis.mistakes import Findings, look_through
 from competition.analysis.predictions import PredictedDigits
 from competition.digits import DataSet, Digits
@@ -19,6 +22,8 @@ from competition.probabilities import Probabilities
 from competition.results import FACTS, HISTORY_COLUMNS, Job, write_result
 
 ROOT = Path(__file__).parent.parent
+
+pytest.register_assert_rewrite("kaggle_world")
 
 TINY_CONFIG = """\
 data: tiny
@@ -30,7 +35,7 @@ variants:
 """
 
 # The files that take longest, the longest first: begun last, one would keep a single core busy.
-LONGEST = ("command_line", "baselines", "notebook", "bench", "tuning_command")
+LONGEST = ("command_line", "baselines", "notebook", "benchmarks", "tuning_command")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -151,6 +156,15 @@ def made_up_cases(
     return PredictedDigits(Digits(ids, images, labels), folds, values.mean(axis=0), values)
 
 
+@pytest.fixture
+def world(tmp_path, monkeypatch, capsys):
+    """A user of Kaggle with a token, a working folder, and a stand-in server for every client."""
+    from kaggle_world import made_world
+
+    with made_world(tmp_path, monkeypatch, capsys) as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """Headless Chromium. Without it such tests are skipped; in continuous integration they fail."""
@@ -200,6 +214,22 @@ def open_page(chromium):
 def environment() -> dict[str, str]:
     """Returns the environment in which `python -m competition` works from any folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def run_main(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    """Runs a command in this process, where all is imported already, as if it were one of its own.
+
+    Worker processes are kept from one such command to the next.
+    """
+    texts = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
+    out, errors = texts
+    with chdir(folder), redirect_stdout(out), redirect_stderr(errors):
+        try:
+            code = main([*arguments])
+        except SystemExit as stopped:  # as argparse ends a wrong call
+            code = stopped.code
+    told = [text.buffer.getvalue().decode() for text in texts]
+    return subprocess.CompletedProcess(arguments, code, *told)
 
 
 def run_command(*arguments: str, folder: Path, seconds: float = 300):

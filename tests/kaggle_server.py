@@ -50,6 +50,11 @@ def refusal(status: int, reason: str) -> Answer:
     return json_answer({"code": status, "message": reason}, status)
 
 
+def wait(when: str) -> Answer:
+    """Returns a refusal because of too many requests; `when` is in seconds or a date."""
+    return Answer(429, headers=(("Retry-After", when),))
+
+
 def stored(body: bytes, **more: Any) -> Answer:
     """Returns a file as the storage service sends it: named by its content, to be continued."""
     headers = (("Accept-Ranges", "bytes"), ("ETag", f'"{hash(body):x}"'))

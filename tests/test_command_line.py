@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, environment, make_project, run_command, wait_for_orphans
+from conftest import ROOT, environment, make_project, run_command, run_main, wait_for_orphans
 
 from competition.__main__ import COMMANDS
 from competition.console import count_of
@@ -24,7 +25,7 @@ from competition.probabilities import read_probabilities
 
 
 def train(project, *more: str):
-    return run_command("train-folds", "--config", "configs/tiny.yaml", *more, folder=project)
+    return run_main("train-folds", "--config", "configs/tiny.yaml", *more, folder=project)
 
 
 def assert_refused(process, message: str) -> None:
@@ -40,7 +41,8 @@ def training(tiny_files, tmp_path_factory):
     """A project whose two variants were trained on two folds, two side by side, and how it went."""
     project = tmp_path_factory.mktemp("trained")
     make_project(project, tiny_files)
-    return project, train(project, "--jobs", "2")
+    command = ("train-folds", "--config", "configs/tiny.yaml", "--jobs", "2")
+    return project, run_command(*command, folder=project)
 
 
 @pytest.fixture
@@ -53,7 +55,11 @@ def trained(project, training):
 def manifests(project) -> dict[str, int]:
     """Returns every finished job with the time at which its manifest was written."""
     files = project.glob("output/tiny/jobs/*/*/*/manifest.json")
-    return {str(file.parent.relative_to(project)): file.stat().st_mtime_ns for file in files}
+    return {
+        str(file.parent.relative_to(project)): file.stat().st_mtime_ns
+        for file in files
+        if ".partial-" not in file.parent.name  # not finished yet
+    }
 
 
 def results(project) -> dict[str, tuple]:
@@ -73,7 +79,7 @@ def test_help_explains_every_command(project):
     assert shown.returncode == 0
     for command in COMMANDS:
         assert re.search(rf"^ +{command}\b", shown.stdout, re.MULTILINE), command
-        assert run_command(command, "--help", folder=project).returncode == 0
+        assert run_main(command, "--help", folder=project).returncode == 0
 
 
 def test_a_terminal_without_its_characters_gets_others(project):
@@ -86,7 +92,7 @@ def test_a_terminal_without_its_characters_gets_others(project):
 
 
 def test_the_home_of_nobody_is_a_mistake(project):
-    refused = run_command("report", "--config", "~nobody-here/some.yaml", folder=project)
+    refused = run_main("report", "--config", "~nobody-here/some.yaml", folder=project)
     assert refused.returncode == 2
     assert "'~nobody-here/some.yaml' begins with the home of nobody here" in refused.stderr
 
@@ -95,7 +101,7 @@ def test_training_says_what_it_does(training):
     project, done = training
     assert done.returncode == 0, done.stderr
     assert "tiny: 4 jobs, 0 done already" in done.stdout
-    assert "for 4 jobs on this machine" in done.stdout
+    assert "\n4 jobs on this machine (2 jobs side by side" in done.stdout
     assert "| perceptron | 0 | 1 |" in done.stdout
     assert "perceptron seed0 fold1: done" in done.stderr
     assert "oneDNN" not in done.stderr
@@ -106,14 +112,14 @@ def test_training_says_what_it_does(training):
 
 def test_the_pipeline_goes_on_from_what_training_left(trained):
     config = ("--config", "configs/tiny.yaml")
-    combined = run_command("ensemble", *config, folder=trained)
+    combined = run_main("ensemble", *config, folder=trained)
     assert combined.returncode == 0, combined.stderr
     with (trained / "submissions/tiny.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["ImageId"]) for row in rows] == list(range(1, 41))
     provenance = json.loads((trained / "submissions/tiny.json").read_text())
     assert "| `stacking` |" in combined.stdout
-    assert f"`{provenance['method']['name']}` is recommended" in combined.stdout
+    assert f"`{provenance['method']['name']}` makes the submission, as it is" in combined.stdout
     assert "test-confidence.csv there begins with the test rows" in combined.stdout
     assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
@@ -121,18 +127,18 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert f"| **ensemble** | {errors} |" in combined.stdout
     assert "the search for settings" not in combined.stdout  # it saw none of these digits
 
-    shown = run_command("gallery", *config, folder=trained)
+    shown = run_main("gallery", *config, folder=trained)
     assert f"{count_of(errors, 'mistake')} and" in shown.stdout
     assert "open output/tiny/gallery/index.html" in shown.stdout
     gallery = trained / "output/tiny/gallery"
     assert list(gallery.glob("mistakes*.png"))
-    assert run_command("gallery", *config, "--all", folder=trained).returncode == 0
+    assert run_main("gallery", *config, "--all", folder=trained).returncode == 0
     page = (gallery / "index.html").read_text()
     assert json.loads(re.search(r'id="data">(.*?)</script>', page)[1])["labelled"] == 120
-    reported = run_command("report", *config, folder=trained)
+    reported = run_main("report", *config, folder=trained)
     assert f"| `tiny` | 4 | {errors} |" in reported.stdout
     assert "open output/tiny/report/index.html in a browser" in reported.stdout
-    reported = run_command("report", *config, "--variant", "plain", folder=trained)
+    reported = run_main("report", *config, "--variant", "plain", folder=trained)
     assert "open output/tiny/report-plain/index.html in a browser" in reported.stdout
     link = 'href="../report/index.html"'
     assert link in (trained / "output/tiny/report-plain/index.html").read_text()
@@ -144,8 +150,8 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
 
 def test_the_worst_rows_are_explained_and_linked(trained):
     config = ("--config", "configs/tiny.yaml")
-    assert run_command("gallery", *config, folder=trained).returncode == 0
-    explained = run_command("why", *config, "--rows", "3", "1", folder=trained)
+    assert run_main("gallery", *config, folder=trained).returncode == 0
+    explained = run_main("why", *config, "--rows", "3", "1", folder=trained)
     assert explained.returncode == 0, explained.stderr
     assert re.search(r"about \d+ \w+ to look into 4 nets", explained.stdout)
     assert "rows by 2 variants; open output/tiny/why/index.html in a browser" in explained.stdout
@@ -163,7 +169,7 @@ def test_the_worst_rows_are_explained_and_linked(trained):
     page = (folder / "index.html").read_text()
     assert page.count("<article ") == len(rows)
     assert 'href="../gallery/index.html"' in page
-    assert run_command("gallery", *config, folder=trained).returncode == 0
+    assert run_main("gallery", *config, folder=trained).returncode == 0
     gallery = (trained / "output/tiny/gallery/index.html").read_text()
     assert 'href="../why/index.html"' in gallery
     data = json.loads(re.search(r'id="data">(.*?)</script>', gallery)[1])
@@ -175,13 +181,13 @@ def test_what_cannot_be_explained_leaves_the_page_as_it_was(trained):
     page = trained / "output/tiny/why/index.html"
     page.parent.mkdir()
     page.write_text("the old one")
-    unknown = run_command("why", *config, "--rows", "121", folder=trained)
+    unknown = run_main("why", *config, "--rows", "121", folder=trained)
     assert_refused(unknown, "no labelled row that a net held out has the id 121")
     model = trained / "output/tiny/jobs/plain/seed0/fold0/model.keras"
     model.write_bytes(model.read_bytes()[:1000])
-    assert_refused(run_command("why", *config, folder=trained), f"{model.relative_to(trained)} is")
+    assert_refused(run_main("why", *config, folder=trained), f"{model.relative_to(trained)} is")
     model.unlink()
-    missing = run_command("why", *config, folder=trained)
+    missing = run_main("why", *config, folder=trained)
     assert_refused(missing, "1 of 4 nets are not here")
     assert "  plain seed0 fold0: no model.keras" in missing.stderr
     assert [file.name for file in page.parent.iterdir()] == ["index.html"]
@@ -195,13 +201,13 @@ def test_folders_may_be_links_to_another_disk(trained, tmp_path_factory):
     for link in links:
         shutil.move(link, disk / link.name)
         link.symlink_to(disk / link.name)
-    combined = run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained)
+    combined = run_main("ensemble", "--config", "configs/tiny.yaml", folder=trained)
     assert combined.returncode == 0, combined.stderr
     assert all(link.is_symlink() for link in links)
     assert (disk / "output/tiny/ensemble/methods.csv").exists()
     assert (disk / "submissions/tiny.csv").exists()
     (disk / "output").rename(disk / "elsewhere")
-    lost = run_command("train-folds", "--config", "configs/tiny.yaml", folder=trained)
+    lost = run_main("train-folds", "--config", "configs/tiny.yaml", folder=trained)
     assert_refused(lost, f"output is a link to {disk}/output, which is not there")
 
 
@@ -210,12 +216,12 @@ def test_several_configurations_are_blended(trained):
     shutil.copytree(trained / "output/tiny", trained / "output/other")
     shutil.copy(trained / "configs/tiny.yaml", trained / "configs/other.yaml")
     both = ("--config", "configs/tiny.yaml", "--config", "configs/other.yaml")
-    combined = run_command("ensemble", *both, "--set", "ensemble.method=mean", folder=trained)
+    combined = run_main("ensemble", *both, "--set", "ensemble.method=mean", folder=trained)
     assert combined.returncode == 0, combined.stderr
     assert "| other/perceptron seed0 |" in combined.stdout
-    assert "`mean` makes the submission, as the configuration names it." in combined.stdout
+    assert "`mean` makes the submission, as the configuration names it; " in combined.stdout
     assert "submissions/tiny+other.csv is written and checked" in combined.stdout
-    refused = run_command("ensemble", *both, "--set", "folds.count=3", folder=trained)
+    refused = run_main("ensemble", *both, "--set", "folds.count=3", folder=trained)
     assert_refused(
         refused,
         "  other: folds of scheme kfold, count 2, seed 0, not of scheme kfold, count 3, seed 0",
@@ -227,12 +233,12 @@ def test_results_need_no_models_no_pool_and_no_cache(trained):
     for model in trained.glob("output/tiny/jobs/**/model.keras"):
         model.unlink()
     before = manifests(trained)
-    cleaned = run_command("clean", folder=trained)
+    cleaned = run_main("clean", folder=trained)
     assert "removed output/pools/" in cleaned.stdout
     again = train(trained)
     assert "4 jobs, 4 done already" in again.stdout
     assert manifests(trained) == before
-    assert run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained).returncode == 0
+    assert run_main("ensemble", "--config", "configs/tiny.yaml", folder=trained).returncode == 0
 
 
 def test_a_changed_config_trains_only_what_it_changes(trained):
@@ -247,7 +253,7 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
         "output/tiny/jobs/plain/seed0/fold0",
         "output/tiny/jobs/plain/seed0/fold1",
     }
-    stale = run_command("ensemble", "--config", "configs/tiny.yaml", folder=trained)
+    stale = run_main("ensemble", "--config", "configs/tiny.yaml", folder=trained)
     assert stale.returncode == 1
     assert "plain seed0 fold0 fold1: trained differently (variant.epochs: 1 → 2)" in stale.stderr
 
@@ -270,9 +276,7 @@ def killed_after_its_first_job(project) -> dict[str, int]:
     command = [sys.executable, "-m", "competition", "train-folds", "--config"]
     command += ["configs/tiny.yaml", "--jobs", "2"]
     process = subprocess.Popen(command, cwd=project, env=environment(), start_new_session=True)
-    deadline = time.monotonic() + 300
-    while not manifests(project) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: manifests(project), "the first job's end", 300)
     os.killpg(process.pid, signal.SIGKILL)  # with its workers, as a power cut does
     process.wait()
     return manifests(project)
@@ -317,7 +321,7 @@ def long_training(project, *more: str) -> Iterator[subprocess.Popen]:
     process = subprocess.Popen(
         [*command, "configs/tiny.yaml", *more],
         cwd=project,
-        env=environment(),
+        env=environment() | {"TMPDIR": str(project)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -334,16 +338,31 @@ def long_training(project, *more: str) -> Iterator[subprocess.Popen]:
         wait_for_orphans(process.pid)
 
 
-def wait_for_a_pool(project) -> None:
-    deadline = time.monotonic() + 60
-    while not list(project.glob("output/pools/*/*.npy")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+def wait_until(happened: Callable[[], Any], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.05)
+
+
+def wait_for_augmented_images(project) -> None:
+    wait_until(lambda: list(project.glob("output/pools/*/*.npy")), "augmenting")
+
+
+def wait_for_steps(project, jobs: int) -> None:
+    """Waits until so many jobs told of a step; a worker without a job would only be replaced."""
+
+    def told() -> bool:
+        boards = [np.fromfile(file) for file in project.glob("progress-*/shares")]
+        return any(np.count_nonzero(board) >= jobs for board in boards)
+
+    wait_until(told, "a training step")
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_interrupting_says_how_to_go_on(project, jobs):
     with long_training(project, "--jobs", jobs, "--set", "defaults.augmentation=none") as process:
-        time.sleep(1)  # into the first epochs
+        wait_for_steps(project, int(jobs))
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130
@@ -396,13 +415,14 @@ def test_a_bug_in_an_architecture_is_named_with_its_own_traceback_alone(project)
     shutil.copytree(ROOT / "competition", project / "competition")
     with (project / "competition/models/plain.py").open("a") as file:
         file.write("\n\ndef buggy():\n    return [][1]\n")
-    catalogue = project / "competition/config/registry.py"
+    registry = project / "competition/config/registry.py"
     entry = '"plain": "competition.models.plain:plain",'
-    text = catalogue.read_text().replace(
+    text = registry.read_text().replace(
         entry, f'{entry} "buggy": "competition.models.plain:buggy",'
     )
-    catalogue.write_text(text)
-    failed = train(project, "--set", "variants.buggy={}")
+    registry.write_text(text)
+    command = ("train-folds", "--config", "configs/tiny.yaml", "--set", "variants.buggy={}")
+    failed = run_command(*command, folder=project)
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: buggy seed0 fold0 cannot be trained: Traceback")
     assert "return [][1]" in failed.stderr
@@ -420,6 +440,7 @@ def workers_of(command: int) -> list[int]:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("augmentation", "advice"),
     [
@@ -432,9 +453,9 @@ def test_a_worker_that_the_system_ends_is_reported_with_what_to_try(project, aug
     changes = ("--set", f"defaults.augmentation={augmentation}")
     with long_training(project, "--jobs", "2", *changes) as process:
         if augmentation == "none":
-            time.sleep(1)  # into the first epochs: workers without a job are replaced, no more
+            wait_for_steps(project, jobs=2)
         else:
-            wait_for_a_pool(project)
+            wait_for_augmented_images(project)
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)  # as the system does
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
@@ -451,18 +472,19 @@ def test_cleaning_removes_what_was_abandoned_and_nothing_at_work(project):
         file.parent.mkdir()
         file.touch()
     os.utime(old, (0, 0))
-    assert run_command("clean", folder=project).returncode == 0
+    assert run_main("clean", folder=project).returncode == 0
     assert not old.exists()
     assert new.exists()
 
 
+@pytest.mark.long
 def test_cleaning_leaves_a_running_training_what_it_reads(project):
     with long_training(project, "--jobs", "1"):
-        wait_for_a_pool(project)
-        refused = run_command("clean", folder=project)
+        wait_for_augmented_images(project)
+        refused = run_main("clean", folder=project)
         assert_refused(refused, "a training in this folder reads output/pools/")
         assert list(project.glob("output/pools/*/*.npy"))
-    assert run_command("clean", folder=project).returncode == 0
+    assert run_main("clean", folder=project).returncode == 0
     assert not (project / "output/pools").exists()
 
 
@@ -483,6 +505,7 @@ def on_a_small_disk(project, size: str, then: str) -> subprocess.CompletedProces
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_no_half_result(project):
     done = on_a_small_disk(project, "700k", "find output -path '*seed0/*'")
     assert "exit code 1" in done.stdout
@@ -495,6 +518,7 @@ def test_a_full_disk_leaves_no_half_result(project):
     assert len(folders) < 4
 
 
+@pytest.mark.long
 def test_a_disk_too_small_for_the_images_is_refused(project):
     done = on_a_small_disk(project, "150k", "ls output/pools")
     assert "exit code 1" in done.stdout
@@ -558,7 +582,7 @@ def write_zip(path, files: dict[str, bytes]) -> None:
 
 
 def download(project, *more: str):
-    return run_command("download", "--config", "configs/real.yaml", *more, folder=project)
+    return run_main("download", "--config", "configs/real.yaml", *more, folder=project)
 
 
 def test_an_archive_at_hand_is_installed_once(project, archive, tiny_files):
@@ -575,10 +599,10 @@ def test_an_archive_at_hand_is_installed_once(project, archive, tiny_files):
 
 
 def test_data_of_the_users_own_is_looked_at(project):
-    found = run_command("download", "--config", "configs/tiny.yaml", folder=project)
+    found = run_main("download", "--config", "configs/tiny.yaml", folder=project)
     assert found.stdout == "input/tiny: good data is there already, nothing done\n"
     (project / "input/tiny/test.csv").write_text("label\n")
-    broken = run_command("download", "--config", "configs/tiny.yaml", folder=project)
+    broken = run_main("download", "--config", "configs/tiny.yaml", folder=project)
     assert_refused(broken, "input/tiny/test.csv has 1 columns")
 
 
@@ -680,7 +704,7 @@ MISTAKES = {
 def test_a_mistake_gets_one_clear_error(project, arguments, message):
     (project / "output").mkdir()
     (project / "output/file").touch()
-    refused = run_command(*arguments, folder=project)
+    refused = run_main(*arguments, folder=project)
     assert_refused(refused, message)
     assert not (project / "submissions").exists()
 
@@ -690,6 +714,6 @@ def test_a_mistake_gets_one_clear_error(project, arguments, message):
     [["train"], ["train-folds", "--jobs", "0"], ["why", "--rows", "test-3"], []],
 )
 def test_a_wrong_call_gets_usage(project, arguments):
-    refused = run_command(*arguments, folder=project)
+    refused = run_main(*arguments, folder=project)
     assert refused.returncode == 2
     assert refused.stderr.startswith("usage: ")

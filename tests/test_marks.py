@@ -16,7 +16,7 @@ from competition.data.label_marks import (
 from competition.data.run import load_run
 from competition.digits import Digits
 from competition.errors import UserError
-from competition.training.training_data import fold_of
+from competition.training.training_data import training_data
 
 HEADER = "id,given_label,mark,label\n"
 
@@ -57,7 +57,7 @@ def test_a_job_learns_the_rows_as_they_are_marked(project):
     run = load_run(load_config(Path("configs/tiny.yaml"), ["marks=marks.csv"]))
     for job in run.identities:
         training, held_out = run.folds.split(job.split)
-        fold = fold_of(run, job)
+        fold = training_data(run, job)
         assert {*fold.training_rows} == {*training} - {8}
         np.testing.assert_array_equal(fold.validation_rows, held_out)
         assert fold.digits.labels[4] == (other if 4 in training else given[4])

@@ -8,7 +8,7 @@ from conftest import one_sure
 from scipy.stats import binomtest
 
 from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
-from competition.ensemble.comparison import compare, nested
+from competition.ensemble.comparison import Comparison, compare, nested
 from competition.ensemble.contributions import contributions
 from competition.ensemble.members import Member, MemberPredictions
 from competition.ensemble.methods import (
@@ -364,7 +364,7 @@ def test_methods_are_compared_nested_and_beside_the_plain_mean():
     )
     assert comparison.mean.vs_mean == McNemar(0, 0)
     assert comparison.chosen is comparison.mean
-    assert comparison.lowest.gap_to_best == (0, 0, 0)
+    assert comparison.best.gap_to_best == (0, 0, 0)
 
 
 def test_a_method_has_the_parameters_that_the_configuration_gives_it():
@@ -379,6 +379,24 @@ def test_the_simplest_method_is_recommended_where_all_are_the_same():
     assert comparison.chosen is comparison.recommended is comparison.mean
 
 
+def test_one_sentence_says_which_method_makes_the_submission_and_what_is_recommended():
+    members, labels = made_up(members=1, seed=5)
+    calibrated = panel_of(temperature(members, labels).combine(members)[None], labels)
+    found = compare(calibrated, Method(name="mean"))
+    assert found.recommended is found.mean
+    assert found.best is found.methods[-1]
+    assert found.explain_choice(found.mean) == (
+        "`mean` makes the submission, as the configuration names it; the figures recommend it: of "
+        "7 methods, it is the simplest whose log-loss is not significantly above the lowest, that "
+        "of `stacking`."
+    )
+    two = Comparison([found.mean, found.methods[2]], [], "majority_vote")
+    assert two.explain_choice(two.chosen) == (
+        "`majority_vote` makes the submission, as the configuration names it; the figures "
+        "recommend `mean`: its log-loss is the lowest of 2 methods."
+    )
+
+
 def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_said():
     """Beside a good member stand two that know nothing, so weights are needed."""
     members, labels = made_up(2000, members=1)
@@ -389,10 +407,11 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     assert all(each.gap_to_best.low > 0 for each in comparison.methods[:3])
     text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
-    assert f"`{name}` is recommended" in text
-    assert f"`{name}` makes the submission; it was chosen on the same rows among 7 methods" in text
-    assert "significantly above" in comparison.recommendation()
-    assert comparison.choice_of(comparison.mean) == f"`mean` is kept beside `{name}`, to compare."
+    assert f"`{name}` makes the submission, as it is recommended: " in text
+    assert "of 7 methods" in text
+    assert "chosen on the rows that it is scored on" in text
+    kept = comparison.explain_choice(comparison.mean)
+    assert kept == f"`mean` is kept beside `{name}`, to compare."
 
 
 def test_what_is_fitted_cannot_be_judged_on_one_fold():

@@ -9,7 +9,7 @@ from competition.config.registry import Augmentation, Resampling
 from competition.data.augmented_epochs import AugmentedEpochs
 from competition.digits import Digits
 from competition.errors import UserError
-from competition.training.training_data import TrainingData, one_hot, resampled
+from competition.training.training_data import TrainingData, balanced, one_hot
 
 # Of the training rows, so many are of the classes 0, 1 and 2.
 COUNTS = [20, 12, 8]
@@ -30,18 +30,18 @@ def by(name: str, **parameters) -> Resampling:
 
 
 def test_none_changes_nothing(fold):
-    same = resampled(fold, by("none"), seed=0)
+    same = balanced(fold, by("none"), seed=0)
     assert same.digits is fold.digits
     np.testing.assert_array_equal(same.training_rows, fold.training_rows)
     assert same.class_counts() == [*COUNTS, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_random_over_repeats_training_rows_until_the_classes_are_even(fold):
-    even = resampled(fold, by("random_over"), seed=0)
+    even = balanced(fold, by("random_over"), seed=0)
     assert even.class_counts() == [20, 20, 20, 0, 0, 0, 0, 0, 0, 0]
     assert set(even.training_rows) == set(fold.training_rows)
     assert even.digits is fold.digits
-    assert even.steps(_Batch(16)) == 3
+    assert even.steps_per_epoch(_Batch(16)) == 3
 
 
 class _Batch:
@@ -50,7 +50,7 @@ class _Batch:
 
 
 def test_smote_makes_rows_between_neighbours_of_a_class(fold):
-    even = resampled(fold, by("smote", neighbours=3), seed=0)
+    even = balanced(fold, by("smote", neighbours=3), seed=0)
     assert even.class_counts() == [20, 20, 20, 0, 0, 0, 0, 0, 0, 0]
     np.testing.assert_array_equal(even.digits.images[:60], fold.digits.images)
     np.testing.assert_array_equal(even.training_rows, np.arange(20, 80))
@@ -74,20 +74,20 @@ def on_a_line(image: np.ndarray, others: np.ndarray) -> bool:
 
 
 def test_class_weights_let_every_class_count_alike(fold):
-    weighted = resampled(fold, by("class_weights"), seed=0)
+    weighted = balanced(fold, by("class_weights"), seed=0)
     assert weighted.class_counts() == pytest.approx([40 / 3] * 3 + [0] * 7, abs=1e-3)
     rows = weighted.training_rows
-    images, labels, weights = weighted.learnt(0, rows)
+    images, labels, weights = weighted.arrays(0, rows)
     assert images.shape == (40, 28, 28, 1)
     np.testing.assert_array_equal(labels, one_hot(fold.digits.labels[rows]))
     np.testing.assert_allclose(weights, np.repeat([40 / (3 * n) for n in COUNTS], COUNTS))
-    assert len(fold.learnt(0, rows)) == 2
+    assert len(fold.arrays(0, rows)) == 2
 
 
 @pytest.mark.parametrize("name", ["random_over", "smote"])
 def test_the_same_seed_draws_the_same_rows_and_another_seed_others(fold, name):
     def made(seed: int, number: int = 0) -> np.ndarray:
-        found = resampled(replace(fold, number=number), by(name), seed)
+        found = balanced(replace(fold, number=number), by(name), seed)
         return found.digits.images[found.training_rows]
 
     np.testing.assert_array_equal(made(0), made(0))
@@ -129,13 +129,13 @@ def planted(fold: TrainingData, rows: np.ndarray) -> TrainingData:
 def test_nothing_of_the_held_out_rows_reaches_the_resampler(fold, fitted_to, name):
     assert not fold.digits.images[:, 0, 0].any()
     marked = planted(fold, fold.validation_rows)
-    even = resampled(marked, by(name), seed=0)
+    even = balanced(marked, by(name), seed=0)
     [pixels] = fitted_to
     assert pixels.shape == (40, 784)
     assert not pixels[:, 0].any()
     assert not even.digits.images[even.training_rows][:, 0, 0].any()
     assert not set(even.training_rows) & set(fold.validation_rows)
-    clean = resampled(fold, by(name), seed=0)
+    clean = balanced(fold, by(name), seed=0)
     np.testing.assert_array_equal(
         even.digits.images[even.training_rows], clean.digits.images[clean.training_rows]
     )
@@ -143,7 +143,7 @@ def test_nothing_of_the_held_out_rows_reaches_the_resampler(fold, fitted_to, nam
 
 @pytest.mark.parametrize("name", ["random_over", "smote"])
 def test_a_mark_on_training_rows_would_be_seen(fold, fitted_to, name):
-    even = resampled(planted(fold, fold.training_rows[::2]), by(name), seed=0)
+    even = balanced(planted(fold, fold.training_rows[::2]), by(name), seed=0)
     assert np.count_nonzero(fitted_to[0][:, 0]) == 20
     assert np.count_nonzero(even.digits.images[even.training_rows][:, 0, 0]) > 20
 
@@ -152,7 +152,7 @@ def test_class_weights_do_not_depend_on_the_held_out_rows(fold):
     labels = fold.digits.labels.copy()
     labels[fold.validation_rows] = 7
     changed = replace(fold, digits=Digits(fold.digits.ids, fold.digits.images, labels))
-    weights = [resampled(each, by("class_weights"), 0).class_weights for each in (fold, changed)]
+    weights = [balanced(each, by("class_weights"), 0).class_weights for each in (fold, changed)]
     np.testing.assert_array_equal(*weights)
 
 
@@ -160,4 +160,4 @@ def test_class_weights_do_not_depend_on_the_held_out_rows(fold):
 def test_too_few_rows_of_a_class_for_smote_are_named(fold, neighbours):
     message = f"neighbours is {neighbours}, expected a number from 1 to 7, as the rarest class"
     with pytest.raises(UserError, match=message):
-        resampled(fold, by("smote", neighbours=neighbours), seed=0)
+        balanced(fold, by("smote", neighbours=neighbours), seed=0)

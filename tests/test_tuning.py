@@ -5,38 +5,53 @@ import json
 import math
 import os
 import signal
-import time
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import one_sure, write_made_up_result
 from optuna.trial import TrialState
 
 from competition import paths, storage
 from competition.config import registry
 from competition.config.loading import load_config
-from competition.data import augmented_epochs
+from competition.config.search_space import Parameter
 from competition.data.run import load_run
 from competition.errors import UserError
+from competition.metrics import Score
+from competition.probabilities import Probabilities
+from competition.results import Job
 from competition.training.progress import ProgressBoard
-from competition.training.resources import Plan
+from competition.training.resources import Plan, started_threads
 from competition.training.worker import WorkerContext
 from competition.tuning import trial
-from competition.tuning.outcome import best_trial, trial_line, write_best, write_trials
+from competition.tuning.outcome import (
+    FinalEvaluation,
+    best_trial,
+    best_trials_table,
+    conclusion,
+    evaluation_table,
+    final_evaluation,
+    settings_table,
+    trial_line,
+    write_best,
+    write_trials,
+)
 from competition.tuning.storage import (
-    ended,
-    lock_of_sqlite,
-    mend_journal,
+    finished_trials,
+    open_database,
     open_storage,
     quiet_optuna,
+    repair_journal,
+    requeue_interrupted,
+    scheme_and_host,
     successors,
-    take_up,
-    without_password,
 )
 from competition.tuning.study import Search, find_search, open_study, require_comparable
-from competition.tuning.trial import FAILURE, Limits, room_for_trials, run_trial
-from competition.tuning.tune import _deadline, _prepared, run_study
+from competition.tuning.trial import FAILURE, run_trial
+from competition.tuning.tune import prepared_study, run_study
 
 CONFIG = """\
 data: tiny
@@ -57,11 +72,11 @@ def search(project):
     """Makes a search in the project, of `configs/some.yaml`."""
 
     def search(space: str = RATES, tuning: str = "sampler: grid", *overrides: str) -> Search:
+        quiet_optuna()
         path = project / "configs" / "some.yaml"
         path.write_text(CONFIG.format(space=space, tuning=tuning))
         return find_search(load_config(path, overrides), None)
 
-    quiet_optuna()
     return search
 
 
@@ -79,7 +94,7 @@ def known_losses(monkeypatch):
             for epoch in range(1, variant.epochs + 1):
                 trained[-1][2] = epoch
                 model = math.exp(-loss(variant, fold.number, epoch)), fold
-                on_step(epoch * fold.steps(variant))
+                on_step(epoch * fold.steps_per_epoch(variant))
                 on_epoch(epoch, model)
             return model, []
 
@@ -99,12 +114,19 @@ def known_losses(monkeypatch):
     return known_losses
 
 
-def run_trials(search: Search, count: int, trials: int = 100, deadline: float = math.inf) -> list:
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Has a whole study run here, where training is replaced, and without building a net."""
+    plan = Plan(1, started_threads() or 1)
+    monkeypatch.setattr("competition.tuning.tune.chosen_plan", lambda *jobs: plan)
+    monkeypatch.setattr("competition.tuning.tune.require_trainable", lambda *jobs: None)
+
+
+def run_trials(search: Search, count: int, deadline: float = math.inf) -> list:
     """Runs trials one after the other in this process."""
     with ProgressBoard.on_disk(count) as board:
-        place = WorkerContext(Plan(1, 1), os.getpid(), board)
-        limits = Limits(trials, deadline)
-        outcomes = [run_trial(search, number, place, limits) for number in range(count)]
+        context = WorkerContext(Plan(1, 1), os.getpid(), board)
+        outcomes = [run_trial(search, number, context, deadline) for number in range(count)]
         assert (board.shares() == 1).all()
     return outcomes
 
@@ -140,7 +162,7 @@ def test_each_sampler_draws_from_the_space(search, name):
 
 
 def test_a_sampler_names_the_package_that_it_needs(search, monkeypatch):
-    monkeypatch.setattr("competition.tuning.study._is_installed", lambda package: False)
+    monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match="the sampler 'gp' needs the package 'torch'"):
         open_study(search(tuning="sampler: gp"))
 
@@ -183,7 +205,6 @@ def test_every_pruner_is_tested():
     [
         "pruner: {name: hyperband, reduction_factor: 1}",
         "pruner: {name: median, startup_trials: -1}",
-        "sampler: {name: nsga2, population: 1}",
     ],
 )
 def test_parameters_that_optuna_refuses_are_a_users_mistake(search, tuning):
@@ -214,8 +235,8 @@ def test_errors_can_be_the_objective(search, known_losses):
 def test_a_grid_ends_when_every_combination_was_tried(search, known_losses):
     known_losses(lambda variant, fold, epoch: variant.learning_rate)
     of_this = search(RATES + ", epochs: {low: 2, high: 3}")
-    assert of_this.most_trials() == 8
-    done = run_trials(of_this, 10, trials=of_this.most_trials())
+    assert of_this.wanted_trials == 8
+    done = run_trials(of_this, 10)
     assert done[8:] == [None, None]
     tried = {tuple(one.params.values()) for one in done[:8]}
     assert tried == {(rate, epochs) for rate in (1e-3, 2e-3, 4e-3, 8e-3) for epochs in (2, 3)}
@@ -270,6 +291,57 @@ def test_wilcoxon_ends_a_trial_that_is_worse_on_each_fold(search, known_losses):
     # 1 / 2 ** 4 is the first p-value below 0.1.
     assert [fold for _, fold, _ in trained] == [*range(5), *range(4), *range(5)]
     assert done[0].intermediate_values == {f: pytest.approx(1 + f / 100) for f in range(5)}
+
+
+@pytest.mark.parametrize(("objective", "pruned"), [("log_loss", [2, 3]), ("errors", [3])])
+def test_the_median_compares_what_the_study_searches(search, known_losses, objective, pruned):
+    """The third trial has a higher log-loss and no more errors; the fourth has more of both."""
+    of_trial = in_turn(0.1, 0.1, 0.2, 5.0)
+    known_losses(lambda variant, fold, epoch: of_trial(variant))
+    of_this = search(
+        "warm_up: {low: 0.1, high: 0.3}",
+        "sampler: random, pruner: {name: median, startup_trials: 2}",
+        f"tuning.objective={objective}",
+    )
+    done = run_trials(of_this, 4)
+    assert [one.number for one in done if one.state is TrialState.PRUNED] == pruned
+    if objective == "errors":
+        assert done[2].intermediate_values == {1: 0, 2: 0, 3: 0}
+        assert done[3].intermediate_values == {1: 20}  # a fold has 20 rows
+        assert "trial 3: pruned at 20, 0.0 min; warm_up" in trial_line(done[3], of_this, False)
+
+
+def test_wilcoxon_compares_errors_too(search, known_losses):
+    of_trial = in_turn(0.1, 0.2, 5.0)
+    known_losses(lambda variant, fold, epoch: of_trial(variant))
+    of_this = search(
+        "warm_up: {low: 0.1, high: 0.3}",
+        "sampler: random, pruner: wilcoxon, objective: errors, folds: [0, 1, 2, 3, 4]",
+    )
+    done = run_trials(of_this, 3)
+    assert [one.state.name for one in done] == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert done[2].intermediate_values == dict.fromkeys(range(4), 20)
+
+
+def test_a_trial_whose_values_exclude_one_another_fails_and_says_so(search, known_losses):
+    known_losses(lambda variant, fold, epoch: 1.0)
+    of_this = search()
+    space = {
+        "schedule": Parameter(choices=["one_cycle", "cosine"]),
+        "warm_up": Parameter(choices=[0.2, 0.3]),
+    }
+    variant = of_this.variant.model_copy(update={"search_space": space})
+    config = of_this.config.model_copy(update={"variants": {"plain": variant}})
+    done = run_trials(Search(config, "plain"), 4)
+    assert all(
+        (one.state is TrialState.FAIL) == (one.params["schedule"] == "cosine") for one in done
+    )
+    failures = {one.user_attrs[FAILURE] for one in done if one.state is TrialState.FAIL}
+    assert failures == {
+        f"the values {{'schedule': 'cosine', 'warm_up': {warm_up}}} exclude one another: warm_up "
+        "belongs to the schedule one_cycle, not to cosine; leave it out"
+        for warm_up in (0.2, 0.3)
+    }
 
 
 def test_a_failed_trial_is_recorded_and_the_study_goes_on(search, known_losses):
@@ -343,37 +415,37 @@ def test_trials_share_the_images_of_an_unchanged_policy(search, known_losses, mo
     original = trial.train_one_fold
 
     def train(variant, fold, *more):
-        pools.append(fold.pool.folder())
+        pools.append(fold.augmented.folder())
         return original(variant, fold, *more)
 
     monkeypatch.setattr("competition.tuning.trial.train_one_fold", train)
     run_trials(of_this, 2)
     run = load_run(of_this.config)
-    assert set(pools) == {of_this.shared_pool(run.fingerprint).folder()}
+    assert set(pools) == {of_this.training_epochs(run.fingerprint).folder()}
 
 
-def abandoned(search: Search) -> None:
+def interrupt(search: Search) -> None:
     """Leaves a trial that is said to run, as a killed process does."""
     trial.suggested(search, open_study(search).ask())
 
 
-def test_an_interrupted_trial_is_taken_up_again_with_its_values(search, known_losses):
+def test_an_interrupted_trial_is_queued_again_with_its_values(search, known_losses):
     known_losses(lambda variant, fold, epoch: variant.learning_rate)
     of_this = search()
     run_trials(of_this, 1)
-    abandoned(of_this)
+    interrupt(of_this)
     study = open_study(of_this)
-    assert take_up(study) == (1, 0)
+    assert requeue_interrupted(study) == (1, 0)
     assert [one.state.name for one in study.trials] == ["COMPLETE", "FAIL", "WAITING"]
-    assert len(ended(study)) == 1
-    again = run_trials(of_this, 4, trials=4)
+    assert len(finished_trials(study)) == 1
+    again = run_trials(of_this, 4)
     assert again[0].params == study.trials[1].params
     assert again[3] is None
     assert successors(study) == {1: 2}
-    tried = sorted(one.params["learning_rate"] for one in ended(study))
+    tried = sorted(one.params["learning_rate"] for one in finished_trials(study))
     assert tried == [1e-3, 2e-3, 4e-3, 8e-3]  # no point of the grid is lost
     remarks = write_trials(study, of_this).read_text().splitlines()
-    assert remarks[2].endswith("interrupted; taken up again as trial 2")
+    assert remarks[2].endswith("interrupted; re-queued as trial 2")
 
 
 @pytest.mark.parametrize("comes_out_as", [KeyboardInterrupt, RuntimeError])
@@ -396,9 +468,9 @@ def test_a_trial_that_ctrl_c_ends_is_queued_again(comes_out_as, search, known_lo
         with pytest.raises(KeyboardInterrupt):
             run_trials(of_this, 1)
         assert [one.state.name for one in study.trials] == ["FAIL"] * evening + ["WAITING"]
-        assert ended(study) == []
+        assert finished_trials(study) == []
     assert run_trials(of_this, 1)[0].params == {"learning_rate": interrupted[0]}
-    assert [one.number for one in ended(study)] == [4]
+    assert [one.number for one in finished_trials(study)] == [4]
     *_, last = write_trials(study, of_this).read_text().splitlines()
     assert last.startswith("4,complete,")
     assert last.endswith(",")  # no remark
@@ -407,11 +479,11 @@ def test_a_trial_that_ctrl_c_ends_is_queued_again(comes_out_as, search, known_lo
 def test_a_trial_that_ends_its_process_each_time_is_given_up(search):
     of_this = search()
     for is_last in (False, False, True):
-        abandoned(of_this)
-        assert take_up(open_study(of_this)) == ((0, 1) if is_last else (1, 0))
+        interrupt(of_this)
+        assert requeue_interrupted(open_study(of_this)) == ((0, 1) if is_last else (1, 0))
     study = open_study(of_this)
     assert [one.state.name for one in study.trials] == ["FAIL"] * 3
-    assert len(ended(study)) == 1
+    assert len(finished_trials(study)) == 1
 
 
 @pytest.mark.parametrize(
@@ -491,6 +563,115 @@ def test_the_best_trial_is_an_ensemble_of_itself(search, known_losses):
     assert (config.ensemble.method.name, config.ensemble.folds) == ("geometric_mean", [2])
 
 
+def test_the_report_on_trials_is_made_of_frames(search, known_losses):
+    known_losses(lambda variant, fold, epoch: math.nan if epoch < 3 else variant.learning_rate)
+    of_this = search("learning_rate: {low: 1e-5, high: 1e-2, log: true}, epochs: {low: 2, high: 3}",
+                     "sampler: random, pruner: none")  # fmt: skip
+    done = run_trials(of_this, 13)
+    completed = sorted((one.value, one.number) for one in done if one.value is not None)
+    assert 0 < len(completed) < 13
+    study = open_study(of_this)
+    best = best_trials_table(study, of_this)
+    assert best.frame["trial"].tolist() == [number for _, number in completed][:10]
+    assert best.frame["log_loss"].tolist() == [value for value, _ in completed][:10]
+    assert f"13 trials: {len(completed)} completed" in best.note
+    assert f"{13 - len(completed)} failed" in best.note
+    first = best_trial(study, of_this)
+    rate = first.params["learning_rate"]
+    line = f"| {first.number} | {first.value:.5f} | 0.0 | {rate:.3g} | 3 |"
+    assert line in best.markdown()
+    assert settings_table(first, of_this).frame.to_numpy().tolist() == [
+        ["learning_rate", "0.003", f"{rate:.3g}"], ["epochs", "3", "3"]
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def evaluated(search, known_losses, capsys):
+    """Makes a final evaluation of two nets whose probabilities of the labels are given.
+
+    All of their results are there already, so that nothing is trained.
+    """
+
+    def evaluated(tuned: np.ndarray, as_it_is: np.ndarray):
+        known_losses(lambda variant, fold, epoch: variant.learning_rate)
+        of_this = search(RATES, "sampler: grid, pruner: none, folds: [0, 1], final_folds: [2, 4]")
+        run = load_run(of_this.config)
+        run_trials(of_this, 1)
+        best = best_trial(open_study(of_this), of_this)
+        best_config = write_best(best, of_this)
+        for one, shares in ((load_run(load_config(best_config)), tuned), (run, as_it_is)):
+            for split, of_fold in zip(("fold2", "fold4"), np.split(shares, 2), strict=True):
+                job = Job(one.config.name, "plain", 0, split)
+                _, rows = one.folds.split(split)
+                train = one.data_set.train
+                values = np.array([
+                    one_sure(label, share)
+                    for label, share in zip(train.labels[rows], of_fold, strict=True)
+                ])  # fmt: skip
+                predictions = {"out_of_fold": Probabilities(train.ids[rows], values)}
+                write_made_up_result(job, one.identities[job], **predictions)
+        return of_this, best, final_evaluation(of_this, run, best_config, workers=1)
+
+    return evaluated
+
+
+def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
+    """On 40 rows that no trial saw, the variant as it is has one error, and is less sure."""
+    of_this, best, evaluation = evaluated(np.full(40, 0.9), np.r_[0.05, np.full(39, 0.6)])
+    assert evaluation.folds == [2, 4]
+    assert (evaluation.best.rows, evaluation.best.errors) == (40, 0)
+    assert (evaluation.as_it_is.rows, evaluation.as_it_is.errors) == (40, 1)
+    assert evaluation.best.log_loss == pytest.approx(-np.log(0.9), rel=1e-3)
+    expected = np.log(0.9) - (np.log(0.05) + 39 * np.log(0.6)) / 40
+    assert evaluation.gain == pytest.approx(expected, rel=1e-3)
+    low, high = evaluation.gain_interval
+    assert np.log(0.9 / 0.6) - 1e-3 < low < evaluation.gain < high
+    table = evaluation_table(best, of_this, evaluation)
+    assert table.frame[["settings", "scored_on", "errors"]].to_numpy().tolist() == [
+        [f"trial {best.number}", "folds 0 1: optimistic", 0],
+        [f"trial {best.number}", "folds 2 4", 0],
+        ["plain as it is", "folds 2 4", 1],
+    ]
+    assert table.frame["log_loss"][0] == best.value
+    assert table.note == conclusion(of_this, evaluation)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "as_it_is", "interval", "sentences"),
+    [
+        (Score(40, 1, 0.2), Score(40, 4, 0.5), (0.1, 0.5),
+         ("make 3 fewer errors than `plain`", "0.30000 lower", "+0.10000 to +0.50000",
+          "lies above 0: on such rows, the tuned settings are better")),
+        (Score(40, 3, 0.5), Score(40, 2, 0.2), (-0.5, -0.1),
+         ("make 1 more error than `plain`", "0.30000 higher", "-0.50000 to -0.10000",
+          "lies below 0: on such rows, the tuned settings are worse")),
+        (Score(40, 2, 0.2), Score(40, 2, 0.3), (-0.1, 0.3),
+         ("make as many errors as `plain`", "0.10000 lower", "-0.10000 to +0.30000",
+          "lies on both sides of 0: these rows do not show which settings are better")),
+    ],
+)  # fmt: skip
+def test_the_conclusion_says_what_the_interval_shows(search, tuned, as_it_is, interval, sentences):
+    text = conclusion(search(), FinalEvaluation([1], tuned, as_it_is, interval))
+    assert text.startswith("The first line is optimistic, as the trial was chosen by it.")
+    assert "no trial was scored on their 40 rows" in text
+    assert all(sentence in text for sentence in sentences), text
+    assert "does not cover the spread between seeds" in text
+
+
+def test_a_worse_trial_has_an_interval_below_0(evaluated):
+    random = np.random.default_rng(0)
+    _, _, evaluation = evaluated(random.uniform(0.5, 0.7, 40), random.uniform(0.8, 0.9, 40))
+    low, high = evaluation.gain_interval
+    assert low < evaluation.gain < high < 0
+
+
+def test_rows_that_do_not_tell_have_an_interval_around_0(evaluated):
+    random = np.random.default_rng(0)
+    _, _, evaluation = evaluated(random.uniform(0.5, 0.9, 40), random.uniform(0.5, 0.9, 40))
+    low, high = evaluation.gain_interval
+    assert low < 0 < high
+
+
 def test_marks_make_other_trials(search, known_losses):
     known_losses(lambda variant, fold, epoch: 1.0)
     before = search()
@@ -520,114 +701,145 @@ def test_views_of_the_policy_that_is_trained_with_are_all_there(search):
     settings = ("variants.plain.test_time_draws=8", "variants.plain.test_time_augmentation=warp")
     of_this = search(RATES, "sampler: grid", *settings)
     assert of_this.variant.augmentation.name == "warp"
-    with room_for_trials(of_this, load_run(of_this.config), Plan(1, 1)):
-        [folder] = paths.pools_folder().iterdir()
-        assert len(list(folder.glob("*.npy"))) == 8
+    assert list(of_this.shared_epochs("0123").values()) == [8]
 
 
-def test_policies_of_trials_need_room_whatever_the_variant_has(search, monkeypatch):
-    monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", 1000)
-    space = "augmentation: {choices: [none, warp]}"
-    of_this = search(space, "sampler: grid", "variants.plain.augmentation=none")
-    run = load_run(of_this.config)
-    with (
-        pytest.raises(UserError, match="augmented images of this run need"),
-        room_for_trials(of_this, run, Plan(1, 1)),
-    ):
-        pass
+def test_trials_of_a_searched_policy_share_the_views_alone(search):
+    settings = ("variants.plain.test_time_draws=8", "variants.plain.test_time_augmentation=affine")
+    of_this = search("augmentation.rotation: {choices: [3.0, 6.0]}", "sampler: grid", *settings)
+    assert list(of_this.shared_epochs("0123").items()) == [(of_this.tta_epochs("0123"), 8)]
 
 
-@pytest.mark.parametrize("is_elsewhere", [True, False])
-def test_images_of_a_study_that_another_command_works_on_stay(search, known_losses, is_elsewhere):
-    """A command with a database of its own works on the same configuration and variant."""
-    of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
+@pytest.mark.parametrize("is_worked_on", [True, False])
+def test_a_study_that_another_command_works_on_is_left_alone(search, is_worked_on):
+    of_this = search()
+    interrupt(of_this)
     folder = paths.pools_folder() / f"0123.{of_this.owner(0)}"
     folder.mkdir(parents=True)
-    lock = paths.tuning_lock_file("some", "plain")
-    journal_study = storage.shared(lock) if is_elsewhere else nullcontext()
-    with journal_study:
-        _prepared(of_this, load_run(of_this.config), lock)
-    assert folder.exists() == is_elsewhere
-
-
-def test_hours_end_a_study(search):
-    assert _deadline(search(RATES, "sampler: grid, hours: 1.5")) == pytest.approx(
-        time.time() + 5400, abs=60
+    other = storage.shared(paths.tuning_lock_file("some", "plain"))
+    with other if is_worked_on else nullcontext():
+        study = prepared_study(of_this, load_run(of_this.config))
+    assert folder.exists() == is_worked_on
+    assert [one.state.name for one in study.trials] == (
+        ["RUNNING"] if is_worked_on else ["FAIL", "WAITING"]
     )
-    assert _deadline(search()) == math.inf
 
 
-def test_a_journal_is_mended_after_a_kill(search):
+def test_a_study_says_what_it_does(search, known_losses, in_this_process, capsys):
+    trained = known_losses(lambda variant, fold, epoch: variant.learning_rate)
     of_this = search()
-    abandoned(of_this)
+    run = load_run(of_this.config)
+    require_comparable(open_study(of_this), of_this, run)
+    interrupt(of_this)
+    study = run_study(of_this, run, workers=1)
+    output = capsys.readouterr()
+    assert "some/plain: re-queued 1 interrupted trial\n" in output.out
+    assert "some/plain: 4 trials, 0 done already\n4 to do on this machine" in output.out
+    assert output.err.count("the best so far") >= 1
+    assert len(trained) == len(finished_trials(study)) == 4
+    assert len(study.trials) == 5
+    assert len(list(paths.pools_folder().glob("*/*.npy"))) == 3  # the epochs that trials share
+    run_study(of_this, run, workers=1)
+    assert capsys.readouterr().out == "some/plain: 4 trials, 4 done already\n"
+    assert len(trained) == 4
+
+
+def test_hours_end_a_study(search, known_losses, in_this_process, capsys):
+    trained = known_losses(lambda variant, fold, epoch: 1.0)
+    of_this = search(RATES, "sampler: grid, hours: 1e-9")
+    study = run_study(of_this, load_run(of_this.config), workers=1)
+    assert capsys.readouterr().out.endswith("the time is up with 0 of 4 trials\n")
+    assert trained == []
+    header = "trial,state,log_loss,minutes,learning_rate,remark\n"
+    assert write_trials(study, of_this).read_text() == header
+
+
+def test_a_trial_that_crashed_its_worker_every_time_is_named(search, capsys):
+    of_this = search()
+    for _ in range(3):
+        interrupt(of_this)
+        prepared_study(of_this, load_run(of_this.config))
+    assert capsys.readouterr().out.splitlines() == [
+        "some/plain: re-queued 1 interrupted trial",
+        "some/plain: re-queued 1 interrupted trial",
+        "some/plain: gave up on 1 trial that crashed its worker every time",
+    ]
+
+
+def test_a_journal_is_repaired_after_a_kill(search):
+    of_this = search()
+    interrupt(of_this)
     journal = paths.journal_file("some", "plain")
     whole = journal.read_bytes()
     journal.write_bytes(whole + b'{"op_code": 4, "wor')
     lock = journal.with_name("journal.log.lock")
     lock.symlink_to(journal.absolute())
-    mend_journal(journal)
+    repair_journal(journal)
     assert journal.read_bytes() == whole
     assert not lock.is_symlink()
-    assert take_up(open_study(of_this)) == (1, 0)  # nobody waits for the lock of a killed process
+    assert requeue_interrupted(open_study(of_this)) == (
+        1,
+        0,
+    )  # nobody waits for the lock of a killed process
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([lines[0], b"{not json}\n", *lines[1:]]))
     with pytest.raises(UserError, match=r"journal.log is damaged in line 2 .*begin the study anew"):
-        mend_journal(journal)
+        repair_journal(journal)
 
 
 def test_a_journal_is_text(search):
-    abandoned(search())
+    interrupt(search())
     lines = paths.journal_file("some", "plain").read_text().splitlines()
     assert lines
     assert all(isinstance(json.loads(line), dict) for line in lines)
 
 
-def test_sqlite_takes_one_process(search, known_losses):
-    known_losses(lambda variant, fold, epoch: 1.0)
+def test_sqlite_is_refused(search):
     of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
-    with pytest.raises(
-        UserError, match="SQLite breaks when several processes write it; use JOBS=1"
-    ):
-        run_study(of_this, load_run(of_this.config), workers=2)
+    with pytest.raises(UserError, match="SQLite breaks when several processes write it; leave"):
+        run_study(of_this, load_run(of_this.config), workers=1)
     assert not Path("study.db").exists()
-    done = run_trials(of_this, 2)
-    assert [one.state.name for one in done] == ["COMPLETE"] * 2
+
+
+def test_trials_run_in_a_database(search, known_losses, monkeypatch):
+    """SQLite stands in for PostgreSQL, which is not installed everywhere."""
+    monkeypatch.setattr(
+        "competition.tuning.study.open_storage", lambda url, journal: open_database(url)
+    )
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
+    run = load_run(of_this.config)
+    prepared_study(of_this, run)
+    interrupt(of_this)  # perhaps it runs on another machine
+    assert [one.state.name for one in prepared_study(of_this, run).trials] == ["RUNNING"]
+    done = run_trials(of_this, 4)
+    assert [one and one.state.name for one in done] == [*["COMPLETE"] * 3, None]
     assert not paths.journal_file("some", "plain").exists()
 
 
-def test_sqlite_takes_one_study_at_a_time(search, known_losses):
-    of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
-    another = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db", "name=another")
-    in_use = storage.exclusive(lock_of_sqlite(of_this.settings.storage))
-    with in_use, pytest.raises(UserError, match="takes only one; wait"):
-        run_study(another, load_run(another.config), workers=1)
-    assert not Path("study.db").exists()
-
-
 @pytest.mark.parametrize(
-    "url",
+    ("url", "shown"),
     [
-        "postgresql+nodriver://me:se%40cret@localhost:1/name",
-        "nosuch://me:se%40cret@host/name",
-        "sqlite:////nowhere/at/all/study.db?password=se%40cret",
+        ("postgresql+nodriver://me:eim77@localhost:1/name", "postgresql+nodriver://localhost"),
+        ("postgresql://me:eim77@no.such-host.example:54/name", "postgresql://no.such-host.example"),
+        ("nosuch://me:eim77@host/name?sslpassword=eim77", "nosuch://host"),
+        ("postgresql://host/name?password=eim77", "postgresql://host"),
+        ("postgresql://host:word/name", "postgresql://…"),
+        ("postgresql://host?password=a@eim77", "postgresql://…"),
+        *(
+            (f"postgresql://me:{password}@host/name", "postgresql://…")
+            for password in ("a/eim77", "a#eim77", "a?eim77", "12/eim77", "12?eim77", "a@eim77/b")
+        ),
     ],
 )
-@pytest.mark.filterwarnings("ignore")  # of Optuna and its database library, about the URLs
-def test_a_storage_that_fails_keeps_its_password_to_itself(tmp_path, url):
-    with pytest.raises(UserError, match="cannot be used: ") as caught:
+def test_of_a_storage_that_fails_only_scheme_and_host_are_shown(tmp_path, url, shown):
+    quiet_optuna()
+    assert scheme_and_host(url) == shown
+    with pytest.raises(UserError) as caught:
         open_storage(url, tmp_path / "journal.log")
-    assert "se%40cret" not in str(caught.value)
-    assert "se@cret" not in str(caught.value)
-    assert without_password("to me:se@cret", url) == "to me:***"
-
-
-@pytest.mark.parametrize("password", ["a/eim77", "a#eim77", "a?eim77", "a[eim77", "a@eim77"])
-@pytest.mark.parametrize("end", ["nosuchhost/name", "nosuchhost:word/name?sslpassword=eim77"])
-@pytest.mark.filterwarnings("ignore")
-def test_a_password_that_is_not_written_as_in_a_url_is_not_shown_either(tmp_path, password, end):
-    with pytest.raises(UserError, match=r"the storage postgresql://\*\*\*@nosuchhost") as caught:
-        open_storage(f"postgresql://me:{password}@{end}", tmp_path / "journal.log")
+    assert str(caught.value).startswith(f"the storage {shown} cannot be used (")
     assert "eim77" not in str(caught.value)
+    assert caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(

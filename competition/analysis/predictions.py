@@ -235,10 +235,11 @@ def agreement(predicted: PredictedDigits) -> Agreement:
     votes, labels = predicted.votes, predicted.digits.labels
     right = (votes == labels).sum(axis=0)
     steps = len(votes) + 1
+    both_wrong, disagreement = count_pairs(votes, labels)
     return Agreement(
         np.bincount(right, minlength=steps),
         np.bincount(right[~predicted.wrong], minlength=steps),
-        count_pairs(votes, np.not_equal),
-        count_pairs(votes != labels, np.logical_and),
+        disagreement,
+        both_wrong,
         int((votes == votes[0]).all(axis=0).sum()),
     )

@@ -80,11 +80,7 @@ SAMPLERS = {
     "tpe": "competition.tuning.samplers:tpe",
     "random": "competition.tuning.samplers:random",
     "grid": "competition.tuning.samplers:grid",
-    "brute_force": "competition.tuning.samplers:brute_force",
-    "qmc": "competition.tuning.samplers:qmc",
     "gp": "competition.tuning.samplers:gp",
-    "nsga2": "competition.tuning.samplers:nsga2",
-    "nsga3": "competition.tuning.samplers:nsga3",
 }
 
 PRUNERS = {

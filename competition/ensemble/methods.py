@@ -1,4 +1,4 @@
-"""What an ensemble method returns.
+"""The ensemble methods of the registry, the simplest first.
 
 A method is a function `method(members, labels, **parameters) -> Fitted`:
 
@@ -47,15 +47,15 @@ def geometric_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
 def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """The class that most members predict; the mean of their probabilities breaks ties.
 
-    The probabilities are the shares of votes, where the mean is one voter more that may split
-    its vote. No class can overtake another by it that has a whole vote more.
+    The probabilities are the shares of votes, where the mean is one more voter, who may split its
+    vote. So no class overtakes another one that has a whole vote more.
     """
-    return Fitted(_votes)
 
+    def combine(rows: np.ndarray) -> np.ndarray:
+        votes = np.eye(CLASSES)[rows.argmax(axis=-1)].sum(axis=0)
+        return (votes + rows.mean(axis=0)) / (len(rows) + 1)
 
-def _votes(rows: np.ndarray) -> np.ndarray:
-    votes = np.eye(CLASSES)[rows.argmax(axis=-1)].sum(axis=0)
-    return (votes + rows.mean(axis=0)) / (len(rows) + 1)
+    return Fitted(combine)
 
 
 def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
@@ -65,10 +65,15 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     squares (SLSQP, D. Kraft, 1988) from equal weights on. The winners of the National Data Science
     Bowl (S. Dieleman et al., 2015) weighted their nets like this.
     """
-    truth_values = truth_probabilities(members, labels)
+    truth = truth_probabilities(members, labels)
     count = len(members)
+
+    def loss_and_gradient(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        mixed = weights @ truth
+        return -np.log(mixed).mean(), -(truth / mixed).mean(axis=1)
+
     fitted = minimize(
-        lambda weights: _weights_loss_and_gradient(weights, truth_values),
+        loss_and_gradient,
         np.full(count, 1 / count),
         jac=True,
         method="SLSQP",
@@ -78,13 +83,6 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     )
     weights = fitted.x.clip(0)
     return _weighted(weights / weights.sum())
-
-
-def _weights_loss_and_gradient(
-    weights: np.ndarray, truth_values: np.ndarray
-) -> tuple[float, np.ndarray]:
-    mixed = weights @ truth_values
-    return -np.log(mixed).mean(), -(truth_values / mixed).mean(axis=1)
 
 
 def hill_climbing(members: np.ndarray, labels: np.ndarray, rounds: int = 50) -> Fitted:
@@ -103,22 +101,17 @@ def hill_climbing(members: np.ndarray, labels: np.ndarray, rounds: int = 50) -> 
     """
     if rounds < 1:
         raise UserError(f"hill_climbing needs rounds of at least 1, not {rounds}")
-    added, losses = _climb(truth_probabilities(members, labels), rounds)
-    best = added[: np.argmin(losses) + 1]
-    return _weighted(np.bincount(best, minlength=len(members)) / len(best))
-
-
-def _climb(truth_values: np.ndarray, rounds: int) -> tuple[list[int], list[float]]:
-    """Returns which member each round adds, and the log-loss after it."""
+    truth = truth_probabilities(members, labels)
     added, losses = [], []
-    total = np.zeros(truth_values.shape[1])
+    total = np.zeros(len(labels))
     for size in range(1, rounds + 1):
-        candidates = -np.log((total + truth_values) / size).mean(axis=1)
+        candidates = -np.log((total + truth) / size).mean(axis=1)
         best = int(candidates.argmin())
-        total += truth_values[best]
+        total += truth[best]
         added.append(best)
         losses.append(candidates[best])
-    return added, losses
+    taken = added[: np.argmin(losses) + 1]
+    return _weighted(np.bincount(taken, minlength=len(members)) / len(taken))
 
 
 def _weighted(weights: np.ndarray) -> Fitted:
@@ -133,50 +126,44 @@ INVERSE_TEMPERATURES = (0.05, 20.0)
 
 
 def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
-    """The mean of the members, each at a temperature of its own, brought to a temperature again.
+    """The mean of the members, each at its own temperature, with a temperature for the result.
 
-    See `fitted.py` for the arguments. A temperature above 1 makes probabilities less sure, one
-    below 1 surer. Each is the one of least log-loss; that of the result is fitted last.
+    A temperature above 1 makes probabilities less sure, one below 1 surer (C. Guo et al., "On
+    Calibration of Modern Neural Networks", ICML 2017). Each is the one of least log-loss; that of
+    the result is fitted last.
     """
     logits = log_probabilities(members)
     inverse = np.array([_fit_inverse_temperature(each, labels) for each in logits])
-    mean_values = _fit_inverse_temperature(_log_of_mean(logits, inverse), labels)
+
+    def log_of_mean(logits: np.ndarray) -> np.ndarray:
+        scaled = softmax(logits * inverse[:, None, None], axis=-1)
+        return log_probabilities(scaled.mean(axis=0))
+
+    factor = _fit_inverse_temperature(log_of_mean(logits), labels)
     return Fitted(
-        lambda rows: softmax(_log_of_mean(log_probabilities(rows), inverse) * mean_values, axis=-1),
+        lambda rows: softmax(log_of_mean(log_probabilities(rows)) * factor, axis=-1),
         {
             "member_temperatures": [round(float(1 / each), 6) for each in inverse],
-            "temperature": round(1 / mean_values, 6),
+            "temperature": round(1 / factor, 6),
         },
     )
 
 
-def _log_of_mean(logits: np.ndarray, inverse_temperatures: np.ndarray) -> np.ndarray:
-    scaled = softmax(logits * inverse_temperatures[:, None, None], axis=-1)
-    return log_probabilities(scaled.mean(axis=0))
-
-
 def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the factor of the logits `[n, 10]` that gives the least log-loss, which is convex."""
-    truth_values = logits[np.arange(len(labels)), labels].mean()
+    truth = logits[np.arange(len(labels)), labels].mean()
+    by_class = np.ascontiguousarray(logits.T)  # sums over classes are faster like this
+
+    def loss_and_derivative(factor: np.ndarray) -> tuple[float, float]:
+        powers = np.exp(by_class * factor)  # log-probabilities: none overflows, and one is near 0
+        totals = powers.sum(axis=0)
+        expected = (np.einsum("cn,cn->n", powers, by_class) / totals).mean()
+        return np.log(totals).mean() - factor[0] * truth, expected - truth
+
     fitted = minimize(
-        _temperature_loss_and_gradient,
-        [1.0],
-        (np.ascontiguousarray(logits.T), truth_values),  # sums over classes are faster like this
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[INVERSE_TEMPERATURES],
+        loss_and_derivative, [1.0], jac=True, method="L-BFGS-B", bounds=[INVERSE_TEMPERATURES]
     )
     return float(fitted.x[0])
-
-
-def _temperature_loss_and_gradient(
-    factor: np.ndarray, logits: np.ndarray, truth_values: float
-) -> tuple[float, float]:
-    """Returns the mean log-loss of logits `[10, n]` times a factor, and its derivative."""
-    powers = np.exp(logits * factor)  # log-probabilities: none overflows, and one is near 0
-    totals = powers.sum(axis=0)
-    expected = (np.einsum("cn,cn->n", powers, logits) / totals).mean()
-    return np.log(totals).mean() - factor[0] * truth_values, expected - truth_values
 
 
 def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -> Fitted:
@@ -184,12 +171,12 @@ def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -
     (D. H. Wolpert, "Stacked Generalization", 1992; K. M. Ting and I. H. Witten, "Issues in Stacked
     Generalization", 1999).
 
-    Weights are drawn towards those of the geometric mean, which is where it starts, and not
-    towards 0, which would be a uniform answer: without evidence nothing is learned, and nothing
-    is lost.
+    The penalty draws the weights towards those of the geometric mean, where the search starts, and
+    not towards 0, a uniform answer: without evidence nothing is learned, and nothing is lost.
+    scikit-learn's regression has no such prior.
 
     Args:
-        members, labels: as everywhere, see `fitted.py`.
+        members, labels: as everywhere.
         penalty: of the squared distance from the start, in nats over all rows. 1000 means that
             weights 0.03 away from it were expected beforehand: over the 16.6 nats that a
             log-probability may span, half a nat each.
@@ -200,12 +187,27 @@ def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -
     if penalty <= 0:
         raise UserError(f"stacking needs a penalty above 0, not {penalty}")
     features = _features(members)
+    truth = labels, np.arange(len(labels))
     start = np.vstack([*[np.eye(CLASSES) / len(members)] * len(members), np.zeros(CLASSES)])
     scale = _scale(features, start, penalty)
+
+    def loss_and_gradient(steps: np.ndarray) -> tuple[float, np.ndarray]:
+        """Returns the penalised log-loss in nats per row, and its gradient by the scaled steps."""
+        away = scale @ steps.reshape(start.shape)
+        logits = (start + away).T @ features
+        logits -= logits.max(axis=0)
+        powers = np.exp(logits)
+        totals = powers.sum(axis=0)
+        losses = np.log(totals) - logits[truth]
+        errors = powers / totals
+        errors[truth] -= 1
+        gradient = scale.T @ (features @ errors.T + penalty * away)
+        objective = losses.sum() + penalty / 2 * (away**2).sum()
+        return objective / len(labels), gradient.ravel() / len(labels)
+
     fitted = minimize(
-        _stacking_loss_and_gradient,
+        loss_and_gradient,
         np.zeros(start.size),
-        (features, labels, start, scale, penalty),
         jac=True,
         method="L-BFGS-B",
         options={"ftol": 1e-8},
@@ -240,26 +242,3 @@ def _scale(features: np.ndarray, start: np.ndarray, penalty: float) -> np.ndarra
     curvature = weighted @ weighted.T + penalty * np.eye(len(features))
     values, vectors = np.linalg.eigh(curvature / features.shape[1])
     return vectors / np.sqrt(values)
-
-
-def _stacking_loss_and_gradient(
-    steps: np.ndarray,
-    features: np.ndarray,
-    labels: np.ndarray,
-    start: np.ndarray,
-    scale: np.ndarray,
-    penalty: float,
-) -> tuple[float, np.ndarray]:
-    """Returns the penalised log-loss, in nats a row, and its gradient by the scaled steps."""
-    away = scale @ steps.reshape(start.shape)
-    logits = (start + away).T @ features
-    logits -= logits.max(axis=0)
-    powers = np.exp(logits)
-    totals = powers.sum(axis=0)
-    rows = np.arange(len(labels))
-    losses = np.log(totals) - logits[labels, rows]
-    errors = powers / totals
-    errors[labels, rows] -= 1
-    gradient = scale.T @ (features @ errors.T + penalty * away)
-    objective = losses.sum() + penalty / 2 * (away**2).sum()
-    return objective / len(labels), gradient.ravel() / len(labels)

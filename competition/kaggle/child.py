@@ -1,7 +1,7 @@
 """The process in which the official Kaggle client runs; `client.py` starts it and listens.
 
-It imports `kaggle`, does one action, and writes down what it comes to. What the client prints is
-shown only if it ends before that.
+It imports `kaggle`, does one action, and writes down the result. What the client prints is shown
+only if it ends before that.
 """
 
 import sys
@@ -11,13 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from competition.kaggle.failures import describe, without_secrets
-from competition.kaggle.notes import (
+from competition.kaggle.credentials import sources
+from competition.kaggle.errors import describe, without_secrets
+from competition.kaggle.protocol import (
     ASKING,
     CONFIRMING,
     DOWNLOADING,
     SIGNING_IN,
     UPLOADING,
+    read_notes,
     write_note,
 )
 from competition.paths import COMPETITION
@@ -35,16 +37,15 @@ Note = Callable[..., None]
 def main(notes: str, parent: str, action: str, *arguments: str) -> None:
     """Signs in, does one action, and notes its result or its problem."""
     end_with(int(parent))
+    credentials = sources()  # before the client signs in: it removes a login that has expired
     note = partial(write_note, Path(notes))
-    stage = SIGNING_IN
-    note(stage=stage)
+    note(stage=SIGNING_IN)
     try:
         api = _signed_in(note)
-        stage = ASKING
-        note(stage=stage)
+        note(stage=ASKING)
         note(problem=None, **ACTIONS[action](api, note, *arguments))
     except (Exception, SystemExit) as error:
-        note(**describe(error, stage))
+        note(**describe(error, read_notes(Path(notes))["stage"], credentials))
 
 
 def _signed_in(note: Note) -> Any:
@@ -88,38 +89,37 @@ def _wait_for_score(api: Any, note: Note, reference: str, seconds: str) -> dict[
     began, pause = time.monotonic(), FIRST_POLL_SECONDS
     while True:
         found = _list_submissions(api, note)["submissions"].get(reference)
-        is_over = time.monotonic() - began + pause > float(seconds)
-        if is_over or (found and found["status"] != "pending"):
+        waited = time.monotonic() - began
+        if waited + pause > float(seconds) or (found and found["status"] != "pending"):
             return {"submission": found}
-        asks_again = time.monotonic() + pause
-        while time.monotonic() < asks_again:
-            note(waited=time.monotonic() - began)  # a sign of life
-            time.sleep(FIRST_POLL_SECONDS)
+        note(waited=waited)
+        time.sleep(pause)
         pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
 
 
 def _list_submissions(api: Any, note: Note) -> dict[str, Any]:
     """Returns the latest submissions by reference."""
     listed = api.competition_submissions(COMPETITION, page_size=LISTED) or []
-    return {"submissions": {str(one.ref): _submission(one) for one in listed if one}}
-
-
-def _submission(one: Any) -> dict[str, str]:
-    return {
-        "status": one.status.name.lower(),
-        "public_score": one.public_score or "",
-        "error_description": one.error_description or "",
+    submissions = {
+        str(one.ref): {
+            "status": one.status.name.lower(),
+            "public_score": one.public_score or "",
+            "error_description": one.error_description or "",
+        }
+        for one in listed
+        if one
     }
+    return {"submissions": submissions}
 
 
 def _inspect(api: Any, note: Note, folder: str) -> dict[str, Any]:
-    """Tries what `doctor` wants to know: the right to read the data, and the submissions left."""
+    """Finds what `doctor` wants to know: the right to read the data, and the submissions left."""
     found = {"username": api.config_values.get("username", "")}
     try:
         api.competition_download_file(COMPETITION, "sample_submission.csv", folder, quiet=True)
         found["access"] = {"problem": None}
     except Exception as error:
-        found["access"] = describe(error, ASKING)
+        found["access"] = describe(error, ASKING, sources())
     try:
         limits = api.competition_get_submission_limits(COMPETITION)
         # All are zero for those who are in no team yet, as before a first submission.
@@ -130,7 +130,7 @@ def _inspect(api: Any, note: Note, folder: str) -> dict[str, Any]:
     return found
 
 
-ACTIONS = {
+ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "download": _download,
     "submit": _submit,
     "wait for score": _wait_for_score,

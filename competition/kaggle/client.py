@@ -1,8 +1,8 @@
-"""The official Kaggle client, in a child process that can neither print, leave, nor hang on us.
+"""The official Kaggle client, in a child process that can neither print, exit, nor hang on us.
 
 The client prints to stdout, may end the process when it is imported, and waits for ever for a
-server that does not answer. So it runs in a process of its own (`child.py`), with time limits,
-and what it comes to goes through a file (`notes.py`).
+server that does not answer. So it runs in a process of its own (`child.py`), with timeouts, and
+what it finds comes through a file (`protocol.py`).
 """
 
 import os
@@ -11,22 +11,36 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 from competition.console import duration
-from competition.kaggle.answers import KaggleError
-from competition.kaggle.credentials import sources
-from competition.kaggle.failures import without_secrets
-from competition.kaggle.limits import ANSWER, RATE_LIMIT, limit
-from competition.kaggle.notes import read_notes
+from competition.errors import UserError
+from competition.kaggle.errors import UPGRADE, KaggleError, without_secrets
+from competition.kaggle.protocol import read_notes
+
+ANSWER_SECONDS = 60.0  # without any sign of life from the server
+RATE_LIMIT_SECONDS = 120.0  # waited in all, when Kaggle has had too many requests
+TIMEOUT_FACTOR = "DIGITS_KAGGLE_TIMEOUT_FACTOR"
 
 SECONDS_BETWEEN_LOOKS = 0.1
 WAIT_IF_NOT_TOLD = 10.0
 
 # Is called while the client runs, with its notes; what it returns is a sign of life if it changes.
 Watch = Callable[[dict[str, Any]], object]
+
+
+def timeout(seconds: float) -> float:
+    """Returns a timeout in seconds, times the factor that the environment variable gives."""
+    text = os.environ.get(TIMEOUT_FACTOR) or "1"
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not (isfinite(factor) and factor > 0):
+        raise UserError(f"{TIMEOUT_FACTOR} is '{text}', expected a number above 0, such as 3")
+    return seconds * factor
 
 
 def call(
@@ -37,17 +51,17 @@ def call(
     Args:
         action: a name of `child.ACTIONS`.
         arguments: of that action.
-        watch: called about ten times a second, to show progress.
-        seconds: how long it may take in all; silence has a limit of its own.
+        watch: called about ten times per second, to show progress.
+        seconds: how long a download may take in all; silence has a timeout of its own.
 
     Raises:
         KaggleError: when the client found no credentials, was refused, failed, or took too long.
     """
     waited = 0.0
     while True:
-        outcome = _run(action, arguments, watch, seconds)
+        outcome = _run(action, arguments, watch, timeout(seconds))
         wait = max(1.0, outcome.get("retry_after") or WAIT_IF_NOT_TOLD)
-        if outcome.get("status") != 429 or waited + wait > limit(RATE_LIMIT):
+        if outcome.get("status") != 429 or waited + wait > timeout(RATE_LIMIT_SECONDS):
             break
         print(f"Kaggle asks to wait {duration(wait)} (429), waiting", file=sys.stderr)
         time.sleep(wait)
@@ -58,34 +72,36 @@ def call(
 
 
 def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) -> dict[str, Any]:
-    known = {"credentials": sources()}  # the client removes a login that has expired
     with tempfile.TemporaryDirectory(prefix="kaggle-") as folder:
         notes, output = Path(folder) / "notes", Path(folder) / "output"
         child = [sys.executable, "-m", "competition.kaggle.child"]
-        command = [*child, str(notes), str(os.getpid()), action, *arguments]
         with (
             output.open("wb") as printed,
             subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT
+                [*child, str(notes), str(os.getpid()), action, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
             ) as process,
         ):
             try:
-                stopped = _wait(process, notes, watch, seconds)
+                problem = _wait(process, notes, watch, seconds)
             finally:
                 process.kill()
                 watch(read_notes(notes))  # what came since the last look, also before a Ctrl-C
         outcome = read_notes(notes)
-        if "problem" not in outcome:
-            last_words = without_secrets(output.read_text(errors="replace")) or "it said nothing"
-            outcome |= stopped or {"problem": "broke off", "message": last_words}
-    return outcome | known
+        last_words = without_secrets(output.read_text(errors="replace")) or "it said nothing"
+    broke_off = (
+        f"The Kaggle client ended without a result ({last_words}). Try again; if it happens again, "
+        f"run {UPGRADE}."
+    )
+    return {"problem": problem or broke_off} | outcome
 
 
-def _wait(
-    process: subprocess.Popen, notes: Path, watch: Watch, seconds: float
-) -> dict[str, Any] | None:
-    """Waits for the end of the process; returns the problem if it takes too long."""
-    patience = limit(ANSWER)
+def _wait(process: subprocess.Popen, notes: Path, watch: Watch, seconds: float) -> str | None:
+    """Waits for the end of the process; returns what to tell the user if it takes too long."""
+    silence = timeout(ANSWER_SECONDS)
+    longer = f"{TIMEOUT_FACTOR}=3 waits three times as long."
     began = heard = time.monotonic()
     last = None
     while process.poll() is None:
@@ -93,9 +109,15 @@ def _wait(
         found = read_notes(notes)
         if (signs := (found, watch(found))) != last:
             last, heard = signs, now
-        if now - heard > patience:
-            return {"problem": "silent", "seconds": duration(patience)}
+        if now - heard > silence:
+            return (
+                f"Kaggle did not answer for {duration(silence)}; the client was "
+                f"{found.get('stage', 'starting')}. Check the network and try again; {longer}"
+            )
         if now - began > seconds:
-            return {"problem": "slow", "seconds": duration(seconds)}
+            return (
+                f"The download was not finished after {duration(seconds)}. What arrived is kept, "
+                f"and the next `make download` continues from there; {longer}"
+            )
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return None

@@ -1,8 +1,8 @@
 """Where the Kaggle client finds credentials, in its own order; what they are is never kept.
 
-The order is that of `kaggle` 2.2 (`KaggleApi.authenticate`, `kagglesdk.kaggle_env`). Whatever
-token comes first is sent with every request, even if the client went on to a `kaggle.json`
-because the server did not accept it; so a bad token shadows all that comes after it.
+The order is that of `kaggle` 2.2 (`KaggleApi.authenticate`, `kagglesdk.kaggle_env`). The token that
+comes first is sent with every request, even after the server refused it; so a bad token shadows
+all that comes after it.
 """
 
 import json
@@ -14,10 +14,10 @@ from pathlib import Path
 from competition.kaggle import SETTINGS_PAGE
 
 TOKEN_VARIABLE = "KAGGLE_API_TOKEN"  # noqa: S105, a name
+PAIR = ("KAGGLE_USERNAME", "KAGGLE_KEY")
 NEW_TOKEN = f"Create a new token at {SETTINGS_PAGE}"
-PLACES = "put it into ~/.kaggle/access_token or the environment variable KAGGLE_API_TOKEN"
+PLACES = f"put it into ~/.kaggle/access_token or the environment variable {TOKEN_VARIABLE}"
 UNREADABLE = " It cannot be read as a line of plain text (UTF-8), and the client fails on it."
-KEY_VARIABLES = ("KAGGLE_USERNAME", "KAGGLE_KEY")
 
 
 @dataclass(frozen=True)
@@ -37,100 +37,91 @@ class Source:
     renewal: str = f"{NEW_TOKEN}, and put it there."
 
     def is_open_to_others(self) -> bool:
-        """Says whether other users of this machine can read or change the file."""
+        """Returns whether other users of this machine can read or change the file."""
         return self.file is not None and bool(self.file.stat().st_mode & 0o077)
 
 
 def sources() -> list[Source]:
-    """Returns every source that holds something: the first is used, it shadows the others."""
-    return [*_tokens(), *_keys(), *_logins()]
+    """Returns every place that holds credentials: the first is used, it shadows the others."""
+    places = [*_tokens(), *_pairs(), _login()]
+    return [source for is_filled, source in places if is_filled]
 
 
 def overlooked() -> list[str]:
-    """Returns a sentence for each file that looks like credentials, but that no one reads."""
+    """Returns a sentence for each thing that looks like credentials, but that nothing reads."""
     used = {source.file for source in sources()}
+    named, key_file, settings = _named_token_file(), _key_file(), _settings_folder()
+    missing = [variable for variable in PAIR if not os.environ.get(variable)]
     sentences = []
-    named = os.environ.get(TOKEN_VARIABLE, "")
-    if named and _is_there(named) and Path(named) not in used:
-        sentences.append(f"The file {_short(Path(named))}, which {TOKEN_VARIABLE} names, is empty")
-    unread = [file for file in dict.fromkeys([_key_file(), *_misplaced()]) if file not in used]
-    sentences += [f"{_short(file)} {_why_unread(file)}" for file in unread if file.is_file()]
-    return sentences
+    if named and named not in used:
+        sentences.append(f"The file {_short(named)}, which {TOKEN_VARIABLE} names, is empty")
+    if key_file not in used and len(missing) == 1:
+        sentences.append(f"{' and '.join(PAIR)} only work together, and {missing[0]} is not set")
+    if key_file not in used and key_file.is_file():
+        sentences.append(
+            f'{_short(key_file)} is not {{"username": …, "key": …}}; download it again'
+        )
+    folders = (_home(""), settings, Path.home(), Path.home() / "Downloads", Path.cwd())
+    places = {folder / "kaggle.json": key_file for folder in folders}
+    places[settings / "access_token"] = _home("access_token")
+    return sentences + [
+        f"{_short(file)} is not where the client looks; move it to {_short(place)}"
+        for file, place in places.items()
+        if file.is_file() and file != place
+    ]
 
 
-def _why_unread(file: Path) -> str:
-    looked_at = _key_file()
-    if file == looked_at:
-        return 'is not {"username": …, "key": …}; download it again'
-    place = looked_at if file.name == looked_at.name else _home(file.name)
-    return f"is not where the client looks; move it to {_short(place)}"
-
-
-def _tokens() -> Iterator[Source]:
-    in_notebook = "KAGGLE_KERNEL_RUN_TYPE" in os.environ and "KAGGLE_DATA_PROXY_URL" in os.environ
-    notebook = Path(os.environ.get("KAGGLE_API_V1_TOKEN", ""))
-    if in_notebook and _text(notebook):
-        yield Source("the token of this Kaggle notebook", notebook)
-    value = os.environ.get(TOKEN_VARIABLE, "")
-    variable = f"the environment variable {TOKEN_VARIABLE}"
-    if value and _is_there(value):
-        name = f"the file {_short(Path(value))}, which {TOKEN_VARIABLE} names"
-        yield from _in_token_file(Path(value), name)
+def _tokens() -> Iterator[tuple[bool, Source]]:
+    """Yields each place of a token, and whether there is one."""
+    in_notebook = {"KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_DATA_PROXY_URL"} <= os.environ.keys()
+    if in_notebook and (path := os.environ.get("KAGGLE_API_V1_TOKEN")):
+        yield _in_file(Path(path), "the token of this Kaggle notebook")
+    if named := _named_token_file():
+        yield _in_file(named, f"the file {_short(named)}, which {TOKEN_VARIABLE} names")
         return  # even if it is empty, the client looks at no other token then
-    if value:
-        is_path = "/" in value or value.startswith("~")
-        remark = " It looks like a path, but there is no such file." if is_path else ""
-        yield Source(variable, remark=remark)
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    is_path = "/" in token or token.startswith("~")
+    remark = " It looks like a path, but there is no such file." if is_path else ""
+    yield token != "", Source(f"the environment variable {TOKEN_VARIABLE}", remark=remark)
     for file in (_home("access_token"), _home("access_token.txt")):
-        yield from _in_token_file(file, _short(file))
+        yield _in_file(file, _short(file))
 
 
-def _in_token_file(file: Path, name: str) -> Iterator[Source]:
-    """Yields a file that holds a token, or that the client would fail to read one from."""
-    try:
-        content = file.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        if _is_there(str(file)):
-            yield Source(name, file, UNREADABLE)
-        return
-    if content:
-        yield Source(name, file)
+def _in_file(file: Path, name: str) -> tuple[bool, Source]:
+    text = _text(file)
+    return text != "", Source(name, file, UNREADABLE if text is None else "")
 
 
-def _keys() -> Iterator[Source]:
-    renewal = f"{NEW_TOKEN}, and {PLACES}."  # such tokens do not fit where a key was
-    given = [name for name in KEY_VARIABLES if os.environ.get(name)]
+def _pairs() -> Iterator[tuple[bool, Source]]:
+    """Yields the places of a name with its key; a variable counts more than the file's value."""
+    given = [variable for variable in PAIR if os.environ.get(variable)]
     file = _key_file()
-    kept = _json_object(file)
-    if len(given) == len(KEY_VARIABLES):
-        name = f"the environment variables {' and '.join(KEY_VARIABLES)}"
-        yield Source(name, renewal=renewal)
-    # The client puts what a variable says in place of what the file says.
-    of_variables = {name.removeprefix("KAGGLE_").lower() for name in given}
-    if kept and {"username", "key"} <= kept | of_variables:
-        mixed = f" with the environment variable {given[0]}" if len(given) == 1 else ""
-        yield Source(f"{_short(file)}{mixed}", file, renewal=renewal)
+    kept = _values(file)
+    known = kept | {variable.removeprefix("KAGGLE_").lower() for variable in given}
+    renewal = f"{NEW_TOKEN}, and {PLACES}."  # such tokens do not fit where a key was
+    variables = Source(f"the environment variables {' and '.join(PAIR)}", renewal=renewal)
+    mixed = f" with the environment variable {given[0]}" if len(given) == 1 else ""
+    yield len(given) == len(PAIR), variables
+    in_file = Source(f"{_short(file)}{mixed}", file, renewal=renewal)
+    yield bool(kept) and {"username", "key"} <= known, in_file
 
 
-def _logins() -> Iterator[Source]:
+def _login() -> tuple[bool, Source]:
     file = _home("credentials.json")
-    if "refresh_token" in _json_object(file):
-        renewal = "Run `.venv/bin/kaggle auth login` again."
-        yield Source(f"{_short(file)} of `kaggle auth login`", file, renewal=renewal)
+    renewal = "Run `.venv/bin/kaggle auth login` again."
+    source = Source(f"{_short(file)} of `kaggle auth login`", file, renewal=renewal)
+    return "refresh_token" in _values(file), source
+
+
+def _named_token_file() -> Path | None:
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    return Path(token) if os.path.exists(token) else None
 
 
 def _key_file() -> Path:
     """Returns the one `kaggle.json` that the client reads."""
-    if folder := os.environ.get("KAGGLE_CONFIG_DIR"):
-        return Path(folder) / "kaggle.json"
-    if _home("").exists():
-        return _home("kaggle.json")
-    return _settings_folder() / "kaggle.json"
-
-
-def _misplaced() -> list[Path]:
-    folders = [_home(""), _settings_folder(), Path.home(), Path.home() / "Downloads", Path.cwd()]
-    return [folder / "kaggle.json" for folder in folders] + [_settings_folder() / "access_token"]
+    home = _home("") if _home("").exists() else _settings_folder()
+    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or home) / "kaggle.json"
 
 
 def _settings_folder() -> Path:
@@ -147,24 +138,20 @@ def _short(file: Path) -> str:
     return f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
 
 
-def _is_there(value: str) -> bool:
-    try:
-        return Path(value).exists()
-    except OSError:  # too long for a name
-        return False
-
-
-def _text(file: Path) -> str:
+def _text(file: Path) -> str | None:
+    """Returns a file's text, nothing if there is no file, None if it cannot be read as text."""
+    if not os.path.exists(file):
+        return ""
     try:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError):
-        return ""
+        return None
 
 
-def _json_object(file: Path) -> set[str]:
+def _values(file: Path) -> set[str]:
     """Returns the names that a JSON file gives a value, none if it is no such file."""
     try:
-        values = json.loads(_text(file))
+        values = json.loads(_text(file) or "")
     except ValueError:
         return set()
     return {name for name, value in values.items() if value} if isinstance(values, dict) else set()

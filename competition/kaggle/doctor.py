@@ -3,21 +3,20 @@
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from competition import paths, system
 from competition.errors import UserError
-from competition.kaggle.answers import KaggleError, explain, no_credentials
-from competition.kaggle.archive import check_installed
 from competition.kaggle.client import call
 from competition.kaggle.credentials import overlooked, sources
-from competition.kaggle.download import NEEDED_BYTES
+from competition.kaggle.download import NEEDED_BYTES, check_installed
+from competition.kaggle.errors import KaggleError, no_credentials
 from competition.paths import COMPETITION
 
-OK, NOTE, WARNING, MEND = "ok", "note", "warning", "to mend"
+OK, NOTE, WARNING, FIX = "ok", "note", "warning", "fix"
 
-# Refusals of those whom Kaggle knows.
-ACCEPTED = (403, 404)
+# Refusals to somebody whom Kaggle knows.
+RULES_NOT_ACCEPTED, UNKNOWN_COMPETITION = 403, 404
 
 
 class Finding(NamedTuple):
@@ -30,7 +29,10 @@ class Finding(NamedTuple):
 
 def examine() -> Iterator[Finding]:
     """Yields one finding after the other; none of them holds a secret, or a part of one."""
-    yield from _client()
+    try:
+        yield Finding(OK, "client", f"kaggle {version('kaggle')}")
+    except PackageNotFoundError:
+        yield Finding(FIX, "client", "the package kaggle is missing; `make setup` installs it")
     yield from _credentials()
     if sources():
         yield from _server()
@@ -38,17 +40,10 @@ def examine() -> Iterator[Finding]:
     yield from _machine()
 
 
-def _client() -> Iterator[Finding]:
-    try:
-        yield Finding(OK, "client", f"kaggle {version('kaggle')}")
-    except PackageNotFoundError:
-        yield Finding(MEND, "client", "the package kaggle is missing; `make setup` installs it")
-
-
 def _credentials() -> Iterator[Finding]:
     found = sources()
     if not found:
-        yield Finding(MEND, "credentials", no_credentials())
+        yield Finding(FIX, "credentials", no_credentials())
         return
     remark = found[0].remark
     state = WARNING if remark else OK
@@ -68,29 +63,23 @@ def _server() -> Iterator[Finding]:
         try:
             found = call("inspect", folder)
         except KaggleError as trouble:
-            yield Finding(MEND, "server", str(trouble))
+            yield Finding(FIX, "server", str(trouble))
             return
-    name = f", as those of '{found['username']}'" if found["username"] else ""
-    access = found["access"] | {"credentials": found["credentials"]}
-    # A key, unlike a token, is not looked at while it signs in.
-    if access["problem"] and access.get("status") not in ACCEPTED:
-        yield Finding(MEND, "server", explain(access))
+    access, left = found["access"], found["left_today"]
+    # A key, unlike a token, is not looked at while the client signs in.
+    if access["problem"] and access.get("status") not in (RULES_NOT_ACCEPTED, UNKNOWN_COMPETITION):
+        yield Finding(FIX, "server", access["problem"])
         return
+    name = f", as those of '{found['username']}'" if found["username"] else ""
     yield Finding(OK, "server", f"it accepts the credentials{name}")
-    yield _rules(access)
-    yield _submissions(found["left_today"])
-
-
-def _rules(access: dict[str, Any]) -> Finding:
     if access["problem"]:
-        return Finding(MEND, "rules", explain(access))
-    return Finding(OK, "rules", f"accepted: the data of '{COMPETITION}' can be had")
-
-
-def _submissions(left: int | None) -> Finding:
+        yield Finding(FIX, "rules", access["problem"])
+    else:
+        yield Finding(OK, "rules", f"accepted: the data of '{COMPETITION}' can be downloaded")
     if left is None:
-        return Finding(NOTE, "submissions", "Kaggle does not tell how many are left today")
-    return Finding(OK if left else WARNING, "submissions", f"{left} left today (UTC)")
+        yield Finding(NOTE, "submissions", "Kaggle does not tell how many are left today")
+    else:
+        yield Finding(OK if left else WARNING, "submissions", f"{left} left today (UTC)")
 
 
 def _data() -> Iterator[Finding]:
@@ -99,25 +88,24 @@ def _data() -> Iterator[Finding]:
         check_installed()
         yield Finding(OK, "data", f"{folder}/ is complete")
     except UserError as error:
-        yield Finding(MEND, "data", str(error))
+        yield Finding(FIX, "data", str(error))
     free = system.free_bytes(folder)
     text = f"{free / 1e9:.1f} GB are free here"
-    enough = free >= NEEDED_BYTES
-    hint = f"; a download needs {NEEDED_BYTES / 1e9:.2f}"
-    yield Finding(OK, "disk", text) if enough else Finding(MEND, "disk", text + hint)
+    if free >= NEEDED_BYTES:
+        yield Finding(OK, "disk", text)
+    else:
+        yield Finding(FIX, "disk", f"{text}; a download needs {NEEDED_BYTES / 1e9:.2f}")
 
 
 def _machine() -> Iterator[Finding]:
     features = system.processor_features()
     listed = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
     yield Finding(NOTE, "processor", f"{system.core_count()} cores; {listed}")
-    yield _gpu(", ".join(system.gpu_names()))
-
-
-def _gpu(names: str) -> Finding:
-    if not names:
-        return Finding(NOTE, "GPU", "none found by nvidia-smi; the processor is enough")
-    if system.gpu_count():
-        return Finding(OK, "GPU", names)
-    mend = "`.venv/bin/pip install 'tensorflow[and-cuda]'` brings the libraries that it needs"
-    return Finding(WARNING, "GPU", f"{names}, which TensorFlow cannot use; {mend}")
+    gpus = ", ".join(system.gpu_names())
+    if not gpus:
+        yield Finding(NOTE, "GPU", "nvidia-smi finds none; the processor is enough")
+    elif system.gpu_count():
+        yield Finding(OK, "GPU", gpus)
+    else:
+        fix = "`.venv/bin/pip install 'tensorflow[and-cuda]'` installs the libraries that it needs"
+        yield Finding(WARNING, "GPU", f"{gpus}, which TensorFlow cannot use; {fix}")

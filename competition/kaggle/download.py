@@ -1,31 +1,45 @@
-"""The competition's archive comes in: from Kaggle, continued where it was cut, or from a file."""
+"""The competition's archive: fetched, continued where it was cut, checked, and put into place."""
 
 import shutil
 import sys
+import zipfile
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import numpy as np
 
 from competition import paths
 from competition.console import ProgressDisplay
-from competition.data.loading import require_replaceable
+from competition.data.loading import load_data_set, read_cached, require_replaceable
 from competition.errors import UserError, disk_trouble, passes
 from competition.kaggle import PAGE
-from competition.kaggle.archive import BrokenArchiveError, check_installed, install_archive
 from competition.kaggle.client import call
-from competition.kaggle.limits import DOWNLOAD, limit
-from competition.kaggle.notes import DOWNLOADING
+from competition.kaggle.protocol import DOWNLOADING
 from competition.paths import COMPETITION
-from competition.storage import only_one
+from competition.storage import DAMAGED_ARCHIVE, atomic_folder, only_one
+from competition.submission import check_rows
 from competition.system import require_space
+
+DOWNLOAD_SECONDS = 1800.0  # for a download as a whole
+
+# What the competition's files hold; a file with fewer rows was cut at the end of a line.
+TRAIN_ROWS, TEST_ROWS = 42_000, 28_000
+
+# The real members have 77, 51 and 0.2 MB; a member that claims much more is no competition file.
+LARGEST_MEMBER = 500_000_000
 
 # The archive, its three files and their caches have 15, 128 and 56 MB.
 NEEDED_BYTES = 250_000_000
 
-WAY_ROUND = (
-    f"The way round: download the archive in the browser at {PAGE}/data and run "
+WORKAROUND = (
+    f"Workaround: download the archive in the browser at {PAGE}/data and run "
     "`make download ZIP=path/to/digit-recognizer.zip`."
 )
+
+
+class BrokenArchiveError(UserError):
+    """The archive is not what the competition serves; another copy of it may be."""
 
 
 def download(archive: Path | None, force: bool = False) -> bool:
@@ -39,31 +53,121 @@ def download(archive: Path | None, force: bool = False) -> bool:
         Whether anything was installed.
 
     Raises:
-        UserError: when the archive cannot be had or is not what it should be, or files of somebody
-            else would be lost; the folder is as it was.
+        UserError: when the archive cannot be had or is not what it should be, or somebody else's
+            files would be lost; the folder is as it was.
     """
     if not force and passes(check_installed):
         return False
-    require_replaceable(COMPETITION)  # no way round: an archive at hand would replace as much
+    require_replaceable(COMPETITION)  # no workaround: an archive at hand would replace as much
     try:
         with only_one(paths.INPUT, "downloading"):
             require_space(paths.data_folder(COMPETITION), NEEDED_BYTES)
             install_archive(archive) if archive else _fetch_and_install(force)
-    except UserError as error:
-        raise UserError(_with_way_round(error, archive)) from None
-    except OSError as error:
-        if not (trouble := disk_trouble(error)):
+    except (UserError, OSError) as error:
+        trouble = disk_trouble(error) if isinstance(error, OSError) else error
+        if trouble is None:
             raise
-        raise UserError(_with_way_round(trouble, archive)) from None
+        sentence = str(trouble) if str(trouble).endswith(".") else f"{trouble}."
+        if archive is None:
+            sentence = f"{sentence}\n{WORKAROUND}"
+        elif isinstance(trouble, BrokenArchiveError):
+            sentence = f"{sentence} Download it again at {PAGE}/data."
+        raise UserError(sentence) from None
     return True
 
 
-def _with_way_round(error: UserError, archive: Path | None) -> str:
-    sentence = str(error) if str(error).endswith(".") else f"{error}."
-    if archive is None:
-        return f"{sentence}\n{WAY_ROUND}"
-    is_broken = isinstance(error, BrokenArchiveError)
-    return f"{sentence} Download it again at {PAGE}/data." if is_broken else sentence
+def check_installed() -> None:
+    """Checks that the competition's data is there, whole.
+
+    Raises:
+        UserError: naming what is missing or wrong.
+    """
+    data_set = load_data_set(COMPETITION)
+    try:
+        _check_counts(len(data_set.train), len(data_set.test), paths.data_folder(COMPETITION))
+    except UserError as error:
+        raise UserError(f"{error}; `make download` fetches it again") from None
+
+
+def checked_sample() -> Path:
+    """Returns the installed `sample_submission.csv`, after a look at its rows.
+
+    Raises:
+        UserError: when it is not there, or not that of the competition.
+    """
+    sample = paths.sample_submission_csv(COMPETITION)
+    if not sample.exists():
+        raise UserError(
+            f"{sample} is needed to check a submission before it is sent; `make download` "
+            "fetches it"
+        )
+    check_rows(sample, np.arange(1, TEST_ROWS + 1), f"the competition '{COMPETITION}'")
+    return sample
+
+
+def install_archive(archive: Path) -> None:
+    """Checks an archive and puts its files into place, with their caches, all or none.
+
+    Raises:
+        UserError: when there is no such file.
+        BrokenArchiveError: when it is not a zip, is damaged, has an unsafe name, lacks a file, or a
+            file breaks the format or has too few rows.
+    """
+    train, test, sample = (file.name for file in paths.csv_files(COMPETITION))
+    with atomic_folder(paths.data_folder(COMPETITION)) as folder:
+        _extract(archive, [train, test, sample], folder)
+        try:  # all three are read, so that their caches are there as well
+            labelled = read_cached(folder / train, labelled=True)
+            unlabelled = read_cached(folder / test, labelled=False)
+            check_rows(folder / sample, unlabelled.ids, test)
+            _check_counts(len(labelled), len(unlabelled), folder)
+        except UserError as error:
+            message = str(error).replace(f"{folder}/", f"{archive.name}: ")
+            raise BrokenArchiveError(message) from None
+
+
+def _check_counts(train_rows: int, test_rows: int, folder: Path) -> None:
+    expected = {"train.csv": (train_rows, TRAIN_ROWS), "test.csv": (test_rows, TEST_ROWS)}
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            raise UserError(f"{folder}/{name} has {found:,} rows, expected {wanted:,}")
+
+
+def _extract(archive: Path, names: list[str], folder: Path) -> None:
+    """Extracts the named members and nothing else, each under a name of our own."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            _check_members(archive.name, opened.infolist(), names)
+            for name in names:
+                with opened.open(name) as member, (folder / name).open("wb") as file:
+                    shutil.copyfileobj(member, file)
+    except FileNotFoundError:
+        raise UserError(f"there is no archive {archive}") from None
+    except IsADirectoryError:
+        raise UserError(f"{archive} is a folder; expected the zip archive itself") from None
+    except (*DAMAGED_ARCHIVE, OSError, ValueError) as error:
+        if isinstance(error, OSError) and disk_trouble(error):
+            raise
+        raise BrokenArchiveError(f"{archive.name} is not a whole zip archive ({error})") from None
+
+
+def _check_members(archive: str, members: list[zipfile.ZipInfo], names: list[str]) -> None:
+    """Raises BrokenArchiveError for names and sizes that the competition's files do not have."""
+    found = [member.filename for member in members]
+    missing = [name for name in names if name not in found]
+    problems = [f"has no {' and no '.join(missing)}"] if missing else []
+    for member in members:
+        name, path = member.filename, PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in name:
+            problems.append(f"has a member with the unsafe name '{name}'")
+        if found.count(name) > 1:
+            problems.append(f"has {name} more than once")
+        if member.file_size > LARGEST_MEMBER:
+            problems.append(f"has a {name} that claims to be larger than 500 MB")
+    if problems:
+        raise BrokenArchiveError(
+            f"{archive} {problems[0]}; expected the archive of the competition '{COMPETITION}'"
+        )
 
 
 def _fetch_and_install(force: bool) -> None:
@@ -71,20 +175,15 @@ def _fetch_and_install(force: bool) -> None:
     folder = paths.download_folder(COMPETITION)
     if force:
         shutil.rmtree(folder, ignore_errors=True)
-    try:
-        _fetch_once(folder)
-    except BrokenArchiveError as error:
-        print(f"{error}; fetching it once more, from the start", file=sys.stderr)
-        _fetch_once(folder)
-
-
-def _fetch_once(folder: Path) -> None:
-    """Fetches and installs; what is whole but broken is removed, what was cut stays."""
-    try:
-        install_archive(_fetch(folder))
-    except BrokenArchiveError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    for is_last in (False, True):
+        try:
+            install_archive(_fetch(folder))
+            break
+        except BrokenArchiveError as error:  # what was cut stays and is continued, this is no use
+            shutil.rmtree(folder, ignore_errors=True)
+            if is_last:
+                raise
+            print(f"{error}; fetching it once more, from the start", file=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -94,7 +193,7 @@ def _fetch(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     try:
         with _Progress(archive) as progress:
-            call("download", str(folder), watch=progress.look, seconds=limit(DOWNLOAD))
+            call("download", str(folder), watch=progress.look, seconds=DOWNLOAD_SECONDS)
     finally:
         if not archive.exists():  # else it is whole, or a part that the next try continues
             shutil.rmtree(folder, ignore_errors=True)
@@ -103,39 +202,28 @@ def _fetch(folder: Path) -> Path:
     return archive
 
 
-class _Progress:
+class _Progress(ExitStack):
     """Shows how much of a growing file is there, from the moment its whole size is known."""
 
     def __init__(self, file: Path):
+        super().__init__()
         self._file, self._before = file, _size(file)
-        self._stack, self._display = ExitStack(), None
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
+        self._display: ProgressDisplay | None = None
 
     def look(self, notes: dict[str, Any]) -> int:
         """Shows what is there, and returns its bytes."""
         size, total = _size(self._file), notes.get("total")
         if notes.get("stage") == DOWNLOADING and total and total > self._before:
             if self._display is None:
-                self._begin(total)
+                what = f"downloading {self._file.name}"
+                display = ProgressDisplay(what, total - self._before)
+                self._display = self.enter_context(display)
+                before = self._before
+                here = f", {before / 1e6:.1f} MB are here already" if before else ""
+                self._display.say(f"{what}, {total / 1e6:.1f} MB{here}")
             self._display.update(max(0, size - self._before))
         return size
-
-    def _begin(self, total: int) -> None:
-        what = f"downloading {self._file.name}"
-        display = ProgressDisplay(what, total - self._before)
-        self._display = self._stack.enter_context(display)
-        here = f", {_megabytes(self._before)} are here already" if self._before else ""
-        self._display.say(f"{what}, {_megabytes(total)}{here}")
 
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"

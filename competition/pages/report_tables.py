@@ -8,7 +8,6 @@ import pandas as pd
 from competition import paths
 from competition.analysis.classes import most_confused
 from competition.analysis.summary import Baseline, JobRow, Scores, Summary, overlap
-from competition.config.registry import RECOMMENDED
 from competition.config.schema import Folds
 from competition.data.label_marks import label_errors_in_words
 from competition.ensemble.comparison import Comparison
@@ -118,11 +117,8 @@ def methods_table(comparison: Comparison) -> Table:
 
 
 def methods_words(comparison: Comparison) -> list[str]:
-    """Returns in sentences what the figures recommend, and what was chosen."""
-    sentences = [comparison.recommendation(), comparison.choice_of(comparison.chosen)]
-    if comparison.recommended is not comparison.chosen:
-        best = comparison.recommended.method.name
-        sentences.append(f"With `ensemble.method={RECOMMENDED}`, `{best}` makes it.")
+    """Returns in sentences which method makes the submission, and which were left out."""
+    sentences = [comparison.explain_choice(comparison.chosen)]
     if comparison.left_out:
         names = ", ".join(f"`{name}`" for name in comparison.left_out)
         sentences.append(f"Left out, as they can only be judged on two folds or more: {names}.")

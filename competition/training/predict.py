@@ -1,4 +1,4 @@
-"""The views of a digit that a prediction averages: as it is, shifted, and as a policy draws it."""
+"""Predictions of a trained net: in batches, and averaged over test-time augmentation."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,55 +9,7 @@ from competition.data.augmented_epochs import AugmentedEpochs, Part
 from competition.digits import Digits
 from competition.errors import UserError
 
-
-def tta_epochs(variant: Variant, seed: int, data: str, part: Part) -> AugmentedEpochs:
-    """Returns the pool of drawn views, the same for every fold of a member.
-
-    Args:
-        variant: says by which policy they are drawn.
-        seed: the member's.
-        data: fingerprint of the data set.
-        part: of the data that is predicted.
-    """
-    return AugmentedEpochs(variant.test_time_augmentation, seed, data, part)
-
-
-def tta_views(
-    variant: Variant, digits: Digits, rows: np.ndarray, pool: AugmentedEpochs
-) -> Iterator[np.ndarray]:
-    """Yields each view of some rows, uint8 `[n, 28, 28]`, so that one at a time takes memory.
-
-    Args:
-        variant: says which views there are.
-        digits: the digits of a part of the data.
-        rows: int `[n]`, their positions.
-        pool: of drawn views of that part; where there are none, it is not looked into.
-    """
-    for by in shifts(variant.test_time_shift, variant.test_time_directions):
-        yield shifted(digits.images[rows], *by)
-    for number in range(variant.test_time_draws):
-        yield pool.epoch(number, digits)[rows]
-
-
-def tta_view_count(variant: Variant) -> int:
-    """Returns how many views a prediction averages."""
-    moved = shifts(variant.test_time_shift, variant.test_time_directions)
-    return len(moved) + variant.test_time_draws
-
-
-def shifts(pixels: int, directions: int = 4) -> list[tuple[int, int]]:
-    """Returns shifts, down and right: none, to the four sides, with 8 directions to the corners."""
-    steps = (-pixels, 0, pixels)
-    moves = {(down, right) for down in steps for right in steps}
-    return sorted(move for move in moves if directions == 8 or 0 in move)
-
-
-def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Returns images `[n, height, width]` shifted by pixels; what comes in is 0."""
-    height, width = images.shape[1:]
-    padded = np.pad(images, [(0, 0), (abs(down), abs(down)), (abs(right), abs(right))])
-    top, left = abs(down) - down, abs(right) - right
-    return padded[:, top : top + height, left : left + width]
+PREDICTION_BATCH_SIZE = 500
 
 
 def batches(size: int, *arrays: np.ndarray):
@@ -69,7 +21,7 @@ def batches(size: int, *arrays: np.ndarray):
     slice: not a copy of rows that were copied one by one.
 
     Args:
-        size: rows a batch; the last one may be smaller.
+        size: rows per batch; the last one may be smaller.
         arrays: `[n, …]` each.
 
     Returns:
@@ -88,15 +40,11 @@ def batches(size: int, *arrays: np.ndarray):
     return found.prefetch(1).with_options(options)
 
 
-PREDICTION_BATCH_SIZE = 500
-
-
 def predict(model, images: np.ndarray) -> np.ndarray:
     """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`.
 
     Args:
         model: a Keras model from images to logits.
-        images: what to predict.
     """
     logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
     return class_probabilities(logits)
@@ -116,22 +64,73 @@ def predict_tta(model, tta_views: Iterable[np.ndarray]) -> np.ndarray:
 
     Args:
         model: a Keras model from images to logits.
-        views: one or more, uint8 `[n, 28, 28]` each.
+        tta_views: one or more, uint8 `[n, 28, 28]` each.
 
     Raises:
         UserError: when the training's last steps spoiled the model, which no loss has shown yet.
     """
-    mean = np.mean([predict(model, view) for view in tta_views], axis=0, dtype=np.float32)
+    probabilities = [predict(model, view) for view in tta_views]
+    mean = np.asarray(np.mean(probabilities, axis=0, dtype=np.float32))
     if not np.isfinite(mean).all():
         raise diverged("net's predictions are no longer numbers", "after the last epoch")
     return mean
 
 
 def diverged(what: str, when: str) -> UserError:
-    """Returns what to tell of a training whose loss or predictions went beyond all numbers.
+    """Returns the error of a training whose loss or predictions went beyond all numbers.
 
     Args:
         what: subject and verb, such as `"net's predictions are no longer numbers"`.
         when: such as `"after the last epoch"`.
     """
     return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")
+
+
+def tta_views(
+    variant: Variant, digits: Digits, rows: np.ndarray, drawn: AugmentedEpochs
+) -> Iterator[np.ndarray]:
+    """Yields each view of some rows, uint8 `[n, 28, 28]`, so that one at a time takes memory.
+
+    Args:
+        variant: its shifts and draws.
+        digits: of a part of the data.
+        rows: int `[n]`, their positions.
+        drawn: the views that a policy drew of that part; not read where there are none.
+    """
+    for by in shifts(variant.test_time_shift, variant.test_time_directions):
+        yield shifted(digits.images[rows], *by)
+    for number in range(variant.test_time_draws):
+        yield drawn.epoch(number, digits)[rows]
+
+
+def tta_view_count(variant: Variant) -> int:
+    """Returns how many views a prediction averages."""
+    moved = shifts(variant.test_time_shift, variant.test_time_directions)
+    return len(moved) + variant.test_time_draws
+
+
+def tta_epochs(variant: Variant, seed: int, fingerprint: str, part: Part) -> AugmentedEpochs:
+    """Returns the drawn views, the same for every fold of a member.
+
+    Args:
+        variant: its policy draws them.
+        seed: the member's.
+        fingerprint: of the data set.
+        part: of the data that is predicted.
+    """
+    return AugmentedEpochs(variant.test_time_augmentation, seed, fingerprint, part)
+
+
+def shifts(pixels: int, directions: int = 4) -> list[tuple[int, int]]:
+    """Returns shifts, down and right: none, to the four sides, with 8 directions to the corners."""
+    steps = (-pixels, 0, pixels)
+    moves = {(down, right) for down in steps for right in steps}
+    return sorted(move for move in moves if directions == 8 or 0 in move)
+
+
+def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Returns images `[n, height, width]` shifted by pixels; what comes in is 0."""
+    height, width = images.shape[1:]
+    padded = np.pad(images, [(0, 0), (abs(down), abs(down)), (abs(right), abs(right))])
+    top, left = abs(down) - down, abs(right) - right
+    return padded[:, top : top + height, left : left + width]

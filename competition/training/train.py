@@ -5,8 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from competition.config.schema import Variant
 from competition.training.predict import PREDICTION_BATCH_SIZE, batches, diverged
 from competition.training.resources import use_precision
@@ -15,11 +13,11 @@ from competition.training.training_data import TrainingData, one_hot
 
 def train_one_fold(
     variant: Variant,
-    fold: TrainingData,
+    data: TrainingData,
     seed: int,
-    on_step: Callable[[int], None] = lambda step: None,
-    on_epoch: Callable[[int, Any], None] = lambda epoch, model: None,
-):
+    on_step: Callable[[int], None] = lambda steps_done: None,
+    on_epoch: Callable[[int, Any], None] = lambda epochs_done, model: None,
+) -> tuple[Any, list[dict[str, Any]]]:
     """Trains a variant from scratch; the last epoch is the one that counts.
 
     Only the variant's callbacks may end the training before, or go back to an earlier epoch: by
@@ -27,57 +25,66 @@ def train_one_fold(
 
     Args:
         variant: architecture and training settings.
-        fold: the rows.
-        seed: the member's seed; with the fold's number it fixes weights, order and dropout.
-        on_step: is called after each optimiser step with the number of steps done.
-        on_epoch: is called after each epoch that is validated, with the number of epochs done
-            and the model, which it must leave as it is; whatever it raises ends the training.
+        data: the rows of the fold.
+        seed: the member's; with the fold's number it fixes weights, order and dropout.
+        on_step: called after each optimiser step.
+        on_epoch: called after each epoch that is validated with the model, which it must leave as
+            it is; whatever it raises ends the training.
 
     Returns:
-        The Keras model, and its history: one dict an epoch with `epoch`, `loss`, `accuracy`,
-        `learning_rate` (of the epoch's last step), `validation_loss` and `validation_accuracy`
-        (the last two are empty in epochs that were not validated, and where no rows are held
-        out).
+        The Keras model, and its history: one dict per epoch with `epoch`, `loss`, `accuracy`,
+        `learning_rate` (of the epoch's last step), `validation_loss` and `validation_accuracy`,
+        which are empty where nothing was validated.
 
     Raises:
-        UserError: when the loss is no longer a number, or a callback cannot be built.
+        UserError: when the loss is no longer a number, or a part of the variant cannot be built.
     """
     import keras
 
+    # 1. The net, which the seed of this member on this fold initialises.
     use_precision(variant.precision)
-    keras.utils.set_random_seed(fold.random_seed(seed))
-    model = compiled_model(variant, fold.steps(variant) * variant.epochs)
-    watcher = step_watcher(on_step)
+    keras.utils.set_random_seed(data.random_seed(seed))
+    steps_per_epoch = data.steps_per_epoch(variant)
+    model = compiled_model(variant, steps_per_epoch * variant.epochs)
     callbacks = callback_list(variant, model)
+    after_step = step_callback(model, steps_per_epoch, on_step)
+
+    # 2. The epochs: augmented rows in an order of their own, then a look at the held-out ones.
+    history: list[dict[str, Any]] = []
     callbacks.on_train_begin()
-    history = []
     for epoch in range(variant.epochs):
         callbacks.on_epoch_begin(epoch)
-        rows = fold.shuffled_rows(variant, seed, epoch)
-        trained = _train_epoch(model, variant, fold, rows, epoch, watcher)
-        validated = _validate(model, variant, fold, epoch)
-        history.append(trained | validated)
+        rows = data.shuffled_rows(variant, seed, epoch)
+        record = model.fit(
+            batches(variant.batch_size, *data.arrays(epoch, rows)),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[after_step],
+        ).history
+        is_validated = epoch + 1 == variant.epochs or (epoch + 1) % variant.validate_every == 0
+        has_validation = is_validated and len(data.validation_rows) > 0
+        loss, accuracy = evaluate(model, data) if has_validation else ("", "")
+        validated = {"validation_loss": loss, "validation_accuracy": accuracy}
+        history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": record["loss"][0],
+                "accuracy": record["accuracy"][0],
+                "learning_rate": last_learning_rate(model.optimizer),
+                **validated,
+            }
+        )
+
+        # 3. What looks at the epoch: the callbacks, which may end it here, and the caller.
         callbacks.on_epoch_end(epoch, validated)
-        if is_validated(variant, epoch):
+        if is_validated:
             on_epoch(epoch + 1, model)
         if model.stop_training:
             break
     callbacks.on_train_end()
     return model, history
-
-
-def callback_list(variant: Variant, model):
-    """Returns the variant's callbacks as Keras calls them, but for steps: they live by epochs.
-
-    `fit` is called once an epoch, and would have each of them begin anew every time.
-
-    Raises:
-        UserError: when one cannot be built with its parameters.
-    """
-    import keras
-
-    built = [callback.build() for callback in variant.callbacks]
-    return keras.callbacks.CallbackList(built, model=model)
 
 
 def compiled_model(variant: Variant, steps: int):
@@ -92,11 +99,7 @@ def compiled_model(variant: Variant, steps: int):
 
 
 def compile_for(variant: Variant, model, steps: int) -> None:
-    """Gives a model the variant's loss, and an optimiser for a training of `steps`.
-
-    Raises:
-        UserError: when the schedule cannot be built with the variant's parameters.
-    """
+    """Gives a model the variant's loss, and an optimiser for a training of `steps`."""
     import keras
 
     model.compile(
@@ -112,45 +115,39 @@ def compile_for(variant: Variant, model, steps: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _train_epoch(
-    model, variant: Variant, fold: TrainingData, rows: np.ndarray, epoch: int, watcher
-) -> dict[str, float]:
-    """Returns the epoch's point of the training curve."""
-    record = model.fit(
-        batches(variant.batch_size, *fold.learnt(epoch, rows)),
-        initial_epoch=epoch,
-        epochs=epoch + 1,
-        shuffle=False,
-        verbose=0,
-        callbacks=[watcher, _loss_guard(model, epoch)],
-    ).history
-    return {
-        "epoch": epoch + 1,
-        "loss": record["loss"][0],
-        "accuracy": record["accuracy"][0],
-        "learning_rate": _last_rate(model.optimizer),
-    }
+def callback_list(variant: Variant, model):
+    """Returns the variant's callbacks as Keras calls them, but for steps: they live by epochs.
+
+    `fit` is called once per epoch, and would have each of them begin anew every time.
+    """
+    import keras
+
+    built = [callback.build() for callback in variant.callbacks]
+    return keras.callbacks.CallbackList(built, model=model)
 
 
-def _loss_guard(model, epoch: int):
-    """Returns a Keras callback that ends the training at the first step whose loss is no number.
+def step_callback(model, steps_per_epoch: int, on_step: Callable[[int], None]):
+    """Returns a Keras callback that counts steps, and ends a training that diverged.
 
     Keras brings the loss to every step's end anyway, as the mean over the epoch so far.
     """
     import keras
 
-    def check(batch: int, logs: dict[str, float]) -> None:
+    steps = itertools.count(1)
+
+    def after_step(batch: int, logs: dict[str, float]) -> None:
+        step = next(steps)
         if not math.isfinite(logs["loss"]):
-            rate = _last_rate(model.optimizer)
-            raise diverged(
-                "loss is no longer a number",
-                f"in epoch {epoch + 1}, at a learning rate of {rate:.2g}",
-            )
+            epoch = math.ceil(step / steps_per_epoch)
+            rate = last_learning_rate(model.optimizer)
+            when = f"in epoch {epoch}, at a learning rate of {rate:.2g}"
+            raise diverged("loss is no longer a number", when)
+        on_step(step)
 
-    return keras.callbacks.LambdaCallback(on_train_batch_end=check)
+    return keras.callbacks.LambdaCallback(on_train_batch_end=after_step)
 
 
-def _last_rate(optimizer) -> float:
+def last_learning_rate(optimizer) -> float:
     """Returns the rate of the step that was done last; the optimiser tells that of the next one."""
     optimizer.iterations.assign_sub(1)
     rate = float(optimizer.learning_rate)
@@ -158,31 +155,9 @@ def _last_rate(optimizer) -> float:
     return rate
 
 
-def _validate(model, variant: Variant, fold: TrainingData, epoch: int) -> dict[str, float | str]:
-    """Returns a point of the validation curve, which only callbacks choose by."""
-    if not is_validated(variant, epoch) or not len(fold.validation_rows):
-        return {"validation_loss": "", "validation_accuracy": ""}
-    loss, accuracy = evaluate(model, fold)
-    return {"validation_loss": loss, "validation_accuracy": accuracy}
-
-
-def evaluate(model, fold: TrainingData) -> list[float]:
+def evaluate(model, data: TrainingData) -> tuple[float, float]:
     """Returns loss and accuracy of a compiled model on the held-out digits as they are."""
-    images = fold.digits.images[fold.validation_rows][..., None]
-    labels = one_hot(fold.digits.labels[fold.validation_rows])
-    return model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
-
-
-def is_validated(variant: Variant, epoch: int) -> bool:
-    """Says whether an epoch, counted from 0, gets a point of the validation curve."""
-    return epoch + 1 == variant.epochs or (epoch + 1) % variant.validate_every == 0
-
-
-def step_watcher(on_step: Callable[[int], None]):
-    """Returns a Keras callback that calls `on_step` after each step with the number of steps."""
-    import keras
-
-    steps = itertools.count(1)
-    return keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: on_step(next(steps))
-    )
+    images = data.digits.images[data.validation_rows][..., None]
+    labels = one_hot(data.digits.labels[data.validation_rows])
+    loss, accuracy = model.evaluate(batches(PREDICTION_BATCH_SIZE, images, labels), verbose=0)
+    return loss, accuracy

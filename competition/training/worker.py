@@ -1,5 +1,6 @@
-"""What happens in a worker process: one job, from loading its rows to its result."""
+"""A worker process: one job, from loading its rows to its result, and why it failed if it did."""
 
+import os
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -10,22 +11,45 @@ import numpy as np
 
 from competition.config.loading import Config
 from competition.config.schema import Variant
+from competition.data.augmented_epochs import Part
 from competition.data.run import Run, load_run
+from competition.digits import Digits
 from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.probabilities import Probabilities
 from competition.results import CLASS_COUNTS, Job, write_result
 from competition.system import code_version, end_with, interruptible, library_versions, machine_name
-from competition.training.predict import predict_tta, tta_views
+from competition.training.predict import predict_tta, tta_epochs, tta_views
 from competition.training.progress import JobProgress, ProgressBoard
 from competition.training.resources import Plan, forget_models, start_keras, use_precision
 from competition.training.tensorboard import write_log
 from competition.training.train import callback_list, compiled_model, train_one_fold
-from competition.training.training_data import (
-    TrainingData,
-    fold_of,
-    resampled,
-    tta_epochs_of,
-)
+from competition.training.training_data import training_data, unbalanced_data
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What a job in a worker process is told by its command.
+
+    Attributes:
+        plan: how many jobs run side by side, with how many threads.
+        command_pid: process id of the command, with which its workers end.
+        board: the progress of all jobs.
+        folder: the command's working folder; joblib may keep a worker of an earlier command.
+        code_version: of the command when it began, whatever is edited while it runs.
+        machine: what it runs on, in words.
+    """
+
+    plan: Plan
+    command_pid: int
+    board: ProgressBoard
+    folder: str = field(default_factory=os.getcwd)
+    code_version: str = field(default_factory=code_version)
+    machine: str = field(default_factory=machine_name)
+
+    def join(self) -> None:
+        """Lets this process, which may be the command's own, work in its folder and end with it."""
+        end_with(self.command_pid)
+        os.chdir(self.folder)
 
 
 @dataclass(frozen=True)
@@ -37,53 +61,6 @@ class Failure:
     cannot_be_trained: bool = False
 
 
-def explain(error: Exception, plan: Plan) -> str:
-    """Returns what to show of an error that a job raised while it ran as planned."""
-    if isinstance(error, UserError):
-        return str(error)
-    if _wants_memory(error):
-        return f"there was too little memory; {less_memory(plan)}"
-    if isinstance(error, OSError) and (trouble := disk_trouble(error)):
-        return str(trouble)
-    return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether the error is transient (memory, disk), so that a retry may succeed."""
-    return _wants_memory(error) or isinstance(error, OSError)
-
-
-def less_memory(plan: Plan) -> str:
-    """Returns what to try when the memory was too little for a plan."""
-    if plan.workers > 1:
-        return f"run it again with JOBS={plan.workers // 2}"
-    return "run it again with a smaller batch_size or a narrower net, or where more memory is free"
-
-
-def _wants_memory(error: Exception) -> bool:
-    # TensorFlow's error is known by its name: to explain an error, nothing should be imported.
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-
-
-@dataclass(frozen=True)
-class WorkerContext:
-    """What a job in a worker process is told by its command.
-
-    Attributes:
-        plan: how many jobs run side by side, with how many threads.
-        command_pid: process id of the command, with which its workers end.
-        board: the progress of all jobs.
-        code_version: of the command when it began, whatever is edited while it runs.
-        machine: what it runs on, in words.
-    """
-
-    plan: Plan
-    command_pid: int
-    board: ProgressBoard
-    code_version: str = field(default_factory=code_version)
-    machine: str = field(default_factory=machine_name)
-
-
 def run_job(
     config: Config, job: Job, number: int, context: WorkerContext
 ) -> tuple[Job, Failure | None]:
@@ -93,91 +70,41 @@ def run_job(
         config: the whole configuration; the data is read here, so that no arrays travel.
         job: which of its jobs.
         number: the job's place on the progress board.
-        context: plan and progress board.
+        context: of the command.
 
     Returns:
         The job, and its failure if it failed.
     """
-    end_with(context.command_pid)
     try:
         with interruptible():
+            context.join()
             start_keras(context.plan.threads)
-            _train_and_write(load_run(config), job, number, context)
+            train_and_write(load_run(config), job, number, context)
     except Exception as error:  # the other jobs go on
         return job, Failure(job, explain(error, context.plan))
     return job, None
 
 
-def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | None:
-    """Builds what a job would train, without training it, so that a mistake shows before any work.
-
-    Returns:
-        The failure, if it failed. Wrong settings and bugs would fail all jobs of the variant; a
-        full disk or too little memory may not.
-    """
-    end_with(context.command_pid)
-    try:
-        with interruptible():
-            start_keras(context.plan.threads)
-            variant, run = config.variants[job.variant], load_run(config)
-            fold = resampled(fold_of(run, job), variant.resampling, job.seed)
-            use_precision(variant.precision)
-            model = compiled_model(variant, fold.steps(variant) * variant.epochs)
-            callback_list(variant, model)
-    except Exception as error:
-        return Failure(job, explain(error, context.plan), not is_transient(error))
-    return None
-
-
-def _train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:
+def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:
+    """Trains a job, predicts the held-out and the test rows, and writes its folder at once."""
     forget_models()
-    variant, original = run.config.variants[job.variant], fold_of(run, job)
+    variant, data = run.config.variants[job.variant], training_data(run, job)
     wall, cpu = time.perf_counter(), time.process_time()
-    fold = resampled(original, variant.resampling, job.seed)
-    rows = len(run.data_set.test) + len(fold.validation_rows)
-    progress = JobProgress(context.board, number, variant, fold.steps(variant), rows)
-    model, history = train_one_fold(variant, fold, job.seed, progress.trained)
-    predictions = _predictions(model, variant, run, job, progress)
-    manifest = {
+    rows = len(run.data_set.test) + len(data.validation_rows)
+    progress = JobProgress(context.board, number, variant, data.steps_per_epoch(variant), rows)
+
+    model, history = train_one_fold(variant, data, job.seed, progress.trained)
+    predictions = predict_parts(model, variant, run, job, progress)
+
+    manifest: dict[str, Any] = {
         "identity": run.identities[job],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
-        **_class_counts(variant, original, fold),
-        **_circumstances(model, context),
     }
-    write_result(job, manifest, history, predictions, model.save)
-    with as_the_disk_allows():  # the result is complete without it
-        write_log(job, history)
-
-
-def _predictions(
-    model, variant: Variant, run: Run, job: Job, progress: JobProgress
-) -> dict[str, Probabilities]:
-    """Returns what a trained model says of the held-out rows, if any, and of the test rows."""
-    data, pools = run.data_set, tta_epochs_of(run, job)
-    _, held_out = run.folds.split(job.split)
-    parts = {"test": (data.test, np.arange(len(data.test)), pools["test"])}
-    if len(held_out):
-        parts["out_of_fold"] = (data.train, held_out, pools["train"])
-    return {
-        name: Probabilities(
-            digits.ids[rows],
-            predict_tta(model, progress.counted(tta_views(variant, digits, rows, pool))),
-        )
-        for name, (digits, rows, pool) in parts.items()
-    }
-
-
-def _class_counts(variant: Variant, original: TrainingData, fold: TrainingData) -> dict[str, Any]:
-    """Returns the classes' training rows before and after resampling, if there is any."""
-    if variant.resampling.name == "none":
-        return {}
-    return {CLASS_COUNTS: {"before": original.class_counts(), "after": fold.class_counts()}}
-
-
-def _circumstances(model, context: WorkerContext) -> dict[str, Any]:
-    """What a result was made with and does not say of itself, as JSON values."""
-    return {
+    if variant.resampling.name != "none":
+        before = unbalanced_data(run, job).class_counts()
+        manifest[CLASS_COUNTS] = {"before": before, "after": data.class_counts()}
+    manifest |= {
         "parameters": model.count_params(),
         "precision": model.dtype_policy.compute_dtype,
         "workers": context.plan.workers,
@@ -187,3 +114,75 @@ def _circumstances(model, context: WorkerContext) -> dict[str, Any]:
         "code_version": context.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    write_result(job, manifest, history, predictions, model.save)
+    with as_the_disk_allows():  # the result is complete without it
+        write_log(job, history)
+
+
+def predict_parts(
+    model, variant: Variant, run: Run, job: Job, progress: JobProgress
+) -> dict[str, Probabilities]:
+    """Returns what a trained model predicts for the held-out rows, if any, and the test rows."""
+    train, test = run.data_set.train, run.data_set.test
+    _, held_out = run.folds.split(job.split)
+    parts: list[tuple[str, Part, Digits, np.ndarray]]
+    parts = [("test", "test", test, np.arange(len(test)))]
+    if len(held_out):
+        parts.append(("out_of_fold", "train", train, held_out))
+    predictions = {}
+    for name, part, digits, rows in parts:
+        drawn = tta_epochs(variant, job.seed, run.fingerprint, part)
+        views = progress.counted(tta_views(variant, digits, rows, drawn))
+        predictions[name] = Probabilities(digits.ids[rows], predict_tta(model, views))
+    return predictions
+
+
+def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | None:
+    """Builds what a job would train, without training it, so that a mistake shows before any work.
+
+    Returns:
+        The failure, if it failed. Wrong settings and bugs would fail all jobs of the variant; a
+        full disk or too little memory may not.
+    """
+    try:
+        with interruptible():
+            context.join()
+            start_keras(context.plan.threads)
+            variant, data = config.variants[job.variant], training_data(load_run(config), job)
+            use_precision(variant.precision)
+            model = compiled_model(variant, data.steps_per_epoch(variant) * variant.epochs)
+            callback_list(variant, model)
+            variant.augmentation.build()
+            if variant.test_time_draws:
+                variant.test_time_augmentation.build()
+    except Exception as error:
+        return Failure(job, explain(error, context.plan), not is_transient(error))
+    return None
+
+
+def explain(error: Exception, plan: Plan) -> str:
+    """Returns what to show of an error that a job raised while it ran as planned."""
+    if isinstance(error, UserError):
+        return str(error)
+    if is_out_of_memory(error):
+        return f"there was too little memory; {less_memory(plan)}"
+    if isinstance(error, OSError) and (trouble := disk_trouble(error)):
+        return str(trouble)
+    return "".join(traceback.format_exception(error)).rstrip()  # a bug keeps its traceback
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the error is transient (memory, disk), so that a retry may succeed."""
+    return is_out_of_memory(error) or isinstance(error, OSError)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """TensorFlow's error is known by its name: to explain an error, nothing should be imported."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def less_memory(plan: Plan) -> str:
+    """Returns what to try when the memory was too little for a plan."""
+    if plan.workers > 1:
+        return f"run it again with JOBS={plan.workers // 2}"
+    return "run it again with a smaller batch_size or a narrower net, or where more memory is free"

@@ -1,10 +1,12 @@
-"""Trials in words: a line each while they run, a table of all afterwards."""
+"""What came of a study: a report on its trials, its best one, and their final evaluation."""
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from optuna.study import Study
@@ -20,36 +22,47 @@ from competition.metrics import SELECTED_NOTE, Score, bootstrap_intervals, log_l
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_predictions
 from competition.storage import atomic_file, atomic_folder, write_text
-from competition.tables import markdown, write_csv
+from competition.tables import Column, Table, write_csv
 from competition.training.jobs import train_folds
-from competition.tuning.storage import ended, successors
+from competition.tuning.storage import finished_trials, successors
 from competition.tuning.study import Search
 from competition.tuning.trial import FAILURE, SCORE
+
+if TYPE_CHECKING:  # pandas takes a second to import
+    import pandas as pd
 
 
 def trial_line(trial: FrozenTrial, search: Search, is_best: bool) -> str:
     """Returns number, outcome, minutes and values of a trial that has ended."""
-    values = ", ".join(f"{name} {short(value)}" for name, value in trial.params.items())
-    return f"trial {trial.number}: {_outcome(trial, search, is_best)}; {values}"
-
-
-def _outcome(trial: FrozenTrial, search: Search, is_best: bool) -> str:
     minutes = f"{minutes_of(trial):.1f} min"
     if trial.state is TrialState.FAIL:
-        return f"FAILED, {trial.user_attrs.get(FAILURE, 'for an unknown reason')}"
-    if trial.state is TrialState.PRUNED:
-        return f"pruned at {figure(trial.value, search)}, {minutes}"
-    best = ", the best so far" if is_best else ""
-    return f"{search.settings.objective} {figure(trial.value, search)}{best}, {minutes}"
+        outcome = f"FAILED, {trial.user_attrs.get(FAILURE, 'for an unknown reason')}"
+    elif trial.state is TrialState.PRUNED:
+        outcome = f"pruned at {value_text(trial, search)}, {minutes}"
+    else:
+        best = ", the best so far" if is_best else ""
+        outcome = f"{search.settings.objective} {value_text(trial, search)}{best}, {minutes}"
+    values = ", ".join(f"{name} {short(value)}" for name, value in trial.params.items())
+    return f"trial {trial.number}: {outcome}; {values}"
 
 
-def figure(value: float, search: Search) -> str:
-    """Returns a value of the objective as text: a count, or a log-loss."""
-    return f"{value:.0f}" if search.settings.objective == "errors" else f"{value:.5f}"
+def value_of(trial: FrozenTrial) -> float:
+    """Returns what a trial reached of the objective; one that failed, nothing: infinity."""
+    return float("inf") if trial.value is None else trial.value
+
+
+def value_text(trial: FrozenTrial, search: Search) -> str:
+    """Returns what a trial reached: a count of errors, or a log-loss."""
+    return objective_form(search).format(value_of(trial))
+
+
+def objective_form(search: Search) -> str:
+    """Returns how a value of the objective is written."""
+    return "{:.0f}" if search.settings.objective == "errors" else "{:.5f}"
 
 
 def short(value: bool | int | float | str) -> str:
-    """Returns a value with as many digits as one can take in."""
+    """Returns a setting's value with as many digits as one can take in."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
@@ -58,37 +71,259 @@ def minutes_of(trial: FrozenTrial) -> float:
     return trial.duration.total_seconds() / 60 if trial.duration else 0.0
 
 
-def score_of(trial: FrozenTrial) -> Score:
-    """Returns the score of a completed trial on the folds of its study."""
-    return Score(*trial.user_attrs[SCORE])
-
-
-def write_trials(study: Study, search: Search) -> Path:
-    """Writes a line a trial to `trials.csv`, every digit of its values, and returns the path."""
+def trials_frame(study: Study, search: Search) -> "pd.DataFrame":
+    """Returns a row per trial: its state, what it reached, its values, and a remark."""
     import pandas as pd
 
-    path = paths.trials_csv(search.config.name, search.name)
     again = successors(study)
-    header = ["trial", "state", search.settings.objective, "minutes", *search.space, "remark"]
-    rows = [_trial_row(trial, search, again) for trial in study.get_trials(deepcopy=False)]
-    with atomic_file(path) as partial:
-        write_csv(partial, pd.DataFrame(rows, columns=header))
-    return path
-
-
-def _trial_row(trial: FrozenTrial, search: Search, again: dict[int, int]) -> list[Any]:
-    value = "" if trial.value is None else trial.value
-    values = [trial.params.get(name, "") for name in search.space]
-    state, minutes = trial.state.name.lower(), f"{minutes_of(trial):.2f}"
-    return [trial.number, state, value, minutes, *values, _remark(trial, again)]
+    columns = ["trial", "state", search.settings.objective, "minutes", *search.space, "remark"]
+    rows = [
+        [
+            trial.number,
+            trial.state.name.lower(),
+            trial.value,
+            round(minutes_of(trial), 2),
+            *map(trial.params.get, search.space),
+            _remark(trial, again),
+        ]
+        for trial in study.get_trials(deepcopy=False)
+    ]
+    # As objects, whole numbers stay whole in a column where one is missing.
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _remark(trial: FrozenTrial, again: dict[int, int]) -> str:
     if trial.number in again:
-        return f"interrupted; taken up again as trial {again[trial.number]}"
+        return f"interrupted; re-queued as trial {again[trial.number]}"
     if trial.state is not TrialState.FAIL:
         return ""  # it may have the remark of the trial whose values it has
     return trial.user_attrs.get(FAILURE, "").strip().split("\n")[-1]
+
+
+def write_trials(study: Study, search: Search) -> Path:
+    """Writes `trials.csv`, with every digit of the values, and returns its path."""
+    path = paths.trials_csv(search.config.name, search.name)
+    with atomic_file(path) as partial:
+        write_csv(partial, trials_frame(study, search))
+    return path
+
+
+def best_trial(study: Study, search: Search) -> FrozenTrial:
+    """Returns the completed trial with the lowest value; of equal ones, the first.
+
+    Raises:
+        UserError: when none was completed.
+    """
+    trials = study.get_trials(deepcopy=False)
+    completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    if completed:
+        return min(completed, key=attrgetter("value", "number"))
+    failures = [trial.user_attrs[FAILURE] for trial in trials if FAILURE in trial.user_attrs]
+    last = f"; the last failure: {failures[-1]}" if failures else ""
+    raise UserError(f"no trial of {search} was completed yet, so there is no best one{last}")
+
+
+def write_best(trial: FrozenTrial, search: Search) -> Path:
+    """Writes `best.yaml`: the study's configuration with the variant alone, as the trial has it."""
+    changes = {
+        "name": search.best_name,
+        "variants": {search.name: search.variant.with_values(trial.params)},
+        # The study's ensemble may name members that are not there, so all that there are go in.
+        "ensemble": search.config.ensemble.model_copy(update={"variants": None, "seeds": None}),
+    }
+    config = search.config.model_copy(update=changes)
+    unused: dict[str, Any] = {
+        "defaults": True,
+        "tuning": True,
+        "variants": {search.name: {"search_space"}},
+    }
+    content = config.model_dump(mode="json", exclude=unused)
+    comment = (
+        f"# Trial {trial.number} of the study {search}: {search.settings.objective} "
+        f"{value_text(trial, search)} on {folds_text(search.settings.folds)},\n"
+        "# by which it was chosen, so that this figure is too good. Those that count are in "
+        "summary.md.\n"
+    )
+    path = paths.best_config_file(search.config.name, search.name)
+    write_text(path, comment + yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def folds_text(numbers: list[int]) -> str:
+    """Returns for example `"fold 0"` or `"folds 1 2"`."""
+    return f"fold{'s' if len(numbers) > 1 else ''} {' '.join(map(str, numbers))}"
+
+
+@dataclass(frozen=True)
+class FinalEvaluation:
+    """How two settings do on held-out rows on which no trial was scored.
+
+    Attributes:
+        folds: numbers of the folds that hold these rows out.
+        best: the score of the best trial's settings.
+        as_it_is: of the variant without any of them.
+        gain_interval: 95 % interval of `gain`, by a paired bootstrap over the rows.
+    """
+
+    folds: list[int]
+    best: Score
+    as_it_is: Score
+    gain_interval: tuple[float, float]
+
+    @property
+    def gain(self) -> float:
+        """By how much the best trial's log-loss is lower; negative where it is higher."""
+        return self.as_it_is.log_loss - self.best.log_loss
+
+
+def final_evaluation(
+    search: Search, run: Run, best_config: Path, workers: int | None
+) -> FinalEvaluation:
+    """Trains both settings on the folds that are left, as far as they are not trained yet.
+
+    Args:
+        search: whose study has ended.
+        run: its configuration with data and folds.
+        best_config: the file of the best trial's configuration.
+        workers: how many jobs run side by side; None leaves it to the machine.
+
+    Raises:
+        UserError: when a training fails.
+    """
+    folds = search.settings.folds_left(search.config.folds.numbers)
+    best = _held_out(load_run(load_config(best_config)), search, folds, workers)
+    as_it_is = _held_out(run, search, folds, workers).aligned_to(best.ids)
+    labels = run.data_set.train.labels_of(best.ids)
+    gains = log_losses(as_it_is.values, labels) - log_losses(best.values, labels)
+    ((low, high),) = bootstrap_intervals(gains[None]).tolist()
+    return FinalEvaluation(
+        folds, score(best.values, labels), score(as_it_is.values, labels), (low, high)
+    )
+
+
+def _held_out(run: Run, search: Search, folds: list[int], workers: int | None) -> Probabilities:
+    """Returns what a run's variant predicts of rows of these folds, none of which it learnt."""
+    splits = split_names(run.config.folds)
+    jobs = [Job(run.config.name, search.name, search.seed, splits[fold]) for fold in folds]
+    failures = train_folds(run, workers, jobs)
+    if failures:
+        reasons = "; ".join(f"{failure.job}: {failure.message}" for failure in failures)
+        raise UserError(f"the final evaluation has no figures, as trainings failed: {reasons}")
+    return mean_of([read_predictions(job, "out_of_fold") for job in jobs])
+
+
+def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> Table:
+    """Returns the best trial's score where it was chosen, and both settings' where it was not."""
+    import pandas as pd
+
+    tuned, chosen_on = f"trial {trial.number}", folds_text(search.settings.folds)
+    left = folds_text(evaluation.folds)
+    scores = [
+        (tuned, f"{chosen_on}: optimistic", Score(*trial.user_attrs[SCORE])),
+        (tuned, left, evaluation.best),
+        (f"{search.name} as it is", left, evaluation.as_it_is),
+    ]
+    frame = pd.DataFrame(
+        [
+            (name, folds, each.errors, each.accuracy, *each.interval(), each.log_loss)
+            for name, folds, each in scores
+        ],
+        columns=["settings", "scored_on", "errors", "accuracy", "low", "high", "log_loss"],
+    )
+    columns = [
+        *map(Column, ("settings", "scored on", "errors")),
+        Column("accuracy", "{:.5f}"),
+        Column("95 % interval", "{:.5f} – {:.5f}", ("low", "high")),
+        Column("log-loss", "{:.5f}", ("log_loss",)),
+    ]
+    note = conclusion(search, evaluation)
+    return Table("final-evaluation", "Final evaluation", frame, columns, note)
+
+
+def conclusion(search: Search, evaluation: FinalEvaluation) -> str:
+    """Returns which of the figures count, and what they show."""
+    fewer = evaluation.as_it_is.errors - evaluation.best.errors
+    errors = count_of(abs(fewer), "fewer error" if fewer > 0 else "more error")
+    low, high = evaluation.gain_interval
+    if low > 0:
+        shown = "above 0: on such rows, the tuned settings are better"
+    elif high < 0:
+        shown = "below 0: on such rows, the tuned settings are worse"
+    else:
+        shown = "on both sides of 0: these rows do not show which settings are better"
+    sentences = [
+        "The first line is optimistic, as the trial was chosen by it. The other two count: no "
+        f"trial was scored on their {evaluation.best.rows:,} rows.",
+        f"There the tuned settings make {f'{errors} than' if fewer else 'as many errors as'} "
+        f"`{search.name}` as it is, and their log-loss is "
+        f"{abs(evaluation.gain):.5f} {'lower' if evaluation.gain >= 0 else 'higher'}.",
+        f"The 95 % interval of how much lower it is, {low:+.5f} to {high:+.5f} by a paired "
+        f"bootstrap over the rows, lies {shown}. It does not cover the spread between seeds.",
+    ]
+    return " ".join([*sentences, *([SELECTED_NOTE] if search.variant.is_selected else [])])
+
+
+def write_summary(
+    study: Study,
+    trial: FrozenTrial,
+    search: Search,
+    evaluation: FinalEvaluation,
+    pictures: list[Path],
+) -> Path:
+    """Writes `summary.md` beside the study's journal and returns it."""
+    path = paths.tuning_summary(search.config.name, search.name)
+    images = [
+        f"![{picture.stem.replace('_', ' ')}]({picture.relative_to(path.parent)})"
+        for picture in pictures
+    ]
+    sections = {
+        "Final evaluation": evaluation_table(trial, search, evaluation).markdown_with_note(),
+        "Settings": settings_table(trial, search).markdown(),
+        "Trials": best_trials_table(study, search).markdown_with_note(),
+        "Pictures": "\n\n".join(images),
+    }
+    parts = [f"# Tuning of {search}"]
+    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]
+    write_text(path, "\n\n".join(parts) + "\n")
+    return path
+
+
+def settings_table(trial: FrozenTrial, search: Search) -> Table:
+    """Returns the searched settings, as the variant has them and as the trial has them."""
+    import pandas as pd
+
+    rows = [
+        [name, short(search.value_as_it_is(name)), short(value)]
+        for name, value in trial.params.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["setting", "as it is", f"trial {trial.number}"])
+    columns = [Column(name, names=(name,)) for name in frame.columns]
+    return Table("settings", "Settings", frame, columns)
+
+
+BEST_TRIALS_SHOWN = 10
+
+
+def best_trials_table(study: Study, search: Search) -> Table:
+    """Returns the best of the completed trials, and how many trials there are of each state."""
+    objective, frame = search.settings.objective, trials_frame(study, search)
+    completed = frame[frame["state"] == "complete"]
+    best = completed.sort_values([objective, "trial"]).head(BEST_TRIALS_SHOWN)
+    best = best[["trial", objective, "minutes", *search.space]]
+    forms = {
+        name: "{:.3g}"
+        for name in search.space
+        if all(isinstance(value, float) for value in best[name])
+    }
+    forms |= {objective: objective_form(search), "minutes": "{:.1f}"}
+    columns = [Column(name, forms.get(name, "{}"), (name,)) for name in best.columns]
+    states = [trial.state for trial in finished_trials(study)]
+    note = (
+        f"{count_of(len(states), 'trial')}: {states.count(TrialState.COMPLETE)} completed, whose "
+        f"best are shown, {states.count(TrialState.PRUNED)} pruned, "
+        f"{states.count(TrialState.FAIL)} failed. All of them are in trials.csv."
+    )
+    return Table("trials", "Trials", best, columns, note)
 
 
 DOTS_PER_INCH = 120
@@ -107,34 +342,39 @@ def draw_pictures(study: Study, search: Search) -> list[Path]:
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.value for trial in completed}) < FEWEST_VALUES:
         return []
-    with atomic_folder(paths.tuning_pictures_folder(search.config.name, search.name)) as folder:
-        for name, draw in PICTURES.items():
-            _draw(folder / f"{name}.png", draw, study, search)
-    return [
-        paths.tuning_pictures_folder(search.config.name, search.name) / f"{name}.png"
-        for name in PICTURES
-    ]
-
-
-def _draw(path: Path, draw: Callable, study: Study, search: Search) -> None:
     import matplotlib
 
     matplotlib.use("agg")  # files only: no window, and no display needed
-    from matplotlib import pyplot
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.visualization import matplotlib as plots
 
-    with warnings.catch_warnings():
+    evaluator = FanovaImportanceEvaluator(seed=search.settings.seed)
+    searched = len(search.space)
+    pictures: dict[str, tuple[Callable[..., Any], tuple[float, float] | None]] = {
+        "history": (plots.plot_optimization_history, None),
+        "parallel_coordinates": (
+            plots.plot_parallel_coordinate, (INCHES_PER_AXIS * (2 + searched), 6)
+        ),
+        "importances": (partial(plots.plot_param_importances, evaluator=evaluator), None),
+        "slices": (plots.plot_slice, (INCHES_PER_SLICE * searched, INCHES_PER_SLICE)),
+    }  # fmt: skip
+    final = paths.tuning_pictures_folder(search.config.name, search.name)
+    with atomic_folder(final) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        draw(study, search)
-        figure = pyplot.gcf()
-        _tidy(figure)
-        figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
-        pyplot.close(figure)
+        for name, (draw, inches) in pictures.items():
+            draw(study, target_name=search.settings.objective)
+            _save_figure(folder / f"{name}.png", inches)
+    return [final / f"{name}.png" for name in pictures]
 
 
-def _tidy(figure) -> None:
-    """Keeps labels of logarithms, and the grids of several axes, from covering one another."""
+def _save_figure(path: Path, inches: tuple[float, float] | None) -> None:
+    """Writes what was drawn last, without labels and grids that would cover one another."""
+    from matplotlib import pyplot
     from matplotlib.ticker import LogLocator, NullFormatter
 
+    figure = pyplot.gcf()
+    if inches:
+        figure.set_size_inches(inches)
     for axes in figure.axes:
         axes.grid(len(figure.axes) == 1)
         for axis in (axes.xaxis, axes.yaxis):
@@ -142,239 +382,5 @@ def _tidy(figure) -> None:
                 axis.set_major_locator(LogLocator(subs=(1, 3)))
                 axis.set_major_formatter("{x:g}")
                 axis.set_minor_formatter(NullFormatter())
-
-
-def _history(study: Study, search: Search) -> None:
-    from optuna.visualization.matplotlib import plot_optimization_history
-
-    plot_optimization_history(study, target_name=search.settings.objective)
-
-
-def _parallel_coordinates(study: Study, search: Search) -> None:
-    from matplotlib import pyplot
-    from optuna.visualization.matplotlib import plot_parallel_coordinate
-
-    plot_parallel_coordinate(study, target_name=search.settings.objective)
-    pyplot.gcf().set_size_inches(INCHES_PER_AXIS * (2 + len(search.space)), 6)
-
-
-def _importances(study: Study, search: Search) -> None:
-    from optuna.importance import FanovaImportanceEvaluator
-    from optuna.visualization.matplotlib import plot_param_importances
-
-    evaluator = FanovaImportanceEvaluator(seed=search.settings.seed)
-    plot_param_importances(study, evaluator=evaluator, target_name=search.settings.objective)
-
-
-def _slices(study: Study, search: Search) -> None:
-    from matplotlib import pyplot
-    from optuna.visualization.matplotlib import plot_slice
-
-    plot_slice(study, target_name=search.settings.objective)
-    pyplot.gcf().set_size_inches(INCHES_PER_SLICE * len(search.space), INCHES_PER_SLICE)
-
-
-PICTURES: dict[str, Callable[[Study, Search], None]] = {
-    "history": _history,
-    "parallel_coordinates": _parallel_coordinates,
-    "importances": _importances,
-    "slices": _slices,
-}
-
-
-def best_trial(study: Study, search: Search) -> FrozenTrial:
-    """Returns the completed trial with the lowest value; of equal ones, the first.
-
-    Raises:
-        UserError: when none was completed.
-    """
-    trials = study.get_trials(deepcopy=False)
-    completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    if completed:
-        return min(completed, key=lambda trial: (trial.value, trial.number))
-    failures = [trial.user_attrs[FAILURE] for trial in trials if FAILURE in trial.user_attrs]
-    last = f"; the last failure: {failures[-1]}" if failures else ""
-    raise UserError(f"no trial of {search} was completed yet, so there is no best one{last}")
-
-
-def write_best(trial: FrozenTrial, search: Search) -> Path:
-    """Writes `best.yaml`: of the study's configuration its variant alone, with the trial's values.
-
-    An ensemble that names members may name others, so here all that there are go in.
-    """
-    changes = {
-        "name": search.best_name,
-        "variants": {search.name: search.variant.with_values(trial.params)},
-        "ensemble": search.config.ensemble.model_copy(update={"variants": None, "seeds": None}),
-    }
-    config = search.config.model_copy(update=changes)
-    unused = {"defaults": True, "tuning": True, "variants": {search.name: {"search_space"}}}
-    content = config.model_dump(mode="json", exclude=unused)
-    path = paths.best_config_file(search.config.name, search.name)
-    write_text(path, _comment(trial, search) + yaml.safe_dump(content, sort_keys=False))
-    return path
-
-
-def _comment(trial: FrozenTrial, search: Search) -> str:
-    folds = ", ".join(map(str, search.settings.folds))
-    return (
-        f"# Trial {trial.number} of the study {search}: {search.settings.objective} "
-        f"{figure(trial.value, search)} on fold {folds},\n"
-        "# by which it was chosen, so that this figure is too good. Those that count are in "
-        "summary.md.\n"
-    )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Scores of held-out rows that no trial was judged on.
-
-    Attributes:
-        folds: numbers of the folds that the rows belong to.
-        best: of the best trial's settings.
-        as_it_is: of the variant without any of them.
-        lower: 95 % interval of how much lower the best trial's log-loss is, by a paired bootstrap
-            over the rows.
-    """
-
-    folds: list[int]
-    best: Score
-    as_it_is: Score
-    lower: tuple[float, float]
-
-
-def final_verdict(search: Search, run: Run, best_config: Path, workers: int | None) -> Verdict:
-    """Trains both settings on the folds that are left, as far as they are not trained yet.
-
-    Args:
-        search: whose study has ended.
-        run: its configuration with data and folds.
-        best_config: the file of the best trial's configuration.
-        workers: how many jobs run side by side; None leaves it to the machine.
-
-    Raises:
-        UserError: when a training fails.
-    """
-    folds = search.settings.folds_left(search.config.folds.numbers)
-    best = load_run(load_config(best_config))
-    predicted = [_trained(one, search, folds, workers) for one in (best, run)]
-    labels = run.data_set.train.labels_of(predicted[0].ids)
-    scores = [score(each.values, labels) for each in predicted]
-    of_best, as_it_is = (log_losses(each.values, labels) for each in predicted)
-    (lower,) = bootstrap_intervals((as_it_is - of_best)[None])
-    return Verdict(folds, *scores, lower=tuple(lower.tolist()))
-
-
-def _trained(run: Run, search: Search, folds: list[int], workers: int | None) -> Probabilities:
-    splits = split_names(run.config.folds)
-    jobs = [Job(run.config.name, search.name, search.seed, splits[fold]) for fold in folds]
-    failures = train_folds(run, workers, jobs)
-    if failures:
-        reasons = "; ".join(f"{failure.job}: {failure.message}" for failure in failures)
-        raise UserError(f"the settings could not be compared, as trainings failed: {reasons}")
-    return mean_of([read_predictions(job, "out_of_fold") for job in jobs])
-
-
-BEST_TRIALS_SHOWN = 10
-
-
-def verdict_table(trial: FrozenTrial, search: Search, verdict: Verdict) -> str:
-    """Returns the best trial's score where it was chosen, and both settings' where it was not."""
-    import pandas as pd
-
-    header = ["settings", "judged on", "errors", "accuracy", "95 % interval", "log-loss"]
-    chosen_on, judged_on = _folds(search.settings.folds), _folds(verdict.folds)
-    rows = [
-        [f"trial {trial.number}", f"{chosen_on}: optimistic", *_score_texts(score_of(trial))],
-        [f"**trial {trial.number}**", judged_on, *_score_texts(verdict.best)],
-        [f"**`{search.name}` as it is**", judged_on, *_score_texts(verdict.as_it_is)],
-    ]
-    return markdown(pd.DataFrame(rows, columns=header))
-
-
-def _score_texts(score: Score) -> list[str]:
-    low, high = score.interval()
-    interval = f"{low:.5f} – {high:.5f}"
-    return [f"{score.errors}", f"{score.accuracy:.5f}", interval, f"{score.log_loss:.5f}"]
-
-
-def verdict_in_words(search: Search, verdict: Verdict) -> str:
-    """Returns which of the figures may be believed, and what they say."""
-    fewer = verdict.as_it_is.errors - verdict.best.errors
-    lower = verdict.as_it_is.log_loss - verdict.best.log_loss
-    low, high = verdict.lower
-    return (
-        f"The first line is optimistic: the trial was chosen by it. The other two are of rows "
-        f"that no trial was judged on, and they count: the tuned settings make {abs(fewer)} "
-        f"{'fewer' if fewer >= 0 else 'more'} error{'' if abs(fewer) == 1 else 's'} in "
-        f"{verdict.best.rows:,}, and their log-loss "
-        f"is {abs(lower):.5f} {'lower' if lower >= 0 else 'higher'} than `{search.name}` as it is "
-        f"(95 % interval of how much lower: {low:+.5f} to {high:+.5f}, which knows nothing of the "
-        f"spread between seeds)."
-        f"{f' {SELECTED_NOTE}' if search.variant.is_selected else ''}"
-    )
-
-
-def write_summary(
-    study: Study, trial: FrozenTrial, search: Search, verdict: Verdict, pictures: list[Path]
-) -> Path:
-    """Writes `summary.md` beside the study's journal and returns it."""
-    path = paths.tuning_summary(search.config.name, search.name)
-    figures = [verdict_table(trial, search, verdict), verdict_in_words(search, verdict)]
-    sections = {
-        "Figures": "\n\n".join(figures),
-        "Settings": _settings_table(trial, search),
-        "Trials": f"{_counts(study)}\n\n{_trials_table(study, search)}",
-        "Pictures": "\n\n".join(
-            f"![{picture.stem.replace('_', ' ')}]({picture.relative_to(path.parent)})"
-            for picture in pictures
-        ),
-    }
-    parts = [f"# Tuning of {search}"]
-    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]
-    write_text(path, "\n\n".join(parts) + "\n")
-    return path
-
-
-def _folds(numbers: list[int]) -> str:
-    return f"fold{'s' if len(numbers) > 1 else ''} {' '.join(map(str, numbers))}"
-
-
-def _settings_table(trial: FrozenTrial, search: Search) -> str:
-    import pandas as pd
-
-    rows = [
-        [name, short(search.value_as_it_is(name)), short(value)]
-        for name, value in trial.params.items()
-    ]
-    header = ["setting", "as it is", f"trial {trial.number}"]
-    return markdown(pd.DataFrame(rows, columns=header))
-
-
-def _counts(study: Study) -> str:
-    trials = ended(study)
-    counts = {
-        words: sum(trial.state is state for trial in trials)
-        for state, words in {
-            TrialState.COMPLETE: "completed",
-            TrialState.PRUNED: "pruned",
-            TrialState.FAIL: "failed",
-        }.items()
-    }
-    told = ", ".join(f"{count} {words}" for words, count in counts.items())
-    return f"{count_of(len(trials), 'trial')} ({told}); the best of those that were completed:"
-
-
-def _trials_table(study: Study, search: Search) -> str:
-    import pandas as pd
-
-    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = sorted(completed, key=lambda trial: (trial.value, trial.number))[:BEST_TRIALS_SHOWN]
-    header = ["trial", search.settings.objective, "minutes", *search.space]
-    rows = [_trial_cells(trial, search) for trial in best]
-    return markdown(pd.DataFrame(rows, columns=header))
-
-
-def _trial_cells(trial: FrozenTrial, search: Search) -> list[str]:
-    values = [short(trial.params[name]) for name in search.space]
-    return [f"{trial.number}", figure(trial.value, search), f"{minutes_of(trial):.1f}", *values]
+    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
+    pyplot.close(figure)

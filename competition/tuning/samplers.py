@@ -1,31 +1,24 @@
-"""Optuna's samplers by the names of the registry.
+"""Optuna's samplers and pruners by the names of the registry.
 
-Each function takes the search space and the study's seed, then what YAML may give. As every trial
-asks a sampler of its own, in whichever process it runs, the samplers that draw at random draw from
-the seed and the trial's number: with the same trials before it, a trial is the same one again.
+A sampler's function takes the search space and the study's seed, a pruner's the epochs of the
+longest training, then what YAML may give. As every trial asks a sampler of its own, in whichever
+process it runs, samplers draw from the seed and the trial's number: with the same trials before
+it, a trial is the same one again.
 """
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
-from optuna.samplers import (
-    BaseSampler,
-    BruteForceSampler,
-    GPSampler,
-    GridSampler,
-    NSGAIIISampler,
-    NSGAIISampler,
-    QMCSampler,
-    RandomSampler,
-    TPESampler,
-)
+from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from competition.config.search_space import Parameter
+from competition.errors import UserError
 
 Space = dict[str, Parameter]
 
@@ -49,41 +42,21 @@ def grid(space: Space, seed: int) -> BaseSampler:
     return GridSampler({name: parameter.values() for name, parameter in space.items()}, seed)
 
 
-def brute_force(space: Space, seed: int) -> BaseSampler:
-    """Every combination once, drawn anew for each trial."""
-    return SeededByNumber(lambda own: BruteForceSampler(seed=own), seed)
-
-
-def qmc(space: Space, seed: int) -> BaseSampler:
-    """A scrambled Sobol sequence; the first trial is drawn at random."""
-    return QMCSampler(scramble=True, seed=seed, independent_sampler=random(space, seed))
-
-
 def gp(space: Space, seed: int, startup_trials: int = 10) -> BaseSampler:
     """Bayesian optimisation with a Gaussian process; needs the package `torch`.
 
     Args:
         startup_trials: are drawn at random first.
+
+    Raises:
+        UserError: when torch is not installed.
     """
+    if importlib.util.find_spec("torch") is None:  # which nothing else needs
+        raise UserError(
+            "the sampler 'gp' needs the package 'torch': .venv/bin/pip install torch; or choose "
+            "another tuning.sampler"
+        )
     return SeededByNumber(lambda own: GPSampler(n_startup_trials=startup_trials, seed=own), seed)
-
-
-def nsga2(space: Space, seed: int, population: int = 10) -> BaseSampler:
-    """The genetic algorithm NSGA-II (K. Deb et al., 2002).
-
-    Args:
-        population: trials a generation.
-    """
-    return SeededByNumber(lambda own: NSGAIISampler(population_size=population, seed=own), seed)
-
-
-def nsga3(space: Space, seed: int, population: int = 10) -> BaseSampler:
-    """The genetic algorithm NSGA-III (K. Deb and H. Jain, 2014).
-
-    Args:
-        population: trials a generation.
-    """
-    return SeededByNumber(lambda own: NSGAIIISampler(population_size=population, seed=own), seed)
 
 
 class SeededByNumber(BaseSampler):

@@ -1,0 +1,1 @@
+"""How fast the package trains; nothing in the package needs it."""

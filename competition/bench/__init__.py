@@ -1,1 +1,0 @@
-"""How fast the engine trains, measured beside stock Keras on the same machine and data."""
