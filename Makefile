@@ -44,8 +44,8 @@ download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=pat
 explore: setup ## Study the data before training, output/<config>/exploration/index.html
 	@$(COMPETITION) explore $(CONFIGURED)
 
-train-folds: setup ## Train every fold of CONFIG not trained yet, JOBS=auto side by side
-	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
+train-folds: setup ## Train every fold of CONFIG not trained yet, or again: FORCE=1 VARIANT=name
+	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED)
 
 baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(value CONFIG))
 baselines: setup ## Train the classic systems, and show them beside what is claimed of them

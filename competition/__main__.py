@@ -4,7 +4,9 @@ import argparse
 import os
 import re
 import sys
+from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from competition.errors import UserError, disk_trouble
 
@@ -20,19 +22,25 @@ embedded digits.
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0, 1 after a mistake, 130 when interrupted."""
-    # A log shows each line when it is printed; not every terminal has all of its characters.
-    sys.stdout.reconfigure(line_buffering=True, errors="replace")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A log shows each line when it is printed; not every terminal has all of its characters.
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
         options = vars(_parser().parse_args(arguments))
-        _run(options.pop("command"), options)
+        command = options.pop("command").replace("-", "_")
+        from competition import commands  # not before: `--help` needs none of it
+
+        if "set" in options:
+            _load_configs(options)
+        getattr(commands, command)(**options)
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt as stopped:
-        words = str(stopped) or "interrupted; what was finished is kept, run it again to go on"
-        print(f"\n{words}", file=sys.stderr)
+        message = str(stopped) or "interrupted; what was finished is kept, run it again to go on"
+        print(f"\n{message}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough, as `| head` does
+    except BrokenPipeError:  # the reader of our output has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if not (trouble := disk_trouble(error)):
@@ -41,17 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def _run(command: str, options: dict) -> None:
-    """Calls the function of `competition.commands` that bears the command's name."""
-    from competition import commands
-
-    if "set" in options:
-        _load_configs(options)
-    getattr(commands, command.replace("-", "_"))(**options)
-
-
 def _load_configs(options: dict) -> None:
-    """Puts configurations in place of their paths; `--set` changes the first one."""
+    """Puts configurations in place of their paths; `--set` changes the (first) one."""
     from competition.config.loading import load_config, load_configs
 
     changes = options.pop("set")
@@ -81,7 +80,8 @@ def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()  # not every shell expands the ~ of ZIP=~/…
     except RuntimeError:
-        raise argparse.ArgumentTypeError(f"'{text}' begins with the home of nobody here") from None
+        user = text.partition("/")[0]
+        raise argparse.ArgumentTypeError(f"'{user}': no such user") from None
 
 
 def _jobs(text: str) -> int | None:
@@ -109,15 +109,19 @@ DEFAULT_CONFIG = Path("configs/default.yaml")
 BASELINES_CONFIG = Path("configs/baselines.yaml")
 
 
-def _option(flag: str, help_line: str, **settings) -> tuple[str, dict]:
+# The flag of an option, and what `add_argument` takes besides.
+Option = tuple[str, dict[str, Any]]
+
+
+def _option(flag: str, help_line: str, **settings: Any) -> Option:
     return flag, {"help": help_line, **settings}
 
 
-def _path_option(flag: str, help_line: str, **settings) -> tuple[str, dict]:
+def _path_option(flag: str, help_line: str, **settings: Any) -> Option:
     return _option(flag, help_line, type=_path, metavar="PATH", **settings)
 
 
-def _switch(flag: str, help_line: str) -> tuple[str, dict]:
+def _switch(flag: str, help_line: str) -> Option:
     return _option(flag, help_line, action="store_true")
 
 
@@ -138,7 +142,7 @@ class _Several(argparse.Action):
         setattr(namespace, self.dest, [value] if before is self.default else [*before, value])
 
 
-def _several(default: Path, what: str) -> tuple[tuple[str, dict], ...]:
+def _several(default: Path, what: str) -> tuple[Option, Option]:
     help_line = f"the configuration (default: {default}); given again, {what}"
     named = _path_option("--config", help_line, action=_Several, dest="configs", default=[default])
     return named, CHANGES
@@ -160,7 +164,7 @@ JOBS = _option(
 )
 
 # Each command by the name of its function in `commands.py`: a line of help, then its options.
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
     "demo": ("from download to report, on digits embedded in scikit-learn", JOBS),
     "download": (
         "get the configuration's data set",
@@ -169,14 +173,20 @@ COMMANDS = {
         _switch("--force", "install it again whatever is there"),
     ),
     "explore": ("study the data before training, on a page and figures", *CONFIGURED),
-    "train-folds": ("train every fold that is not trained yet", *CONFIGURED, JOBS),
+    "train-folds": (
+        "train every fold that is not trained yet",
+        *CONFIGURED,
+        JOBS,
+        _option("--variant", "train only this one (default: all)", metavar="NAME"),
+        _switch("--force", "train again what is done already"),
+    ),
     "baselines": (
         "train the classic systems and show them in one table, beside what is claimed of them",
         *_several(BASELINES_CONFIG, "their systems stand in the same table"),
         JOBS,
     ),
     "tune": (
-        "search the best settings of a variant that has a search_space",
+        "search for the best settings of a variant that has a search_space",
         *CONFIGURED,
         _option("--variant", "which one (default: the only one with a search_space)"),
         _option(

@@ -84,9 +84,16 @@ def explore(config: Config) -> None:
     print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
 
 
-def train_folds(config: Config, jobs: int | None) -> None:
-    """Trains what is not trained yet, prints a table of every finished job, says what is next."""
-    _train_folds(config, jobs)
+def train_folds(
+    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
+) -> None:
+    """Trains what is not trained yet, prints a table of every finished job, says what is next.
+
+    Args:
+        variant: the only one to train; None means all.
+        force: train what is done already as well.
+    """
+    _train_folds(config, jobs, variant, force)
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
@@ -111,6 +118,7 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
     """Searches the best settings of a variant, and evaluates them on folds not used for it."""
     from competition.data.run import load_run
+    from competition.tables import print_table
     from competition.tuning import outcome
     from competition.tuning.storage import explain_database_errors
     from competition.tuning.study import find_search
@@ -128,8 +136,9 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
             f"trial {best.number} is the best; its final evaluation is on folds that no trial saw"
         )
         evaluation = outcome.final_evaluation(search, run, best_config, jobs)
-        table = outcome.evaluation_table(best, search, evaluation)
-        print(f"\n{table.markdown_with_note()}\n")
+        print()
+        print_table(outcome.evaluation_table(best, search, evaluation))
+        print()
         path = outcome.write_summary(study, best, search, evaluation, pictures)
     print(f"all of it, with pictures, is in {path}\nnext: `make train-folds CONFIG={best_config}`")
 
@@ -307,7 +316,9 @@ def clean() -> None:
             remove_partials(top, ABANDONED_SECONDS)
 
 
-def _train_folds(config: Config, jobs: int | None) -> None:
+def _train_folds(
+    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
+) -> None:
     from competition.analysis.summary import job_rows
     from competition.data.run import load_run
     from competition.pages.report_tables import jobs_table
@@ -315,7 +326,10 @@ def _train_folds(config: Config, jobs: int | None) -> None:
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
-    failures = train(run, jobs)
+    if variant is not None:
+        config.require_variant(variant)
+    wanted = [job for job in run.identities if variant in (None, job.variant)]
+    failures = train(run, jobs, wanted, force)
     print()
     print_table(jobs_table(job_rows(run)))
     print()

@@ -1,4 +1,4 @@
-"""Progress with time left: a bar in a terminal, a short plain log elsewhere."""
+"""Progress with the time left, as a bar or a short log; durations and counts in words."""
 
 import time
 from collections.abc import Collection, Iterator
@@ -14,11 +14,11 @@ Item = TypeVar("Item")
 
 
 class ProgressDisplay:
-    """Shows how much of some work is done; to be used in a `with` statement.
+    """Shows how much of some work is done, in a `with` block: a bar, or a log outside a terminal.
 
     Args:
         description: what is being done.
-        total: the work in any unit; the time left assumes that it goes on at the same pace.
+        total: the work in any unit; the time left assumes a steady pace.
     """
 
     def __init__(self, description: str, total: float):
@@ -59,7 +59,7 @@ class ProgressDisplay:
 
 
 def with_progress(description: str, items: Collection[Item]) -> Iterator[Item]:
-    """Yields items, and shows each as done when the next one is asked for."""
+    """Yields items, and counts each as done when the next one is asked for."""
     with ProgressDisplay(description, len(items)) as display:
         for done, item in enumerate(items, start=1):
             yield item
@@ -67,7 +67,7 @@ def with_progress(description: str, items: Collection[Item]) -> Iterator[Item]:
 
 
 def time_left(elapsed: float, share: float) -> str:
-    """Returns for example `"3 min left"`, or nothing while too little is done to tell."""
+    """Returns for example `"3 min left"`, or nothing while it is too early to tell."""
     if share < 0.01 or elapsed < 2:
         return ""
     return f"{duration(elapsed * (1 - min(share, 1)) / share)} left"

@@ -18,7 +18,7 @@ class Digits:
 
     Attributes:
         ids: int32 `[n]`, each once; the competition counts rows from 1, train and test each.
-        images: uint8 `[n, 28, 28]`, ink is bright on black.
+        images: uint8 `[n, 28, 28]`, bright ink on black.
         labels: uint8 `[n]`, 0 to 9, or None where they are not known.
 
     Raises:
@@ -67,14 +67,14 @@ class Digits:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The labelled and the unlabelled digits of one competition, by the name of their folder.
+    """The digits of one competition.
 
     Attributes:
-        name: of the folder.
+        name: of the folder below `input/`.
         train: every labelled digit.
         test: the digits to predict.
-        held_out: int32, the ids of labelled digits that the data itself holds out for judging;
-            None where it has no such split of its own.
+        held_out: int32, ids of the labelled digits that the data itself holds out; None where it
+            has no split of its own.
     """
 
     name: str
@@ -110,7 +110,7 @@ def positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def require_unique(ids: np.ndarray, what: str) -> None:
-    """Raises UserError naming the first ids that `what` holds more than once."""
+    """Raises UserError naming the first ids that come more than once in `what`."""
     values, counts = np.unique(ids, return_counts=True)
     if len(values) != len(ids):
         repeated = ", ".join(str(value) for value in values[counts > 1][:5])

@@ -1,4 +1,4 @@
-"""What the user can mend, told apart from bugs of ours: it is shown without a traceback."""
+"""Errors that the user can fix, as opposed to bugs of ours, and what the disk refuses."""
 
 import errno
 import os
@@ -13,14 +13,14 @@ DISK_TROUBLE = {
 
 
 class UserError(Exception):
-    """Something the user can mend; shown as a plain message, without a traceback.
+    """Something the user can fix; shown as a plain message, without a traceback.
 
-    The message says what happened, what was expected, and how to mend it.
+    The message says what happened, what was expected, and how to fix it.
     """
 
 
 def passes(check: Callable[..., object], *arguments: object) -> bool:
-    """Says whether a check, called with these arguments, finds nothing for the user to mend."""
+    """Whether a check, called with these arguments, raises no UserError."""
     try:
         check(*arguments)
     except UserError:
@@ -30,7 +30,7 @@ def passes(check: Callable[..., object], *arguments: object) -> bool:
 
 @contextmanager
 def as_the_disk_allows() -> Iterator[None]:
-    """Leaves out what the block writes where the disk takes none; any other error is raised."""
+    """Goes on without what the block writes if the disk refuses it; raises any other error."""
     try:
         yield
     except OSError as error:
@@ -39,12 +39,14 @@ def as_the_disk_allows() -> Iterator[None]:
 
 
 def disk_trouble(error: OSError) -> UserError | None:
-    """Returns what to tell of a full, forbidden or misused disk, or None for any other error."""
+    """Returns what to say about a full, forbidden or misused disk, or None for any other error."""
     if error.errno not in DISK_TROUBLE:
         return None
     if error.filename and (link := Path(error.filename)).is_symlink() and not link.exists():
         target = os.path.realpath(link)
-        return UserError(f"{link} is a link to {target}, which is not there; mount its disk, "
-                         "make that folder, or remove the link")  # fmt: skip
+        return UserError(
+            f"{link} is a link to {target}, which is not there; mount its disk, make that folder, "
+            "or remove the link"
+        )
     where = f" at {error.filename}" if error.filename else ""
     return UserError(f"the disk refused{where}: {error.strerror}; free space or allow it")

@@ -1,22 +1,19 @@
-"""The few figures that every stage quotes, as exact functions of probabilities and labels."""
+"""The figures that every stage quotes: scores, intervals, calibration, tests of differences."""
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
 # float16, in which probabilities are kept, has no smaller positive number; a row that is given
 # probability 0 then costs 16.6 nats and not infinitely many.
 SMALLEST_PROBABILITY = 2.0**-24
-# The normal distribution has 95 % within so many standard deviations of its mean.
-NORMAL_QUANTILE = 1.959964
 # Bins of confidence, as in C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 BINS = 15
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well some rows were predicted: counts, and the mean log-loss in nats."""
+    """How well some rows were predicted: counts, and the mean log-loss in nats per row."""
 
     rows: int
     errors: int
@@ -24,7 +21,7 @@ class Score:
 
     @property
     def accuracy(self) -> float:
-        """The share of the rows that were predicted rightly, from 0 to 1."""
+        """The share of the rows that were predicted correctly, from 0 to 1."""
         return 1 - self.errors / self.rows
 
     def interval(self) -> tuple[float, float]:
@@ -44,16 +41,13 @@ def log_losses(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def truth_probabilities(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the probabilities of the labels, float64 `[..., n]`, out of `[..., n, 10]`.
-
-    None is below SMALLEST_PROBABILITY.
-    """
+    """Returns the labels' probabilities, float64 `[..., n]` out of `[..., n, 10]`, never 0."""
     truth_values = values[..., np.arange(len(labels)), labels]
     return truth_values.astype(np.float64).clip(SMALLEST_PROBABILITY)
 
 
 def log_probabilities(values: np.ndarray) -> np.ndarray:
-    """Returns logarithms that are finite: of probabilities from SMALLEST_PROBABILITY on."""
+    """Returns logarithms that are finite: smaller probabilities count as SMALLEST_PROBABILITY."""
     return np.log(values.astype(np.float64).clip(SMALLEST_PROBABILITY))
 
 
@@ -66,31 +60,21 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """Returns Wilson's 95 % score interval of a proportion (E. B. Wilson, JASA 22, 1927).
 
     Unlike the normal approximation it stays within 0 and 1 where nearly all trials succeed.
-
-    Args:
-        successes: how many trials succeeded.
-        trials: how many there were, at least 1.
     """
-    z = NORMAL_QUANTILE
-    share = successes / trials
-    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    spread = z / (1 + z * z / trials)
-    spread *= sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return max(0.0, centre - spread), min(1.0, centre + spread)
+    from scipy.stats import binomtest  # takes a second to import
+
+    if not trials:
+        return 0.0, 1.0
+    low, high = binomtest(int(successes), int(trials)).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def expected_calibration_error(values: np.ndarray, labels: np.ndarray) -> float:
-    """Returns by how much confidence and accuracy differ, on average over the rows.
-
-    Rows are put into 15 bins of equal width by their confidence, the probability of the predicted
-    class; each bin has its mean confidence and its accuracy.
+    """Returns by how much confidence and accuracy differ, on average over the rows, from 0 to 1.
 
     Args:
         values: probabilities `[n, 10]`.
         labels: the classes `[n]`.
-
-    Returns:
-        From 0, where every bin is as right as it is sure, to 1.
     """
     bins = reliability(values, labels)
     return float(np.abs(bins.right - bins.confidence_sums).sum() / len(labels))
@@ -102,7 +86,7 @@ class Reliability:
 
     Attributes:
         rows: int `[15]`, how many there are.
-        right: float `[15]`, how many of them are predicted rightly.
+        right: float `[15]`, how many of them are predicted correctly.
         confidence_sums: float `[15]`, the sum of their confidences.
     """
 
@@ -112,37 +96,31 @@ class Reliability:
 
 
 def reliability(values: np.ndarray, labels: np.ndarray) -> Reliability:
-    """Bins probabilities `[n, 10]` of the classes `[n]` by that of the predicted class."""
+    """Bins the rows of probabilities `[n, 10]`, with classes `[n]`, by their confidence."""
     confidence = values.max(axis=1)
     is_right = values.argmax(axis=1) == labels
-    # A bin's upper end belongs to it; none is sure of nothing, or surer than sure.
+    # A bin's upper end belongs to it; rounding may put a confidence just above 1.
     bins = (np.ceil(confidence * BINS).astype(int) - 1).clip(0, BINS - 1)
     counts = (np.bincount(bins, weights, BINS) for weights in (None, is_right, confidence))
     return Reliability(*counts)
 
 
-# Of an end of an interval, chance then moves a thirtieth of the interval's half width.
+# Monte-Carlo noise of an interval's end: about 1/30 of its half-width.
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class McNemar:
-    """The rows that only one of two predictions gets right.
-
-    Attributes:
-        gained: how many only the first gets right.
-        lost: how many only the second gets right.
-    """
+    """How many rows only the first of two predictions gets right, and only the second."""
 
     gained: int
     lost: int
 
     @property
     def p_value(self) -> float:
-        """How probable so uneven counts, or more uneven ones, are if both err alike.
+        """How probable counts so uneven, or more so, are if both are equally good.
 
-        McNemar's test (Q. McNemar, Psychometrika 12, 1947) in its exact form, two-sided: each row
-        went to one of them as by the toss of a coin.
+        McNemar's test (Q. McNemar, Psychometrika 12, 1947) in its exact form, two-sided.
         """
         from scipy.stats import binomtest  # takes a second to import
 
@@ -161,10 +139,11 @@ def bootstrap_intervals(differences: np.ndarray) -> np.ndarray:
     """Returns the 95 % intervals of means over rows, by the percentiles of a bootstrap.
 
     Rows are drawn with replacement (B. Efron, 1979), the same ones for every mean, with a fixed
-    seed. The intervals know of the choice of rows, and nothing of the spread between seeds.
+    seed. The intervals reflect the choice of rows, and not the spread between seeds. Written out,
+    as `scipy.stats.bootstrap` takes 12.7 s in place of 2.3 s for 7 means of 42,000 rows.
 
     Args:
-        differences: float `[k, n]`, for each of k means the rows' values.
+        differences: float `[k, n]`, the rows' values for each of k means.
 
     Returns:
         float `[k, 2]`, the lower and the upper ends.
@@ -188,5 +167,5 @@ SELECTED_NOTE = (
 
 
 def marked(name: str, is_selected: bool) -> str:
-    """Returns a name, with the mark if its figures out of fold were selected."""
+    """Returns a name, marked if its out-of-fold figures were selected."""
     return f"{name} ({SELECTED})" if is_selected else name

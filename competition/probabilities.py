@@ -1,4 +1,4 @@
-"""The contract after training: ten class probabilities an id, aligned by id, never by row luck."""
+"""The contract after training: class probabilities per id; aligned by id, never by row order."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class Probabilities:
 
 
 def mean_of(parts: list[Probabilities]) -> Probabilities:
-    """Joins the splits of one member: of a row that several of them predict, the mean counts."""
+    """Joins the splits of one member; a row that several of them predict gets their mean."""
     ids, rows, counts = np.unique(
         np.concatenate([part.ids for part in parts]), return_inverse=True, return_counts=True
     )
@@ -60,11 +60,11 @@ def mean_of(parts: list[Probabilities]) -> Probabilities:
 
 def write_probabilities(path: Path, **named: Probabilities) -> None:
     """Writes named Probabilities to one compressed file, as float16 to keep it small."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for name, probabilities in named.items():
         arrays[f"{name}_ids"] = probabilities.ids.astype(np.int32)
         arrays[name] = probabilities.values.astype(np.float16)
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def read_probabilities(path: Path, name: str) -> Probabilities:

@@ -1,13 +1,12 @@
 """A job's result on disk: complete or absent, and known by a hash of what made it."""
 
-import csv
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from competition import paths
 from competition.config.loading import RECIPE_VERSION
@@ -17,13 +16,18 @@ from competition.probabilities import Probabilities, read_probabilities, write_p
 from competition.storage import atomic_folder
 from competition.tables import write_csv
 
-# What every manifest tells of its training, besides what identifies it.
+if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
+    import pandas as pd
+
+# What every manifest has besides what identifies it.
 FACTS = ("minutes", "cpu_minutes", "parameters", "workers", "machine", "code_version")
 
-# Where a manifest tells, of a resampled variant, each class's rows `before` and `after`.
+# Keys of some manifests: of a resampled variant, each class's rows `before` and `after`; and the
+# hash of the code of net and augmentation, which is no part of the identity.
 CLASS_COUNTS = "class_counts"
+CODE = "code"
 
-# What is kept of each epoch; the last two are empty where nothing was held out or measured.
+# Of each epoch; the last two are empty where nothing was held out or measured.
 HISTORY_COLUMNS = (
     "epoch", "loss", "accuracy", "learning_rate", "validation_loss", "validation_accuracy"
 )  # fmt: skip
@@ -31,7 +35,7 @@ HISTORY_COLUMNS = (
 # The split that holds no row out: its net predicts the test rows only.
 ALL_ROWS = "all"
 
-# What is shown of a setting that a configuration leaves alone.
+# Shown for a setting left at its default.
 UNSET = "not set"
 
 
@@ -54,17 +58,31 @@ class Job:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What is there of some jobs.
+    """Which jobs are done, missing or stale.
 
     Attributes:
         done: jobs with a result that fits.
         missing: jobs without a result.
         stale: jobs whose result was made differently, each with what differs.
+        other_code: of those that are done, the ones trained by other code.
     """
 
     done: list[Job] = field(default_factory=list)
     missing: list[Job] = field(default_factory=list)
     stale: dict[Job, str] = field(default_factory=dict)
+    other_code: list[Job] = field(default_factory=list)
+
+    def other_code_in_words(self) -> str:
+        """Returns a line about what was trained by other code, and how to train it again."""
+        are_several = len({job.config for job in self.other_code}) > 1
+        variants = {
+            f"{job.config}/{job.variant}" if are_several else job.variant: None
+            for job in self.other_code
+        }
+        return (
+            f"trained by code that has changed since: {', '.join(variants)}; `make train-folds "
+            "FORCE=1` trains every variant again, with VARIANT=name only that one"
+        )
 
 
 def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str, Any]:
@@ -91,24 +109,40 @@ def identity_hash(identity: Any) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def job_status(identities: dict[Job, dict[str, Any]]) -> JobStatus:
-    """Compares each job's identity with the manifest of its result, if there is one."""
+def job_status(
+    identities: dict[Job, dict[str, Any]], codes: Mapping[Job, str] | None = None
+) -> JobStatus:
+    """Compares each job's identity with the manifest of its result, if there is one.
+
+    Args:
+        identities: what identifies the result of each job.
+        codes: the hash of the code that would train each job now; a manifest without a hash says
+            nothing of its code, and None compares none.
+    """
     found = JobStatus()
     for job, identity in identities.items():
         if not (job.folder() / paths.MANIFEST).exists():
             found.missing.append(job)
             continue
         manifest = read_manifest(job)
-        if manifest["identity_hash"] == identity_hash(identity):
-            found.done.append(job)
-        else:
+        if manifest["identity_hash"] != identity_hash(identity):
             found.stale[job] = "; ".join(differences(manifest["identity"], identity))
+            continue
+        found.done.append(job)
+        if codes is not None and manifest.get(CODE, codes[job]) != codes[job]:
+            found.other_code.append(job)
     return found
 
 
-def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
-    """Raises UserError naming every job whose result is missing or stale."""
-    found = job_status(identities)
+def require_complete(
+    identities: dict[Job, dict[str, Any]], codes: Mapping[Job, str] | None = None
+) -> JobStatus:
+    """Returns the status of jobs that are all done.
+
+    Raises:
+        UserError: naming every job whose result is missing or stale.
+    """
+    found = job_status(identities, codes)
     problems = dict.fromkeys(found.missing, "not trained yet")
     problems |= {job: f"trained differently ({change})" for job, change in found.stale.items()}
     if problems:
@@ -118,6 +152,7 @@ def require_complete(identities: dict[Job, dict[str, Any]]) -> None:
             "configuration; `make train-folds` trains them:\n"
             + "\n".join(by_variant(problems, with_config=are_several))
         )
+    return found
 
 
 def by_variant(remarks: dict[Job, str], with_config: bool = False) -> list[str]:
@@ -126,15 +161,11 @@ def by_variant(remarks: dict[Job, str], with_config: bool = False) -> list[str]:
     for job, remark in remarks.items():
         variant = f"{job.config}/{job.variant}" if with_config else job.variant
         groups.setdefault((variant, remark), {}).setdefault(job.seed, []).append(job.split)
-    return [
-        f"  {variant} {_seeds_and_splits(splits)}: {remark}"
-        for (variant, remark), splits in groups.items()
-    ]
-
-
-def _seeds_and_splits(splits: dict[int, list[str]]) -> str:
-    """Returns for example `"seed0 fold0 fold1, seed1 fold0"`."""
-    return ", ".join(f"seed{seed} {' '.join(names)}" for seed, names in splits.items())
+    lines = []
+    for (variant, remark), splits in groups.items():
+        jobs = ", ".join(f"seed{seed} {' '.join(names)}" for seed, names in splits.items())
+        lines.append(f"  {variant} {jobs}: {remark}")
+    return lines
 
 
 def write_result(
@@ -147,10 +178,9 @@ def write_result(
     """Writes a job's folder at once; killed at any moment, it leaves none or a complete one.
 
     Args:
-        job: the job.
         manifest: JSON values, among them `identity` and `FACTS`; the identity's hash is added.
-        history: one row an epoch, all with the same keys.
-        predictions: Probabilities by name: `test` and, if rows were held out, `out_of_fold`.
+        history: one row per epoch, all with the same keys.
+        predictions: by name: `test` and, if rows were held out, `out_of_fold`.
         save_model: writes the model to the path that it is given.
     """
     import pandas as pd
@@ -182,20 +212,21 @@ def read_manifest(job: Job) -> dict[str, Any]:
         ) from None
 
 
-def read_history(job: Job) -> dict[str, list[float]]:
-    """Reads a finished job's training curve, a list a column; NaN where nothing was measured.
+def read_history(job: Job) -> "pd.DataFrame":
+    """Reads a finished job's training curve, a row per epoch; NaN where nothing was measured.
 
     Raises:
         UserError: when it is damaged.
     """
+    import pandas as pd
+
     path = job.folder() / paths.HISTORY
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        if not rows:
+        history = pd.read_csv(path, dtype=float)
+        if history.empty:
             raise ValueError("it has no epochs")
-        return {name: [float(row[name] or "nan") for row in rows] for name in HISTORY_COLUMNS}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return history[list(HISTORY_COLUMNS)]
+    except (OSError, ValueError, KeyError) as error:  # pandas's own errors are ValueErrors
         raise UserError(
             f"{path} is damaged ({error!r}); remove its folder, and `make train-folds` makes it "
             "again"
@@ -220,10 +251,7 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         if isinstance(before, dict) and isinstance(after, dict):
             lines += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            lines.append(f"{prefix}{key}: {_short(before)} → {_short(after)}")
+            # The first digits of fingerprints are enough to tell them apart.
+            short = [re.sub("^([0-9a-f]{8})[0-9a-f]{56}$", r"\1", str(v)) for v in (before, after)]
+            lines.append(f"{prefix}{key}: {' → '.join(short)}")
     return lines
-
-
-def _short(value: Any) -> str:
-    """Shortens fingerprints, of which the first digits are enough to tell them apart."""
-    return str(value)[:8] if re.fullmatch("[0-9a-f]{64}", str(value)) else str(value)

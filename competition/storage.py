@@ -1,9 +1,8 @@
-"""Files and folders that are complete or absent, whenever the process is killed."""
+"""Files and folders that are complete or absent, arrays with checksums, locks and caches."""
 
 import fcntl
 import hashlib
 import io
-import math
 import os
 import re
 import secrets
@@ -14,19 +13,16 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import numpy as np
-from numpy.lib import format as npy
 
 from competition.errors import UserError, as_the_disk_allows
 
 PARTIAL = ".partial-"
-# Of a file or folder while it is written: the end of its name, whoever chose it.
+# How the name of a file or folder ends while it is written, by us or by the download.
 PARTIAL_NAME = re.compile(re.escape(PARTIAL) + "([0-9a-z_]{8}|download)$")
-# What was not written to for an hour is of no command that still runs, nor of a download that is
-# about to be continued.
+# Partial files untouched for an hour belong to no running command or resumable download.
 ABANDONED_SECONDS = 3600
 # Where a folder waits until the one that takes its place is there.
 REPLACED = ".replaced"
@@ -37,9 +33,7 @@ def atomic_file(path: Path, is_remade: bool = False) -> Iterator[Path]:
     """Yields a temporary sibling that takes the place of `path` when the block succeeds.
 
     Args:
-        path: the file.
-        is_remade: whether its readers know a damaged one and make it again, so that nobody has to
-            wait for the disk: after a power cut, it may be one.
+        is_remade: skip fsync: readers detect a damaged file and recreate it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_sibling(path)
@@ -53,7 +47,7 @@ def atomic_file(path: Path, is_remade: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file in UTF-8, which is complete or absent."""
+    """Writes a text file in UTF-8, complete or absent."""
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -63,7 +57,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields an empty temporary sibling that takes the place of `path` when the block succeeds.
 
     A folder that stands at `path` is removed only after the new one is complete. Where `path` is a
-    link, perhaps to another disk, it stays one, and what it leads to is replaced.
+    link, perhaps to another disk, it stays one, and its target is replaced.
 
     Raises:
         UserError: when a link leads nowhere, or the folder is a disk of its own.
@@ -94,12 +88,12 @@ def _replace_folder(path: Path, new: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Brings a file, or the names in a folder, to the disk: no power cut may halve them."""
+    """Waits until a file, or the names in a folder, are on the disk: a power cut may come."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError:
-        if not path.is_dir():  # not every file system can do so with folders
+        if not path.is_dir():  # not every file system can sync folders
             raise
     finally:
         os.close(descriptor)
@@ -109,8 +103,8 @@ def _behind_links(path: Path) -> Path:
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_symlink() and not target.parent.is_dir():
         raise UserError(
-            f"{path} is a link to {target}, but there is no {target.parent}/; mount the disk that "
-            "it is on, or mend the link"
+            f"{path} is a link to {target}, but there is no {target.parent}/; mount its disk, or "
+            "fix the link"
         )
     if os.path.ismount(target):
         raise UserError(
@@ -124,8 +118,7 @@ def remove_partials(folder: Path, idle_seconds: float = 0) -> None:
     """Removes what killed processes left half-written anywhere below `folder`.
 
     Args:
-        folder: where to look.
-        idle_seconds: how long nothing was written to it, where others may be writing.
+        idle_seconds: how long nothing was written to what is removed; others may be writing.
     """
     latest = time.time() - idle_seconds
     for partial in filter(PARTIAL_NAME.search, paths_below(folder)):
@@ -156,69 +149,31 @@ def _partial_sibling(path: Path) -> Path:
     return path.with_name(f"{path.name}{PARTIAL}{secrets.token_hex(4)}")
 
 
-# Whatever NumPy and zipfile were seen to raise for a file with some of its bytes changed.
+# Whatever NumPy and zipfile were seen to raise for a file with some of its bytes changed; a changed
+# header may promise more values than there is memory.
 DAMAGED_ARCHIVE = (EOFError, RuntimeError, BadZipFile, zlib.error)
-DAMAGED_ARRAYS = (*DAMAGED_ARCHIVE, OSError, ValueError, SyntaxError, tokenize.TokenError)
+DAMAGED_ARRAYS = (
+    *DAMAGED_ARCHIVE, OSError, ValueError, SyntaxError, tokenize.TokenError, MemoryError
+)  # fmt: skip
 
 CHECKSUM_BYTES = 4
-
-# Of one array: five million digits as bytes. A header that was changed can promise any size.
-LARGEST_ARRAY = 2**32
-# Of what is stored, as zlib packs at most (zlib.net/zlib_tech.html); HDF5 also promises values that
-# were never written.
-MOST_TIMES = 1032
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads every array of an `.npz` file; nothing in it is executed.
 
     Raises:
-        UserError: when the file is missing or damaged, holds anything but arrays, or one is
-            larger than `require_size` lets it be.
+        UserError: when the file is missing or damaged, or holds anything but arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            _require_sizes(path, arrays.zip)
-            return {name: arrays[name] for name in arrays.files}
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
     except DAMAGED_ARRAYS as error:
         raise UserError(f"{path} cannot be read as arrays: {error}") from None
-
-
-def require_size(where: str, shape: tuple[int, ...], dtype: np.dtype, stored: int) -> None:
-    """Refuses an array that cannot be what its header promises, before memory is asked for.
-
-    Args:
-        where: names the array in the error.
-        shape, dtype: what its header promises.
-        stored: bytes that its values take in the file, packed or not.
-
-    Raises:
-        UserError: when it would take more than 4 GiB, or more than can be packed into `stored`.
-    """
-    size = math.prod(shape) * dtype.itemsize
-    if size > min(LARGEST_ARRAY, MOST_TIMES * stored):
-        raise UserError(
-            f"{where} promises {' × '.join(map(str, shape))} values of {dtype}, {size:,} bytes, "
-            f"and {stored:,} are stored; expected all of them, and {LARGEST_ARRAY:,} at most: the "
-            "file may be damaged, or its pixels be kept in more than one byte (uint8) each"
-        )
-
-
-def _require_sizes(path: Path, archive: ZipFile) -> None:
-    for info in archive.infolist():
-        where = f"{path}, '{info.filename.removesuffix('.npy')}',"
-        with archive.open(info) as member:
-            if not member.peek(len(npy.MAGIC_PREFIX)).startswith(npy.MAGIC_PREFIX):
-                raise UserError(f"{where} is no array; expected arrays only")
-            require_size(where, *_promised(member), info.compress_size)
-
-
-def _promised(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Reads the header of an array in NumPy's format."""
-    is_first = npy.read_magic(file) == (1, 0)
-    read = npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return shape, dtype
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise UserError(f"{path}, '{name}', is no array; expected arrays only")
+    return arrays
 
 
 def starts_with(path: Path, start: bytes) -> bool:
@@ -243,20 +198,20 @@ def is_whole(path: Path) -> bool:
     """Says whether a file of `write_array` still ends in the right checksum."""
     if path.stat().st_size <= CHECKSUM_BYTES:
         return False
-    content = np.memmap(path, np.uint8, "r")
+    content = np.memmap(path, np.uint8, "r").data
     return _checksum(content[:-CHECKSUM_BYTES]) == content[-CHECKSUM_BYTES:].tobytes()
 
 
-def _checksum(content: memoryview | np.ndarray) -> bytes:
+def _checksum(content: memoryview) -> bytes:
     return zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
-    """Holds a lock that nobody shares, and yields whether it was to be had; it never waits.
+    """Tries to take the exclusive lock without waiting; yields whether it was acquired.
 
     Args:
-        path: a folder, which is left as it is, or a file, which is made if it is not there.
+        path: a folder, which is left as it is, or a file, which is made if it is missing.
     """
     with _opened(path) as descriptor:
         try:
@@ -269,7 +224,7 @@ def exclusive(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Holds a lock that others may share; waits for the end of an exclusive one."""
+    """Takes a lock that others may share; waits for the end of an exclusive one."""
     with _opened(path) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
@@ -277,10 +232,10 @@ def shared(path: Path) -> Iterator[None]:
 
 @contextmanager
 def only_one(folder: Path, what: str) -> Iterator[None]:
-    """Holds a folder against other processes that call this; nothing of it is left on disk.
+    """Locks a folder against other processes that call this; leaves nothing of it on disk.
 
     Args:
-        folder: is made if it is not there.
+        folder: is made if it is missing.
         what: what is done in it, as the end of "another process is …".
 
     Raises:
@@ -313,23 +268,29 @@ Named = dict[str, np.ndarray]
 
 
 def cached(cache: Path, folder: Path, files: Iterable[Path], read: Callable[[], Named]) -> Named:
-    """Returns what `read` returns, from a cache where that is of the same files.
+    """Returns what `read` returns, from a cache if that was made of the same files.
 
-    A damaged or older cache is replaced. It only saves time: on a disk that takes none, there is
-    none.
+    A damaged or older cache is replaced. It only saves time, so a disk that takes none is no error.
 
     Args:
-        cache: where it is kept.
+        cache: the file where it is kept.
         folder: where the files are, at any depth; it may be renamed.
         files: all that is read; their names, sizes and times of change have to be the same.
         read: reads them; called only if it is needed.
     """
     stamp = _stamp(folder, files)
-    kept = _read_kept(cache, stamp)
-    if kept is None:
-        kept = read()
-        _keep(cache, {**kept, STAMP: np.array(stamp)})
-    return kept
+    with suppress(UserError):  # none yet, or damaged: the zip's own CRC finds that
+        kept = read_arrays(cache)
+        if np.array_equal(kept.pop(STAMP, np.array("")), stamp):
+            return kept
+    found = read()
+    with (
+        as_the_disk_allows(),
+        atomic_file(cache, is_remade=True) as partial,
+        partial.open("wb") as file,
+    ):
+        np.savez(file, allow_pickle=False, **found, **{STAMP: np.array(stamp)})
+    return found
 
 
 def _stamp(folder: Path, files: Iterable[Path]) -> str:
@@ -343,32 +304,14 @@ def _stamp(folder: Path, files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _read_kept(cache: Path, stamp: str) -> Named | None:
-    """Returns None where there is no cache of this stamp; the zip's CRC tells a damaged one."""
-    try:
-        arrays = read_arrays(cache)
-    except UserError:
-        return None
-    return arrays if np.array_equal(arrays.pop(STAMP, None), stamp) else None
-
-
-def _keep(cache: Path, arrays: Named) -> None:
-    with (
-        as_the_disk_allows(),
-        atomic_file(cache, is_remade=True) as partial,
-        partial.open("wb") as file,
-    ):
-        np.savez(file, **arrays)
-
-
 def visible_entries(folder: Path) -> list[Path]:
-    """Returns the files and folders in a folder by name, but for hidden ones."""
+    """Returns the files and folders in a folder by name, without hidden ones."""
     return sorted(folder.glob("[!.]*"))
 
 
-def require_file(entry: Path, mend: str) -> None:
-    """Raises UserError, which ends in `mend`, for what cannot be read as a file."""
+def require_file(entry: Path, fix: str) -> None:
+    """Raises UserError, which ends in how to `fix` it, for what cannot be read as a file."""
     if not entry.is_file():
         is_lost = entry.is_symlink() and not entry.exists()
         what = "a link to what is not there" if is_lost else "no file"
-        raise UserError(f"{entry} is {what}; {mend}")
+        raise UserError(f"{entry} is {what}; {fix}")

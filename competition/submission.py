@@ -14,7 +14,7 @@ from competition.tables import read_csv, write_csv
 
 HEADER = ["ImageId", "Label"]
 
-# What a provenance has of the CSV that it belongs to.
+# The key of a provenance with the hash of the CSV that it belongs to.
 SHA256 = "sha256"
 
 
@@ -28,15 +28,15 @@ def write_rows(path: Path, ids: np.ndarray, labels: np.ndarray) -> None:
 def write_submission(
     path: Path, ids: np.ndarray, labels: np.ndarray, provenance: dict, sample: Path | None
 ) -> None:
-    """Writes a submission that is known to be what Kaggle expects, and its provenance beside it.
+    """Writes a submission, checks it as Kaggle does, and writes its provenance beside it.
 
     Args:
-        path: where the CSV goes; the provenance takes the same name with `.json`.
+        path: of the CSV; the provenance has the same name with `.json`.
         ids: int `[n]`, the test rows.
         labels: uint8 `[n]`, the predicted classes.
         provenance: where the predictions come from, as JSON values.
         sample: the data set's `sample_submission.csv`; None where there is none, so that
-            the file has to hold the test rows and no more.
+            the file has to hold `ids`.
 
     Raises:
         UserError: when the file as written does not fit the sample; nothing is left of it.
@@ -50,26 +50,26 @@ def write_submission(
                 check_submission(partial, sample)
         except UserError as error:
             raise UserError(str(error).replace(str(partial), str(path))) from None
-        told = {**provenance, SHA256: file_hash(partial)}
-        write_text(paths.provenance_json(path), json.dumps(told, indent=2) + "\n")
+        content = json.dumps({**provenance, SHA256: file_hash(partial)}, indent=2)
+        write_text(paths.provenance_json(path), f"{content}\n")
 
 
 def read_message(path: Path) -> str:
-    """Returns what a submission's provenance says of it in a line; without one, its name."""
+    """Returns the line with which a submission's provenance describes it; without one, its name."""
     return str(read_provenance(path).get("message", path.stem))
 
 
 def read_provenance(path: Path) -> dict:
-    """Returns where a submission comes from, from the file beside it.
+    """Returns where a submission comes from, as the file beside it says.
 
-    It is empty if there is none, or if it tells of other content, as after an interruption.
+    Empty if there is none, or if it is about other content, as after an interruption.
     """
     try:
         provenance = json.loads(paths.provenance_json(path).read_text())
-        is_of_this = provenance.get(SHA256) in (None, file_hash(path))
+        is_current = provenance.get(SHA256) in (None, file_hash(path))
     except (OSError, ValueError, AttributeError):
         return {}
-    return provenance if is_of_this else {}
+    return provenance if is_current else {}
 
 
 def file_hash(path: Path) -> str:
@@ -91,7 +91,7 @@ def check_rows(path: Path, expected: np.ndarray, source: str) -> None:
     """Checks a submission as `check_submission` does, against the ids that `source` asks for.
 
     Raises:
-        UserError: naming the first thing that does not fit.
+        UserError: naming the first thing that is different.
     """
     ids, labels = _read_rows(path)
     if len(ids) != len(expected):

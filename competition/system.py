@@ -1,4 +1,7 @@
-"""What this machine has: cores, memory, disk and processors, containers' limits counted in."""
+"""This machine: its cores, memory, disk and processors, worker processes, and what is installed.
+
+Limits of containers are counted in.
+"""
 
 import os
 import shutil
@@ -11,44 +14,22 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
-from joblib import Parallel, parallel_config
+from joblib import Parallel, cpu_count, parallel_config
 
 from competition.errors import UserError
 
 ROOT = Path("/")
 
-# What makes training fast on a processor, the best last, as Linux names it in /proc/cpuinfo.
+# What makes training fast on a processor, the best last, by its name in Linux's /proc/cpuinfo.
 PROCESSOR_FEATURES = {
     "AVX-512": "avx512f",
     "AVX-512 bf16": "avx512_bf16",
     "AMX bf16": "amx_bf16",
-}
-
-
-@dataclass(frozen=True)
-class ControlGroup:
-    """What Linux calls the memory of a control group: its folder, files, and a line of one."""
-
-    folder: str
-    limit: str
-    used: str
-    freeable: str
-
-
-# By what stands between the colons of /proc/self/cgroup, for version 2 and 1.
-CONTROL_GROUPS = {
-    "": ControlGroup("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    "memory": ControlGroup(
-        "sys/fs/cgroup/memory",
-        "memory.limit_in_bytes",
-        "memory.usage_in_bytes",
-        "total_inactive_file",
-    ),
 }
 
 
@@ -79,17 +60,33 @@ def machine_name() -> str:
 
     Clouds hide which processor it is, so the best of `PROCESSOR_FEATURES` is told, too.
     """
-    processor = processor_field("model name") or "unknown processor"
-    features = [name for name, has in processor_features().items() if has]
+    processor = _processor_field("model name") or "unknown processor"
+    features = [name for name, is_there in processor_features().items() if is_there]
     gpus = gpu_names() if gpu_count() else []
     return ", ".join([processor, f"{core_count()} cores", *features[-1:], *gpus])
 
 
+def processor_features() -> dict[str, bool]:
+    """Returns which of `PROCESSOR_FEATURES` the processor has; none where Linux does not tell."""
+    flags = set(_processor_field("flags").split())
+    return {name: flag in flags for name, flag in PROCESSOR_FEATURES.items()}
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16; else it is slower than float32."""
+    features = processor_features()
+    return features["AVX-512 bf16"] or features["AMX bf16"]
+
+
+def _processor_field(name: str) -> str:
+    """Returns a field of the first processor in `/proc/cpuinfo`, empty where there is none."""
+    lines = _text(ROOT / "proc/cpuinfo").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
 def core_count() -> int:
     """Returns how many cores this process may use, containers' limits counted in."""
-    import joblib
-
-    return joblib.cpu_count()
+    return cpu_count()
 
 
 def memory() -> int:
@@ -100,10 +97,42 @@ def memory() -> int:
 
 def available_memory() -> int:
     """Returns the bytes that are free or can be freed, or all where the system does not tell."""
-    of_system = _number(_text(ROOT / "proc/meminfo"), "MemAvailable:")
-    everywhere = memory() if of_system is None else 1024 * of_system
+    kibibytes = _number(_text(ROOT / "proc/meminfo"), "MemAvailable:")
+    everywhere = memory() if kibibytes is None else 1024 * kibibytes
     unused = (limit - used for limit, used in _container_memory())
     return max(0, min([memory(), everywhere, *unused]))
+
+
+def _container_memory() -> Iterator[tuple[int, int]]:
+    """Yields limit and use, in bytes, of this process's control group, version 2, and its parents.
+
+    What files were read takes up no memory that others could not have.
+    """
+    for line in _text(ROOT / "proc/self/cgroup").splitlines():
+        if not line.startswith("0::"):
+            continue
+        group = PurePosixPath(line.removeprefix("0::"))
+        for path in (group, *group.parents):
+            folder = ROOT / "sys/fs/cgroup" / path.relative_to("/")
+            limit = _text(folder / "memory.max").strip()
+            if limit.isdigit():  # "max" is none
+                used = int(_text(folder / "memory.current").strip() or 0)
+                freeable = _number(_text(folder / "memory.stat"), "inactive_file") or 0
+                yield int(limit), max(0, used - freeable)
+
+
+def _number(text: str, name: str) -> int | None:
+    """Returns the number behind a name that begins a line, None where there is no such line."""
+    lines = (line.split() for line in text.splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == [name]), None)
+
+
+def _text(path: Path) -> str:
+    """Returns a file's text, empty where the system has no such file, as outside of Linux."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 @cache
@@ -147,58 +176,6 @@ def require_space(folder: Path, needed: int) -> None:
         )
 
 
-def processor_features() -> dict[str, bool]:
-    """Returns which of `PROCESSOR_FEATURES` the processor has; none where Linux does not tell."""
-    flags = set(processor_field("flags").split())
-    return {name: flag in flags for name, flag in PROCESSOR_FEATURES.items()}
-
-
-def multiplies_bfloat16() -> bool:
-    """Says whether the processor has instructions for it; else it is slower than float32."""
-    features = processor_features()
-    return features["AVX-512 bf16"] or features["AMX bf16"]
-
-
-def processor_field(name: str) -> str:
-    """Returns a field of the first processor in `/proc/cpuinfo`, empty where there is none."""
-    lines = _text(ROOT / "proc/cpuinfo").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
-
-
-def _container_memory() -> Iterator[tuple[int, int]]:
-    """Yields limit and use, in bytes, of this process's control groups, of version 1 and 2."""
-    for line in _text(ROOT / "proc/self/cgroup").splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers not in CONTROL_GROUPS:
-            continue
-        names = CONTROL_GROUPS[controllers]
-        for path in (PurePosixPath(group), *PurePosixPath(group).parents):
-            folder = ROOT / names.folder / path.relative_to("/")
-            limit = _text(folder / names.limit).strip()
-            if limit.isdigit():  # "max" is none
-                yield int(limit), _in_use(folder, names)
-
-
-def _in_use(folder: Path, names: ControlGroup) -> int:
-    """Returns a control group's bytes but for read files, which make way where others need it."""
-    used = int(_text(folder / names.used).strip() or 0)
-    return max(0, used - (_number(_text(folder / "memory.stat"), names.freeable) or 0))
-
-
-def _number(text: str, name: str) -> int | None:
-    """Returns the number behind a name that begins a line, None where there is no such line."""
-    lines = (line.split() for line in text.splitlines())
-    return next((int(words[1]) for words in lines if words[:1] == [name]), None)
-
-
-def _text(path: Path) -> str:
-    """Returns a file's text, empty where the system has no such file, as outside of Linux."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
-
-
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_INTERRUPTS = 0.5
 
@@ -208,17 +185,17 @@ MORE_MEMORY = "run it again where more memory is free"
 def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Parallel:
     """Returns what runs calls in worker processes and yields their results as they come.
 
-    joblib keeps its workers, and what they have imported, from one use to the next only if they
-    are asked for in the same way; so all ask here. Other threads mean other workers, as
-    TensorFlow cannot change its own once it works. They are sent paths, and no arrays: joblib would
-    share these through files of its own, which leak when a command is interrupted.
+    joblib keeps its workers, and what they have imported, only if they are asked for in the same
+    way; so all ask here. Other threads mean other workers, as TensorFlow cannot change its own once
+    it works. Send paths to them, and no arrays: joblib would share these through files of its own,
+    which leak when a command is interrupted.
 
     Args:
         workers: how many processes.
-        threads: that each of them may use.
+        threads: of each.
         in_this_process: whether a single worker is this process, or else another one.
     """
-    # A worker whose memory grew is replaced after a job; nothing is lost, so nothing is said.
+    # A worker whose memory grew is replaced after a job: nothing is lost, so no warning is needed.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     with parallel_config("loky", inner_max_num_threads=threads):
         if workers == 1 and not in_this_process:  # joblib starts no single one: of two, one waits
@@ -228,28 +205,34 @@ def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Pa
 
 @contextmanager
 def workers_may_end(advice: str) -> Iterator[None]:
-    """Tells in a sentence what a worker's sudden end means.
-
-    Args:
-        advice: what is kept, and what to try where the memory was too little.
-
-    Raises:
-        UserError: when the system ended a worker, with the advice.
-    """
+    """Turns a worker's sudden end into a UserError with `advice`: what is kept, what to try."""
     try:
         yield
     except BrokenProcessPool:
         raise UserError(
-            f"the system ended a worker process, most likely for want of memory; {advice}"
+            f"the system ended a worker process, most likely as the memory ran out; {advice}"
         ) from None
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command that a worker process works for; joblib keeps workers from one to the next."""
+
+    pid: int = field(default_factory=os.getpid)
+    folder: str = field(default_factory=os.getcwd)
+
+    def join(self) -> None:
+        """Lets this process work in the command's folder, and end with it."""
+        end_with(self.pid)
+        os.chdir(self.folder)
 
 
 @cache
 def end_with(command_pid: int) -> None:
-    """Lets this process end soon after its parent, the process with this number, is gone.
+    """Ends this process soon after its parent, the process with this number, is gone.
 
-    joblib's workers wait minutes for more work after their command was killed, or go on with
-    what they have. Whatever they write is complete or absent, so they may end at any moment.
+    joblib's workers wait minutes for more work after their command was killed, or go on with what
+    they have. Whatever they write is complete or absent, so they may end at any moment.
     """
     if os.getpid() != command_pid:
         # Ctrl-C in a terminal reaches the workers too; the command alone answers it.
@@ -257,19 +240,25 @@ def end_with(command_pid: int) -> None:
         threading.Thread(target=_watch, args=(command_pid,), daemon=True).start()
 
 
+def _watch(command_pid: int) -> None:
+    while os.getppid() == command_pid:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Lets Ctrl-C end the block as KeyboardInterrupt, whatever becomes of the first one.
 
-    Raised while Python runs a callback of its garbage collector, which TensorFlow's tracing is
-    full of, it is dropped; raised inside a library, it may come out as an error of that library.
-    So it is raised again until the block is left.
+    Python drops it if it comes during a callback of the garbage collector, which TensorFlow's
+    tracing is full of; a library may turn it into an error of its own. So it is raised again until
+    the block is left.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # a worker, which Ctrl-C is not for, or a program with a way of its own
         return
-    interrupts = []
+    interrupts: list[int] = []
 
     def interrupt(number, _):
         interrupts.append(number)
@@ -288,18 +277,20 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt
 
 
-def _watch(command_pid: int) -> None:
-    while os.getppid() == command_pid:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    os._exit(1)
-
-
 def code_version() -> str:
     """Returns the checkout's commit, with `+changes` if files differ from it, or `unknown`."""
     commit = _git("rev-parse", "--short=12", "HEAD")
     if not commit:
         return "unknown"
     return commit + ("+changes" if _git("status", "--porcelain", "--", "competition") else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent.parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
 
 
 def library_versions() -> dict[str, str]:
@@ -311,11 +302,3 @@ def library_versions() -> dict[str, str]:
 def augmenting_versions() -> list[str]:
     """Returns the installed versions of the distributions that compute augmented images."""
     return [version(name) for name in ("numpy", "albumentations", "opencv-python-headless")]
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent.parent), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""

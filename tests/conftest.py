@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from joblib.externals.loky import get_reusable_executor
 
 from competition.__main__ import main
 from competition.analysis.mistakes import Findings, look_through
@@ -72,12 +71,8 @@ def tiny_files(tiny, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
-    """An empty working folder, entered, whose worker processes are its own.
-
-    Workers stay where they were started; those of an earlier test would write into its folder.
-    """
+    """An empty working folder, entered; worker processes follow their command into it."""
     monkeypatch.chdir(tmp_path)
-    get_reusable_executor().shutdown()
     return tmp_path
 
 

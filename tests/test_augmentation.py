@@ -1,17 +1,22 @@
-"""Policies and pools: every image varies by itself, and the same way wherever it is made."""
+"""Augmentation: every image varies by itself, and the same way wherever it is made."""
 
-import os
 import shutil
 
 import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from competition import paths, storage
+from competition import commands
 from competition.config import registry
 from competition.config.registry import Augmentation
-from competition.data import augmented_epochs
-from competition.data.augmented_epochs import AugmentedEpochs, augment, make_pools, make_room
+from competition.data.augmentation import Warp
+from competition.data.augmented_epochs import (
+    AugmentedEpochs,
+    augment,
+    make_pool,
+    make_pools,
+    pools_at_hand,
+)
 from competition.errors import UserError
 
 POLICIES = [name for name in registry.AUGMENTATIONS if name != "none"]
@@ -163,6 +168,134 @@ def test_each_part_of_a_warp_moves_ink_by_itself(one, tiny):
     assert (varied != tiny.train.images).any(axis=(1, 2)).mean() > 0.9
 
 
+class LargestDraws:
+    """A random generator that draws the upper limit, and normal values that were chosen."""
+
+    def __init__(self, normal: np.ndarray | float = 0.0):
+        self.chosen = normal
+
+    def uniform(self, low: float, high: float, size: int | None = None):
+        return high if size is None else np.full(size, high)
+
+    def random(self) -> float:
+        return 0.0
+
+    def normal(self, size: tuple[int, ...]) -> np.ndarray:
+        return np.broadcast_to(self.chosen, size).copy()
+
+
+def warp_of(draws=None, knots: int = 5, **changes: float) -> Warp:
+    """Returns a warp of nothing but these changes, with these draws, or those of seed 0."""
+    warp = Warp(**STILL | {"displacement": 0.0, "probability": 1.0} | changes, knots=knots)
+    warp.set_random_seed(0)
+    if draws is not None:
+        warp.random_generator = draws
+    return warp
+
+
+SLANT = np.degrees(np.arctan(0.5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "matrix"),
+    [
+        ({}, [[1, 0], [0, 1]]),
+        ({"rotation": 90.0}, [[0, -1], [1, 0]]),
+        ({"zoom": 0.25}, [[0.8, 0], [0, 0.8]]),
+        ({"shear": SLANT}, [[1, 0.5], [0.5, 1]]),
+        # First the slants, then the turn, then the size: [[1, 0.5], [0.5, 1]] @ [[0, -1], [1, 0]].
+        ({"rotation": 90.0, "zoom": 0.25, "shear": SLANT}, [[0.4, -0.8], [0.8, -0.4]]),
+    ],
+    ids=str,
+)
+def test_the_matrix_of_a_warp_is_known(changes, matrix):
+    drawn = warp_of(LargestDraws(), **changes).draw_inverse_map()
+    np.testing.assert_allclose(drawn, matrix, atol=1e-12)
+
+
+def test_a_warp_turns_clockwise_and_shifts_right_and_down(tiny):
+    image = tiny.train.images[0]
+    turned = warp_of(LargestDraws(), rotation=90.0).apply(image)
+    np.testing.assert_array_equal(turned, np.rot90(image, -1))
+    shifted = warp_of(LargestDraws(), shift=2 / 28).apply(image)
+    np.testing.assert_array_equal(shifted[2:, 2:], image[:-2, :-2])
+    assert not shifted[:2].any()
+    assert not shifted[:, :2].any()
+
+
+def cubic_weights(knots: int, side: int) -> np.ndarray:
+    """Returns Keys' cubic convolution with OpenCV's a = -0.75, edges repeated, `[side, knots]`."""
+    a, weights = -0.75, np.zeros((side, knots))
+    for pixel in range(side):
+        position = (pixel + 0.5) * knots / side - 0.5
+        for knot in range(int(np.floor(position)) - 1, int(np.floor(position)) + 3):
+            d = abs(position - knot)
+            near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+            far = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+            weights[pixel, np.clip(knot, 0, knots - 1)] += near if d <= 1 else far
+    return weights
+
+
+def test_displacements_go_smoothly_through_their_grid():
+    grid = np.random.default_rng(0).normal(size=(5, 5, 2))
+    drawn = warp_of(LargestDraws(grid), displacement=0.02).draw_displacements(28)
+    weights = cubic_weights(5, 28)
+    expected = 0.02 * 28 * np.einsum("yi,xj,ijc->yxc", weights, weights, grid)
+    np.testing.assert_allclose(drawn, expected, atol=1e-5)
+    one = warp_of(LargestDraws(np.array([1.0, -2.0])), knots=1, displacement=0.5)
+    np.testing.assert_allclose(one.draw_displacements(4), np.full((4, 4, 2), [2.0, -4.0]))
+
+
+DRAWS = 2_000
+
+
+def matrices_of(**changes: float) -> np.ndarray:
+    warp = warp_of(**changes)
+    return np.array([warp.draw_inverse_map() for _ in range(DRAWS)])
+
+
+def assert_spread_evenly(values: np.ndarray, limit: float, middle: float = 0.0) -> None:
+    """Both sides alike, and up to the limit: what is uniform has a standard deviation of l / √3."""
+    values = (values - middle) / limit
+    assert 0.97 < np.abs(values).max() <= 1 + 1e-9
+    assert 0.46 < (values > 0).mean() < 0.54
+    assert abs(values.mean()) < 0.05
+    assert values.std() == pytest.approx(3**-0.5, rel=0.04)
+
+
+def test_a_warp_turns_and_slants_to_either_side_and_grows_as_often_as_it_shrinks():
+    turned = matrices_of(rotation=12.0)
+    assert_spread_evenly(np.degrees(np.arctan2(turned[:, 1, 0], turned[:, 0, 0])), 12.0)
+    np.testing.assert_allclose(np.linalg.det(turned), 1)
+    slanted = matrices_of(shear=7.0)
+    along = np.degrees(np.arctan(slanted[:, [0, 1], [1, 0]]))
+    for axis in (0, 1):
+        assert_spread_evenly(along[:, axis], 7.0)
+    assert abs(np.corrcoef(along.T)[0, 1]) < 0.07
+    sizes = np.linalg.det(matrices_of(zoom=0.2)) ** -0.5
+    assert_spread_evenly(sizes, 0.2, middle=1.0)
+    assert sizes.mean() == pytest.approx(1, abs=0.01)
+
+
+def test_a_warp_shifts_in_every_direction():
+    warp = warp_of(shift=0.1)
+    shifts = np.array([warp.draw_shift(28) for _ in range(DRAWS)])
+    for axis in (0, 1):
+        assert_spread_evenly(shifts[:, axis], 2.8)
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.07
+
+
+def test_a_warp_displaces_as_many_images_and_as_far_as_it_should():
+    warp = warp_of(displacement=0.02, probability=0.7)
+    fields = np.array([warp.draw_displacements(28) for _ in range(DRAWS)])
+    moved = fields[fields.any(axis=(1, 2, 3))]
+    assert len(moved) / DRAWS == pytest.approx(0.7, abs=0.03)
+    # Between the knots, a weighted mean of independent vectors is shorter than one of them.
+    power = (cubic_weights(5, 28) ** 2).sum(axis=1).mean()
+    assert np.sqrt((moved**2).mean()) == pytest.approx(0.02 * 28 * power, rel=0.02)
+    assert (moved > 0).mean() == pytest.approx(0.5, abs=0.02)
+
+
 def test_images_of_other_libraries_are_others(monkeypatch):
     pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
     before = pool.folder()
@@ -171,27 +304,6 @@ def test_images_of_other_libraries_are_others(monkeypatch):
         "competition.data.augmented_epochs.augmenting_versions", lambda: ["another"]
     )
     assert pool.folder() != before
-
-
-@pytest.mark.parametrize("is_gone", [True, False])
-def test_an_epoch_that_another_command_replaces_stays(is_gone, tiny, tmp_path, monkeypatch):
-    """It removes the damaged one, or has made it again, after this command has looked at it."""
-    monkeypatch.chdir(tmp_path)
-    augmented = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
-    make_pools({augmented: 1}, tiny, workers=1)
-    file, looks = augmented.file(0), []
-
-    def is_whole(path) -> bool:
-        looks.append(path)
-        if is_gone and len(looks) == 2:
-            raise FileNotFoundError
-        return len(looks) == 2
-
-    before = file.stat().st_mtime_ns
-    monkeypatch.setattr("competition.data.augmented_epochs.is_whole", is_whole)
-    make_pools({augmented: 1}, tiny, workers=1)
-    assert looks == [file, file]
-    assert file.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])
@@ -208,64 +320,29 @@ def test_an_epoch_that_is_lost_meanwhile_says_so(damage, tiny, tmp_path, monkeyp
 EPOCH_BYTES = 120 * 28 * 28
 
 
-@pytest.fixture
-def three_pools(tiny, tmp_path, monkeypatch) -> list[AugmentedEpochs]:
-    """Pools of one epoch each, used one after the other, where three and a half have room."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", int(3.5 * EPOCH_BYTES))
-    pools = [AugmentedEpochs(Augmentation(name="affine"), seed, "data") for seed in range(3)]
-    make_pools(dict.fromkeys(pools, 1), tiny, workers=1)
-    for age, pool in enumerate(reversed(pools)):
-        os.utime(pool.folder(), (1000 - age, 1000 - age))
-    return pools
+@pytest.mark.usefixtures("workplace")
+def test_a_full_disk_is_seen_before_it_is_written_to(tiny, monkeypatch):
+    usage = shutil.disk_usage(".")._replace(free=int(2.5 * EPOCH_BYTES))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
+    refused = r"need 0\.00 GB in output/pools/, but the disk has 0\.00 GB free; .*`make clean`"
+    with pytest.raises(UserError, match=refused), pools_at_hand({pool: 3}, tiny):
+        pass
+    assert pool.missing(3) == [0, 1, 2]
+    make_pool(pool, 2, tiny)
+    with pools_at_hand({pool: 3}, tiny):  # two of them are there
+        assert pool.missing(3) == []
 
 
-def test_the_pool_used_longest_ago_makes_way(three_pools, tiny, capsys):
-    first, second, third = three_pools
-    make_room({first: 2}, tiny)
-    assert [pool.folder().exists() for pool in three_pools] == [True, False, True]
-    assert f"removed {second.folder()}/" in capsys.readouterr().out
-    make_pools({first: 2}, tiny, workers=1)
-    make_room({first: 2}, tiny)  # needs no more
-    assert third.folder().exists()
-
-
-def test_what_never_fits_is_refused(three_pools, tiny):
-    with pytest.raises(UserError, match=r"images of this run need 0\.00 GB more, but output/pools"):
-        make_room({three_pools[0]: 9}, tiny)
-    assert not three_pools[0].missing(1)
-
-
-def test_a_full_disk_is_seen_before_it_is_written_to(three_pools, tiny, monkeypatch):
-    monkeypatch.setattr(augmented_epochs, "LIMIT_BYTES", 10**9)
-    usage = shutil.disk_usage(".")
-    monkeypatch.setattr(
-        augmented_epochs.shutil, "disk_usage", lambda path: usage._replace(free=10**5)
-    )
-    with pytest.raises(UserError, match=r"and the disk has 0\.00 GB free"):
-        make_room({three_pools[0]: 4}, tiny)
-
-
-def test_what_another_training_reads_does_not_make_way(three_pools, tiny):
-    with (
-        storage.shared(paths.pools_lock_file()),
-        pytest.raises(UserError, match="wait for the other training"),
-    ):
-        make_room({three_pools[0]: 2}, tiny)
-    assert all(pool.folder().exists() for pool in three_pools)
-
-
-def test_what_a_killed_worker_left_half_made_is_removed_unless_somebody_is_making_it(
-    three_pools, tiny
-):
-    half = three_pools[0].folder() / "epoch001.npy.partial-0123abcd"
-    half.write_bytes(b"half")
-    with storage.shared(paths.pools_lock_file()):
-        make_room({three_pools[0]: 1}, tiny)
-    assert half.exists()
-    make_room({three_pools[0]: 1}, tiny)
-    assert not half.exists()
-    assert not three_pools[0].missing(1)
+@pytest.mark.usefixtures("workplace")
+def test_images_that_a_training_reads_are_not_cleaned_away(tiny):
+    pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
+    with pools_at_hand({pool: 1}, tiny):
+        with pytest.raises(UserError, match="a training in this folder reads output/pools/"):
+            commands.clean()
+        assert pool.missing(1) == []
+    commands.clean()
+    assert pool.missing(1) == [0]
 
 
 def test_a_pool_grows_without_making_again_what_it_has(tiny, tmp_path, monkeypatch):

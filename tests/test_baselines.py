@@ -210,7 +210,6 @@ def test_systems_are_trained_and_shown_by_one_command(systems_project):
 
     shown = run("baselines", "--jobs", "1")
     assert "4 jobs, 0 done already" in shown
-    assert "less where callbacks end a training early" in shown
     assert "several, mean of 2 seeds" in shown
     assert SELECTED_NOTE in shown
     assert shown.count("99.20 %") == 1

@@ -94,7 +94,7 @@ def test_a_terminal_without_its_characters_gets_others(project):
 def test_the_home_of_nobody_is_a_mistake(project):
     refused = run_main("report", "--config", "~nobody-here/some.yaml", folder=project)
     assert refused.returncode == 2
-    assert "'~nobody-here/some.yaml' begins with the home of nobody here" in refused.stderr
+    assert "'~nobody-here': no such user" in refused.stderr
 
 
 def test_training_says_what_it_does(training):
@@ -665,7 +665,7 @@ MISTAKES = {
     ),
     "no such fold to combine": (
         ["ensemble", "--config", "configs/tiny.yaml", "--set", "ensemble.folds=[2]"],
-        "ensemble: folds: there is no split '2'; there are: 0, 1",
+        "ensemble.folds: there is no split '2'; there are: 0, 1",
     ),
     "no data to explore": (
         ["explore", "--config", "configs/tiny.yaml", "--set", "data=other"],
@@ -681,9 +681,9 @@ MISTAKES = {
     ),
     "nowhere to download from": (
         ["download", "--config", "configs/tiny.yaml", "--set", "data=other"],
-        "nothing is known of where the data set 'other' comes from; put it into input/other/: "
-        "train.csv, test.csv and sample_submission.csv in the competition's format, or MNIST's IDX "
-        "files, one .npz or HDF5 file, or folders of images",
+        "the data set 'other' cannot be downloaded; copy its files into input/other/: train.csv, "
+        "test.csv and sample_submission.csv in the competition's format, or MNIST's IDX files, "
+        "one .npz or HDF5 file, or folders of images",
     ),
     "data without the split of its own": (
         ["download", "--config", "configs/tiny.yaml", "--set", "folds={scheme: given}"],

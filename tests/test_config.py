@@ -6,7 +6,8 @@ import pytest
 from conftest import ROOT
 
 from competition.config.loading import Config, load_config, load_configs
-from competition.config.registry import Architecture
+from competition.config.registry import ARCHITECTURES, Architecture, code_of
+from competition.config.schema import Variant, code_hash
 from competition.errors import UserError
 
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
@@ -158,12 +159,71 @@ def test_the_same_said_otherwise_is_the_same_variant(write, one, other):
     assert first.identity() == second.identity()
 
 
+NET = '''\
+"""A net."""
+
+WIDTH = 16  # as wide as it is high
+
+
+def net(width: int = WIDTH):
+    """Returns a net."""
+    return [width, f"{width:>{WIDTH}}"]
+'''
+
+
+@pytest.fixture
+def hash_of(tmp_path, monkeypatch):
+    """Returns the hash of a variant whose net has some source."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(ARCHITECTURES, "net", "a_net_of_tests:net")
+
+    def hash_of(source: str, **settings) -> str:
+        (tmp_path / "a_net_of_tests.py").write_text(source)
+        return code_hash(Variant.model_validate({"architecture": "net", **settings}))
+
+    return hash_of
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("as wide as it is high", "for another reason"),
+        ("A net.", "One of the nets."),
+        ('    """Returns a net."""\n', ""),
+        ("[width, ", "[\n        width,\n        "),
+    ],
+)
+def test_words_and_layout_leave_the_hash_of_the_code(hash_of, before, after):
+    assert before in NET
+    assert hash_of(NET.replace(before, after)) == hash_of(NET)
+
+
+@pytest.mark.parametrize(("before", "after"), [("16", "17"), ("[width, ", "[2 * width, ")])
+def test_other_values_change_the_hash_of_the_code(hash_of, before, after):
+    assert hash_of(NET.replace(before, after)) != hash_of(NET)
+
+
+def test_settings_have_no_part_in_the_hash_of_the_code(hash_of):
+    assert hash_of(NET, epochs=3) == hash_of(NET)
+
+
+def test_the_code_is_the_same_text_in_every_version_of_python(hash_of):
+    hash_of(NET)
+    assert code_of("a_net_of_tests") == (
+        "WIDTH = 16\n\ndef net(width: int=WIDTH):\n    return [width, f'{width:>{WIDTH}}']"
+    )
+
+
 MISTAKES = {
     "unknown key": ("folds: {cuont: 3}", "folds.cuont: unknown key; did you mean 'count'?"),
     "unknown top key": ("variant: {}", "variant: unknown key; did you mean 'variants'?"),
     "unknown variant key": (
         "variants: {plain: {epoch: 3}}",
         "variants.plain.epoch: unknown key; did you mean 'epochs'?",
+    ),
+    "key of the defaults outside of them": (
+        "epochs: 3",
+        "epochs: unknown key; did you mean 'defaults.epochs'?",
     ),
     "wrong type": ("folds: {count: many}", "folds.count: input should be a valid integer"),
     "number as text": ("defaults: {epochs: '3'}", "defaults.epochs: input should be a valid int"),
@@ -192,7 +252,7 @@ MISTAKES = {
     "a split twice": ("folds: {only: [1, 1]}", "folds.only: each split is expected once"),
     "an ensemble of what is left out": (
         "folds: {only: [0]}\nensemble: {folds: [1]}",
-        "ensemble: folds: there is no split '1'; there are: 0",
+        "ensemble.folds: there is no split '1'; there are: 0",
     ),
     "too many folds": ("folds: {count: 51}", "folds.count: input should be less than or equal"),
     "no epochs": ("defaults: {epochs: 0}", "defaults.epochs: input should be greater"),
@@ -279,16 +339,16 @@ MISTAKES = {
     ),
     "unknown variant in the ensemble": (
         "ensemble: {variants: [plian]}\nvariants: {plain: }",
-        "ensemble: variants: there is no variant 'plian'; did you mean 'plain'?",
+        "ensemble.variants: there is no variant 'plian'; did you mean 'plain'?",
     ),
     "unknown seed in the ensemble": (
         "ensemble: {seeds: [0, 3]}",
-        "ensemble: seeds: there is no seed '3'; there are: 0",
+        "ensemble.seeds: there is no seed '3'; there are: 0",
     ),
     "unknown fold in the ensemble": (
         "ensemble: {folds: [-1, 5]}",
-        "ensemble: folds: there is no split '-1'; did you mean '1'?; folds: there is no split '5'; "
-        "there are: 0, 1, 2, 3, 4",
+        "ensemble.folds: there is no split '-1'; did you mean '1'?\n"
+        "  ensemble.folds: there is no split '5'; there are: 0, 1, 2, 3, 4",
     ),
     "an ensemble of nothing": (
         "ensemble: {seeds: [], folds: []}",
@@ -296,12 +356,12 @@ MISTAKES = {
     ),
     "seeds of other variants": (
         "ensemble: {variants: [plain], seeds: [7]}\nvariants: {plain: , residual: {seeds: [7]}}",
-        "ensemble: seeds: there is no seed '7'; there are: 0",
+        "ensemble.seeds: there is no seed '7'; there are: 0",
     ),
     "a variant without these seeds": (
         "ensemble: {variants: [plain, residual], seeds: [1]}\n"
         "variants: {plain: , residual: {seeds: [0, 1]}}",
-        "ensemble: variants: 'plain' has none of the seeds that are named; it has 0",
+        "ensemble.variants: 'plain' has none of the seeds that are named; it has 0",
     ),
     "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each split is expected once"),
     "a single variant": (

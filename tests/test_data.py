@@ -91,8 +91,20 @@ def test_a_byte_order_mark_is_passed_over(write):
 
 def test_labels_beyond_nine_are_refused(write):
     path = write([["9", *INKED], ["10", *INKED]], ["label", *PIXELS])
-    with pytest.raises(UserError, match=r"row 2 \(line 3\) column label"):
+    with pytest.raises(UserError, match=r"row 2 \(line 3\) has the label 10; expected a whole"):
         read_csv(path, labelled=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (["255"] * 783 + ["9"], r"some\.csv: the digits are dark on white; expected bright ink"),
+        (["0"] * 783 + ["1"], r"some\.csv: no pixel is brighter than 1 of 255"),
+    ],
+)
+def test_pixels_that_mean_something_else_are_refused(write, row, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(write([row]), labelled=False)
 
 
 def test_a_file_without_rows_is_refused(write):
@@ -109,6 +121,18 @@ def test_the_cache_serves_until_the_file_changes(write):
     assert cache.stat().st_mtime_ns == made
     write([INKED, changed(3, "5")])
     assert len(read_cached(path, labelled=False)) == 2
+
+
+def test_the_cache_is_not_of_a_file_that_was_edited_to_the_same_length(write):
+    path = write([INKED])
+    first = read_cached(path, labelled=False)
+    length, modified = path.stat().st_size, path.stat().st_mtime_ns
+    write([changed(3, "5")])
+    os.utime(path, ns=(modified, modified + 1))  # as soon after as a disk can tell
+    assert path.stat().st_size == length
+    again = read_cached(path, labelled=False)
+    assert np.flatnonzero((again.images != first.images).ravel()).tolist() == [3]
+    assert again.images[0, 0, 3] == 5
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-200], lambda b: b[:900] + b"\xff" + b[901:]])
@@ -206,6 +230,44 @@ def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
         load_folds(config, tiny, "f" * 64)
 
 
+def test_splits_of_two_seeds_are_kept_beside_each_other(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variants = {"p": {"architecture": {"name": "plain"}}}
+    configs = [Config(name="a", folds={"seed": seed}, variants=variants) for seed in (0, 1)]
+    made = [load_folds(config, tiny, "f" * 64).fingerprint() for config in configs]
+    assert made[0] != made[1]
+    names = sorted(file.name for file in (tmp_path / "output" / "a").iterdir())
+    assert names == ["folds5-seed0-ffffffff.csv", "folds5-seed1-ffffffff.csv"]
+    again = [load_folds(config, tiny, "f" * 64).fingerprint() for config in configs]
+    assert again == made == [assign_folds(tiny.train, each.folds).fingerprint() for each in configs]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"id,fold\n", b"id,fold\n1,0\n", b"id,other\n1,0\n", b"id,fold\n1,0,0,0\n", b"\xff\xfe"],
+)
+def test_a_file_of_folds_that_is_none_is_refused(content, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = Config(name="a", variants={"p": {"architecture": {"name": "plain"}}})
+    file = paths.folds_file("a", "folds5-seed0-ffffffff.csv")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="no longer assigns each training row to one of 5 folds"):
+        load_folds(config, tiny, "f" * 64)
+
+
+# SHA-256 of splits of the tiny digits: shipped results are known by such fingerprints.
+KNOWN_SPLITS = {
+    "kfold": (Folds(count=3), "368712bd30943805"),
+    "holdout": (Folds(scheme="holdout", count=2, share=0.25), "f0d016bb3f4396d0"),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected"), KNOWN_SPLITS.values(), ids=KNOWN_SPLITS)
+def test_the_same_seed_gives_the_same_splits_for_ever(settings, expected, tiny):
+    assert assign_folds(tiny.train, settings).fingerprint()[:16] == expected
+
+
 def test_the_embedded_digits_look_like_mnist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert builtin.install_embedded()
@@ -227,7 +289,9 @@ def test_files_of_somebody_else_are_not_lost(tmp_path, monkeypatch):
     own = tmp_path / "input/embedded/my-marks.csv"
     own.parent.mkdir(parents=True)
     own.write_text("mine")
-    with pytest.raises(UserError, match="input/embedded/ is to be made anew, and also has my-mark"):
+    with pytest.raises(
+        UserError, match=r"input/embedded/ is to be made again, but my-marks\.csv in"
+    ):
         builtin.install_embedded()
     assert own.read_text() == "mine"
     own.unlink()

@@ -321,7 +321,7 @@ def job(tmp_path, monkeypatch) -> Job:
 def test_a_training_curve_is_read_back(job):
     found = read_history(job)
     assert list(found) == list(made_up_history()[0])
-    assert found["loss"] == [0.5, 0.25]
+    assert found["loss"].tolist() == [0.5, 0.25]
     assert np.isnan(found["validation_loss"][0])
     assert found["validation_loss"][1] == 0.3
 

@@ -99,10 +99,10 @@ def test_a_missing_and_a_binary_file_are_told_apart(tmp_path, digits):
         read_marks(path, digits)
 
 
-def test_only_training_rows_are_mended(digits):
-    mended, rows = without_label_errors(digits, np.array([0, 1, 3]), {5: 9, 9: 6, 11: None})
+def test_only_training_rows_are_corrected(digits):
+    corrected, rows = without_label_errors(digits, np.array([0, 1, 3]), {5: 9, 9: 6, 11: None})
     assert rows.tolist() == [0, 1]
-    assert mended.labels.tolist() == [9, 7, 0, 3]  # row 2 is held out: its label stays
+    assert corrected.labels.tolist() == [9, 7, 0, 3]  # row 2 is held out: its label stays
     assert digits.labels.tolist() == [4, 7, 0, 3]
 
 
@@ -112,8 +112,8 @@ def test_what_becomes_of_label_errors_is_said_in_words():
 
 
 def test_without_marks_nothing_changes(digits):
-    mended, rows = without_label_errors(digits, np.array([0, 1]), {})
-    assert mended is digits
+    corrected, rows = without_label_errors(digits, np.array([0, 1]), {})
+    assert corrected is digits
     assert rows.tolist() == [0, 1]
 
 

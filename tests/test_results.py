@@ -18,6 +18,7 @@ from competition.probabilities import (
     write_probabilities,
 )
 from competition.results import (
+    CODE,
     FACTS,
     Job,
     by_variant,
@@ -50,9 +51,11 @@ def identities(**settings) -> dict:
     return {job: job_identity(config.variants["plain"], job, "data", "folds") for job in jobs}
 
 
-def write(job: Job, identity: dict, save_model=lambda path: path.write_text("model")) -> None:
+def write(
+    job: Job, identity: dict, save_model=lambda path: path.write_text("model"), **more
+) -> None:
     predictions = {"out_of_fold": probabilities([1, 2]), "test": probabilities([1, 2, 3])}
-    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1)}
+    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1), **more}
     write_result(job, manifest, [{"epoch": 1}], predictions, save_model)
 
 
@@ -73,6 +76,25 @@ def test_a_result_is_done_missing_or_stale():
     told = str(caught.value)
     assert "plain seed0 fold0: trained differently (variant.epochs: not set → 3)" in told
     assert "plain seed0 fold1: not trained yet" in told
+
+
+def test_what_other_code_trained_is_done_and_named_in_a_line():
+    jobs = {**identities(), Job("some", "wide", 0, "fold0"): {"variant": "wide"}}
+    first, second, third = jobs
+    write(first, jobs[first], **{CODE: "old"})
+    write(second, jobs[second], **{CODE: "new"})
+    write(third, jobs[third], **{CODE: "old"})
+    found = require_complete(jobs, dict.fromkeys(jobs, "new"))
+    assert (found.done, found.other_code) == ([first, second, third], [first, third])
+    line = found.other_code_in_words()
+    assert line.startswith("trained by code that has changed since: plain, wide; `make train-folds")
+    assert "\n" not in line
+
+
+def test_a_result_without_a_hash_says_nothing_of_its_code():
+    job, _ = identities()
+    write(job, identities()[job])
+    assert job_status({job: identities()[job]}, {job: "new"}).other_code == []
 
 
 def test_jobs_with_the_same_remark_share_a_line():

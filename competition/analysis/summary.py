@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from competition.analysis.classes import (
     ClassCurves,
@@ -202,7 +203,7 @@ class Summary:
     scores: Scores
     folds: list[FoldScores]
     jobs: list[JobRow]
-    histories: dict[Job, dict[str, list[float]]]
+    histories: dict[Job, pd.DataFrame]
     manifests: dict[Job, dict]
     confusion: np.ndarray
     classes: ClassFigures

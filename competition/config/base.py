@@ -1,14 +1,14 @@
-"""A section of the configuration, and how what is wrong with one is said."""
+"""What every part of the configuration shares: strict sections, the words of errors, YAML."""
 
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from competition.errors import UserError
 
@@ -17,7 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 LONGEST_NAME = 100
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)]
 
-# The type of an error that tells by itself what was given.
+# The type of our own errors, whose messages say by themselves what was given.
 MISFIT = "misfit"
 
 
@@ -27,52 +27,61 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def refuse(problems: dict[str, str], others: ValidationError | None = None) -> NoReturn:
-    """Raises, inside a validator, all problems of a section at once.
-
-    Args:
-        problems: what is wrong, by the path below the section.
-        others: errors of the section that pydantic found already.
-    """
-    found = [
+def refuse(problems: Iterable[tuple[str, str]]) -> None:
+    """Raises, inside a validator, all problems at once, if any: paths below the section, texts."""
+    details = [
         InitErrorDetails(
-            type=PydanticCustomError(MISFIT, "{what}", {"what": what}), loc=(path,), input=None
+            type=PydanticCustomError(MISFIT, "{problem}", {"problem": problem}),
+            loc=(path,),
+            input=None,
         )
-        for path, what in problems.items()
+        for path, problem in problems
     ]
-    raise ValidationError.from_exception_data("section", [*_details(others), *found]) from None
+    if details:
+        raise ValidationError.from_exception_data("section", details) from None
 
 
-def _details(error: ValidationError | None) -> list[InitErrorDetails]:
-    return [
-        InitErrorDetails(type=e["type"], loc=e["loc"], input=e["input"], ctx=e.get("ctx", {}))
-        for e in (error.errors() if error else [])
-    ]
+def each_once(noun: str) -> AfterValidator:
+    """Returns a validator that refuses a list with the same `noun` twice."""
 
-
-def each_once(what: str) -> AfterValidator:
-    """Returns a validator of lists of `what`, in which none may come again."""
-
-    def check(numbers: list[int]) -> list[int]:
-        if len(set(numbers)) != len(numbers):
-            raise ValueError(f"each {what} is expected once, not {numbers}")
-        return numbers
+    def check(values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError(f"each {noun} is expected once, not {values}")
+        return values
 
     return AfterValidator(check)
 
 
-def explanation(error: Any) -> str:
-    """Returns the message of one of pydantic's errors, in the words of this project."""
+def wording(error: ErrorDetails, model: type[BaseModel]) -> str:
+    """Returns one of pydantic's errors about `model` in the words of this project, without path."""
+    if error["type"] == "extra_forbidden":
+        *parents, key = error["loc"]
+        return f"unknown key{nearest(str(key), _fields_at(model, parents))}"
     message = error["msg"].removeprefix("Value error, ")
     message = re.sub(r"a valid dictionary.*", "'key: value' lines", message)
-    return f"{message[0].lower()}{message[1:]}{_given(error)}"
-
-
-def _given(error: Any) -> str:
-    """Returns what was given instead, unless it holds a URL, and so perhaps a password."""
     given = f", not {error['input']!r}"
     is_told = error["type"] in ("value_error", "missing", MISFIT)
-    return "" if is_told or "://" in given else given
+    if is_told or "://" in given:  # a URL may hold a password
+        given = ""
+    return f"{message[0].lower()}{message[1:]}{given}"
+
+
+def _fields_at(model: Any, location: Iterable[int | str]) -> list[str]:
+    """Returns the keys that the section at a location below `model` accepts."""
+    for part in location:
+        if get_origin(model) is dict:
+            model = get_args(model)[1]
+        elif isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[str(part)].annotation
+    return list(model.model_fields)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Returns the end of an error message: the name that was probably meant, or all there are."""
+    names = list(names)
+    if close := get_close_matches(name, names, n=1):
+        return f"; did you mean '{close[0]}'?"
+    return f"; there are: {', '.join(names)}" if names else ""
 
 
 def read_yaml(path: Path) -> dict:
@@ -85,7 +94,7 @@ def read_yaml(path: Path) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"there is no configuration {path}{_other_file(path)}") from None
+        raise UserError(f"there is no configuration {path}{_file_meant(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a text file: {error}") from None
     raw = _parse_yaml(text, str(path)) or {}
@@ -94,13 +103,13 @@ def read_yaml(path: Path) -> dict:
     return raw
 
 
-def _other_file(path: Path) -> str:
-    """Returns the end of an error message: what may have been meant by a file that is not there."""
+def _file_meant(path: Path) -> str:
+    """Returns the end of an error message: what may have been meant by a file that is missing."""
     if " " in str(path) and all(map(Path.exists, map(Path, str(path).split()))):
         return "; one is expected here: several are for `ensemble` and `baselines`"
     others = sorted({*path.parent.glob("*.yaml"), *Path("configs").glob("*.yaml")})
-    same = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
-    return same[0] if same else nearest(str(path), map(str, others))
+    same_stem = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
+    return same_stem[0] if same_stem else nearest(str(path), map(str, others))
 
 
 def apply_override(raw: dict, override: str) -> None:
@@ -118,36 +127,21 @@ def apply_override(raw: dict, override: str) -> None:
     *parents, last = key.split(".")
     section = raw
     for parent in parents:
-        section[parent] = _own_mapping(section.get(parent))
+        found = section.get(parent)
+        if isinstance(found, str):  # `architecture: plain` becomes a mapping
+            found = {"name": found}
+        # A copy: an alias in the YAML puts the same mapping into several places.
+        section[parent] = dict(found) if isinstance(found, dict) else {}
         section = section[parent]
     section[last] = _parse_yaml(value, f"the override of {key}")
-
-
-def _own_mapping(found: Any) -> dict:
-    """Returns a copy, as an alias in the YAML may have the same mapping stand elsewhere, too."""
-    if isinstance(found, str):  # `architecture: plain` becomes a mapping
-        return {"name": found}
-    return dict(found) if isinstance(found, dict) else {}
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Returns the end of an error message: the name that was probably meant, or all there are."""
-    names = list(names)
-    close = get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; there are: {', '.join(names)}" if names else ""
-
-
-# How YAML calls the key `<<`.
-MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, of which the usual loader drops the first."""
 
     def construct_mapping(self, node, deep=False):
-        own = [key for key, _ in node.value if key.tag != MERGE]  # what is merged gives way to them
+        # What the key `<<` merges gives way to a mapping's own keys, so it may come again.
+        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         keys = [self.construct_object(key, deep=True) for key in own]
         problems = [f"key given twice: {key}" for key in set(map(str, keys)) if keys.count(key) > 1]
         problems += [f"a key must be text, not {key!r}" for key in keys if not isinstance(key, str)]
@@ -156,7 +150,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1, which PyYAML speaks, takes 3e-3 for text, as it has no point; YAML 1.2 mended that.
+# PyYAML speaks YAML 1.1, which takes 3e-3 for text, as it has no point; YAML 1.2 fixed that.
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
@@ -166,13 +160,10 @@ def _parse_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506, it derives from SafeLoader
     except yaml.MarkedYAMLError as error:
-        raise UserError(f"{source} is not valid YAML: {_told(error)}") from None
+        # Where and what, but not the line itself, which may hold a password.
+        context = f"{error.context}, " if error.context else ""
+        mark = error.problem_mark
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{source} is not valid YAML: {context}{error.problem}{place}") from None
     except (yaml.YAMLError, TypeError, ValueError, LookupError, RecursionError) as error:
         raise UserError(f"{source} is not valid YAML: {error}") from None
-
-
-def _told(error: yaml.MarkedYAMLError) -> str:
-    """Returns what is wrong and where, without the lines themselves: one may hold a password."""
-    context = f"{error.context}, " if error.context else ""
-    mark = error.problem_mark
-    return f"{context}{error.problem} in line {mark.line + 1}, column {mark.column + 1}"

@@ -1,35 +1,29 @@
 """A whole run as it can be configured; a file of `configs/` says what differs from the defaults.
 
-The sections, with their defaults and limits, are in `competition/settings/`. `load_config` refuses
-every mistake at once, before any work, each with its path and the nearest valid name.
+The sections, with their defaults and limits, are in `schema.py`. `load_config` refuses every
+mistake at once, before any work, each with its path and the nearest valid name.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
 from competition import paths
 from competition.config.base import (
     Name,
     Section,
     apply_override,
-    explanation,
     nearest,
     read_yaml,
     refuse,
+    wording,
 )
 from competition.config.registry import Component
-from competition.config.schema import Ensemble, Folds, Training, Tuning, Variant, misfits
+from competition.config.schema import Ensemble, Folds, Training, Tuning, Variant
 from competition.errors import UserError
 
 # Raised by hand when the meaning of a default changes: then every finished job is stale.
@@ -62,28 +56,23 @@ class Config(Section):
     ensemble: Ensemble = Ensemble()
     tuning: Tuning = Field(Tuning(), validate_default=True)
 
-    @field_validator("tuning")
+    @field_validator("ensemble", "tuning")
     @classmethod
-    def _fits_the_rest(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
-        if {"folds", "variants"} <= info.data.keys() and (
-            found := misfits(tuning, info.data["folds"], info.data["variants"])
-        ):
-            refuse(found)
-        return tuning
+    def _fits_the_rest(cls, section: Any, info: ValidationInfo) -> Any:
+        if {"variants", "folds"} <= info.data.keys():  # else they have mistakes of their own
+            refuse(section.problems(info.data["folds"], info.data["variants"]))
+        return section
 
     def with_trials(self, trials: int) -> "Config":
         """Returns this configuration with another number of trials in a study."""
         tuning = self.tuning.model_copy(update={"trials": trials})
         return self.model_copy(update={"tuning": tuning})
 
-    @field_validator("ensemble")
-    @classmethod
-    def _names_what_there_is(cls, ensemble: Ensemble, info: ValidationInfo) -> Ensemble:
-        if {"variants", "folds"} <= info.data.keys():  # else they have mistakes of their own
-            problems = list(ensemble.problems(info.data["variants"], info.data["folds"].numbers))
-            if problems:
-                raise ValueError("; ".join(problems))
-        return ensemble
+    def require_variant(self, name: str) -> Variant:
+        """Returns a variant by its name; raises UserError where there is none."""
+        if name not in self.variants:
+            raise UserError(f"'{self.name}' has no variant '{name}'{nearest(name, self.variants)}")
+        return self.variants[name]
 
     def to_yaml(self) -> str:
         """Returns the whole configuration, every default written out."""
@@ -103,7 +92,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        lines = [_explain(one, raw) for one in _told_once(error.errors(), raw)]
+        lines = [_line(one, raw) for one in _told_once(error.errors(), raw)]
         raise UserError(f"{path} cannot be used:\n" + "\n".join(lines)) from None
 
 
@@ -125,18 +114,6 @@ def load_configs(files: list[Path], overrides: Iterable[str] = ()) -> list[Confi
     return configs
 
 
-def _with_defaults(raw: dict) -> dict:
-    """Spreads `defaults:` over the variants, and names each one's architecture."""
-    variants, defaults = raw.get("variants"), _full_defaults(raw.get("defaults"))
-    if not isinstance(variants, dict):
-        return raw
-    full = {
-        name: _full_variant(name, own or {}, defaults) if isinstance(own, dict | None) else own
-        for name, own in variants.items()
-    }
-    return {**raw, "variants": full} | ({"defaults": defaults} if "defaults" in raw else {})
-
-
 # What stands by default where a variant names a component, as YAML would have it.
 STANDARD = {
     name: field.default.identity()
@@ -145,17 +122,29 @@ STANDARD = {
 }
 
 
-def _full_defaults(given: Any) -> Any:
-    if not isinstance(given, dict):
-        return {} if given is None else given
-    return given | {
-        key: _complete_component(given[key], standard)
-        for key, standard in STANDARD.items()
-        if key in given
-    }
+def _with_defaults(raw: dict) -> dict:
+    """Spreads `defaults:` over the variants, and names each one's architecture."""
+    defaults: Any = raw.get("defaults", {})
+    if isinstance(defaults, dict):
+        changed = {
+            key: _complete_component(defaults[key], standard)
+            for key, standard in STANDARD.items()
+            if key in defaults
+        }
+        defaults = defaults | changed
+    full = raw | ({"defaults": defaults} if "defaults" in raw else {})
+    if isinstance(variants := raw.get("variants"), dict):
+        full["variants"] = {
+            name: _full_variant(name, own, defaults) for name, own in variants.items()
+        }
+    return full
 
 
-def _full_variant(name: str, own: dict, defaults: Any) -> dict:
+def _full_variant(name: str, own: Any, defaults: Any) -> Any:
+    if own is None:
+        own = {}
+    if not isinstance(own, dict):
+        return own
     shared = defaults if isinstance(defaults, dict) else {}
     fallbacks = {**STANDARD, **shared, "architecture": name}
     components = {
@@ -174,11 +163,11 @@ def _complete_component(own: Any, fallback: Any) -> Any:
     return {**(fallback if isinstance(fallback, dict) else {"name": fallback}), **own}
 
 
-def _told_once(errors: list[Any], raw: dict) -> list[Any]:
+def _told_once(errors: list[ErrorDetails], raw: dict) -> list[ErrorDetails]:
     """Leaves out what variants merely inherit from `defaults:`, which has the same errors."""
     told = {(error["loc"], error["msg"]) for error in errors}
 
-    def is_inherited(error: Any) -> bool:
+    def is_inherited(error: ErrorDetails) -> bool:
         if error["loc"][:1] != ("variants",) or len(error["loc"]) < 3:
             return False
         _, variant, key, *_ = error["loc"]
@@ -189,30 +178,12 @@ def _told_once(errors: list[Any], raw: dict) -> list[Any]:
     return [error for error in errors if not is_inherited(error)]
 
 
-def _explain(error: dict, raw: dict) -> str:
-    *parents, last = error["loc"]
-    path = ".".join(str(part) for part in error["loc"])
-    if error["type"] != "extra_forbidden":
-        return f"  {path}: {explanation(error)}"
-    section = None if parents else _section_of(last, raw)
-    meant = f"; did you mean '{section}.{last}'?" if section else ""
-    return f"  {path}: unknown key{meant or nearest(str(last), _fields_at(parents))}"
-
-
-def _section_of(key: str, raw: dict) -> str | None:
-    """Returns where a key belongs that stands by mistake outside of all sections, if anywhere."""
-    if key in Training.model_fields:
-        return "defaults"
-    variants = raw.get("variants")
-    return "variants" if isinstance(variants, dict) and key in variants else None
-
-
-def _fields_at(location: list) -> list[str]:
-    """Returns the keys that the section at `location` accepts."""
-    model: Any = Config
-    for part in location:
-        if get_origin(model) is dict:
-            model = get_args(model)[1]
-        elif isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[part].annotation
-    return list(model.model_fields)
+def _line(error: ErrorDetails, raw: dict) -> str:
+    """Returns a mistake with its path; a key outside of its section is sent there."""
+    path, text = ".".join(map(str, error["loc"])), wording(error, Config)
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        sections = {"defaults": Training.model_fields, "variants": raw.get("variants")}
+        meant = [name for name, keys in sections.items() if isinstance(keys, dict) and path in keys]
+        if meant:
+            text = f"unknown key; did you mean '{meant[0]}.{path}'?"
+    return f"  {path}: {text}"

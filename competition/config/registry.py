@@ -91,14 +91,14 @@ PRUNERS = {
 }
 
 
-def resolve(location: str):
+def resolve(location: str) -> Callable:
     """Returns the function at `"module:function"`, importing its module."""
     module, function = location.split(":")
     return getattr(importlib.import_module(module), function)
 
 
 @lru_cache
-def parameters(location: str) -> dict[str, tuple[str, object]]:
+def parameters(location: str) -> dict[str, tuple[str, Any]]:
     """Returns the keyword parameters of the function at `"module:function"`, without importing it.
 
     The signature is read from the source, so that a configuration can be checked before, and
@@ -108,14 +108,20 @@ def parameters(location: str) -> dict[str, tuple[str, object]]:
         For each parameter that has a default: its annotation as text, and the default.
     """
     module, function = location.split(":")
-    source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
-    definitions = (n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef))
+    definitions = (n for n in _syntax_tree(module).body if isinstance(n, ast.FunctionDef))
     arguments = next(d.args for d in definitions if d.name == function)
     with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]
     return {
         argument.arg: (_type_name(location, argument), ast.literal_eval(default))
         for argument, default in zip(with_default, arguments.defaults, strict=True)
     }
+
+
+def _syntax_tree(module: str) -> ast.Module:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no source file of {module}")
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
 def _type_name(location: str, argument: ast.arg) -> str:
@@ -129,10 +135,25 @@ def _type_name(location: str, argument: ast.arg) -> str:
     return name
 
 
+def code_of(module: str) -> str:
+    """Returns a module's code without comments, docstrings and layout, and without importing it.
+
+    It is the same in every version of Python, of which each has a syntax tree of its own.
+    """
+    tree = _syntax_tree(module)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
 class Component(BaseModel):
     """A function of the registry by name, and the keyword arguments it is to be called with.
 
-    In YAML either the name alone or a mapping: `{name: residual, width: 48}`.
+    In YAML either the name alone or a mapping: `{name: residual, width: 48}`. Each kind of
+    component is a subclass, with the functions that it may name.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -141,31 +162,39 @@ class Component(BaseModel):
 
     name: str
 
+    def __init_subclass__(cls, kind: str, choices: dict[str, str], **config: Any):
+        super().__init_subclass__(**config)
+        cls.kind, cls.choices = kind, choices
+
     @model_validator(mode="before")
     @classmethod
     def _canonical(cls, value: Any) -> Any:
-        """Brings what means the same to the same form: then it is the same identity and pool."""
+        """Gives what means the same the same form: then it is the same identity and pool."""
         if isinstance(value, str):
             return {"name": value}
         if not isinstance(value, dict) or str(value.get("name")) not in cls.choices:
             return value
         known = parameters(cls.choices[value["name"]])
-        given = {key: _as_float_if(key, given, known) for key, given in value.items()}
-        return {k: v for k, v in given.items() if k not in known or not _same(v, known[k][1])}
+        canonical = {}
+        for key, given in value.items():
+            annotation, default = known.get(key, (None, None))
+            is_whole = type(given) is int and abs(given) <= sys.float_info.max
+            full = float(given) if annotation == "float" and is_whole else given
+            if key not in known or (type(full), full) != (type(default), default):
+                canonical[key] = full
+        return canonical
 
     @model_validator(mode="after")
     def _exists(self):
         if self.name not in self.choices:
-            raise ValueError(f"there is no {self.kind} '{self.name}'" + self._what_it_is())
-        problems = [self._problem(key, value) for key, value in self.parameters.items()]
-        if any(problems):
-            raise ValueError("; ".join(filter(None, problems)))
+            others = (kind for kind in Component.__subclasses__() if self.name in kind.choices)
+            other = next(others, None)
+            meant = f"; it is a {other.kind}" if other else nearest(self.name, self.choices)
+            raise ValueError(f"there is no {self.kind} '{self.name}'{meant}")
+        problems = (self._problem(key, value) for key, value in self.parameters.items())
+        if told := "; ".join(filter(None, problems)):
+            raise ValueError(told)
         return self
-
-    def _what_it_is(self) -> str:
-        others = (kind for kind in Component.__subclasses__() if self.name in kind.choices)
-        other = next(others, None)
-        return f"; it is a {other.kind}" if other else nearest(self.name, self.choices)
 
     def _problem(self, key: str, value: Any) -> str | None:
         known = parameters(self.choices[self.name])
@@ -174,23 +203,21 @@ class Component(BaseModel):
         annotation, _ = known[key]
         if type(value).__name__ != annotation:
             return f"'{key}' must be of type {annotation}, not {value!r}"
-        is_finite = annotation != "float" or math.isfinite(value)
-        return None if is_finite else f"'{key}' must be finite, not {value!r}"
+        if annotation == "float" and not math.isfinite(value):
+            return f"'{key}' must be finite, not {value!r}"
+        return None
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The keyword arguments that differ from the function's own defaults."""
-        return dict(self.model_extra)
+        return dict(self.model_extra or {})
 
     def function(self) -> Callable:
         """Imports the function and returns it with its parameters filled in."""
         return partial(resolve(self.choices[self.name]), **self.parameters)
 
     def build(self, *arguments: Any) -> Any:
-        """Imports the function and returns what it makes.
-
-        Args:
-            arguments: what the function takes besides its parameters.
+        """Imports the function and returns what it makes of `arguments` and its parameters.
 
         Raises:
             UserError: when the function refuses its parameters.
@@ -207,54 +234,28 @@ class Component(BaseModel):
         return {"name": self.name, **self.parameters}
 
 
-def _as_float_if(key: str, value: Any, known: dict) -> Any:
-    """Takes a whole number for the float that the parameter is."""
-    is_whole = type(value) is int and abs(value) <= sys.float_info.max
-    return float(value) if is_whole and key in known and known[key][0] == "float" else value
+METHODS = {**ENSEMBLE_METHODS, RECOMMENDED: "competition.ensemble.comparison:recommended"}
 
 
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and one == other
+class Architecture(Component, kind="architecture", choices=ARCHITECTURES): ...
 
 
-class Architecture(Component):
-    kind = "architecture"
-    choices = ARCHITECTURES
+class Augmentation(Component, kind="augmentation", choices=AUGMENTATIONS): ...
 
 
-class Augmentation(Component):
-    kind = "augmentation"
-    choices = AUGMENTATIONS
+class Schedule(Component, kind="schedule", choices=SCHEDULES): ...
 
 
-class Schedule(Component):
-    kind = "schedule"
-    choices = SCHEDULES
+class Resampling(Component, kind="resampling", choices=RESAMPLINGS): ...
 
 
-class Resampling(Component):
-    kind = "resampling"
-    choices = RESAMPLINGS
+class Callback(Component, kind="callback", choices=CALLBACKS): ...
 
 
-class Callback(Component):
-    kind = "callback"
-    choices = CALLBACKS
+class Method(Component, kind="ensemble method", choices=METHODS): ...
 
 
-class Method(Component):
-    kind = "ensemble method"
-    choices: ClassVar = {
-        **ENSEMBLE_METHODS,
-        RECOMMENDED: "competition.ensemble.comparison:recommended",
-    }
+class Sampler(Component, kind="sampler", choices=SAMPLERS): ...
 
 
-class Sampler(Component):
-    kind = "sampler"
-    choices = SAMPLERS
-
-
-class Pruner(Component):
-    kind = "pruner"
-    choices = PRUNERS
+class Pruner(Component, kind="pruner", choices=PRUNERS): ...

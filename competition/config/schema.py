@@ -1,5 +1,6 @@
-"""What a table of systems says of a variant: words, which change nothing that is trained."""
+"""The sections of a configuration: each setting with its type, its default and its limits."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -9,14 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
+    ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 
-from competition.config import registry
-from competition.config.base import Name, Section, Seed, Share, each_once, nearest, refuse
+from competition.config.base import Name, Section, Seed, Share, each_once, nearest, refuse, wording
 from competition.config.registry import (
     RECOMMENDED,
     Architecture,
@@ -28,92 +28,20 @@ from competition.config.registry import (
     Resampling,
     Sampler,
     Schedule,
+    code_of,
 )
 from competition.config.search_space import Parameter, checked_space, with_values
+from competition.errors import UserError
 
-
-class About(Section):
-    """A variant's description, and that of the mean of its seeds if it has several.
-
-    Attributes:
-        title, mean_title: what it is.
-        claim, mean_claim: the accuracy that its authors report, in their words.
-    """
-
-    title: str = ""
-    claim: str = ""
-    mean_title: str = ""
-    mean_claim: str = ""
-
-
-def claimed_percentage(claim: str) -> Fraction | None:
-    """Returns the percentage that a claim begins with, as `"≈ 98.7 %"` does, exactly, or None."""
-    found = re.match(r"[≈~]?\s*(\d+(?:\.\d+)?)\s*%", claim)
-    return Fraction(found[1]) if found else None
-
-
-# What belongs to the schedule one_cycle alone.
-OF_ONE_CYCLE = ("warm_up", "final_learning_rate")
-
-# Resamplings whose rows are in no data set, and so in no augmented epoch.
-MAKING_ROWS = ("smote",)
-
-
-def clashes(training: Any) -> dict[str, str]:
-    """Returns a complaint for each setting that contradicts another one, by its name.
-
-    Args:
-        training: a `Training` whose values are valid each by itself.
-    """
-    of_callbacks = _of_callbacks(training) if training.callbacks else []
-    alone = [*_rates(training), *_of_resampling(training)]
-    return dict([*alone, *of_callbacks])
-
-
-def _rates(training: Any) -> Iterator[tuple[str, str]]:
-    schedule, fields = training.schedule.name, type(training).model_fields
-    for name in OF_ONE_CYCLE:
-        if schedule != "one_cycle" and getattr(training, name) != fields[name].default:
-            yield name, f"{name} belongs to the schedule one_cycle, not to {schedule}; leave it out"
-
-
-def _of_resampling(training: Any) -> Iterator[tuple[str, str]]:
-    name = training.resampling.name
-    if name in MAKING_ROWS and training.augmentation.name != "none":
-        yield (
-            "augmentation",
-            f"{name} makes rows of its own, of which there are no augmented images; set "
-            "augmentation: none",
-        )
-
-
-def _of_callbacks(training: Any) -> Iterator[tuple[str, str]]:
-    names = [callback.name for callback in training.callbacks]
-    if training.validate_every != 1:
-        yield (
-            "validate_every",
-            f"validate_every is {training.validate_every}, but callbacks ({', '.join(names)}) look "
-            "at the held-out rows after every epoch; set it to 1",
-        )
-    if training.all_rows_seeds:
-        yield (
-            "all_rows_seeds",
-            f"a net of all rows holds none out that callbacks ({', '.join(names)}) could look at; "
-            "leave all_rows_seeds or callbacks out",
-        )
-    if "reduce_on_plateau" in names and training.schedule.name != "constant":
-        yield (
-            "schedule",
-            f"reduce_on_plateau changes the learning rate, which {training.schedule.name} does as "
-            "well; set schedule: constant",
-        )
+# A context of the validation of settings that may contradict each other.
+MAY_CLASH = {"may clash": True}
 
 
 class Training(Section):
     """How a variant is trained. Every value may stand in `defaults:` or in a variant."""
 
     epochs: int = Field(12, ge=1, description="passes over the training rows")
-    batch_size: int = Field(128, ge=1, description="rows a step")
+    batch_size: int = Field(128, ge=1, description="rows per step")
     learning_rate: float = Field(3e-3, gt=0, description="the highest, after the warm-up")
     warm_up: Share = Field(0.125, description="share of the steps in which the rate rises")
     final_learning_rate: Share = Field(0.01, description="the last rate, as a share of the highest")
@@ -137,17 +65,58 @@ class Training(Section):
     )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
     seeds: Annotated[list[Seed], each_once("seed")] = Field(
-        [0], min_length=1, description="one member a seed"
+        [0], min_length=1, description="one member per seed"
     )
     all_rows_seeds: Annotated[list[Seed], each_once("seed")] = Field(
-        [], description="one more net a seed, trained on every row, for the test rows only"
+        [], description="one more net per seed, trained on every row, for the test rows only"
     )
 
     @model_validator(mode="after")
-    def _fits_together(self):
-        if found := clashes(self):
-            refuse(found)
+    def _fits_together(self, info: ValidationInfo):
+        if info.context is not MAY_CLASH:
+            refuse(self._clashes())
         return self
+
+    def _clashes(self) -> Iterator[tuple[str, str]]:
+        """Yields settings that are valid by themselves and contradict another one, and why."""
+        schedule = self.schedule.name
+        for name in ("warm_up", "final_learning_rate"):
+            is_default = getattr(self, name) == type(self).model_fields[name].default
+            if schedule != "one_cycle" and not is_default:
+                yield (
+                    name,
+                    f"{name} belongs to the schedule one_cycle, not to {schedule}; leave it out",
+                )
+        if self.resampling.name == "smote" and self.augmentation.name != "none":
+            yield (
+                "augmentation",
+                "smote makes rows of its own, of which there are no augmented images; set "
+                "augmentation: none",
+            )
+        if self.callbacks:
+            yield from self._clashes_with_callbacks()
+
+    def _clashes_with_callbacks(self) -> Iterator[tuple[str, str]]:
+        names = [callback.name for callback in self.callbacks]
+        callbacks = f"callbacks ({', '.join(names)})"
+        if self.validate_every != 1:
+            yield (
+                "validate_every",
+                f"validate_every is {self.validate_every}, but {callbacks} look at the held-out "
+                "rows after every epoch; set it to 1",
+            )
+        if self.all_rows_seeds:
+            yield (
+                "all_rows_seeds",
+                f"a net of all rows holds none out that {callbacks} could look at; leave "
+                "all_rows_seeds or callbacks out",
+            )
+        if "reduce_on_plateau" in names and self.schedule.name != "constant":
+            yield (
+                "schedule",
+                f"reduce_on_plateau changes the learning rate, which {self.schedule.name} does as "
+                "well; set schedule: constant",
+            )
 
     @property
     def is_selected(self) -> bool:
@@ -155,8 +124,28 @@ class Training(Section):
         return bool(self.callbacks)
 
 
-# Which members there are, how often they are looked at, what else might be tried with them and
-# what is said of them changes no trained weight.
+class About(Section):
+    """Texts for the table of baselines; they do not affect training.
+
+    Attributes:
+        title, mean_title: what the variant is, and the mean of its seeds if it has several.
+        claim, mean_claim: the accuracy that its authors report, in their words.
+    """
+
+    title: str = ""
+    claim: str = ""
+    mean_title: str = ""
+    mean_claim: str = ""
+
+
+def claimed_percentage(claim: str) -> Fraction | None:
+    """Returns the percentage that a claim begins with, as `"≈ 98.7 %"` does, exactly, or None."""
+    found = re.match(r"[≈~]?\s*(\d+(?:\.\d+)?)\s*%", claim)
+    return Fraction(found[1]) if found else None
+
+
+# These change no trained weight: which members there are, how often they are validated, what
+# tuning might try and the texts.
 NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about"}
 
 # What has no effect where another setting is left out or 0.
@@ -176,14 +165,12 @@ class Variant(Training):
     about: About = About()
     search_space: dict[str, Parameter] = Field({}, description="what `tune` searches")
 
-    @field_validator("search_space", mode="wrap")
+    @field_validator("search_space", mode="before")
     @classmethod
-    def _can_be_configured(
-        cls, space: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> dict[str, Parameter]:
+    def _can_be_configured(cls, space: Any, info: ValidationInfo) -> dict[str, Parameter]:
         given = {name: value for name, value in info.data.items() if name not in NOT_SEARCHED}
-        invalid = cls.model_fields.keys() - info.data.keys() - {info.field_name}
-        return checked_space(space, handler, cls, given, invalid)
+        invalid = cls.model_fields.keys() - info.data.keys() - {"search_space"}
+        return checked_space(space, cls, given, invalid)
 
     def identity(self) -> dict[str, Any]:
         """Returns the values that differ from the defaults of this module, and have an effect."""
@@ -192,70 +179,55 @@ class Variant(Training):
         }
         fields = {k: v for k, v in type(self).model_fields.items() if k not in unused}
         return {
-            key: _plain(value)
+            key: _as_json(value)
             for key, field in fields.items()
             if (value := getattr(self, key)) != field.default
         }
 
-    def with_values(self, values: dict[str, Any]) -> "Variant":
-        """Returns this variant with other values of its search space, and without the space."""
-        settings = self.model_dump(exclude={"search_space"})
-        return Variant.model_validate(with_values(settings, values))
+    def with_values(self, values: dict[str, Any], may_clash: bool = False) -> "Variant":
+        """Returns this variant with other values of its search space, and without the space.
+
+        Args:
+            values: by full name, such as `epochs` or `augmentation.rotation`.
+            may_clash: whether they may exclude one another; such a variant is not to be trained.
+
+        Raises:
+            UserError: when they exclude one another.
+        """
+        settings = with_values(self.model_dump(exclude={"search_space"}), values)
+        try:
+            return Variant.model_validate(settings, context=MAY_CLASH if may_clash else None)
+        except ValidationError as error:
+            problems = "; ".join(wording(one, Variant) for one in error.errors())
+            raise UserError(f"the values {values} exclude one another: {problems}") from None
 
 
-def _plain(value: Any) -> Any:
-    """Returns a setting as JSON values."""
+def _as_json(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_as_json(each) for each in value]
     return value.identity() if isinstance(value, Component) else value
 
 
-class Ensemble(Section):
-    """How the members are combined, and which they are; without a list, all that there are.
+def code_hash(variant: Variant) -> str:
+    """Returns a SHA-256 of the code of a variant's net and augmentation, as 64 hexadecimal digits.
 
-    It is not part of any result's identity, so it may change freely.
+    It covers the whole modules, as their functions use each other, and the layers that nets share;
+    comments and docstrings do not count.
     """
-
-    method: Method = Field(
-        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
-    )
-    variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
-    seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
-    folds: Annotated[list[int], Field(min_length=1), each_once("split")] | None = None
-
-    def problems(self, variants: dict[str, Any], folds: list[int]) -> Iterator[str]:
-        """Yields what the lists name and the configuration does not have.
-
-        Args:
-            variants: each `Variant` by name.
-            folds: the numbers of those that are trained.
-        """
-        yield from _unknown("variants", "variant", self.variants, variants)
-        chosen = [v for name, v in variants.items() if name in (self.variants or variants)]
-        seeds = dict.fromkeys(seed for variant in chosen for seed in variant.seeds)
-        if chosen:
-            yield from _unknown("seeds", "seed", self.seeds, seeds)
-            yield from self._without_seeds(variants)
-        yield from _unknown("folds", "split", self.folds, folds)
-
-    def _without_seeds(self, variants: dict[str, Any]) -> Iterator[str]:
-        for name in self.variants or []:
-            own = variants[name].seeds if name in variants else []
-            if self.seeds and own and not {*self.seeds} & {*own}:
-                listed = ", ".join(map(str, own))
-                yield f"variants: '{name}' has none of the seeds that are named; it has {listed}"
-
-
-def _unknown(key: str, noun: str, named: list | None, known: Iterable) -> Iterator[str]:
-    for value in named or []:
-        if value not in known:
-            yield f"{key}: there is no {noun} '{value}'{nearest(str(value), map(str, known))}"
+    modules = {
+        component.choices[component.name].partition(":")[0]
+        for component in (variant.architecture, variant.augmentation)
+    }
+    if any(module.startswith("competition.models.") for module in modules):
+        modules.add("competition.models.layers")
+    code = "\n".join(code_of(module) for module in sorted(modules))
+    return hashlib.sha256(code.encode()).hexdigest()
 
 
 # More would leave no room for the number that stands for all rows in random seeds.
 MOST_FOLDS = 50
 
-# What belongs to some schemes alone.
+# What belongs to some schemes only.
 OF_SCHEMES = {"share": ("holdout",), "seed": ("kfold", "holdout")}
 
 
@@ -283,24 +255,24 @@ class Folds(Section):
     @model_validator(mode="before")
     @classmethod
     def _once(cls, given: Any) -> Any:
-        """A share, or what the data holds out, is held out once unless `count` says how often."""
+        """Splits that are no folds are made once unless `count` says how often."""
         is_other = isinstance(given, dict) and given.get("scheme", "kfold") != "kfold"
         return {"count": 1, **given} if is_other else given
 
     @field_validator("count")
     @classmethod
     def _fits_the_scheme(cls, count: int, info: ValidationInfo) -> int:
-        match info.data.get("scheme"), count:
-            case "kfold", 1:
-                raise ValueError("there are at least 2 folds, not 1; with one split, use holdout")
-            case "given", several if several > 1:
-                raise ValueError(f"the data itself has one split, not {several}")
+        scheme = info.data.get("scheme")
+        if scheme == "kfold" and count == 1:
+            raise ValueError("there are at least 2 folds, not 1; with one split, use holdout")
+        if scheme == "given" and count > 1:
+            raise ValueError(f"the data itself has one split, not {count}")
         return count
 
     @field_validator(*OF_SCHEMES)
     @classmethod
     def _is_used(cls, value: float, info: ValidationInfo) -> float:
-        scheme, name = info.data.get("scheme"), info.field_name
+        scheme, name = info.data.get("scheme"), str(info.field_name)
         is_given = value != cls.model_fields[name].default
         if is_given and scheme and scheme not in OF_SCHEMES[name]:
             schemes = " and ".join(OF_SCHEMES[name])
@@ -316,10 +288,42 @@ class Folds(Section):
         return only
 
 
-# Samplers that go through every value, of which there must not be endlessly many.
-EXHAUSTIVE = {"grid", "brute_force"}
+class Ensemble(Section):
+    """How the members are combined, and which they are; without a list, all that there are.
 
-# Optuna lists all of them for each trial, in memory; no study would come to their end.
+    It is not part of any result's identity, so it may change freely.
+    """
+
+    method: Method = Field(
+        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
+    )
+    variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
+    seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
+    folds: Annotated[list[int], Field(min_length=1), each_once("split")] | None = None
+
+    def problems(self, folds: Folds, variants: dict[str, Variant]) -> Iterator[tuple[str, str]]:
+        """Yields what the lists name and the rest of a configuration does not have, by path."""
+        yield from _unknown("variants", "variant", self.variants, variants)
+        chosen = {k: v for k, v in variants.items() if k in (self.variants or variants)}
+        if chosen:
+            seeds = dict.fromkeys(seed for variant in chosen.values() for seed in variant.seeds)
+            yield from _unknown("seeds", "seed", self.seeds, seeds)
+        yield from _unknown("folds", "split", self.folds, folds.numbers)
+        for name, variant in chosen.items():
+            if self.variants and self.seeds and not {*self.seeds} & {*variant.seeds}:
+                own = ", ".join(map(str, variant.seeds))
+                yield "variants", f"'{name}' has none of the seeds that are named; it has {own}"
+
+
+def _unknown(
+    path: str, noun: str, named: list | None, known: Iterable
+) -> Iterator[tuple[str, str]]:
+    for value in named or []:
+        if value not in known:
+            yield path, f"there is no {noun} '{value}'{nearest(str(value), map(str, known))}"
+
+
+# Of a grid: Optuna lists all of them for each trial, in memory; no study would come to their end.
 MOST_COMBINATIONS = 100_000
 
 FoldNumbers = Annotated[list[int], each_once("split"), Field(min_length=1)]
@@ -363,123 +367,71 @@ class Tuning(Section):
     @property
     def pruned_by(self) -> Literal["epochs", "folds"] | None:
         """What the pruner compares."""
-        kinds = {"none": None, "wilcoxon": "folds"}
-        return kinds.get(self.pruner.name, "epochs")
+        if self.pruner.name == "none":
+            return None
+        return "folds" if self.pruner.name == "wilcoxon" else "epochs"
 
     def folds_left(self, numbers: list[int]) -> list[int]:
         """Returns which of the folds that there are make the figures that count."""
         others = [number for number in numbers if number not in self.folds]
         return others if self.final_folds is None else self.final_folds
 
+    def problems(self, folds: Folds, variants: dict[str, Variant]) -> Iterator[tuple[str, str]]:
+        """Yields what cannot work with the rest of a configuration, by path.
 
-def misfits(tuning: Tuning, folds: Folds, variants: dict[str, Any]) -> dict[str, str]:
-    """Returns what of these settings cannot work with the rest of a configuration, by path.
+        Without a search space and with the default settings, nothing is checked.
+        """
+        searched = {name: variant for name, variant in variants.items() if variant.search_space}
+        if searched or self != Tuning():
+            yield from self._problems_of_folds(folds)
+        for name, variant in searched.items():
+            if self.sampler.name == "grid":
+                yield from _problems_of_grid(f"variants.{name}.search_space", variant)
+            if self.pruned_by == "epochs" and longest_epochs(variant) <= variant.validate_every:
+                yield (
+                    "pruner",
+                    f"{self.pruner.name} compares trials by their epochs, but variants.{name} is "
+                    "validated after its last one only; set a smaller validate_every, more "
+                    "epochs, or the pruner none",
+                )
 
-    Without a search space and with the default settings, nothing is checked.
-
-    Args:
-        tuning: the settings.
-        folds: which rows are held out.
-        variants: each `Variant` by name; only those with a search space matter.
-    """
-    searched = {name: variant for name, variant in variants.items() if variant.search_space}
-    if not searched and tuning == Tuning():
-        return {}
-    return {
-        **_folds_problem(tuning, folds),
-        **_sampler_problem(tuning, searched),
-        **(_pruner_problem(tuning, searched) if searched else {}),
-    }
-
-
-def _folds_problem(tuning: Tuning, folds: Folds) -> dict[str, str]:
-    known = folds.numbers
-    given = {"folds": tuning.folds, "final_folds": tuning.final_folds or []}
-    found = {
-        name: f"there is no split {min(strange)}; there are: {', '.join(map(str, known))}"
-        for name, numbers in given.items()
-        if (strange := set(numbers) - set(known))
-    }
-    if not found and (shared := set(tuning.folds) & set(tuning.final_folds or [])):
-        found["final_folds"] = f"split {min(shared)} is one that trials are judged on"
-    if not found and not tuning.folds_left(known):
-        found["folds"] = _none_left(folds)
-    return found
-
-
-def _none_left(folds: Folds) -> str:
-    count = len(folds.numbers)
-    which = "this is the only split" if count == 1 else f"these are all of the {count} splits"
-    cause, mend = "", ""
-    if folds.only is not None:
-        cause = " that folds.only leaves"
-        mend = "; leave folds.only out, or name more splits in it"
-    return (
-        f"{which}{cause}; at least one must be left for the figures that count, as those of a "
-        f"study's own splits are too good{mend}"
-    )
+    def _problems_of_folds(self, folds: Folds) -> Iterator[tuple[str, str]]:
+        known, final = folds.numbers, self.final_folds or []
+        listed = ", ".join(map(str, known))
+        if strange := set(self.folds) - set(known):
+            yield "folds", f"there is no split {min(strange)}; there are: {listed}"
+        elif not self.folds_left(known):
+            cause = "" if folds.only is None else ", as folds.only leaves the others out"
+            yield (
+                "folds",
+                f"trials are judged on every split there is ({listed}){cause}; one more is needed "
+                "for the figures that count, as those of a study's own splits are too good",
+            )
+        if strange := set(final) - set(known):
+            yield "final_folds", f"there is no split {min(strange)}; there are: {listed}"
+        elif shared := set(self.folds) & set(final):
+            yield "final_folds", f"split {min(shared)} is one that trials are judged on"
 
 
-def _sampler_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]:
-    name = tuning.sampler.name
-    return _too_many_values(name, searched) if name in EXHAUSTIVE else {}
-
-
-def _too_many_values(sampler: str, searched: dict[str, Any]) -> dict[str, str]:
-    endless = [
-        f"variants.{variant}.search_space.{path}"
-        for variant, settings in searched.items()
-        for path, parameter in settings.search_space.items()
-        if parameter.count() is None
-    ]
+def _problems_of_grid(path: str, variant: Variant) -> Iterator[tuple[str, str]]:
+    space = variant.search_space
+    endless = [f"{path}.{key}" for key, parameter in space.items() if parameter.count() is None]
     if endless:
-        return {"sampler": f"{sampler} needs a step, or choices, for {', '.join(endless)}"}
-    for variant, settings in searched.items():
-        if (count := combinations(settings.search_space)) > MOST_COMBINATIONS:
-            return {
-                "sampler": f"{sampler} goes through every combination, of which variants.{variant}."
-                f"search_space has {count:,}; expected at most {MOST_COMBINATIONS:,}"
-            }
-    return {}
+        yield "sampler", f"grid needs a step, or choices, for {', '.join(endless)}"
+    elif (count := combinations(space)) > MOST_COMBINATIONS:
+        yield (
+            "sampler",
+            f"grid goes through every combination, of which {path} has {count:,}; expected at most "
+            f"{MOST_COMBINATIONS:,}",
+        )
 
 
 def combinations(space: dict[str, Parameter]) -> int:
-    """Returns how many different trials a space has, of which there must be an end."""
-    return prod(parameter.count() for parameter in space.values())
+    """Returns how many different trials a space has; none of its parameters may be endless."""
+    return prod(parameter.count() or 0 for parameter in space.values())
 
 
-def _pruner_problem(tuning: Tuning, searched: dict[str, Any]) -> dict[str, str]:
-    if tuning.pruned_by == "folds":
-        return _too_few_folds(tuning)
-    blind = [
-        name
-        for name, variant in searched.items()
-        if longest_epochs(variant) <= variant.validate_every
-    ]
-    if tuning.pruned_by == "epochs" and blind:
-        return {
-            "pruner": f"{tuning.pruner.name} compares trials by their epochs, but variants."
-            f"{blind[0]} is validated after its last one only; set a smaller "
-            "validate_every, more epochs, or the pruner none"
-        }
-    return {}
-
-
-def _too_few_folds(tuning: Tuning) -> dict[str, str]:
-    """A trial that is worse on each of n folds has the one-sided p-value 1 / 2**n (F. Wilcoxon,
-    Biometrics Bulletin 1, 1945); pruned after its last fold, it would save nothing."""
-    defaults = registry.parameters(Pruner.choices["wilcoxon"])
-    threshold = tuning.pruner.parameters.get("p_threshold", defaults["p_threshold"][1])
-    if 0 < threshold <= 1 and 0.5 ** (len(tuning.folds) - 1) < threshold:
-        return {}
-    return {
-        "pruner": f"wilcoxon with a p_threshold of {threshold:g} can end no trial before the last "
-        f"of {len(tuning.folds)} folds, as a trial that is worse on n folds has the p-value "
-        "1 / 2^n; set more tuning.folds, a higher p_threshold, or another pruner"
-    }
-
-
-def longest_epochs(variant: Any) -> int:
+def longest_epochs(variant: Variant) -> int:
     """Returns the epochs of the longest training in a variant's search space."""
     parameter = variant.search_space.get("epochs")
-    return max(parameter.edges().values()) if parameter else variant.epochs
+    return max(map(int, parameter.edges().values())) if parameter else variant.epochs

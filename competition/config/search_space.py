@@ -1,15 +1,13 @@
 """The values among which tuning searches, each of which could stand in the variant itself."""
 
-from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from itertools import chain, combinations, product, starmap
 from math import isfinite
-from typing import Any, get_origin
+from typing import Any, cast, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from competition.config import registry
-from competition.config.base import Section, explanation, nearest, refuse
+from competition.config.base import Section, nearest, refuse, wording
 from competition.config.registry import Component
 
 Number = int | float
@@ -26,7 +24,7 @@ class Parameter(Section):
     """The values of one setting: numbers from `low` to `high`, or `choices`.
 
     Attributes:
-        low, high: both belong to the range; of a setting that is a whole number, whole numbers.
+        low, high: both belong to the range; whole numbers for a setting that is a whole number.
         log: whether the logarithm is drawn evenly, as suits a learning rate.
         step: the distance between the values; without one, any between low and high.
         choices: a list of values, in place of all the others.
@@ -40,20 +38,22 @@ class Parameter(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self):
-        problem = self._problem_of_choices() if self.choices is not None else self._problem()
-        if problem:
+        if problem := self._problem_of_choices() or self._problem_of_range():
             raise ValueError(problem)
         return self
 
     def _problem_of_choices(self) -> str | None:
-        others = self.model_dump(exclude_defaults=True).keys() - {"choices"}
-        if others:
+        if self.choices is None:
+            return None
+        if self.model_dump(exclude_defaults=True).keys() != {"choices"}:
             return "choices stand alone, without low, high, log and step"
         if len(set(self.choices)) != len(self.choices) or len(self.choices) < 2:
             return f"choices must be two or more different values, not {self.choices}"
         return None
 
-    def _problem(self) -> str | None:
+    def _problem_of_range(self) -> str | None:
+        if self.choices is not None:
+            return None
         if self.low is None or self.high is None:
             return "expected low and high, or choices"
         if not self.low < self.high:
@@ -64,41 +64,104 @@ class Parameter(Section):
             return f"low must be greater than 0 where log is true, not {self.low}"
         if self.log and self.step is not None:
             return "log and step exclude each other"
-        if self.step is not None and not _are_steps((self.high - self.low) / self.step):
+        if self.step is not None and not _is_whole((self.high - self.low) / self.step):
             return f"steps of {self.step} lead from {self.low} past {self.high}"
         return None
+
+    @property
+    def bounds(self) -> tuple[Number, Number]:
+        """Low and high of a range; choices have none."""
+        if self.low is None or self.high is None:
+            raise ValueError("choices have no bounds")
+        return self.low, self.high
 
     def edges(self) -> dict[str, Value]:
         """Returns each choice, or the ends of the range, by the place where it is written."""
         if self.choices is not None:
             return {f"choices.{place}": choice for place, choice in enumerate(self.choices)}
-        return {"low": self.low, "high": self.high}
+        low, high = self.bounds
+        return {"low": low, "high": high}
 
     def lowest(self) -> Value:
         """Returns the low end, or the first choice."""
         return next(iter(self.edges().values()))
 
     def count(self) -> int | None:
-        """Returns how many values can be drawn, or None where there is no end of them."""
+        """Returns how many values can be drawn, or None where there are endlessly many."""
         if self.choices is not None:
             return len(self.choices)
-        if self.step is None and not isinstance(self.low, int):
+        low, high = self.bounds
+        if self.step is None and not isinstance(low, int):
             return None
-        return round((self.high - self.low) / (self.step or 1)) + 1
+        return round((high - low) / (self.step or 1)) + 1
 
     def values(self) -> list[Value]:
-        """Returns every value that can be drawn, of which there must be an end."""
+        """Returns every value that can be drawn, of choices, whole numbers or steps."""
         if self.choices is not None:
             return self.choices
-        low, step = Decimal(str(self.low)), Decimal(str(self.step or 1))
-        return [type(self.low)(low + number * step) for number in range(self.count())]
+        low, _ = self.bounds
+        first, step = Decimal(str(low)), Decimal(str(self.step or 1))
+        return [type(low)(first + number * step) for number in range(self.count() or 0)]
 
     def as_floats(self) -> "Parameter":
-        """Returns the same range of a setting that is not a whole number, however it is written."""
+        """Returns the same range with bounds that are floats; choices stay as they are."""
         if self.choices is not None:
             return self
-        bounds = {"low": float(self.low), "high": float(self.high)}
-        return self.model_copy(update=bounds)
+        low, high = self.bounds
+        return self.model_copy(update={"low": float(low), "high": float(high)})
+
+
+def _is_whole(steps: float) -> bool:
+    return isfinite(steps) and abs(steps - max(1, round(steps))) < ROUNDING
+
+
+def checked_space(
+    raw: Any, model: type[BaseModel], given: dict[str, Any], invalid: set[str]
+) -> dict[str, Parameter]:
+    """Returns the search space of a variant, inside pydantic's validation of it.
+
+    Each end of a range and each choice must be a value that the variant itself would take. What
+    two values exclude together is no mistake here: such a trial fails and is recorded.
+
+    Args:
+        raw: the space as YAML has it.
+        model: of the variant.
+        given: its fields that can be searched and are valid.
+        invalid: fields that are refused already; what would be searched of them is unknown.
+
+    Raises:
+        ValidationError: naming all at once that is no parameter or could not be configured.
+    """
+    space = flattened({} if raw is None else raw)
+    if not isinstance(space, dict):
+        return space  # which pydantic refuses next, in its usual words
+    kinds = searchable(model, given)
+    parameters: dict[str, Parameter] = {}
+    problems: dict[str, str] = {}
+    for path, value in space.items():
+        if path not in kinds and path.partition(".")[0] not in invalid:
+            problems[path] = f"this cannot be searched{_why_not(path, model, kinds)}"
+            continue
+        try:
+            parameter = Parameter.model_validate(value)
+        except ValidationError as error:
+            places = {".".join([path, *map(str, e["loc"])]): e for e in error.errors()}
+            problems |= {place: wording(e, Parameter) for place, e in places.items()}
+            continue
+        kind = kinds.get(path)
+        parameters[path] = parameter.as_floats() if kind == "float" else parameter
+        if kind is None:
+            continue
+        if problem := _wrong_type(parameter, kind):
+            problems[path] = problem
+        elif any(other.startswith(f"{path}.") for other in space):
+            problems[path] = (
+                f"{path} is chosen as a whole, so nothing of it can be searched besides"
+            )
+        else:
+            problems |= _refused_edges(path, parameter, model, given)
+    refuse(problems.items())
+    return parameters
 
 
 def flattened(space: Any) -> Any:
@@ -110,18 +173,75 @@ def flattened(space: Any) -> Any:
         return space
     flat: dict[str, Any] = {}
     for name, given in space.items():
-        for path, parameter in _unfolded(name, given):
+        is_nested = isinstance(given, dict) and all(isinstance(v, dict) for v in given.values())
+        unfolded = {f"{name}.{inner}": value for inner, value in given.items()} if is_nested else {}
+        for path, value in (unfolded or {name: given}).items():
             before = flat.get(path)
-            is_change = isinstance(before, dict) and isinstance(parameter, dict)
-            flat[path] = {**before, **parameter} if is_change else parameter
+            is_change = isinstance(before, dict) and isinstance(value, dict)
+            flat[path] = before | value if is_change else value
     return flat
 
 
-def _unfolded(name: str, given: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(given, dict) and given and all(isinstance(v, dict) for v in given.values()):
-        yield from ((f"{name}.{inner}", parameter) for inner, parameter in given.items())
-    else:
-        yield name, given
+def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
+    """Returns what can be searched: full names, each with its type or `choice`.
+
+    Args:
+        model: of a variant.
+        given: its fields, among them its components.
+    """
+    kinds = {}
+    for name, value in given.items():
+        annotation = model.model_fields[name].annotation
+        if get_origin(annotation) is not list:
+            kinds[name] = {int: "int", float: "float"}.get(cast(type, annotation), "choice")
+        if isinstance(value, Component):
+            known = registry.parameters(value.choices[value.name])
+            kinds |= {f"{name}.{inner}": kind for inner, (kind, _) in known.items()}
+    return kinds
+
+
+def _why_not(path: str, model: type[BaseModel], kinds: dict[str, str]) -> str:
+    field = model.model_fields.get(path.partition(".")[0])
+    if field is not None and get_origin(field.annotation) is list:
+        return ", as it is a list; another one can stand in a variant of its own"
+    return nearest(path, kinds)
+
+
+def _wrong_type(parameter: Parameter, kind: str) -> str | None:
+    if parameter.choices is not None:
+        return None
+    if kind not in ("int", "float"):
+        return "this is not a number: expected choices"
+    numbers = {"low": parameter.low, "high": parameter.high, "step": parameter.step}
+    for name, number in numbers.items():
+        if kind == "int" and isinstance(number, float):
+            return f"{name} must be a whole number, not {number}"
+    return None
+
+
+def _refused_edges(
+    path: str, parameter: Parameter, model: type[BaseModel], given: dict[str, Any]
+) -> dict[str, str]:
+    """Returns which ends of a range, or choices, the variant itself would not take, and why."""
+    settings = {
+        name: value.identity() if isinstance(value, Component) else value
+        for name, value in given.items()
+    }
+    known = _complaints(model, settings)  # what is wrong anyway is told by itself
+    found: dict[str, str] = {}
+    for place, value in parameter.edges().items():
+        complaints = _complaints(model, with_values(settings, {path: value}))
+        new = [complaint for complaint in complaints if complaint not in known]
+        found |= {f"{path}.{place}": complaint for complaint in new[:1]}
+    return found
+
+
+def _complaints(model: type[BaseModel], settings: dict[str, Any]) -> list[str]:
+    try:
+        model.model_validate(settings)
+    except ValidationError as error:
+        return [wording(one, model) for one in error.errors()]
+    return []
 
 
 def with_values(settings: dict[str, Any], values: dict[str, Value]) -> dict[str, Any]:
@@ -136,171 +256,3 @@ def with_values(settings: dict[str, Any], values: dict[str, Value]) -> dict[str,
         section, _, name = path.partition(".")
         changed[section] = {**changed[section], name: value} if name else value
     return changed
-
-
-def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
-    """Returns what can be searched: full names, each with its type or `choice`.
-
-    Args:
-        model: of a variant.
-        given: its fields, among them its components.
-    """
-    kinds = {
-        name: _kind(model.model_fields[name].annotation)
-        for name in given
-        if not is_list(model, name)
-    }
-    for name, component in given.items():
-        if isinstance(component, Component):
-            known = registry.parameters(component.choices[component.name])
-            kinds |= {f"{name}.{inner}": kind for inner, (kind, _) in known.items()}
-    return kinds
-
-
-def is_list(model: type[BaseModel], path: str) -> bool:
-    """Says whether a field of a variant, or the one that a parameter belongs to, is a list."""
-    field = model.model_fields.get(path.partition(".")[0])
-    return field is not None and get_origin(field.annotation) is list
-
-
-def _kind(annotation: Any) -> str:
-    return annotation.__name__ if annotation in (int, float) else "choice"
-
-
-def _are_steps(quotient: float) -> bool:
-    """Says whether a number of steps is a whole one, from 1."""
-    return isfinite(quotient) and abs(quotient - max(1, round(quotient))) < ROUNDING
-
-
-def checked_space(
-    raw: Any,
-    validate: Callable[[Any], dict[str, Parameter]],
-    model: type[BaseModel],
-    given: dict[str, Any],
-    invalid: set[str],
-) -> dict[str, Parameter]:
-    """Returns the search space of a variant, inside pydantic's validation of it.
-
-    Args:
-        raw: the space as YAML has it.
-        validate: turns a space by full names into parameters.
-        model: of the variant.
-        given: those of its fields that can be searched and are valid.
-        invalid: fields that are refused already; what would be searched of them is unknown.
-
-    Raises:
-        ValidationError: naming all at once that is no parameter or could not be configured.
-    """
-    space, kinds = flattened({} if raw is None else raw), searchable(model, given)
-    unknown = _unsearchable(space, model, kinds, invalid)
-    parameters, misshapen = _validated(_without(space, unknown), validate)
-    known = {name: parameter for name, parameter in parameters.items() if name in kinds}
-    is_complete = not any(model.model_fields[name].is_required() for name in invalid)
-    found = _problems(known, kinds, model, given) if is_complete else {}
-    if unknown or found or misshapen:
-        refuse(unknown | found, misshapen)
-    return {
-        name: parameter.as_floats() if kinds.get(name) == "float" else parameter
-        for name, parameter in parameters.items()
-    }
-
-
-def _unsearchable(
-    space: Any, model: type[BaseModel], kinds: dict[str, str], invalid: set[str]
-) -> dict[str, str]:
-    """Returns why some names of a space cannot be searched, however their values are written."""
-    names = [
-        name
-        for name in (space if isinstance(space, dict) else [])
-        if name not in kinds and str(name).partition(".")[0] not in invalid
-    ]
-    listed = ", as it is a list; another one can stand in a variant of its own"
-    reasons = {name: listed if is_list(model, name) else nearest(name, kinds) for name in names}
-    return {name: f"this cannot be searched{reason}" for name, reason in reasons.items()}
-
-
-def _without(space: Any, names: Iterable[str]) -> Any:
-    """Returns a space without some of its names; what is no mapping has none, and stays."""
-    return {k: v for k, v in space.items() if k not in names} if isinstance(space, dict) else space
-
-
-def _validated(
-    space: Any, validate: Callable[[Any], dict[str, Parameter]]
-) -> tuple[dict[str, Parameter], ValidationError | None]:
-    """Returns the parameters of a space that are well-formed, and the errors of the others."""
-    try:
-        return validate(space), None
-    except ValidationError as error:
-        bad = {location[0] for one in error.errors() if (location := one["loc"])}
-        return validate(_without(space, bad) if bad else {}), error
-
-
-def _problems(
-    space: dict[str, Parameter],
-    kinds: dict[str, str],
-    model: type[BaseModel],
-    given: dict[str, Any],
-) -> dict[str, str]:
-    """Returns, by path, what of a space of searchable names could not be configured."""
-    settings = {
-        name: value.identity() if isinstance(value, Component) else value
-        for name, value in given.items()
-    }
-    found: dict[str, str] = {}
-    for path, parameter in space.items():
-        if wrong_type := _wrong_type(parameter, kinds[path]):
-            found[path] = wrong_type
-        elif any(other.startswith(f"{path}.") for other in space):
-            found[path] = f"{path} is chosen as a whole, so nothing of it can be searched besides"
-        else:
-            found |= _refused(path, parameter, model, settings)
-    return found or _refused_together(space, model, settings)
-
-
-def _wrong_type(parameter: Parameter, kind: str) -> str | None:
-    if parameter.choices is not None:
-        return None
-    if kind not in ("int", "float"):
-        return "this is not a number: expected choices"
-    numbers = {"low": parameter.low, "high": parameter.high, "step": parameter.step}
-    broken = [name for name, number in numbers.items() if isinstance(number, float)]
-    if kind == "int" and broken:
-        return f"{broken[0]} must be a whole number, not {numbers[broken[0]]}"
-    return None
-
-
-def _refused(
-    path: str, parameter: Parameter, model: type[BaseModel], settings: dict[str, Any]
-) -> dict[str, str]:
-    """Returns the ends of a range, or the choices, that the variant itself would not take."""
-    complaints = {
-        f"{path}.{place}": _complaint(model, with_values(settings, {path: value}))
-        for place, value in parameter.edges().items()
-    }
-    return {place: complaint for place, complaint in complaints.items() if complaint}
-
-
-def _refused_together(
-    space: dict[str, Parameter], model: type[BaseModel], settings: dict[str, Any]
-) -> dict[str, str]:
-    """Returns which ends or choices of two parameters the variant would not take together."""
-    edges = [
-        [(path, place, value) for place, value in parameter.edges().items()]
-        for path, parameter in space.items()
-    ]
-    found = {}
-    for one, other in chain.from_iterable(starmap(product, combinations(edges, 2))):
-        values = {path: value for path, _, value in (one, other)}
-        if complaint := _complaint(model, with_values(settings, values)):
-            beside = f"with {'.'.join(other[:2])}, {other[2]}"
-            found[".".join(one[:2])] = f"{complaint} ({beside})"
-    return found
-
-
-def _complaint(model: type[BaseModel], settings: dict[str, Any]) -> str | None:
-    """Returns why settings cannot be configured, None if they can."""
-    try:
-        model.model_validate(settings)
-    except ValidationError as error:
-        return explanation(error.errors()[0])
-    return None

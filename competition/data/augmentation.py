@@ -10,12 +10,7 @@ import numpy as np
 
 
 def require_possible_changes(rotation: float, zoom: float, shear: float, shift: float) -> None:
-    """Checks the largest changes of an affine map, which `Warp` explains.
-
-    Raises:
-        ValueError: when one is negative, or so large that a digit could be mirrored, or nothing of
-            it be left.
-    """
+    """Raises ValueError for an affine map that could mirror a digit, or leave nothing of it."""
     for name, value in (("rotation", rotation), ("shift", shift)):
         if value < 0:
             raise ValueError(f"{name} is {value}, expected 0 or more")
@@ -39,10 +34,6 @@ class Warp(albumentations.ImageOnlyTransform):
         displacement: standard deviation of the grid's vectors, as a share of the image's side.
         knots: the grid has `knots` x `knots` vectors.
         probability: share of the images that are displaced, from 0 to 1; all are mapped.
-
-    Raises:
-        ValueError: when a largest change is negative or turns a digit inside out, `probability` is
-            not a share, or the grid has no vector.
     """
 
     def __init__(
@@ -67,19 +58,21 @@ class Warp(albumentations.ImageOnlyTransform):
         self.shift, self.displacement, self.knots = shift, displacement, knots
         self.probability = probability
 
-    def apply(self, img: np.ndarray, **params) -> np.ndarray:
+    def apply(self, img: np.ndarray, **params: object) -> np.ndarray:
         """Returns the warped image, of the same shape and dtype."""
         side = img.shape[0]
         centre = (side - 1) / 2
         columns, rows = np.meshgrid(np.arange(side) - centre, np.arange(side) - centre)
-        positions = np.stack([columns, rows], axis=-1) - self._shift(side)
-        sources = positions @ self._inverse_map() + centre + self._displacements(side)
-        return cv2.remap(img, sources.astype(np.float32), None, cv2.INTER_LINEAR)
+        positions = np.stack([columns, rows], axis=-1) - self.draw_shift(side)
+        sources = positions @ self.draw_inverse_map() + centre + self.draw_displacements(side)
+        # The second map may be None, as the first has both coordinates; OpenCV's types deny it.
+        return cv2.remap(img, sources.astype(np.float32), None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
 
-    def _shift(self, side: int) -> np.ndarray:
+    def draw_shift(self, side: int) -> np.ndarray:
+        """Returns `(x, y)` in pixels."""
         return side * self.random_generator.uniform(-self.shift, self.shift, 2)
 
-    def _inverse_map(self) -> np.ndarray:
+    def draw_inverse_map(self) -> np.ndarray:
         """Returns the matrix that takes `(x, y)` rows of the warped image to the original's."""
         draw = self.random_generator.uniform
         angle = np.deg2rad(draw(-self.rotation, self.rotation))
@@ -88,7 +81,8 @@ class Warp(albumentations.ImageOnlyTransform):
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return np.array([[1, slants[0]], [slants[1], 1]]) @ turn / size
 
-    def _displacements(self, side: int) -> np.ndarray:
+    def draw_displacements(self, side: int) -> np.ndarray:
+        """Returns `(x, y)` in pixels for each pixel, `[side, side, 2]`."""
         if self.random_generator.random() >= self.probability:
             return np.zeros((side, side, 2))
         grid = self.random_generator.normal(size=(self.knots, self.knots, 2))
@@ -100,7 +94,9 @@ def none() -> None:
     """The images as they are, in every epoch."""
 
 
-def affine(rotation: float = 10.0, zoom: float = 0.1, shear: float = 5.0, shift: float = 0.08):
+def affine(
+    rotation: float = 10.0, zoom: float = 0.1, shear: float = 5.0, shift: float = 0.08
+) -> albumentations.Compose:
     """Rotation, zoom, shear and shift in one interpolation, so that nothing blurs twice.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from competition import paths
+from competition import paths, tables
 from competition.config.loading import Config
 from competition.config.schema import MOST_FOLDS, Folds
 from competition.digits import DataSet, Digits
@@ -51,7 +51,7 @@ class Splits:
     def fingerprint(self) -> str:
         """Returns a SHA-256 of the assignment, as 64 hexadecimal digits.
 
-        What holds each row out once is one number a row; overlapping hold-outs need the matrix.
+        Folds are one number per row; hold-outs that overlap need the matrix.
         """
         matrix = np.stack(list(self.held_out.values()))
         is_partition = (matrix.sum(axis=0) == 1).all()
@@ -87,12 +87,12 @@ def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Spli
     settings = config.folds
     if settings.scheme == "given":
         return given_split(data_set)
-    path = paths.folds_file(config.name, _file_name(settings, data_fingerprint))
+    # A name of its own for all that the splits depend on.
+    how = "folds" if settings.scheme == "kfold" else f"holdouts-of-{settings.share:g}-times-"
+    file = f"{how}{settings.count}-seed{settings.seed}-{data_fingerprint[:8]}.csv"
+    path = paths.folds_file(config.name, file)
     if not path.exists():
-        header, table = _table(data_set.train, settings)
-        table = np.column_stack([data_set.train.ids, table])
-        with atomic_file(path) as partial:
-            np.savetxt(partial, table, "%d", ",", header=header, comments="")
+        _write_folds(path, assign_folds(data_set.train, settings), settings)
     return _read_folds(path, data_set.train.ids, settings)
 
 
@@ -102,15 +102,32 @@ def assign_folds(digits: Digits, settings: Folds) -> Splits:
     Raises:
         UserError: when a class has too few rows.
     """
-    return _assignment(digits.ids, _table(digits, settings)[1], settings)
+    from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+
+    count, seed = settings.count, settings.seed
+    if settings.scheme == "kfold":
+        smallest = np.bincount(digits.labels)[np.unique(digits.labels)].min()
+        if smallest < count:
+            raise UserError(
+                f"folds.count is {count}, but the rarest class has only {smallest} rows; "
+                f"choose at most {smallest}"
+            )
+        splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+    else:
+        splitter = StratifiedShuffleSplit(count, test_size=settings.share, random_state=seed)
+    try:
+        held_out = [rows for _, rows in splitter.split(digits.images, digits.labels)]
+    except ValueError as error:
+        raise UserError(
+            f"a share of {settings.share:g} of {len(digits):,} rows cannot be held out: {error}"
+        ) from None
+    every_row = np.arange(len(digits))
+    masks = [np.isin(every_row, rows) for rows in held_out]
+    return Splits(digits.ids, dict(zip(split_names(settings), masks, strict=True)))
 
 
 def given_split(data_set: DataSet) -> Splits:
-    """Returns the split that the data itself has.
-
-    Raises:
-        UserError: when it has none.
-    """
+    """Returns the split that the data itself has; raises UserError when it has none."""
     if data_set.held_out is None:
         raise UserError(
             f"folds.scheme is 'given', but the data set '{data_set.name}' has no labelled test "
@@ -120,75 +137,39 @@ def given_split(data_set: DataSet) -> Splits:
     return Splits(ids, {"holdout0": np.isin(ids, data_set.held_out)})
 
 
-def _file_name(settings: Folds, data_fingerprint: str) -> str:
-    """Returns a name of its own for all that the assignment depends on."""
-    how = "folds" if settings.scheme == "kfold" else f"holdouts-of-{settings.share:g}-times-"
-    return f"{how}{settings.count}-seed{settings.seed}-{data_fingerprint[:8]}.csv"
+def _write_folds(path: Path, splits: Splits, settings: Folds) -> None:
+    """Writes a column of fold numbers, or one of 0 and 1 per hold-out."""
+    import pandas as pd
 
-
-def _table(digits: Digits, settings: Folds) -> tuple[str, np.ndarray]:
-    """Returns the header, and a column of fold numbers, or one of 0 and 1 a hold-out."""
     if settings.scheme == "kfold":
-        return "id,fold", _fold_column(digits, settings)
-    names = ",".join(["id", *split_names(settings)])
-    return names, _holdout_columns(digits, settings)
-
-
-def _fold_column(digits: Digits, settings: Folds) -> np.ndarray:
-    from sklearn.model_selection import StratifiedKFold
-
-    smallest = np.bincount(digits.labels)[np.unique(digits.labels)].min()
-    if smallest < settings.count:
-        raise UserError(
-            f"folds.count is {settings.count}, but the rarest class has only {smallest} rows; "
-            f"choose at most {smallest}"
-        )
-    folds = np.empty((len(digits), 1), np.int8)
-    splitter = StratifiedKFold(settings.count, shuffle=True, random_state=settings.seed)
-    for number, (_, held_out) in enumerate(splitter.split(digits.images, digits.labels)):
-        folds[held_out] = number
-    return folds
-
-
-def _holdout_columns(digits: Digits, settings: Folds) -> np.ndarray:
-    from sklearn.model_selection import StratifiedShuffleSplit
-
-    splitter = StratifiedShuffleSplit(
-        settings.count, test_size=settings.share, random_state=settings.seed
-    )
-    held_out = np.zeros((len(digits), settings.count), np.int8)
-    try:
-        for number, (_, rows) in enumerate(splitter.split(digits.images, digits.labels)):
-            held_out[rows, number] = 1
-    except ValueError as error:
-        raise UserError(
-            f"a share of {settings.share:g} of {len(digits):,} rows cannot be held out: {error}"
-        ) from None
-    return held_out
-
-
-def _assignment(ids: np.ndarray, table: np.ndarray, settings: Folds) -> Splits:
-    names = split_names(settings)
-    if settings.scheme == "kfold":
-        table = table == np.arange(settings.count)
-    return Splits(ids, dict(zip(names, table.T.astype(bool), strict=True)))
+        columns = {"fold": splits.folds}
+    else:
+        columns = {name: rows.astype(np.int8) for name, rows in splits.held_out.items()}
+    with atomic_file(path) as partial:
+        tables.write_csv(partial, pd.DataFrame({"id": splits.ids, **columns}))
 
 
 def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> Splits:
-    is_kfold = settings.scheme == "kfold"
+    import pandas as pd
+
+    names, is_kfold = split_names(settings), settings.scheme == "kfold"
+    columns = ["fold"] if is_kfold else names
     known = set(range(settings.count)) if is_kfold else {0, 1}
-    columns = 1 if is_kfold else settings.count
     try:
-        table = np.loadtxt(path, np.int32, delimiter=",", skiprows=1, ndmin=2)
-        fits = np.array_equal(table[:, 0], ids) and table.shape[1] == 1 + columns
-        fits = fits and all(set(column) == known for column in table[:, 1:].T)
-    except (ValueError, IndexError):
-        fits = False
-    if not fits:
+        frame = pd.read_csv(path)
+    except ValueError:  # of pandas or of the encoding
+        frame = pd.DataFrame()
+    if (
+        [*frame] != ["id", *columns]
+        or not np.array_equal(frame["id"], ids)
+        or any(set(frame[column]) != known for column in columns)
+    ):
         which = (
             f"assigns each training row to one of {settings.count} folds"
             if is_kfold
             else "says for each training row which hold-outs contain it"
         )
         raise UserError(f"{path} no longer {which}; remove it, and it is made again")
-    return _assignment(ids, table[:, 1:], settings)
+    values = frame[columns].to_numpy()
+    masks = values == np.arange(settings.count) if is_kfold else values == 1
+    return Splits(ids, dict(zip(names, masks.T.copy(), strict=True)))

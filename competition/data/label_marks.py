@@ -44,9 +44,9 @@ class Mark:
 def without_label_errors(
     digits: Digits, training_rows: np.ndarray, label_errors: dict[int, int | None]
 ) -> tuple[Digits, np.ndarray]:
-    """Returns the digits and rows that a training learns from, with wrong labels mended.
+    """Returns the digits and rows that a training learns from, with wrong labels corrected.
 
-    Only the training rows' labels are mended: those of all others, which judge, stay as they are.
+    The labels of all other rows, which judge, stay as they are.
 
     Args:
         digits: all labelled digits.
@@ -64,22 +64,14 @@ def without_label_errors(
 
 
 def label_errors_in_words(label_errors: dict[int, int | None]) -> str:
-    """Says how many label errors training leaves out or learns with another label.
-
-    Args:
-        label_errors: as `without_label_errors` takes them.
-    """
+    """Says how many label errors training leaves out or learns with another label."""
     left_out = sum(label is None for label in label_errors.values())
     relabelled = count_of(len(label_errors) - left_out, "label error")
     return f"{relabelled} learnt with the label marked, {left_out} left out"
 
 
 def read_label_errors(path: Path, digits: Digits) -> dict[int, int | None]:
-    """Returns the right label of each marked label error by its row's id, None if nobody knows it.
-
-    Raises:
-        UserError: as `read_marks` does.
-    """
+    """Returns the right label of each marked label error by its row's id, None if not known."""
     return {each.id: each.label for each in read_marks(path, digits) if each.mark == LABEL_ERROR}
 
 
@@ -97,7 +89,7 @@ def read_marks(path: Path, digits: Digits) -> list[Mark]:
         try:
             mark = _mark(cells.tolist(), given)
             if mark.id in marks:
-                raise ValueError(f"the id {mark.id} stands on an earlier line already")
+                raise ValueError(f"the id {mark.id} stands on an earlier line, too")
         except ValueError as error:
             raise UserError(f"{path}, line {number}: {error}") from None
         marks[mark.id] = mark
@@ -117,11 +109,10 @@ def _mark(cells: list[str], given: dict[int, int]) -> Mark:
         )
     if mark not in MARKS:
         raise ValueError(f"the mark is expected to be one of {', '.join(MARKS)}, not '{mark}'")
-    return Mark(row, mark, _believed(label_text, mark, given[row]))
+    return Mark(row, mark, _right_label(label_text, mark, given[row]))
 
 
-def _believed(text: str, mark: str, given: int) -> int | None:
-    """Returns the label that a person gives, if any."""
+def _right_label(text: str, mark: str, given: int) -> int | None:
     if not text:
         return None
     if mark != LABEL_ERROR:

@@ -113,7 +113,11 @@ def load_member_predictions(runs: list[Run]) -> MemberPredictions:
     _require_same_splits(runs, folds)
 
     members = [(run, jobs) for run in runs for jobs in _jobs_by_member(run, folds)]
-    require_complete({job: run.identities[job] for run, jobs in members for job in jobs})
+    identities = {job: run.identities[job] for run, jobs in members for job in jobs}
+    codes = {job: run.codes[job] for run, jobs in members for job in jobs}
+    status = require_complete(identities, codes)
+    if status.other_code:
+        print(status.other_code_in_words())
     train = first.data_set.train
     counts = np.any([first.folds.held_out[fold] for fold in folds], axis=0)
     return MemberPredictions(

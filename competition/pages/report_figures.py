@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from competition.analysis.classes import ClassCurves
 from competition.analysis.mistakes import least_certain, mistakes
@@ -41,7 +42,7 @@ LARGEST_EDGE = 1e-2
 TRAINING: dict[str, Any] = {"linestyle": (0, (3, 1.5))}
 VALIDATION: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 
-Histories = dict[Job, dict[str, list[float]]]
+Histories = dict[Job, pd.DataFrame]
 
 
 def learning_figures(histories: Histories, variant: str, is_augmented: bool) -> list[Figure]:
@@ -104,9 +105,8 @@ def _draw_histories(axes, histories: Histories, what: str) -> None:
     for job, history in histories.items():
         colour = SERIES[splits.index(job.split) % len(SERIES)]
         axes.plot(history["epoch"], history[what], color=colour, **TRAINING)
-        measured, epochs = np.array(history[f"validation_{what}"]), np.array(history["epoch"])
-        known = ~np.isnan(measured)
-        axes.plot(epochs[known], measured[known], color=colour, **VALIDATION)
+        measured = history.dropna(subset=f"validation_{what}")
+        axes.plot(measured["epoch"], measured[f"validation_{what}"], color=colour, **VALIDATION)
     axes.xaxis.get_major_locator().set_params(integer=True)
     _learning_legend(axes, splits)
 

@@ -1,6 +1,5 @@
 """All jobs of a configuration: which are left, and training them side by side through joblib."""
 
-import os
 from collections.abc import Collection
 
 from joblib import Parallel, delayed
@@ -22,7 +21,7 @@ from competition.training.worker import Failure, WorkerContext, less_memory, run
 
 
 def train_folds(
-    run: Run, workers: int | None, wanted: Collection[Job] | None = None
+    run: Run, workers: int | None, wanted: Collection[Job] | None = None, force: bool = False
 ) -> list[Failure]:
     """Trains every job of the run that has no result that fits, and says what it does.
 
@@ -30,6 +29,7 @@ def train_folds(
         run: configuration, data and folds.
         workers: how many jobs run side by side; None leaves it to the machine.
         wanted: the only ones of its jobs that are to be trained; None means all.
+        force: train those with a result as well; each is replaced when its new one is complete.
 
     Returns:
         The jobs that failed; the others are done.
@@ -48,7 +48,7 @@ def train_folds(
             )
         remove_partials(paths.jobs_folder(name))
         write_text(paths.resolved_config_file(name), run.config.to_yaml())
-        jobs = jobs_left(run, run.identities if wanted is None else wanted)
+        jobs = jobs_left(run, run.identities if wanted is None else wanted, force)
         if not jobs:
             return []
         plan = chosen_plan(len(run.identities), len(jobs), workers)
@@ -56,23 +56,27 @@ def train_folds(
             return train_jobs(run, jobs, plan)
 
 
-def jobs_left(run: Run, wanted: Collection[Job]) -> list[Job]:
+def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
     """Says what is done, stale and missing, and returns what is left in training order."""
-    status = job_status({job: run.identities[job] for job in wanted})
+    status = job_status({job: run.identities[job] for job in wanted}, run.codes)
     print(f"{run.config.name}: {count_of(len(wanted), 'job')}, {len(status.done)} done already")
     if run.config.marks:
         print(f"{run.config.marks}: {label_errors_in_words(run.label_errors)}")
     remark = "was trained differently and is trained again"
     for line in by_variant({job: f"{remark} ({why})" for job, why in status.stale.items()}):
         print(line)
-    left = {*status.missing, *status.stale}
+    if force:
+        print("all of them are trained again")
+    elif status.other_code:
+        print(status.other_code_in_words())
+    left = {*wanted} if force else {*status.missing, *status.stale}
     return [job for job in run.identities if job in left]
 
 
 def train_jobs(run: Run, jobs: list[Job], plan: Plan) -> list[Failure]:
     """Trains jobs by a plan, shows their progress, and returns those that failed."""
     with ProgressBoard.on_disk(len(jobs)) as board:
-        context, parallel = WorkerContext(plan, os.getpid(), board), plan.parallel()
+        context, parallel = WorkerContext(plan, board), plan.parallel()
         require_trainable(jobs, run.config, parallel, context)
         print(f"{count_of(len(jobs), 'job')} on this machine ({plan})")
         with (

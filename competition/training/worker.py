@@ -1,6 +1,5 @@
 """A worker process: one job, from loading its rows to its result, and why it failed if it did."""
 
-import os
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from competition.data.run import Run, load_run
 from competition.digits import Digits
 from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.probabilities import Probabilities
-from competition.results import CLASS_COUNTS, Job, write_result
-from competition.system import code_version, end_with, interruptible, library_versions, machine_name
+from competition.results import CLASS_COUNTS, CODE, Job, write_result
+from competition.system import Command, code_version, interruptible, library_versions, machine_name
 from competition.training.predict import predict_tta, tta_epochs, tta_views
 from competition.training.progress import JobProgress, ProgressBoard
 from competition.training.resources import Plan, forget_models, start_keras, use_precision
@@ -32,24 +31,17 @@ class WorkerContext:
 
     Attributes:
         plan: how many jobs run side by side, with how many threads.
-        command_pid: process id of the command, with which its workers end.
         board: the progress of all jobs.
-        folder: the command's working folder; joblib may keep a worker of an earlier command.
+        command: the process that started them.
         code_version: of the command when it began, whatever is edited while it runs.
         machine: what it runs on, in words.
     """
 
     plan: Plan
-    command_pid: int
     board: ProgressBoard
-    folder: str = field(default_factory=os.getcwd)
+    command: Command = field(default_factory=Command)
     code_version: str = field(default_factory=code_version)
     machine: str = field(default_factory=machine_name)
-
-    def join(self) -> None:
-        """Lets this process, which may be the command's own, work in its folder and end with it."""
-        end_with(self.command_pid)
-        os.chdir(self.folder)
 
 
 @dataclass(frozen=True)
@@ -77,7 +69,7 @@ def run_job(
     """
     try:
         with interruptible():
-            context.join()
+            context.command.join()
             start_keras(context.plan.threads)
             train_and_write(load_run(config), job, number, context)
     except Exception as error:  # the other jobs go on
@@ -98,6 +90,7 @@ def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> 
 
     manifest: dict[str, Any] = {
         "identity": run.identities[job],
+        CODE: run.codes[job],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
     }
@@ -146,7 +139,7 @@ def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | N
     """
     try:
         with interruptible():
-            context.join()
+            context.command.join()
             start_keras(context.plan.threads)
             variant, data = config.variants[job.variant], training_data(load_run(config), job)
             use_precision(variant.precision)

@@ -7,11 +7,10 @@ from typing import Any
 
 import optuna
 from optuna.study import Study
-from pydantic import ValidationError
 
 from competition import paths
 from competition.config import registry
-from competition.config.base import LONGEST_NAME, explanation
+from competition.config.base import LONGEST_NAME
 from competition.config.loading import RECIPE_VERSION, Config
 from competition.config.registry import Component
 from competition.config.schema import Tuning, Variant, combinations, longest_epochs
@@ -87,19 +86,6 @@ class Search:
         known = registry.parameters(value.choices[value.name])
         return value.parameters.get(name, known[name][1]) if name else value.name
 
-    def variant_with(self, values: dict[str, Any]) -> Variant:
-        """Returns the variant with values of the search space, by full name.
-
-        Raises:
-            UserError: when they exclude one another; a configuration checks each by itself.
-        """
-        try:
-            return self.variant.with_values(values)
-        except ValidationError as error:
-            raise UserError(
-                f"the values {values} exclude one another: {explanation(error.errors()[0])}"
-            ) from None
-
     def job(self, split: str) -> Job:
         """Returns the job that trains the variant with the same seed on a fold."""
         return Job(self.config.name, self.name, self.seed, split)
@@ -131,6 +117,7 @@ class Search:
 
     def identity(self, run: Run) -> dict[str, Any]:
         """Returns what makes the values of two trials comparable, as JSON values."""
+        # These stand for the whole space, and may exclude one another.
         fixed = {path: parameter.lowest() for path, parameter in self.space.items()}
         return {
             "recipe_version": RECIPE_VERSION,
@@ -138,7 +125,7 @@ class Search:
                 path: parameter.model_dump(exclude_defaults=True)
                 for path, parameter in self.space.items()
             },
-            "variant": self.variant_with(fixed).identity(),
+            "variant": self.variant.with_values(fixed, may_clash=True).identity(),
             "objective": self.settings.objective,
             "tuning_folds": self.settings.folds,
             "seed": self.seed,

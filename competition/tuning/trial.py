@@ -49,7 +49,7 @@ def run_trial(
     Raises:
         UserError: when the storage cannot be used.
     """
-    context.join()
+    context.command.join()
     quiet_optuna()
     trial = None
     with explain_database_errors(search.settings.storage):
@@ -112,7 +112,7 @@ def objective(search: Search, trial: Trial, on_progress: Callable[[float], None]
         TrialPruned: when the pruner has seen enough.
         UserError: when the variant cannot be trained with these values.
     """
-    variant = search.variant_with(suggested(search, trial))
+    variant = search.variant.with_values(suggested(search, trial))
     tried = search.config.model_copy(update={"variants": {search.name: variant}})
     run = load_run(tried)
     predicted, labels = [], []

@@ -1,6 +1,5 @@
 """The whole study: what is left of it, done by worker processes that share one storage."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -84,7 +83,7 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
     deadline = inf if hours is None else time.time() + 3600 * hours
     advice = f"finished trials are kept: {less_memory(plan)}"
     with ProgressBoard.on_disk(left) as board, workers_may_end(advice):
-        context = WorkerContext(plan, os.getpid(), board)
+        context = WorkerContext(plan, board)
         parallel = plan.parallel()
         require_trainable([search.job(search.splits[0])], search.config, parallel, context)
         print(f"{left} to do on this machine ({plan})")
