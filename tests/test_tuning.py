@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import signal
 import sys
 from contextlib import nullcontext
@@ -125,7 +124,7 @@ def in_this_process(monkeypatch):
 def run_trials(search: Search, count: int, deadline: float = math.inf) -> list:
     """Runs trials one after the other in this process."""
     with ProgressBoard.on_disk(count) as board:
-        context = WorkerContext(Plan(1, 1), os.getpid(), board)
+        context = WorkerContext(Plan(1, 1), board)
         outcomes = [run_trial(search, number, context, deadline) for number in range(count)]
         assert (board.shares() == 1).all()
     return outcomes
