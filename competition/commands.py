@@ -102,6 +102,7 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
     from competition.analysis.summary import baselines
     from competition.data.run import load_run
     from competition.pages.report_tables import baselines_table, write_baselines
+    from competition.tables import print_table
     from competition.training.jobs import train_folds as train
 
     runs = [load_run(config) for config in configs]
@@ -109,15 +110,15 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
         _require_none(train(run, jobs))
     table = baselines_table([system for run in runs for system in baselines(run)])
     path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
-    print(
-        f"\n{table.markdown_with_note()}\n\n"
-        f"{path} is the same, and {path.with_suffix('.csv').name} beside it"
-    )
+    print()
+    print_table(table)
+    print(f"\n{path} is the same, and {path.with_suffix('.csv').name} beside it")
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
     """Searches the best settings of a variant, and evaluates them on folds not used for it."""
     from competition.data.run import load_run
+    from competition.tables import print_table
     from competition.tuning import outcome
     from competition.tuning.storage import explain_database_errors
     from competition.tuning.study import find_search
@@ -135,8 +136,9 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
             f"trial {best.number} is the best; its final evaluation is on folds that no trial saw"
         )
         evaluation = outcome.final_evaluation(search, run, best_config, jobs)
-        table = outcome.evaluation_table(best, search, evaluation)
-        print(f"\n{table.markdown_with_note()}\n")
+        print()
+        print_table(outcome.evaluation_table(best, search, evaluation))
+        print()
         path = outcome.write_summary(study, best, search, evaluation, pictures)
     print(f"all of it, with pictures, is in {path}\nnext: `make train-folds CONFIG={best_config}`")
 
@@ -149,14 +151,18 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_ensemble
     from competition.kaggle.submissions import command_line
-    from competition.pages.report_tables import ensemble_text
+    from competition.pages.report_tables import ensemble_tables, methods_words
+    from competition.tables import print_table
 
     result = combine([load_run(config) for config in configs])
     contributed = contributions(result.member_predictions)
     path = write_ensemble(result, contributed)
     values = result.out_of_fold.values
     scores = ensemble_scores(result.runs[0], result.member_predictions, values)
-    print(f"{ensemble_text(scores, result.comparison, contributed)}\n")
+    for table in ensemble_tables(scores, result.comparison, contributed):
+        print_table(table)
+        print()
+    print("\n".join([*methods_words(result.comparison), ""]))
     method = result.chosen.method.name
     mean = paths.submission_csv(paths.mean_name(result.name))
     beside = "has the same" if method == "mean" else "has the plain mean, to compare"
@@ -217,15 +223,15 @@ def report(config: Config, variant: str | None = None) -> None:
     from competition.ensemble.comparison import combine
     from competition.pages.report import write_report
     from competition.pages.report_tables import preset_table
+    from competition.tables import print_table
 
     run = load_run(config)
     subject = variant_subject(run, variant) if variant else ensemble_subject(run, combine([run]))
     summary = summarise(subject)
     folder = write_report(summary)
-    print(
-        f"{preset_table(summary).markdown_with_note()}\n\n"
-        f"open {folder / paths.PAGE} in a browser; {folder / paths.RESULTS} is the same as text"
-    )
+    print_table(preset_table(summary))
+    page, results = folder / paths.PAGE, folder / paths.RESULTS
+    print(f"\nopen {page} in a browser; {results} is the same as text")
 
 
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
@@ -323,6 +329,7 @@ def _train_folds(
     from competition.analysis.summary import job_rows
     from competition.data.run import load_run
     from competition.pages.report_tables import jobs_table
+    from competition.tables import print_table
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
@@ -330,7 +337,9 @@ def _train_folds(
         config.require_variant(variant)
     wanted = [job for job in run.identities if variant in (None, job.variant)]
     failures = train(run, jobs, wanted, force)
-    print(f"\n{jobs_table(job_rows(run)).markdown_with_note()}\n")
+    print()
+    print_table(jobs_table(job_rows(run)))
+    print()
     _require_none(failures)
 
 

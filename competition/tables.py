@@ -1,15 +1,17 @@
 """Tables: DataFrames until a person reads them in a terminal, in Markdown, as CSV, on a page."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from competition.errors import UserError
 
 if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
     import pandas as pd
+
+    from competition.metrics import Score
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", digits: int | None = None) -> None:
@@ -19,7 +21,8 @@ def write_csv(path: Path, frame: "pd.DataFrame", digits: int | None = None) -> N
         digits: significant digits of fractions; None keeps all of them.
     """
     if digits is not None:
-        frame = frame.map(lambda cell: f"{cell:.{digits}g}" if isinstance(cell, float) else cell)
+        short = lambda cell: f"{cell:.{digits}g}" if isinstance(cell, float) else cell  # noqa: E731
+        frame = frame.map(short, na_action="ignore")
     frame.to_csv(path, index=False, lineterminator="\n")
 
 
@@ -61,14 +64,14 @@ def read_csv(
 
 def markdown(texts: "pd.DataFrame") -> str:
     """Returns a frame of texts in Markdown: numbers to the right, first column and words left."""
-    rows = texts.astype(str).to_numpy().tolist()
-    columns = list(zip(*rows, strict=True)) or [()] * len(texts.columns)
-    alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in columns[1:])]
-    lines = [list(map(str, texts.columns)), alignment, *rows]
+    texts = texts.astype(str)
+    others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
+    alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
+    lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _are_numbers(cells: tuple[str, ...]) -> bool:
+def _are_numbers(cells: Iterable[str]) -> bool:
     return all(re.match(r"[-+−]?[0-9]|$", cell) for cell in cells)
 
 
@@ -93,10 +96,33 @@ class Column:
         """The frame's columns that are shown in this one."""
         return list(self.names or (self.title.replace(" ", "_"),))
 
-    def text(self, values: Sequence[Any]) -> str:
-        """Returns a cell as a person reads it; a missing value is nothing."""
-        known = [value for value in values if value is not None and value == value]
-        return self.form.format(*known) if len(known) == len(values) else ""
+    def texts(self, frame: "pd.DataFrame") -> list[str]:
+        """Returns the cells as a person reads them; where a value is missing, nothing."""
+        # As objects, or whole numbers beside fractions would become fractions.
+        rows = frame[self.sources].astype(object)
+        known = rows.notna().all(axis=1).tolist()
+        cells = zip(rows.to_numpy().tolist(), known, strict=True)
+        return [self.form.format(*values) if is_known else "" for values, is_known in cells]
+
+
+SCORE_COLUMNS = [
+    Column("errors"),
+    Column("accuracy", "{:.5f}"),
+    Column("95 % interval", "{:.5f} – {:.5f}", ("accuracy_low", "accuracy_high")),
+    Column("log-loss", "{:.5f}", ("log_loss",)),
+]
+
+
+def score_values(score: "Score") -> dict[str, float]:
+    """Returns what `SCORE_COLUMNS` show of a score."""
+    low, high = score.interval()
+    return {
+        "errors": score.errors,
+        "accuracy": score.accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "log_loss": score.log_loss,
+    }
 
 
 @dataclass(frozen=True)
@@ -106,7 +132,7 @@ class Table:
     Attributes:
         key: of the CSV file, and of the place in the page.
         title: what it is called.
-        frame: the values, a column each, unrounded; in a notebook, show this.
+        frame: the values, a column each, unrounded.
         columns: what is shown, in this order; by default, every column as it is.
         note: how to read it, in a sentence or two.
         strong: the name of a row that stands out.
@@ -119,59 +145,27 @@ class Table:
     note: str = ""
     strong: str = ""
 
-    @classmethod
-    def of_cells(
-        cls,
-        key: str,
-        title: str,
-        columns: list[Column],
-        rows: list[list[Any]],
-        note: str = "",
-        strong: str = "",
-    ) -> "Table":
-        """Makes the frame from rows with a cell per column: a value, a tuple of values, or None."""
-        import pandas as pd
-
-        names = [name for column in columns for name in column.sources]
-        lines = [
-            [
-                value
-                for column, cell in zip(columns, row, strict=True)
-                for value in (cell if isinstance(cell, tuple) else (cell,) * len(column.sources))
-            ]
-            for row in rows
-        ]
-        frame = pd.DataFrame(lines, columns=names, dtype=object)
-        return cls(key, title, frame, columns, note, strong)
-
     def texts(self) -> "pd.DataFrame":
         """Returns every cell as a person reads it, under the headings."""
         import pandas as pd
 
-        shown = self.columns or [Column(str(name)) for name in self.frame.columns]
-        cells = {
-            column.title: [
-                column.text(values) for values in self.frame[column.sources].to_numpy().tolist()
-            ]
-            for column in shown
-        }
-        return pd.DataFrame(cells, dtype=str)
+        shown = self.columns or [Column(name, names=(name,)) for name in map(str, self.frame)]
+        return pd.DataFrame({each.title: each.texts(self.frame) for each in shown}, dtype=str)
 
     def markdown(self) -> str:
         """Returns the table in Markdown, without title and note."""
         texts = self.texts()
-        names = texts.iloc[:, 0]
+        is_strong = texts.iloc[:, 0] == self.strong
         for column in self.columns:
             if column.is_code:
                 cells = texts[column.title]
                 texts[column.title] = cells.where(cells == "", "`" + cells + "`")
-        texts.isetitem(
-            0, texts.iloc[:, 0].mask(names == self.strong, "**" + texts.iloc[:, 0] + "**")
-        )
+        first = texts.columns[0]
+        texts[first] = texts[first].mask(is_strong, "**" + texts[first] + "**")
         return markdown(texts)
 
     def markdown_with_note(self) -> str:
-        """Returns the table in Markdown with its note below, to be read in a terminal."""
+        """Returns the table in Markdown with its note below."""
         return "\n\n".join(filter(None, [self.markdown(), self.note]))
 
     def _repr_html_(self) -> str:
@@ -181,3 +175,35 @@ class Table:
     def write_csv(self, path: Path) -> None:
         """Writes every value to nine digits."""
         write_csv(path, self.frame, digits=9)
+
+
+def print_table(table: Table) -> None:
+    """Prints a table with its note: drawn in a terminal, in Markdown where output is kept."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        print(table.markdown_with_note())
+        return
+    texts = table.texts()
+    drawn = Drawn(
+        title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
+    )
+    for place, title in enumerate(map(str, texts)):
+        is_right = place > 0 and _are_numbers(texts[title])
+        # A name stays in one piece, whatever else has to be folded in a narrow window.
+        drawn.add_column(
+            Text(title),
+            justify="right" if is_right else "left",
+            overflow="fold",
+            no_wrap=place == 0,
+        )
+    for row in texts.to_numpy().tolist():
+        style = "bold" if row[0] == table.strong else None
+        drawn.add_row(*map(Text, row), style=style)  # Text, as a name may look like markup
+    console.print(drawn)
+    if table.note:
+        console.print(table.note, markup=False)

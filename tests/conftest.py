@@ -98,10 +98,18 @@ def make_project(folder: Path, tiny_files: Path) -> None:
 
 
 def write_made_up_result(
-    job: Job, identity: dict, machine: str = "A, 2 cores", **predictions: Probabilities
+    job: Job,
+    identity: dict,
+    machine: str = "A, 2 cores",
+    facts: dict[str, float] | None = None,
+    **predictions: Probabilities,
 ) -> None:
-    """Writes a result as a training leaves it, of two epochs, with an empty file for its model."""
-    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1), "machine": machine}
+    """Writes a result as a training leaves it, of two epochs, with an empty file for its model.
+
+    Every fact of its manifest is 1, unless `facts` say otherwise.
+    """
+    told = dict.fromkeys(FACTS, 1) | (facts or {})
+    manifest = {"identity": identity, **told, "machine": machine}
     write_result(job, manifest, made_up_history(), predictions, lambda path: path.touch())
 
 

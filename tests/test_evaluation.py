@@ -1,8 +1,10 @@
 """The figures of a report, counted by hand and by scikit-learn; tables as text and as CSV."""
 
 import csv
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import made_up_findings, made_up_history, write_made_up_result
 from sklearn import metrics
@@ -25,7 +27,7 @@ from competition.errors import UserError
 from competition.metrics import Score, expected_calibration_error, log_losses, reliability
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_history
-from competition.tables import Column, Table
+from competition.tables import SCORE_COLUMNS, Column, Table, print_table, score_values
 
 
 @pytest.fixture(scope="module")
@@ -241,25 +243,52 @@ def test_the_log_loss_is_that_of_scikit_learn(predicted):
     assert log_losses(exact, labels).mean() == pytest.approx(metrics.log_loss(labels, exact))
 
 
-TABLE = Table.of_cells(
+TABLE = Table(
     "some",
     "Some",
+    pd.DataFrame({"name": ["plain", "all, seeds"], "f1": [0.125, np.nan], "rows": [1234, 0],
+                  "mean": [1.0, np.nan], "std": [0.25, np.nan]}),
     [Column("name", is_code=True), Column("F1", "{:.2f}", ("f1",)), Column("rows", "{:,}"),
      Column("mean", "{:.1f} ± {:.1f}", ("mean", "std"))],
-    [["plain", 0.125, 1234, (1.0, 0.25)], ["all, seeds", None, 0, None]],
+    note="A note with [brackets].",
     strong="plain",
 )  # fmt: skip
 
 
 def test_a_table_as_text_and_markdown():
-    assert TABLE.texts().to_numpy().tolist() == [
-        ["plain", "0.12", "1,234", "1.0 ± 0.2"],
-        ["all, seeds", "", "0", ""],
-    ]
-    assert TABLE.markdown().splitlines()[2:] == [
+    assert TABLE.texts().to_dict("list") == {
+        "name": ["plain", "all, seeds"],
+        "F1": ["0.12", ""],
+        "rows": ["1,234", "0"],
+        "mean": ["1.0 ± 0.2", ""],
+    }
+    assert TABLE.markdown().splitlines() == [
+        "| name | F1 | rows | mean |",
+        "| --- | ---: | ---: | ---: |",
         "| **`plain`** | 0.12 | 1,234 | 1.0 ± 0.2 |",
         "| `all, seeds` |  | 0 |  |",
     ]
+
+
+def test_whole_numbers_stay_whole_beside_fractions_and_gaps():
+    frame = pd.DataFrame({"errors": [12, None], "loss": [0.5, None]}).astype({"errors": "Int64"})
+    table = Table("some", "Some", frame, [Column("both", "{}, {:.2f}", ("errors", "loss"))])
+    assert table.texts()["both"].tolist() == ["12, 0.50", ""]
+
+
+def test_a_table_without_columns_shows_all_of_its_frame():
+    table = Table("some", "Some", pd.DataFrame({"what it is": ["a"], "value": [3]}))
+    assert table.texts().to_dict("list") == {"what it is": ["a"], "value": ["3"]}
+
+
+def test_the_columns_of_a_score_show_all_of_its_values():
+    reached = Score(200, 1, 0.25)
+    low, high = reached.interval()
+    frame = pd.DataFrame([score_values(reached)])
+    assert [name for column in SCORE_COLUMNS for name in column.sources] == list(frame)
+    assert Table("some", "Some", frame, SCORE_COLUMNS).texts().iloc[0].tolist() == [
+        "1", "0.99500", f"{low:.5f} – {high:.5f}", "0.25000"
+    ]  # fmt: skip
 
 
 def test_a_table_as_csv_is_not_rounded(tmp_path):
@@ -270,6 +299,23 @@ def test_a_table_as_csv_is_not_rounded(tmp_path):
             ["plain", "0.125", "1234", "1", "0.25"],
             ["all, seeds", "", "0", "", ""],
         ]
+
+
+def test_a_table_is_markdown_where_output_is_kept(capsys):
+    print_table(TABLE)
+    assert capsys.readouterr().out == f"{TABLE.markdown()}\n\n{TABLE.note}\n"
+
+
+def test_a_table_is_drawn_in_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any output for a terminal
+    monkeypatch.setenv("COLUMNS", "100")
+    print_table(TABLE)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    lines = [line.split() for line in shown.splitlines() if line.strip()]
+    assert lines[0] == ["Some"]
+    assert lines[1] == ["name", "F1", "rows", "mean"]
+    assert ["plain", "0.12", "1,234", "1.0", "±", "0.2"] in lines
+    assert lines[-1] == ["A", "note", "with", "[brackets]."]
 
 
 @pytest.fixture

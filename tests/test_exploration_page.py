@@ -1,11 +1,13 @@
 """The exploration's folder, and its page in headless Chromium."""
 
 import csv
+import re
 
 import cv2
 import numpy as np
 import pytest
 from conftest import TINY_CONFIG
+from pages import contrast
 
 from competition import paths
 from competition.__main__ import main
@@ -13,9 +15,8 @@ from competition.analysis.data_study import study
 from competition.config.loading import load_config
 from competition.console import count_of
 from competition.digits import DataSet, Digits
-from competition.pages import exploration as exploration
+from competition.pages import exploration
 from competition.pages.exploration import sections, write_exploration
-from competition.pages.figures import LIGHT, png
 
 NASTY = '<img src=x onerror="alert(1)">$x^2$'
 
@@ -54,7 +55,7 @@ def all_figures(studied) -> list:
 
 
 def test_the_folder_has_a_picture_a_figure_and_the_tables(folder, studied):
-    figures = {paths.figure_png(figure.stem) for figure in all_figures(studied)}
+    figures = {paths.figure_png(figure.key) for figure in all_figures(studied)}
     assert {"classes.png", "tsne.png", "shift.png", "policy3_warp.png"} <= figures
     tables = {paths.CLASS_COUNTS, paths.DUPLICATES, paths.CONTRADICTIONS}
     assert {file.name for file in folder.iterdir()} == figures | tables | {paths.PAGE}
@@ -66,7 +67,7 @@ def test_the_folder_has_a_picture_a_figure_and_the_tables(folder, studied):
 def test_a_figure_shows_itself_in_a_notebook(studied):
     figure = all_figures(studied)[0]
     image = cv2.imdecode(np.frombuffer(figure._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
-    assert image.shape[:2] == (int(110 * figure.height), 528)
+    assert image.shape[:2] == (int(100 * figure.height / 72), 527)
     assert len(repr(figure)) < 1000
 
 
@@ -103,22 +104,47 @@ def test_the_page_shows_findings_and_figures(browse, studied):
     figures = all_figures(studied)
     assert page.locator("figure h3").all_inner_texts() == [figure.title for figure in figures]
     assert page.locator("figcaption").all_inner_texts() == [figure.caption for figure in figures]
-    loaded = "all => all.map(one => one.complete && one.naturalWidth > 300)"
-    assert page.locator("figure img").evaluate_all(loaded) == [True] * 2 * len(figures)
+    names = page.locator("figure svg").evaluate_all("all => all.map(e => e.ariaLabel)")
+    assert names == [f"{figure.title}. {figure.caption}" for figure in figures]
+    drawn = page.locator("figure svg").evaluate_all("all => all.map(e => e.getBBox().width)")
+    assert min(drawn) > 300
 
 
 def test_text_of_names_stays_text(browse):
     page = browse()
     assert NASTY in page.locator("h1").inner_text()
-    assert page.locator("img:not(figure img)").count() == 0
+    assert page.locator("img").count() == 0
 
 
-def test_each_theme_shows_its_own_figures(browse):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_of_figures_has_contrast_in_both_themes(browse, theme):
+    page = browse(color_scheme=theme)
+    fills = page.locator("figure svg text").evaluate_all(
+        "all => [...new Set(all.map(one => getComputedStyle(one).fill))]"
+    )
+    surface = page.locator("figure").first.evaluate("one => getComputedStyle(one).backgroundColor")
+    assert len(fills) >= 2
+    # What stands on the bars of the classes has the colour of the surface.
+    on_bars = page.locator("figure svg text").filter(has_text=" · ").first
+    assert on_bars.evaluate("one => getComputedStyle(one).fill") == surface
+    assert all(contrast(fill, surface) >= 4.5 for fill in fills if fill != surface)
+
+
+def test_a_dark_page_has_light_ink(browse):
     page = browse(color_scheme="light")
-    light, dark = page.locator("img.on-light"), page.locator("img.on-dark")
-    assert (light.first.is_visible(), dark.first.is_visible()) == (True, False)
+    picture = page.locator("figure svg image").first
+    ink = "one => getComputedStyle(one).filter"
+    assert picture.evaluate(ink) == "none"
     page.locator("#theme").click()
-    assert (light.first.is_visible(), dark.first.is_visible()) == (False, True)
+    assert picture.evaluate(ink).startswith("invert(1)")
+
+
+def test_every_colour_of_a_figure_is_one_of_the_pages(folder):
+    page = (folder / paths.PAGE).read_text()
+    drawn = "".join(re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL))
+    drawn = re.sub(r'href="data:[^"]*"', "", drawn)
+    assert "var(--class9)" in drawn
+    assert re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", drawn) == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 760, 1280])
@@ -182,10 +208,10 @@ def test_few_digits_make_a_page_without_what_needs_more(tiny, workplace):
     few = DataSet("few", tiny.train.take(rows), tiny.test.take(np.arange(2)))
     (workplace / "tiny.yaml").write_text(TINY_CONFIG)
     found = study(load_config(workplace / "tiny.yaml"), few)
-    stems = {figure.stem for figure in all_figures(found)}
-    assert not {"tsne", "shift"} & stems
+    keys = {figure.key for figure in all_figures(found)}
+    assert not {"tsne", "shift"} & keys
     assert "too few to learn" in exploration.findings(found)["Train against test"]
-    drawn = [png(figure.draw, figure.height, LIGHT) for figure in all_figures(found)]
+    drawn = [figure._repr_png_() for figure in all_figures(found)]
     assert all(image.startswith(b"\x89PNG") for image in drawn)
 
 

@@ -189,6 +189,29 @@ def test_filters_can_be_combined_and_taken_off(browse, findings):
     assert len(shown(page)) == len(findings.mistakes)
 
 
+def test_a_threshold_of_confidence_that_is_a_rows_own_keeps_the_row(browse, findings):
+    page = browse("view=all&sort=id")
+    labelled, test = findings.labelled, findings.test.take(findings.uncertain_test)
+    confidences = [np.rint(each.class_probabilities(each.predictions) * 1000).astype(int)
+                   for each in (labelled, test)]  # fmt: skip
+
+    def expected(low: int, high: int) -> list[int]:
+        fit = [(low <= each) & (each <= high) for each in confidences]
+        return [*ids(findings, fit[0]), *np.sort(test.digits.ids[fit[1]]).tolist()][:200]
+
+    def chosen(low: int, high: int) -> list[int]:
+        for field, threshold in (("#from", low), ("#to", high)):
+            page.locator(field).fill(f"{threshold / 10:.1f}")
+            page.locator(field).press("Enter")
+        return shown(page)
+
+    values = np.unique(confidences[0])
+    for own in values[:: len(values) // 8].tolist():
+        assert chosen(own, own) == expected(own, own) != []
+        assert chosen(own, 1000) == expected(own, 1000)
+        assert chosen(own + 1, 1000) == expected(own + 1, 1000)
+
+
 def test_rows_that_all_members_contradict(browse, findings):
     page = browse("view=all")
     page.locator("#agree").check()
@@ -360,6 +383,33 @@ def test_two_galleries_of_the_same_data_share_their_marks(browse):
     other.keyboard.press("3")
     expect(page.locator("#export")).to_have_text("Export 2 marks")
     assert page.locator(".badge:visible").all_inner_texts() == ["A", "R"]
+
+
+def test_galleries_share_marks_by_the_fingerprint_of_their_data(browse, findings, tmp_path):
+    others = {
+        "same data": dataclasses.replace(findings, name="same data"),
+        "other data": dataclasses.replace(findings, name="other data", fingerprint="f" * 64),
+    }
+    first = browse("sort=id")
+    pages = {}
+    for name, other in others.items():
+        write_page(tmp_path / f"{name}.html", other, all_rows=True)
+        pages[name] = first.context.new_page()
+        pages[name].goto(f"{(tmp_path / f'{name}.html').as_uri()}#sort=id")
+    same, apart = pages.values()
+    first.locator(".card").first.focus()
+    first.keyboard.press("2")
+    expect(same.locator("#export")).to_have_text("Export 1 mark")
+    expect(same.locator(".badge").first).to_have_text("A")
+    same.locator(".card").first.focus()
+    same.keyboard.press("0")
+    same.locator(".card").nth(1).focus()
+    same.keyboard.press("3")
+    expect(first.locator(".badge").nth(1)).to_have_text("R")
+    expect(first.locator(".badge").first).to_be_hidden()
+    expect(first.locator("#export")).to_have_text("Export 1 mark")
+    apart.reload()
+    expect(apart.locator("#export")).to_be_disabled()
 
 
 def test_without_storage_marks_last_as_long_as_the_page(browse, findings):

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, made_up_cases, make_project, write_made_up_result
 from pages import contrast
+from sklearn.metrics import (
+    average_precision_score,
+    classification_report,
+    confusion_matrix,
+    roc_auc_score,
+)
 from sklearn.model_selection import StratifiedKFold
 
 from competition import paths
@@ -23,14 +30,20 @@ from competition.data.run import Run, load_run
 from competition.ensemble.comparison import combine
 from competition.ensemble.outputs import provenance
 from competition.errors import UserError
-from competition.metrics import SELECTED_NOTE, score
+from competition.metrics import SELECTED_NOTE, Score, score
 from competition.pages import figures
 from competition.pages.html import STATIC
-from competition.pages.report import Section, report_markdown, sections_of, write_report
-from competition.pages.report_tables import ensemble_text, score_cells, scores_table
+from competition.pages.report import (
+    Section,
+    report_markdown,
+    report_page,
+    sections_of,
+    write_report,
+)
+from competition.pages.report_tables import ensemble_tables, scores_table
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, CLASS_COUNTS
-from competition.tables import Table
+from competition.tables import Table, score_values
 
 # Text that would be HTML if it were not escaped.
 NAME = "some<i>thing"
@@ -42,7 +55,7 @@ def load(*overrides: str, name: str = "tiny") -> Run:
     return dataclasses.replace(run, config=run.config.model_copy(update={"name": name}))
 
 
-def train(run: Run, evidence: float = 3.2) -> Run:
+def train(run: Run, evidence: float = 3.2, facts: dict[str, float] | None = None) -> Run:
     """Makes results up: the more evidence, the fewer mistakes."""
     random = np.random.default_rng(0)
     train, test = run.data_set.train, run.data_set.test
@@ -55,7 +68,7 @@ def train(run: Run, evidence: float = 3.2) -> Run:
             key: Probabilities(ids, made_up_cases(random, logits, 1, None).ensemble)
             for key, (ids, logits) in made_up.items()
         }
-        write_made_up_result(job, identity, MACHINE, **predictions)
+        write_made_up_result(job, identity, MACHINE, facts, **predictions)
     return run
 
 
@@ -67,10 +80,34 @@ def reported(tiny_files, tmp_path_factory) -> tuple[Summary, list[Section], Path
     changes = ["folds.count=3", "variants.plain.seeds=[0, 1]", "variants.plain.all_rows_seeds=[5]"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run = train(load(*changes, name=NAME))
+        # No two facts are equal, so that none can be shown in the place of another.
+        run = train(load(*changes, name=NAME), facts={"minutes": 6, "cpu_minutes": 7, "workers": 2})
         summary = summarise(ensemble_subject(run, combine([run])))
         written = write_report(summary)
         return summary, sections_of(summary), written.resolve()
+
+
+@pytest.fixture(scope="module")
+def frames(reported) -> dict[str, pd.DataFrame]:
+    """The frame of each table of that report, by the table's key."""
+    return {table.key: table.frame for section in reported[1] for table in section.tables}
+
+
+@pytest.fixture(scope="module")
+def plain_project(tiny_files, tmp_path_factory) -> tuple[Path, Run]:
+    """A folder with results of two variants, one of them of two seeds, and their run."""
+    folder = tmp_path_factory.mktemp("plain")
+    make_project(folder, tiny_files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder, train(load("variants.plain.seeds=[0, 1]"))
+
+
+@pytest.fixture
+def run(plain_project, monkeypatch) -> Run:
+    """That run, in its folder."""
+    monkeypatch.chdir(plain_project[0])
+    return plain_project[1]
 
 
 @pytest.fixture
@@ -90,7 +127,7 @@ def test_the_page_shows_what_was_computed(browse, reported):
     low, high = score.interval()
     assert 0 < score.errors < score.rows == 120
     values = page.locator(".tile dd").evaluate_all("all => all.map(e => e.firstChild.data.trim())")
-    minutes = f"{len(summary.jobs):.1f} min"  # a minute each, one at a time
+    minutes = f"{3 * len(summary.jobs):.1f} min"  # six minutes each, two at a time
     assert values == [str(score.errors), f"{score.accuracy:.5f}", f"{score.log_loss:.5f}",
                       f"{summary.calibration_error:.5f}", minutes]  # fmt: skip
     assert f"95 %: {low:.5f} – {high:.5f}" in page.locator("#tiles").inner_text()
@@ -120,9 +157,156 @@ def test_the_ends_of_the_scores_are_those_of_the_ensemble(reported):
     deviation *= np.sqrt(3 / 2)
     cells = " | ".join(map(str, [*errors, score.errors]))
     assert f"| **ensemble** | {cells} | {mean:.5f} ± {deviation:.5f} |" in text
-    assert "| plain | 5 | all |  |  |  | 1.0 | 1.0 |" in text
+    assert "| plain | 5 | all |  |  |  | 6.0 | 7.0 |" in text
     for key in ("agreement", "methods", "contributions"):
         assert key in [section.key for section in sections]
+
+
+def values_of(score: Score) -> dict[str, float]:
+    low, high = score.interval()
+    return {"errors": score.errors, "accuracy": score.accuracy, "accuracy_low": low,
+            "accuracy_high": high, "log_loss": score.log_loss}  # fmt: skip
+
+
+def test_the_table_of_scores_has_each_members_own(frames, reported):
+    scores = reported[0].scores
+    assert frames["scores"].set_index("name").to_dict("index") == {
+        name: values_of(score)
+        for name, score in {**scores.members, "ensemble": scores.ensemble}.items()
+    }
+    assert len({score.errors for score in scores.members.values()}) == 3
+
+
+def test_the_table_of_folds_has_each_folds_own(frames, reported):
+    found = frames["folds"].set_index("name")
+    assert list(found.index) == [
+        "plain seed0", "plain seed1", "perceptron seed0", "plain, all seeds", "ensemble"
+    ]  # fmt: skip
+    for scores in reported[0].folds:
+        line = found.loc[scores.name]
+        errors = [line[f"errors_fold{fold}"] for fold in range(3)]
+        assert errors == [scores.by_fold[fold].errors for fold in range(3)]
+        assert line["errors"] == sum(errors)
+        losses = [scores.by_fold[fold].log_loss for fold in range(3)]
+        assert line["accuracy_mean"] == pytest.approx(1 - sum(errors) / 120)
+        assert line["accuracy_std"] == pytest.approx(np.std(np.array(errors) / 40, ddof=1))
+        assert line["log_loss_mean"] == pytest.approx(np.mean(losses))
+        assert line["log_loss_std"] == pytest.approx(np.std(losses, ddof=1))
+    assert len({*found.loc["ensemble", [f"errors_fold{fold}" for fold in range(3)]]}) > 1
+
+
+def test_the_key_figures_are_of_the_nets_that_were_combined(frames, reported):
+    [line] = frames["key-figures"].to_dict("records")
+    assert line == {
+        "preset": NAME,
+        "nets": 10,
+        **values_of(reported[0].scores.ensemble),
+        "training_minutes": 30,  # ten nets of six minutes, two at a time
+        "CPU_minutes": 70,
+        "machine": MACHINE,
+    }
+
+
+def test_the_table_of_jobs_has_each_nets_own(frames, reported):
+    found = frames["jobs"].set_index(["variant", "seed", "split"])
+    assert len(found) == 10
+    for row in reported[0].jobs:
+        line = found.loc[(row.job.variant, row.job.seed, row.job.split.removeprefix("fold"))]
+        assert (line["minutes"], line["CPU_minutes"]) == (6, 7)
+        if row.score is None:
+            assert line[["errors", "rows", "accuracy"]].isna().all()
+        else:
+            assert (line["errors"], line["rows"]) == (row.score.errors, 40)
+            assert line["accuracy"] == 1 - row.score.errors / 40
+
+
+def test_the_table_of_methods_has_each_methods_own(frames, reported):
+    comparison = reported[0].subject.comparison
+    found = frames["methods"].set_index("method")
+    assert list(found.index) == [each.method.name for each in comparison.methods]
+    for each in comparison.methods:
+        line, gap = found.loc[each.method.name], "log_loss_above_lowest"
+        assert line[list(values_of(each.score))].to_dict() == values_of(each.score)
+        assert tuple(line[[gap, f"{gap}_low", f"{gap}_high"]]) == tuple(each.gap_to_best)
+        assert line["calibration_error"] == each.calibration_error
+        beside = each.vs_mean.gained, each.vs_mean.lost, each.vs_mean.p_value
+        assert tuple(line[["gained_on_mean", "lost_to_mean", "mcnemar_p"]]) == beside
+    assert found["gained_on_mean"].tolist() != found["lost_to_mean"].tolist()
+
+
+def test_the_tables_of_contributions_have_each_variants_own(frames, reported):
+    contributions = reported[0].contributions
+    found = frames["contributions"].set_index("variant")
+    together = found.loc["all together"]
+    assert together["alone_errors"] == contributions.together.errors
+    assert together.drop(["alone_errors", "alone_log_loss"]).isna().all()
+    for part in contributions.variants:
+        line = found.loc[part.variant]
+        for what in ("alone", "without", "beside_best"):
+            score, values = getattr(part, what), line[[f"{what}_errors", f"{what}_log_loss"]]
+            if score is None:
+                assert values.isna().all()
+            else:
+                assert values.tolist() == [score.errors, score.log_loss]
+    plain, perceptron = contributions.variants
+    assert plain.alone.errors != perceptron.alone.errors
+    overlap, differing = (frames[key].set_index("variant") for key in
+                          ("error-overlap", "disagreement"))  # fmt: skip
+    both_wrong = contributions.error_overlap
+    assert overlap.loc["plain", "plain"] == both_wrong[0, 0] == plain.alone.errors
+    assert overlap.loc["perceptron", "plain"] == both_wrong[1, 0]
+    assert differing.loc["plain"].tolist() == contributions.disagreement[0].tolist()
+    assert overlap.to_numpy().tolist() != differing.to_numpy().tolist()
+
+
+def test_the_tables_of_agreement_have_each_members_own(frames, reported):
+    agreement = reported[0].agreement
+    found = frames["members-right"].set_index("members_right")
+    assert list(found.index) == ["0 of 3", "1 of 3", "2 of 3", "3 of 3"]
+    assert found["rows"].tolist() == agreement.rows.tolist()
+    assert found["right"].tolist() == agreement.rescued.tolist()
+    assert found["rows"].tolist() != found["right"].tolist()
+    names = ["1. plain seed0", "2. plain seed1", "3. perceptron seed0"]
+    counts = {"members-disagreement": agreement.disagreement,
+              "members-both-wrong": agreement.both_wrong}  # fmt: skip
+    for key, expected in counts.items():
+        pairs = frames[key].set_index("member")
+        assert list(pairs.index) == names
+        assert list(pairs) == [name.replace(" ", "_") for name in names]
+        assert pairs.to_numpy().tolist() == expected.tolist()
+
+
+def test_the_classification_report_is_that_of_scikit_learn(frames, reported):
+    predicted = reported[0].subject.predicted
+    labels, values = predicted.digits.labels, predicted.ensemble
+    expected = classification_report(labels, predicted.predictions, output_dict=True)
+    found = frames["classes"].set_index("class")
+    for label in map(str, range(10)):
+        line, own = found.loc[label], expected[label]
+        assert line[["precision", "recall", "f1", "support"]].tolist() == pytest.approx(
+            [own["precision"], own["recall"], own["f1-score"], own["support"]]
+        )
+        is_label = labels == int(label)
+        assert line["roc_auc"] == pytest.approx(roc_auc_score(is_label, values[:, int(label)]))
+        precision = average_precision_score(is_label, values[:, int(label)])
+        assert line["average_precision"] == pytest.approx(precision)
+    mean = found.loc["mean of classes"]
+    assert mean["support"] == 120
+    for name in ("precision", "recall", "f1", "roc_auc", "average_precision"):
+        assert mean[name] == pytest.approx(found[name].iloc[:10].mean())
+    assert len({*mean.tolist()}) == 6
+
+
+def test_the_tables_of_confusions_count_labels_in_rows(frames, reported):
+    predicted = reported[0].subject.predicted
+    labels, predictions = predicted.digits.labels, predicted.predictions
+    counts = frames["confusion"].set_index("label")
+    assert counts.to_numpy().tolist() == confusion_matrix(labels, predictions).tolist()
+    assert counts.to_numpy().tolist() != counts.to_numpy().T.tolist()
+    for line in frames["confusions"].to_dict("records"):
+        label, prediction = line["label"], line["prediction"]
+        assert line["rows"] == counts.loc[str(label), str(prediction)] > 0
+        assert line["share_of_label"] == pytest.approx(line["rows"] / (labels == label).sum())
 
 
 def test_names_stay_text(browse, reported):
@@ -137,18 +321,18 @@ def test_every_figure_and_table_is_a_file_and_linked(browse, reported):
     _, sections, folder = reported
     page = browse()
     links = page.locator("main a").evaluate_all("all => all.map(e => e.getAttribute('href'))")
-    plots = [plot for section in sections for plot in section.plots]
+    shown = [figure for section in sections for figure in section.figures]
     tables = [table for section in sections for table in section.tables]
-    figures = [f"figures/{plot.key}.{kind}" for plot in plots for kind in ("svg", "png")]
+    figures = [f"figures/{figure.key}.{kind}" for figure in shown for kind in ("svg", "png")]
     files = [*figures, *(f"tables/{table.key}.csv" for table in tables), "results.md"]
     assert sorted(links) == sorted(files)
     found = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
     assert sorted(found) == sorted([*files, "index.html"])
-    assert page.locator("main figure svg").count() == len(plots)
+    assert page.locator("main figure svg").count() == len(shown)
     markdown = (folder / "results.md").read_text()
-    for plot in plots:
-        assert f"](figures/{plot.key}.svg)" in markdown
-        image = cv2.imread(str(folder / f"figures/{plot.key}.png"))
+    for figure in shown:
+        assert f"](figures/{figure.key}.svg)" in markdown
+        image = cv2.imread(str(folder / f"figures/{figure.key}.png"))
         assert len(np.unique(image)) > 10  # it is not empty
     with (folder / "tables/folds.csv").open(newline="") as file:
         assert next(csv.reader(file))[-4:] == [
@@ -156,12 +340,23 @@ def test_every_figure_and_table_is_a_file_and_linked(browse, reported):
         ]  # fmt: skip
 
 
+def write_page_only(summary: Summary) -> Path:
+    """Writes a report's page without its figures, which take longest to draw."""
+    sections = sections_of(summary)
+    drawn = {figure.key: "" for section in sections for figure in section.figures}
+    config = summary.subject.run.config
+    path = paths.report_folder(config.name, summary.subject.variant) / "page-only.html"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(report_page(summary, sections, drawn), encoding="utf-8")
+    return path.resolve()
+
+
 def test_a_gallery_that_is_there_is_linked(browse, reported, monkeypatch):
     monkeypatch.chdir(reported[2].parents[2])
     gallery = paths.gallery_folder(NAME) / paths.PAGE
     gallery.parent.mkdir()
     gallery.touch()
-    page = browse(write_report(reported[0]).resolve() / paths.PAGE)
+    page = browse(write_page_only(reported[0]))
     addresses = page.locator('a:has-text("gallery")').evaluate_all("all => all.map(e => e.href)")
     shutil.rmtree(gallery.parent)
     assert addresses == 2 * [gallery.resolve().as_uri()]
@@ -216,7 +411,7 @@ def rgb(colour: str) -> str:
 def test_figures_have_the_colours_of_a_light_page():
     light = "".join(
         (STATIC / name).read_text().partition("[data-theme")[0]
-        for name in ("base.css", "report.css")
+        for name in ("base.css", "figures.css")
     )
     defined = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", light))
     for colour, variable in figures.VARIABLES.items():
@@ -234,13 +429,8 @@ def test_lines_can_be_seen():
         assert contrast(rgb(colour), rgb(figures.SURFACE)) >= 3
 
 
-@pytest.fixture
-def run(project) -> Run:
-    return load("variants.plain.seeds=[0, 1]")
-
-
-def test_one_variant_is_reported_whatever_the_others_are(run, browse):
-    train(run)
+def test_one_variant_is_reported_whatever_the_others_are(project, browse):
+    run = train(load("variants.plain.seeds=[0, 1]"))
     for job in run.identities:
         if job.variant == "perceptron":
             (job.folder() / paths.MANIFEST).unlink()
@@ -268,21 +458,21 @@ def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, 
     sections = {section.key: section for section in sections_of(summary)}
     tables = {table.key: table for each in sections.values() for table in each.tables}
     names = ["plain seed0 (selected)", "perceptron seed0", "ensemble (selected)"]
-    assert [row[0] for row in tables["scores"].frame.to_numpy().tolist()] == names
-    assert [row[0] for row in tables["folds"].frame.to_numpy().tolist()] == names
-    assert [row[0] for row in tables["jobs"].frame.to_numpy().tolist()] == [
-        "plain (selected)",
-        "perceptron",
-    ]
-    assert tables["contributions"].frame.to_numpy().tolist()[0][0] == "plain (selected)"
+    for key in ("scores", "folds"):
+        assert tables[key].frame["name"].tolist() == names
+    assert tables["jobs"].frame["variant"].tolist() == ["plain (selected)", "perceptron"]
+    assert tables["contributions"].frame["variant"].tolist() == [
+        "plain (selected)", "perceptron", "all together"
+    ]  # fmt: skip
     accuracy = f"{summary.scores.ensemble.accuracy:.5f} (selected)"
-    assert tables["key-figures"].texts().to_numpy().tolist()[0][3] == accuracy
+    assert tables["key-figures"].texts()["out-of-fold"].tolist() == [accuracy]
     for key in ("scores", "jobs", "key-figures"):
         assert SELECTED_NOTE in tables[key].note
-    text = ensemble_text(summary.scores, made.comparison, summary.contributions)
+    shown = ensemble_tables(summary.scores, made.comparison, summary.contributions)
+    text = "\n".join(table.markdown_with_note() for table in shown)
     assert all(name in text for name in names)
     assert text.count(SELECTED_NOTE) == 1
-    page = browse(write_report(summary).resolve() / paths.PAGE)
+    page = browse(write_page_only(summary))
     assert "accuracy (selected)" in page.locator("#tiles").inner_text()
     written = provenance("tiny", made, made.chosen)
     assert written["message"].endswith(" (selected)")
@@ -299,11 +489,11 @@ def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(proj
             file.write_text(json.dumps(json.loads(file.read_text()) | {CLASS_COUNTS: counts}))
     sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     [table] = next(each.tables for each in sections if each.key == "resampling")
-    assert [row[:2] for row in table.frame.to_numpy().tolist()] == [
-        [f"plain seed0 fold{fold}", when] for fold in (0, 1) for when in ("before", "after")
-    ]
-    assert table.texts().to_numpy().tolist()[0][2:] == [str(count) for count in range(10)]
-    assert table.texts().to_numpy().tolist()[1][2:] == ["4.5"] * 9 + ["1,234.567"]
+    assert table.frame["net"].tolist() == [f"plain seed0 fold{fold}" for fold in (0, 0, 1, 1)]
+    assert table.frame["counted"].tolist() == ["before", "after"] * 2
+    shown = table.texts()[[str(label) for label in range(10)]].to_numpy().tolist()
+    assert shown[0] == [str(count) for count in range(10)]
+    assert shown[1] == ["4.5"] * 9 + ["1,234.567"]
 
 
 UNSEARCHED = "ensemble, rows that the search for the presets did not see"
@@ -327,9 +517,7 @@ def test_the_search_saw_the_first_folds_of_three_and_five_whatever_the_split_of_
     expected = score(made.out_of_fold.values[left], made.member_predictions.labels[left])
     assert 0 < expected.errors < expected.rows == rows
     found = scores_table(summarise(ensemble_subject(run, made)).scores, "ensemble")
-    errors, accuracy, interval, loss = score_cells(expected)
-    last = found.frame.iloc[-1].tolist()
-    assert last == [UNSEARCHED, errors, accuracy, *interval, loss]
+    assert found.frame.iloc[-1].to_dict() == {"name": UNSEARCHED, **score_values(expected)}
 
 
 def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, monkeypatch):
@@ -337,7 +525,7 @@ def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, m
 
     def names() -> list[str]:
         scores = summarise(ensemble_subject(run, combine([run]))).scores
-        return [row[0] for row in scores_table(scores, "ensemble").frame.to_numpy().tolist()]
+        return scores_table(scores, "ensemble").frame["name"].tolist()
 
     assert names() == ["plain seed0", "perceptron seed0", "ensemble"]
     monkeypatch.setattr(summary, "SEARCHED_DATA", run.fingerprint)
@@ -353,6 +541,11 @@ def run_table(summary: Summary, key: str) -> Table:
     return next(table for each in sections_of(summary) for table in each.tables if table.key == key)
 
 
+def told_of(summary: Summary, what: str) -> str:
+    frame = run_table(summary, "at-a-glance").frame
+    return frame.set_index("what")["value"][what]
+
+
 def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
     run = train(load("folds={scheme: holdout, share: 0.5, count: 3, only: [2, 0]}"))
     summary = summarise(ensemble_subject(run, combine([run])))
@@ -360,23 +553,25 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
     table = run_table(summary, "folds")
     assert table.title == "Errors by hold-out"
     assert [column.title for column in table.columns[1:3]] == ["hold-out 0", "hold-out 2"]
-    for line, variant in zip(
-        table.frame.to_numpy().tolist()[:2], ("plain", "perceptron"), strict=True
-    ):
+    lines = table.frame.set_index("name")
+    for variant in ("plain", "perceptron"):
+        line = lines.loc[f"{variant} seed0"]
         own = [nets[variant, split] for split in ("holdout0", "holdout2")]
         assert [each.rows for each in own] == [60, 60]
-        assert line[1:3] == [each.errors for each in own]
-        assert line[4] == pytest.approx(1 - sum(line[1:3]) / 120)
+        errors = [each.errors for each in own]
+        assert line[["errors_fold0", "errors_fold2"]].tolist() == errors
+        assert line["accuracy_mean"] == pytest.approx(1 - sum(errors) / 120)
+    shown = table.texts().set_index("out of fold").loc["ensemble"].to_dict()
     errors = summary.scores.ensemble.errors
-    assert table.frame.to_numpy().tolist()[2] == ["ensemble", None, None, errors, None, None]
+    assert shown == {"hold-out 0": "", "hold-out 2": "", "errors": f"{errors}", "accuracy": "",
+                     "log-loss": ""}  # fmt: skip
     assert "no figure of a single hold-out" in table.note
     alone = run_table(summarise(variant_subject(run, "plain")), "folds")
     assert alone.note == table.note
     rows = len(summary.subject.member_predictions.ids)
     assert 60 < rows < 120
     words = "2 of 3 stratified hold-outs of 50 % of the rows each: 0, 2"
-    told = [f"{words}; {rows} of 120 labelled rows count"]
-    assert ["held out", *told] in run_table(summary, "at-a-glance").frame.to_numpy().tolist()
+    assert told_of(summary, "held out") == f"{words}; {rows} of 120 labelled rows count"
 
 
 @pytest.mark.parametrize(
@@ -400,7 +595,7 @@ def test_training_curves_are_told_by_the_augmentation(project, without, words, i
     sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     learning = next(each for each in sections if each.key == "learning")
     assert learning.words[0].startswith(f"Training figures are of {words}, averaged over each")
-    captions = {plot.key: plot.caption for plot in learning.plots}
+    captions = {figure.key: figure.caption for figure in learning.figures}
     for name, expected in is_harder.items():
         assert ("digits are harder" in captions[f"learning-{name}-loss"]) is expected
 
@@ -438,15 +633,13 @@ def test_the_split_is_told_by_its_scheme_with_the_rows_that_count(project, tiny,
     np.savez(project / "input/own/mnist.npz", **images, **labels)
     run = train(load("data=own", f"folds={folds}"))
     summary = summarise(ensemble_subject(run, combine([run])))
-    assert ["held out", f"{words} labelled rows count"] in run_table(
-        summary, "at-a-glance"
-    ).frame.to_numpy().tolist()
+    assert told_of(summary, "held out") == f"{words} labelled rows count"
     assert "single hold-out" not in run_table(summary, "folds").note
     assert run_table(summary, "folds").frame["errors"].iloc[-1] == summary.scores.ensemble.errors
 
 
 def test_nothing_is_marked_where_nothing_was_selected(run):
-    made = combine([train(run)])
+    made = combine([run])
     summary = summarise(ensemble_subject(run, made))
     assert "selected" not in report_markdown(summary, sections_of(summary)).lower()
     assert "selected" not in str(provenance("tiny", made, made.chosen))
@@ -471,14 +664,14 @@ def test_a_run_with_one_fold_and_without_mistakes(project):
     assert "There are no mistakes." in text
     assert "| **ensemble** | 0 | 0 | 1.00000 |" in text
     assert "nan" not in text
-    assert "samples-mistakes" not in [plot.key for each in sections for plot in each.plots]
+    assert "samples-mistakes" not in [figure.key for each in sections for figure in each.figures]
 
 
 def test_tables_and_figures_show_themselves_in_a_notebook(reported):
     _, sections, _ = reported
-    plot = next(plot for section in sections for plot in section.plots)
-    image = cv2.imdecode(np.frombuffer(plot._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
+    figure = next(figure for section in sections for figure in section.figures)
+    image = cv2.imdecode(np.frombuffer(figure._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
     assert image.shape[1] == 527
-    assert len(repr(plot)) < 1000
+    assert len(repr(figure)) < 1000
     for table in (table for section in sections for table in section.tables):
         assert table._repr_html_() == table.texts().to_html(index=False)

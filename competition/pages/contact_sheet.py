@@ -1,6 +1,7 @@
 """White sheets of pictures and text as PNG files, for where there is no browser."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ BORDER_GREY = 204
 
 
 class ContactSheet:
-    """A sheet of cells, ten a line, below a heading.
+    """A sheet of cells, ten per line, below a heading.
 
     Args:
         lines: of cells.
@@ -37,9 +38,6 @@ class ContactSheet:
         self._figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")
         self._canvas = FigureCanvasAgg(self._figure)
         self._pictures = np.full((self._height, WIDTH, 3), 255, np.uint8)
-        self._write_header(title, note)
-
-    def _write_header(self, title: str, note: str) -> None:
         left = MARGIN + (CELL_WIDTH - DIGIT) // 2  # above the first digit's edge
         self.write(left, 30, title, WIDTH - left - MARGIN, fontsize=15, weight="bold")
         self.write(left, 66, note, fontsize=9, color=QUIET_COLOUR)
@@ -58,7 +56,7 @@ class ContactSheet:
         return left + CELL_WIDTH / 2, top + DIGIT
 
     def write(
-        self, left: float, top: float, text: str, within: float | None = None, **style
+        self, left: float, top: float, text: str, within: float | None = None, **style: Any
     ) -> None:
         """Writes a line.
 
@@ -74,7 +72,22 @@ class ContactSheet:
         if within:
             # Letters shrink by whole pixels, so some room is left.
             share = 0.95 * within / line.get_window_extent().width
-            line.set_fontsize(line.get_fontsize() * min(1, share))
+            line.set_fontsize(float(line.get_fontsize()) * min(1, share))
+
+    def write_small(
+        self, centre: float, top: float, text: str, within: float | None = None, **style: Any
+    ) -> None:
+        """Writes a line of a caption."""
+        self.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
+
+    def write_classes(self, label: int | None, predicted: int, centre: float, top: float) -> None:
+        """Writes a label and what it is taken for as the first line of a caption."""
+        style: dict[str, Any] = {"ha": "center", "fontsize": 11}
+        middle = centre if label is None else centre + 24
+        self.write(middle, top + 7, f"{predicted}", color=PREDICTED_COLOUR, weight="bold", **style)
+        if label is not None:
+            self.write(centre, top + 7, "→", color=QUIET_COLOUR, **style)
+            self.write(centre - 24, top + 7, f"{label}", color=TRUE_COLOUR, weight="bold", **style)
 
     def save(self, path: Path) -> None:
         """Writes the sheet as PNG."""
@@ -90,23 +103,3 @@ class ContactSheet:
 def ink_on_paper(image: np.ndarray) -> np.ndarray:
     """Returns a digit, uint8 `[28, 28]`, as dark ink on white paper, at the sheets' scale."""
     return 255 - image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-
-
-def write_small(
-    sheet: ContactSheet, centre: float, top: float, text: str, within: float | None = None, **style
-) -> None:
-    """Writes a line of a caption."""
-    sheet.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
-
-
-def write_classes(
-    sheet: ContactSheet, label: int | None, predicted: int, centre: float, top: float
-) -> None:
-    """Writes a label and what it is taken for as the first line of a caption."""
-    bold = {"ha": "center", "fontsize": 11, "weight": "bold"}
-    if label is None:
-        sheet.write(centre, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)
-        return
-    sheet.write(centre - 24, top + 7, str(label), color=TRUE_COLOUR, **bold)
-    sheet.write(centre, top + 7, "→", ha="center", fontsize=11, color=QUIET_COLOUR)
-    sheet.write(centre + 24, top + 7, str(predicted), color=PREDICTED_COLOUR, **bold)

@@ -1,6 +1,9 @@
-"""A map as colours over a digit; computes nothing."""
+"""Explanations of predictions as people look at them: a page, PNG sheets, a table of neighbours.
 
-import csv
+What a net sees of a row comes as it was computed: how much probability each hidden place costs, and
+the most alike digits that the net learnt from. Here it becomes colours over a digit, and captions.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +19,106 @@ from competition.pages.contact_sheet import (
     SCALE,
     ContactSheet,
     ink_on_paper,
-    write_classes,
-    write_small,
 )
 from competition.pages.figures import GREEN, PURPLE
 from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, data_uri, render, sprites
 from competition.storage import atomic_folder
-from competition.tables import Column, Table
+from competition.tables import write_csv
 
 # Of a row whose maps hold less than this, none is drawn as strongly as it could be.
 FAINTEST_SCALE = 0.1
 # At full strength a colour still lets the digit through.
 STRENGTH = 0.9
-IN_WORDS = "green: costs, purple: gains probability"
 # How dark the ink is below a map, as in `why.css`: so that the colour is seen on it too.
 INK = 0.4
+# Lines of a sheet; in the first columns the digit and its two maps, after a gap the neighbours.
+LINES = 20
+FIRST_NEIGHBOUR = 4
+NOTE = (
+    "A line per variant: the digit; what hiding a place does to its label and to the rival "
+    "(green: costs, purple: gains probability); the digits it learnt from that are most alike."
+)
+
+
+def write_explanation(explanation: Explanation) -> Path:
+    """Writes `output/<config>/why/` anew.
+
+    Returns:
+        The folder.
+    """
+    final = paths.why_folder(explanation.name)
+    with atomic_folder(final) as folder:
+        write_page(folder / paths.PAGE, explanation)
+        write_sheets(folder, explanation)
+        write_neighbours(folder / paths.NEIGHBOURS, explanation)
+    return final
+
+
+def explained_rows(config_name: str) -> set[int]:
+    """Returns the ids of the rows that the last explanation has, none if there is none."""
+    import pandas as pd
+
+    path = paths.why_folder(config_name) / paths.NEIGHBOURS
+    try:
+        return set(pd.read_csv(path, usecols=["id"], dtype=int)["id"].tolist())
+    except (OSError, ValueError):  # there is none, or a person has changed it
+        return set()
+
+
+def write_neighbours(path: Path, explanation: Explanation) -> None:
+    """Writes a line for each neighbour of each row, by variant."""
+    import pandas as pd
+
+    digits = explanation.predicted.digits
+    rows = [
+        (digits.ids[row], digits.labels[row], name, rank + 1, explanation.train.ids[position],
+         evidence.labels[row, rank], evidence.distances[row, rank])
+        for row in range(len(digits))
+        for name, evidence in explanation.by_variant.items()
+        for rank, position in enumerate(evidence.neighbours[row])
+    ]  # fmt: skip
+    columns = ["id", "label", "variant", "rank", "neighbour", "learnt_as", "distance"]
+    write_csv(path, pd.DataFrame(rows, columns=columns), digits=7)  # distances are float32
+
+
+@dataclass(frozen=True)
+class Map:
+    """What hiding the places of a digit does to the probability of one class.
+
+    Attributes:
+        role: `true` for the label's, `predicted` for its rival's.
+        digit_class: the class.
+        value: its probability, of the image as it is.
+        lowest, highest: what becomes of that when a patch is hidden, at worst and at best.
+        drops: float `[14, 14]`, how much of it each hidden patch costs.
+        scale: the probability that the maps of the row show at full strength.
+    """
+
+    role: str
+    digit_class: int
+    value: float
+    lowest: float
+    highest: float
+    drops: np.ndarray
+    scale: float
+
+    @property
+    def address(self) -> str:
+        """The map's picture."""
+        return data_uri(overlay(self.drops, self.scale))
+
+
+def maps_of(explanation: Explanation, row: int, evidence: VariantExplanation) -> list[Map]:
+    """Returns a variant's maps of a row: of its label, and of the label's rival."""
+    scale = scale_of([each.drops[row] for each in explanation.by_variant.values()])
+    classes = explanation.predicted.digits.labels[row], explanation.rivals[row]
+    maps = []
+    for role, label, drops in zip(("true", "predicted"), classes, evidence.drops[row], strict=True):
+        value = float(evidence.values[row, label])
+        hidden = value - drops.astype(float)
+        ends = float(hidden.min()), float(hidden.max())
+        maps.append(Map(role, int(label), value, *ends, drops, scale))
+    return maps
 
 
 def scale_of(drops: list[np.ndarray]) -> float:
@@ -45,7 +133,8 @@ def overlay(drops: np.ndarray, scale: float) -> np.ndarray:
         drops: `[14, 14]`, the probability that is lost when a place is hidden.
         scale: what is drawn at full strength.
     """
-    colours = np.where((drops >= 0)[..., None], _rgb(GREEN), _rgb(PURPLE))[..., ::-1]
+    green, purple = (np.frombuffer(bytes.fromhex(each[1:]), np.uint8) for each in (GREEN, PURPLE))
+    colours = np.where((drops >= 0)[..., None], green, purple)[..., ::-1]
     alpha = np.rint(np.abs(drops) / scale * STRENGTH * 255)
     return np.dstack([colours, alpha]).astype(np.uint8)
 
@@ -59,30 +148,6 @@ def on_paper(image: np.ndarray, drops: np.ndarray, scale: float) -> np.ndarray:
     filtered = 1 - alpha + alpha * colours[..., 2::-1] / 255
     ink = image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)[..., None]
     return np.rint((255 - INK * ink) * filtered).astype(np.uint8)
-
-
-def _rgb(colour: str) -> np.ndarray:
-    return np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)])
-
-
-@dataclass(frozen=True)
-class Map:
-    """A map as the page shows it.
-
-    Attributes:
-        role: `true` for the label's, `predicted` for its rival's.
-        of_class: the class.
-        value: its probability, of the image as it is.
-        lowest, highest: what becomes of that when a patch is hidden, at worst and at best.
-        address: the map's picture.
-    """
-
-    role: str
-    digit_class: int
-    value: float
-    lowest: float
-    highest: float
-    address: str
 
 
 @dataclass(frozen=True)
@@ -123,16 +188,15 @@ class Row:
 def write_page(path: Path, explanation: Explanation) -> None:
     """Writes the page."""
     shown = explanation.predicted.digits.images
-    positions = [evidence.neighbours for evidence in explanation.by_variant.values()]
-    neighbours, places = np.unique(np.stack(positions), return_inverse=True)
-    images = np.concatenate([shown, explanation.train.images[neighbours]])
-    places = len(shown) + places.reshape(np.shape(positions))
+    positions = np.stack([evidence.neighbours for evidence in explanation.by_variant.values()])
+    neighbours, places = np.unique(positions, return_inverse=True)
+    sprite_places = len(shown) + places.reshape(positions.shape)
     gallery = paths.gallery_folder(explanation.name)
     text = render(
         "why.html",
         explanation=explanation,
-        rows=[_row(explanation, row, places[:, row]) for row in range(len(shown))],
-        sprites=sprites(images),
+        rows=[_row(explanation, row, sprite_places[:, row]) for row in range(len(shown))],
+        sprites=sprites(np.concatenate([shown, explanation.train.images[neighbours]])),
         columns=SPRITE_COLUMNS,
         per_sprite=DIGITS_PER_SPRITE,
         gallery=f"../{gallery.name}/{paths.PAGE}" if (gallery / paths.PAGE).exists() else None,
@@ -142,90 +206,53 @@ def write_page(path: Path, explanation: Explanation) -> None:
 
 def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
     """Returns a row; `places` are those of its neighbours' digits, `[v, k]` for v variants."""
-    predicted, by_variant = explanation.predicted, explanation.by_variant
-    label, prediction = int(predicted.digits.labels[row]), int(predicted.predictions[row])
-    classes = {"true": label, "predicted": int(explanation.rivals[row])}
-    scale = scale_of([evidence.drops[row] for evidence in by_variant.values()])
+    predicted, looks = explanation.predicted, {}
+    for (name, evidence), own in zip(explanation.by_variant.items(), places.tolist(), strict=True):
+        maps = maps_of(explanation, row, evidence)
+        looks[name] = maps, _neighbours(explanation, evidence, row, own)
+    prediction = int(predicted.predictions[row])
     return Row(
         sprite=row,
         asked=row < explanation.asked,
         id=int(predicted.digits.ids[row]),
-        label=label,
+        label=int(predicted.digits.labels[row]),
         prediction=prediction,
         confidence=float(predicted.ensemble[row, prediction]),
         loss=float(predicted.losses[row]),
-        fold=int(predicted.folds[row]),
-        scale=scale,
-        by_variant={
-            name: (
-                _maps(evidence, row, classes, scale),
-                _neighbours(explanation, evidence, row, classes, places[number]),
-            )
-            for number, (name, evidence) in enumerate(by_variant.items())
-        },
+        fold=int(np.asarray(predicted.folds)[row]),
+        scale=maps[0].scale,
+        by_variant=looks,
     )
 
 
-def _maps(
-    evidence: VariantExplanation, row: int, classes: dict[str, int], scale: float
-) -> list[Map]:
-    return [
-        _map(role, one, float(evidence.values[row, one]), evidence.drops[row, place], scale)
-        for place, (role, one) in enumerate(classes.items())
-    ]
-
-
-def _map(role: str, digit_class: int, value: float, drops: np.ndarray, scale: float) -> Map:
-    hidden = value - drops.astype(float)
-    address = data_uri(overlay(drops, scale))
-    return Map(role, digit_class, value, float(hidden.min()), float(hidden.max()), address)
-
-
 def _neighbours(
-    explanation: Explanation,
-    evidence: VariantExplanation,
-    row: int,
-    classes: dict[str, int],
-    places: np.ndarray,
+    explanation: Explanation, evidence: VariantExplanation, row: int, places: list[int]
 ) -> list[Neighbour]:
-    roles = {one: role for role, one in classes.items()}
+    label, rival = explanation.predicted.digits.labels[row], explanation.rivals[row]
+    roles = {int(label): "true", int(rival): "predicted"}
     ids = explanation.train.ids[evidence.neighbours[row]].tolist()
     labels, distances = evidence.labels[row].tolist(), evidence.distances[row].tolist()
     return [
-        Neighbour(place, one, label, roles.get(label, ""), distance)
-        for place, one, label, distance in zip(places.tolist(), ids, labels, distances, strict=True)
+        Neighbour(place, neighbour, label, roles.get(label, ""), distance)
+        for place, neighbour, label, distance in zip(places, ids, labels, distances, strict=True)
     ]
-
-
-LINES = 20
-# The digit and its two maps stand in the first columns, after a gap the neighbours.
-FIRST_NEIGHBOUR = 4
-NOTE = (
-    "A line a variant: the digit; what hiding a place does to its label and to the rival "
-    f"({IN_WORDS}); the digits it learnt from that are most alike."
-)
 
 
 def write_sheets(folder: Path, explanation: Explanation) -> None:
     """Writes as many sheets as the rows fill; a row is never divided."""
-    rows = range(len(explanation.predicted))
-    rows_per_sheet = max(1, LINES // len(explanation.by_variant))
+    rows, variants = range(len(explanation.predicted)), explanation.by_variant
+    rows_per_sheet = max(1, LINES // len(variants))
     starts = range(0, len(rows), rows_per_sheet)
     for start in with_progress(f"drawing {len(starts)} sheets", starts):
         number = 1 + start // rows_per_sheet
         title = f"Why “{explanation.name}” says so  ({number} of {len(starts)})"
-        path = folder / paths.why_sheet(number)
-        _write_sheet(path, explanation, rows[start : start + rows_per_sheet], title)
-
-
-def _write_sheet(path: Path, explanation: Explanation, rows: range, title: str) -> None:
-    sheet = ContactSheet(len(rows) * len(explanation.by_variant), title, NOTE)
-    places = [(row, name) for row in rows for name in explanation.by_variant]
-    for line, (row, name) in enumerate(places):
-        _draw_digit(sheet, line, explanation, row, name)
-        _draw_maps(sheet, line, explanation, row, explanation.by_variant[name])
-        _draw_neighbours(sheet, line, explanation, row, explanation.by_variant[name])
-    sheet.save(path)
+        lines = [(row, name) for row in rows[start : start + rows_per_sheet] for name in variants]
+        sheet = ContactSheet(len(lines), title, NOTE)
+        for line, (row, name) in enumerate(lines):
+            _draw_digit(sheet, line, explanation, row, name)
+            _draw_maps(sheet, line, explanation, row, variants[name])
+            _draw_neighbours(sheet, line, explanation, row, variants[name])
+        sheet.save(folder / paths.why_sheet(number))
 
 
 def _draw_digit(
@@ -233,24 +260,20 @@ def _draw_digit(
 ) -> None:
     predicted = explanation.predicted
     centre, top = sheet.draw(line, 0, ink_on_paper(predicted.digits.images[row]))
-    write_classes(sheet, predicted.digits.labels[row], predicted.predictions[row], centre, top)
-    write_small(sheet, centre, top + 32, name, CELL_WIDTH)
-    write_small(sheet, centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
+    sheet.write_classes(predicted.digits.labels[row], predicted.predictions[row], centre, top)
+    sheet.write_small(centre, top + 32, name, CELL_WIDTH)
+    sheet.write_small(centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
 
 
 def _draw_maps(
     sheet: ContactSheet, line: int, explanation: Explanation, row: int, evidence: VariantExplanation
 ) -> None:
-    predicted = explanation.predicted
-    scale = scale_of([each.drops[row] for each in explanation.by_variant.values()])
-    classes = predicted.digits.labels[row], explanation.rivals[row]
-    for place, one in enumerate(classes):
-        drops = evidence.drops[row, place]
-        picture = on_paper(predicted.digits.images[row], drops, scale)
-        centre, top = sheet.draw(line, 1 + place, picture)
-        write_small(sheet, centre, top + 13, f"{one}: {evidence.values[row, one]:.1%}")
-        low, high = (evidence.values[row, one] - change for change in (drops.max(), drops.min()))
-        write_small(sheet, centre, top + 32, f"{low:.1%} – {high:.1%}", color=QUIET_COLOUR)
+    image = explanation.predicted.digits.images[row]
+    for column, shown in enumerate(maps_of(explanation, row, evidence), start=1):
+        centre, top = sheet.draw(line, column, on_paper(image, shown.drops, shown.scale))
+        sheet.write_small(centre, top + 13, f"{shown.digit_class}: {shown.value:.1%}")
+        ends = f"{shown.lowest:.1%} – {shown.highest:.1%}"
+        sheet.write_small(centre, top + 32, ends, color=QUIET_COLOUR)
 
 
 def _draw_neighbours(
@@ -258,52 +281,8 @@ def _draw_neighbours(
 ) -> None:
     train = explanation.train
     for rank, position in enumerate(evidence.neighbours[row]):
-        picture = ink_on_paper(train.images[position])
-        centre, top = sheet.draw(line, FIRST_NEIGHBOUR + rank, picture)
-        sheet.write(
-            centre,
-            top + 7,
-            str(evidence.labels[row, rank]),
-            ha="center",
-            fontsize=11,
-            weight="bold",
-        )
-        write_small(sheet, centre, top + 32, f"{evidence.distances[row, rank]:.4f}")
-        write_small(sheet, centre, top + 51, f"#{train.ids[position]}", color=QUIET_COLOUR)
-
-
-def write_explanation(explanation: Explanation) -> Path:
-    """Writes `output/<config>/why/` anew.
-
-    Returns:
-        The folder.
-    """
-    final = paths.why_folder(explanation.name)
-    with atomic_folder(final) as folder:
-        write_page(folder / paths.PAGE, explanation)
-        write_sheets(folder, explanation)
-        neighbours_table(explanation).write_csv(folder / paths.NEIGHBOURS)
-    return final
-
-
-def explained_rows(config_name: str) -> set[int]:
-    """Returns the ids of the rows that the last explanation has, none if there is none."""
-    try:
-        with (paths.why_folder(config_name) / paths.NEIGHBOURS).open(newline="") as file:
-            return {int(line["id"]) for line in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, csv.Error):
-        return set()
-
-
-def neighbours_table(explanation: Explanation) -> Table:
-    """Returns a line for each neighbour of each row, by variant."""
-    digits = explanation.predicted.digits
-    columns = "id", "label", "variant", "rank", "neighbour", "learnt_as", "distance"
-    rows = [
-        [digits.ids[row], digits.labels[row], name, rank + 1, explanation.train.ids[position],
-         evidence.labels[row, rank], evidence.distances[row, rank]]
-        for row in range(len(digits))
-        for name, evidence in explanation.by_variant.items()
-        for rank, position in enumerate(evidence.neighbours[row])
-    ]  # fmt: skip
-    return Table.of_cells("neighbours", "Neighbours", [Column(name) for name in columns], rows)
+        centre, top = sheet.draw(line, FIRST_NEIGHBOUR + rank, ink_on_paper(train.images[position]))
+        label = str(evidence.labels[row, rank])
+        sheet.write(centre, top + 7, label, ha="center", fontsize=11, weight="bold")
+        sheet.write_small(centre, top + 32, f"{evidence.distances[row, rank]:.4f}")
+        sheet.write_small(centre, top + 51, f"#{train.ids[position]}", color=QUIET_COLOUR)

@@ -1,4 +1,7 @@
-"""The gallery as one page: findings as compact data for the template; computes nothing."""
+"""The gallery: a page of digits worth a look, PNG sheets of the same, and the label errors as CSV.
+
+Findings come as they were computed; here they become compact data for the page's scripts.
+"""
 
 import shutil
 from collections.abc import Collection
@@ -17,12 +20,16 @@ from competition.pages.contact_sheet import (
     QUIET_COLOUR,
     ContactSheet,
     ink_on_paper,
-    write_classes,
-    write_small,
 )
 from competition.pages.figures import shades
 from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, render, sprites
 from competition.storage import atomic_folder
+
+ROWS = 8
+DIGITS_PER_SHEET = COLUMNS * ROWS
+# A bad run has thousands of mistakes: the page shows them all, the sheets the first of each kind.
+SHEETS_PER_KIND = 3
+KEY = "Below each digit: {}; the two likeliest classes; #row id."
 
 
 @dataclass(frozen=True)
@@ -43,38 +50,39 @@ class View:
 
 
 VIEWS = (
-    View(
-        "mistakes",
-        "Mistakes",
-        "loss",
-        "Out-of-fold digits that the ensemble takes for another class than their label.",
-    ),
-    View(
-        "label-errors",
-        "Likely label errors",
-        "rank",
-        "Labels that all members contradict, ranked by how much; confident learning names those "
-        "with a star.",
-    ),
-    View(
-        "uncertain",
-        "Least certain",
-        "margin",
-        "Out-of-fold digits, right or wrong, with the smallest margin between two classes.",
-    ),
-    View(
-        "test",
-        "Test rows",
-        "margin",
-        "The test digits with the smallest margin; nobody knows their labels.",
-    ),
-    View(
-        "all",
-        "All",
-        "loss",
-        "Every digit of this page; make gallery ALL=1 puts all labelled ones into it.",
-    ),
-)
+    View("mistakes", "Mistakes", "loss",
+         "Out-of-fold digits that the ensemble takes for another class than their label."),
+    View("label-errors", "Likely label errors", "rank",
+         "Labels that all members contradict, most suspicious first; a star: also flagged by "
+         "confident learning."),
+    View("uncertain", "Least certain", "margin",
+         "Out-of-fold digits, right or wrong, with the smallest margin between two classes."),
+    View("test", "Test rows", "margin",
+         "The test digits with the smallest margin; nobody knows their labels."),
+    View("all", "All", "loss",
+         "Every digit of this page; make gallery ALL=1 puts all labelled ones into it."),
+)  # fmt: skip
+
+
+def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int] = ()) -> Path:
+    """Writes `output/<config>/gallery/` anew; only exported marks that lie there are kept.
+
+    Args:
+        findings: what is shown.
+        all_rows: whether the page has every labelled row, or just those worth a look.
+        explained: ids of the labelled rows that `make why` has explained.
+
+    Returns:
+        The folder.
+    """
+    final = paths.gallery_folder(findings.name)
+    with atomic_folder(final) as folder:
+        write_page(folder / paths.PAGE, findings, all_rows, explained)
+        write_sheets(folder, findings)
+        write_label_errors(folder / paths.LABEL_ERRORS, findings.label_errors, findings.labelled)
+        for marks in final.glob(paths.MARKS_PATTERN):
+            shutil.copy2(marks, folder / marks.name)
+    return final
 
 
 def write_page(
@@ -94,7 +102,7 @@ def write_page(
     text = render(
         "gallery.html",
         findings=findings,
-        tta_views=VIEWS,
+        views=VIEWS,
         marks=label_marks.MARKS,
         confusion=confusion,
         shades=shades(confusion),
@@ -129,9 +137,12 @@ def _view_rows(findings: Findings, rows: np.ndarray, tests: int) -> dict[str, np
 def _data(
     findings: Findings, rows: np.ndarray, labelled: PredictedDigits, test: PredictedDigits
 ) -> dict:
-    """Returns what the page's scripts read, as JSON values: a list a column, test rows last."""
+    """Returns what the page's scripts read, as JSON values: a list per column, test rows last."""
     view_rows = _view_rows(findings, rows, len(test))
-    rank, confident = _ranks(findings, rows)
+    errors = findings.label_errors
+    # Among the likely label errors: the rank, 0 for none, and 1 for starred ones.
+    rank, confident = np.zeros((2, len(findings.labelled)), int)
+    rank[errors.rows], confident[errors.rows] = np.arange(1, len(errors) + 1), errors.confident
     return {
         "name": findings.name,
         "fingerprint": findings.fingerprint[:16],
@@ -143,16 +154,18 @@ def _data(
         "labelled": len(labelled),
         "id": _joined(labelled.digits.ids, test.digits.ids),
         "label": labelled.digits.labels.tolist(),
-        "fold": labelled.folds.tolist(),
+        "fold": np.asarray(labelled.folds).tolist(),
         "prediction": _joined(labelled.predictions, test.predictions),
         "votes": _joined(labelled.votes.T, test.votes.T),
         "ensemble": _joined(_per_mille(labelled.ensemble), _per_mille(test.ensemble)),
-        "memberValues": _joined(*(_per_mille(c.members.swapaxes(0, 1)) for c in (labelled, test))),
+        "memberValues": _joined(
+            *(_per_mille(each.members.swapaxes(0, 1)) for each in (labelled, test))
+        ),
         "loss": labelled.losses.round(4).tolist(),
-        "margin": _joined(*(c.margins.astype(float).round(4) for c in (labelled, test))),
+        "margin": _joined(*(each.margins.astype(float).round(4) for each in (labelled, test))),
         "disagreement": _joined(labelled.disagreements.round(4), test.disagreements.round(4)),
-        "rank": rank,
-        "confident": confident,
+        "rank": rank[rows].tolist(),
+        "confident": confident[rows].tolist(),
         "spriteColumns": SPRITE_COLUMNS,
         "digitsPerSprite": DIGITS_PER_SPRITE,
         "sprites": sprites(np.concatenate([labelled.digits.images, test.digits.images])),
@@ -168,21 +181,6 @@ def _per_mille(values: np.ndarray) -> np.ndarray:
     return np.rint(values * 1000).astype(int)
 
 
-def _ranks(findings: Findings, rows: np.ndarray) -> tuple[list[int], list[int]]:
-    """Returns each row's rank among the likely label errors, 0 for none, and 1 for starred ones."""
-    rank, confident = np.zeros((2, len(findings.labelled)), int)
-    rank[findings.label_errors.rows] = np.arange(1, len(findings.label_errors) + 1)
-    confident[findings.label_errors.rows] = findings.label_errors.confident
-    return rank[rows].tolist(), confident[rows].tolist()
-
-
-ROWS = 8
-DIGITS_PER_SHEET = COLUMNS * ROWS
-# A bad run has thousands of mistakes: the page shows them all, the sheets the first of each kind.
-SHEETS_PER_KIND = 3
-KEY = "Below each digit: {}; the two likeliest classes; #row id."
-
-
 @dataclass(frozen=True)
 class Series:
     """Digits of one kind, on as many sheets as they fill.
@@ -191,7 +189,7 @@ class Series:
         stem: of the file names.
         title: the sheets' heading.
         order: a line below it: what comes first.
-        cases: what is drawn, in this order.
+        predicted: what is drawn, in this order.
     """
 
     stem: str
@@ -245,16 +243,13 @@ def _pairs(findings: Findings) -> list[Series]:
     return [
         Series(
             f"pair-{one}-{other}",
-            f"{one} and {other}: confused {_times(len(rows))} by “{findings.name}”",
+            f"{one} and {other}: confused "
+            f"{'once' if len(rows) == 1 else f'{len(rows):,} times'} by “{findings.name}”",
             "Most confident first.",
             findings.labelled.take(rows),
         )
         for (one, other), rows in found.items()
     ]
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number:,} times"
 
 
 def _write_series(folder: Path, series: Series) -> None:
@@ -288,29 +283,8 @@ def _write_caption(
 ) -> None:
     """Writes the classes, the two likeliest with their probabilities, and the id."""
     label = None if predicted.digits.labels is None else predicted.digits.labels[row]
-    write_classes(sheet, label, predicted.predictions[row], centre, top)
+    sheet.write_classes(label, predicted.predictions[row], centre, top)
     two = (predicted.predictions[row], predicted.runners_up[row])
     shares = "   ".join(f"{one}: {predicted.ensemble[row, one]:.1%}" for one in two)
-    write_small(sheet, centre, top + 32, shares)
-    write_small(sheet, centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)
-
-
-def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int] = ()) -> Path:
-    """Writes `output/<config>/gallery/` anew; only exported marks that lie there are kept.
-
-    Args:
-        findings: what is shown.
-        all_rows: whether the page has every labelled row, or just those worth a look.
-        explained: ids of the labelled rows that `make why` has explained.
-
-    Returns:
-        The folder.
-    """
-    final = paths.gallery_folder(findings.name)
-    with atomic_folder(final) as folder:
-        write_page(folder / paths.PAGE, findings, all_rows, explained)
-        write_sheets(folder, findings)
-        write_label_errors(folder / paths.LABEL_ERRORS, findings.label_errors, findings.labelled)
-        for marks in final.glob(paths.MARKS_PATTERN):
-            shutil.copy2(marks, folder / marks.name)
-    return final
+    sheet.write_small(centre, top + 32, shares)
+    sheet.write_small(centre, top + 51, f"#{predicted.digits.ids[row]}", color=QUIET_COLOUR)

@@ -2,16 +2,24 @@
 
 from base64 import b64encode
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from competition.digits import SIDE
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
 
+# Digits per sprite: browsers keep the decoded sprites of what is seen, so each must be small.
+SPRITE_COLUMNS, SPRITE_ROWS = 32, 32
+DIGITS_PER_SPRITE = SPRITE_COLUMNS * SPRITE_ROWS
 
-def render(template: str, **values) -> str:
+
+def render(template: str, **values: Any) -> str:
     """Returns a page; every value is escaped, so that text stays text.
 
     Templates take files of `static/` in with `static("name")`, and data with `value | tojson`.
@@ -25,26 +33,17 @@ def render(template: str, **values) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["static"] = _static
+    # Style and scripts are our own, and no value of a user's is in them.
+    environment.globals["static"] = lambda name: markup((STATIC / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment.get_template(template).render(values)
 
 
-def png_data_uri(png: bytes) -> str:
-    """Returns the bytes of a PNG file as an address that holds them (RFC 2397)."""
-    return f"data:image/png;base64,{b64encode(png).decode()}"
-
-
-def _static(name: str):
-    """Returns a file of ours as it is: style and scripts are not to be escaped."""
+def markup(text: str) -> "Markup":
+    """Returns HTML that stays as it is; what a user wrote must be escaped in it already."""
     from markupsafe import Markup
 
-    return Markup((STATIC / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)
-
-
-# Digits a sprite: browsers keep the decoded sprites of what is seen, so each must be small.
-SPRITE_COLUMNS, SPRITE_ROWS = 32, 32
-DIGITS_PER_SPRITE = SPRITE_COLUMNS * SPRITE_ROWS
+    return Markup(text)  # noqa: S704 (that is what it is for)
 
 
 def sprites(images: np.ndarray) -> list[str]:
@@ -71,4 +70,4 @@ def data_uri(picture: np.ndarray) -> str:
 
     settings = [cv2.IMWRITE_PNG_COMPRESSION, 6]  # 9 takes ten times as long, for 3 % less
     _, png = cv2.imencode(".png", picture, settings)
-    return png_data_uri(png.tobytes())
+    return f"data:image/png;base64,{b64encode(png.tobytes()).decode()}"

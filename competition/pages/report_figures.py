@@ -1,6 +1,12 @@
-"""Figures with lines: training curves, ROC, precision and recall, reliability; computes nothing."""
+"""The figures of a report: learning curves, curves of classes, reliability, confusions, digits.
 
+Each `_draw_` function takes what it shows, and last the empty matplotlib figure; none computes more
+than a chart is made of.
+"""
+
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +26,8 @@ from competition.pages.figures import (
     SMALL_TEXT_SIZE,
     VERMILLION,
     WIDTH,
-    Plot,
+    Figure,
+    draw_picture,
     on_shade,
     shades,
 )
@@ -32,13 +39,13 @@ SMALLEST_CORNER = 1e-3
 LARGEST_EDGE = 1e-2
 
 # How the two kinds of training curves are told apart, whatever their colour.
-TRAINING = {"linestyle": (0, (3, 1.5))}
-VALIDATION = {"marker": "o", "markersize": 3.5}
+TRAINING: dict[str, Any] = {"linestyle": (0, (3, 1.5))}
+VALIDATION: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 
 Histories = dict[Job, pd.DataFrame]
 
 
-def learning_plots(histories: Histories, variant: str, is_augmented: bool) -> list[Plot]:
+def learning_figures(histories: Histories, variant: str, is_augmented: bool) -> list[Figure]:
     """Returns loss, accuracy and learning rate over the epochs of one variant's nets.
 
     Args:
@@ -52,15 +59,15 @@ def learning_plots(histories: Histories, variant: str, is_augmented: bool) -> li
         else "where the validation loss rises again, the net learns its rows by heart"
     )
     return [
-        Plot(f"learning-{variant}-loss", f"{variant}: loss",
-             f"Both should fall and level off; {reason}.", partial(_draw_losses, histories)),
-        Plot(f"learning-{variant}-accuracy", f"{variant}: accuracy",
-             "A fold far from the others, or a gap that widens towards the end, is worth a look; "
-             "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),
-        Plot(f"learning-{variant}-rate", f"{variant}: learning rate",
-             "Of each epoch's last step. A schedule is the same in every fold; a callback lowers "
-             "the rate by what it sees of the fold.",
-             partial(_draw_rates, histories)),
+        Figure(f"learning-{variant}-loss", f"{variant}: loss",
+               f"Both should fall and level off; {reason}.", partial(_draw_losses, histories)),
+        Figure(f"learning-{variant}-accuracy", f"{variant}: accuracy",
+               "A fold far from the others, or a gap that widens towards the end, is worth a look; "
+               "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),
+        Figure(f"learning-{variant}-rate", f"{variant}: learning rate",
+               "Of each epoch's last step. A schedule is the same in every fold; a callback lowers "
+               "the rate by what it sees of the fold.",
+               partial(_draw_learning_rates, histories)),
     ]  # fmt: skip
 
 
@@ -84,7 +91,7 @@ def _draw_accuracies(histories: Histories, figure) -> None:
     _plain_numbers(axes)
 
 
-def _draw_rates(histories: Histories, figure) -> None:
+def _draw_learning_rates(histories: Histories, figure) -> None:
     axes = figure.add_subplot(xlabel="epoch", ylabel="learning rate")
     for history in histories.values():
         axes.plot(history["epoch"], history["learning_rate"], color=BLUE)
@@ -93,7 +100,7 @@ def _draw_rates(histories: Histories, figure) -> None:
 
 
 def _draw_histories(axes, histories: Histories, what: str) -> None:
-    """Draws a colour a split, dashes for training and dots where it was validated."""
+    """Draws a colour per split, dashes for training and dots where it was validated."""
     splits = list(dict.fromkeys(job.split for job in histories))
     for job, history in histories.items():
         colour = SERIES[splits.index(job.split) % len(SERIES)]
@@ -107,7 +114,9 @@ def _draw_histories(axes, histories: Histories, what: str) -> None:
 def _learning_legend(axes, splits: list[str]) -> None:
     from matplotlib.lines import Line2D
 
-    styles = [{"color": SERIES[number % len(SERIES)]} for number in range(len(splits))]
+    styles: list[dict[str, Any]] = [
+        {"color": SERIES[number % len(SERIES)]} for number in range(len(splits))
+    ]
     styles += [{"color": QUIET, **TRAINING}, {"color": QUIET, **VALIDATION}]
     names = [split.replace("fold", "fold ").replace("all", "all rows") for split in splits]
     names += ["training", "validation"]
@@ -133,22 +142,22 @@ def _plain_numbers(axes) -> None:
         axis.set_minor_formatter(written if is_short else NullFormatter())
 
 
-def class_plots(summary: Summary) -> list[Plot]:
+def class_figures(summary: Summary) -> list[Figure]:
     """Returns ROC and precision-recall curves of each class against all others, and their ends."""
     curves = summary.curves
     return [
-        Plot("roc", "ROC, one class against all others",
-             "The nearer to the upper left corner, the better; a coin would give the diagonal.",
-             partial(_draw_roc, curves)),
-        Plot("roc-corner", "ROC, its left edge",
-             "The same with the false positive rate on a logarithmic scale: which classes can be "
-             "told apart with hardly any false alarm.", partial(_draw_roc_corner, curves)),
-        Plot("precision-recall", "Precision and recall",
-             "The nearer to the upper right corner, the better.",
-             partial(_draw_precision_recall, curves)),
-        Plot("precision-recall-corner", "Precision and recall, the corner",
-             "The same from nearby: the class whose line bends first is the hardest.",
-             partial(_draw_precision_recall_corner, curves)),
+        Figure("roc", "ROC, one class against all others",
+               "The nearer to the upper left corner, the better; a coin would give the diagonal.",
+               partial(_draw_roc, curves)),
+        Figure("roc-corner", "ROC, its left edge",
+               "The same with the false positive rate on a logarithmic scale: which classes can be "
+               "told apart with hardly any false alarm.", partial(_draw_roc_corner, curves)),
+        Figure("precision-recall", "Precision and recall",
+               "The nearer to the upper right corner, the better.",
+               partial(_draw_precision_recall, curves)),
+        Figure("precision-recall-corner", "Precision and recall, the corner",
+               "The same from nearby: the class whose line bends first is the hardest.",
+               partial(_draw_precision_recall_corner, curves)),
     ]  # fmt: skip
 
 
@@ -178,25 +187,21 @@ def _draw_roc_corner(curves: list[ClassCurves], figure) -> None:
     _class_legend(axes, "lower right")
 
 
-def _draw_precision_recall(curves: list[ClassCurves], figure) -> None:
-    axes = _precision_recall_axes(curves, figure)
+def _draw_precision_recall(curves: list[ClassCurves], figure):
+    axes = figure.add_subplot(xlabel="recall", ylabel="precision")
+    for curve in curves:
+        axes.plot(curve.recall, curve.precision, **_class_style(curve))
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    _class_legend(axes, "lower left")
+    return axes
 
 
 def _draw_precision_recall_corner(curves: list[ClassCurves], figure) -> None:
-    axes = _precision_recall_axes(curves, figure)
+    axes = _draw_precision_recall(curves, figure)
     level = min((np.minimum(each.recall, each.precision).max() for each in curves), default=0)
     depth = min(1, max(SMALLEST_CORNER, 3 * (1 - level)))
     axes.set(xlim=(1 - depth, 1 + depth / 40), ylim=(1 - depth, 1 + depth / 40))
     _plain_numbers(axes)
-
-
-def _precision_recall_axes(curves: list[ClassCurves], figure):
-    axes = figure.add_subplot(xlabel="recall", ylabel="precision")
-    for curve in curves:
-        axes.plot(curve.recall, curve.precision, **_class_style(curve))
-    _class_legend(axes, "lower left")
-    return axes
 
 
 def _class_style(curve: ClassCurves) -> dict:
@@ -211,9 +216,9 @@ def _class_legend(axes, place: str) -> None:
         axes.legend(loc=place, ncols=2, title="class", handlelength=2.4)
 
 
-def reliability_plot(summary: Summary) -> Plot:
+def reliability_figure(summary: Summary) -> Figure:
     """Returns accuracy over confidence, and how many rows have it."""
-    return Plot(
+    return Figure(
         "reliability",
         "Reliability",
         "Dots below the diagonal are rows that the probabilities are too sure of, above it too "
@@ -225,7 +230,6 @@ def reliability_plot(summary: Summary) -> Plot:
 
 def _draw_reliability(found: Reliability, figure) -> None:
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
-    figure.subplots_adjust(hspace=0.12, bottom=0.13)
     filled = found.rows > 0
     rows, right = found.rows[filled], found.right[filled]
     accuracy, confidence = right / rows, found.confidence_sums[filled] / rows
@@ -240,51 +244,30 @@ def _draw_reliability(found: Reliability, figure) -> None:
     figure.align_ylabels()
 
 
-# Digits a figure of samples: five lines of four can be read on a phone.
-SAMPLE_COLUMNS, SAMPLE_LINES = 4, 5
-SAMPLES = SAMPLE_COLUMNS * SAMPLE_LINES
-SAMPLE_SEED = 0
-# Pixels of a digit's cell, with its margin and room for a line of text.
-CELL_WIDTH, CELL_HEIGHT = SIDE + 8, SIDE + 12
-
-
-def confusion_plots(summary: Summary) -> list[Plot]:
+def confusion_figures(summary: Summary) -> list[Figure]:
     """Returns the confusion matrix as counts, and as shares of each label's rows."""
-    confusion = summary.confusion
+    counts = summary.confusion
+    rates = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
     return [
-        Plot("confusion-counts", "Confusion matrix, rows",
-             "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair of "
-             "classes that are hard to tell apart.",
-             partial(_draw_counts, confusion), height=WIDTH),
-        Plot("confusion-rates", "Confusion matrix, per cent of each label",
-             "The same as shares of the label's rows, so that rare classes count as much.",
-             partial(_draw_grid_rates, confusion), height=WIDTH),
+        Figure("confusion-counts", "Confusion matrix, rows",
+               "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair of "
+               "classes that are hard to tell apart.",
+               partial(_draw_confusion, counts, str), height=WIDTH),
+        Figure("confusion-rates", "Confusion matrix, per cent of each label",
+               "The same as shares of the label's rows, so that rare classes count as much.",
+               partial(_draw_confusion, rates, _three_digits), height=WIDTH),
     ]  # fmt: skip
 
 
-def _draw_counts(confusion: np.ndarray, figure) -> None:
-    texts = np.where(confusion > 0, confusion.astype(str), "")
-    _draw_confusion(figure, shades(_mistakes(confusion)), texts)
+def _draw_confusion(cells: np.ndarray, text: Callable[[float], str], figure) -> None:
+    """Draws counts or rates `[10, 10]`, each mistake as dark as it is frequent."""
+    texts = np.array([[text(cell) if cell else "" for cell in row] for row in cells.tolist()])
+    mistakes = cells - np.diag(cells.diagonal())
+    _draw_cells(figure, shades(mistakes), texts, 0).set(xlabel="prediction", ylabel="label")
 
 
-def _draw_grid_rates(confusion: np.ndarray, figure) -> None:
-    support = confusion.sum(axis=1, keepdims=True)
-    rates = 100 * confusion / support.clip(1)
-    texts = [[_percent(rate) for rate in row] for row in rates]
-    _draw_confusion(figure, shades(_mistakes(rates)), np.array(texts))
-
-
-def _percent(rate: float) -> str:
-    """Returns about three digits; nothing for nothing."""
-    return "" if rate == 0 else f"{rate:.1f}" if rate >= 10 else f"{rate:.2f}"
-
-
-def _mistakes(cells: np.ndarray) -> np.ndarray:
-    return cells - np.diag(cells.diagonal())
-
-
-def _draw_confusion(figure, steps: np.ndarray, texts: np.ndarray) -> None:
-    _draw_cells(figure, steps, texts, 0).set(xlabel="prediction", ylabel="label")
+def _three_digits(rate: float) -> str:
+    return f"{rate:.1f}" if rate >= 10 else f"{rate:.2f}"
 
 
 def _draw_cells(figure, steps: np.ndarray, texts: np.ndarray, first: int):
@@ -294,7 +277,7 @@ def _draw_cells(figure, steps: np.ndarray, texts: np.ndarray, first: int):
     """
     from matplotlib.colors import ListedColormap
 
-    axes, count = figure.add_axes((0.1, 0.1, 0.88, 0.88)), len(steps)
+    axes, count = figure.subplots(), len(steps)
     axes.pcolormesh(steps, cmap=ListedColormap(SHADE_FILLS), vmin=0, vmax=len(SHADE_FILLS) - 1,
                     edgecolors=LINE, linewidth=0.6)  # fmt: skip
     size = SMALL_TEXT_SIZE * min(1, 10 / count)
@@ -311,9 +294,9 @@ def _draw_cells(figure, steps: np.ndarray, texts: np.ndarray, first: int):
     return axes
 
 
-def agreement_plot(summary: Summary) -> Plot:
+def agreement_figure(summary: Summary) -> Figure:
     """Returns for how many rows each two members predict different classes."""
-    return Plot(
+    return Figure(
         "members-disagreement",
         "Rows that two members predict differently",
         "Members gain most from others that differ from them and are as good; the numbers are "
@@ -331,54 +314,52 @@ def _draw_disagreement(counts: np.ndarray, figure) -> None:
     axes.set(xlabel="member", ylabel="member")
 
 
-def sample_plots(predicted: PredictedDigits) -> list[Plot]:
+# Five lines of four can be read on a phone.
+SAMPLE_COLUMNS, SAMPLE_LINES = 4, 5
+SAMPLES = SAMPLE_COLUMNS * SAMPLE_LINES
+SAMPLE_SEED = 0
+# Pixels of a digit's cell, with its margin and room for a line of text.
+CELL_WIDTH, CELL_HEIGHT = SIDE + 8, SIDE + 12
+
+
+def sample_figures(predicted: PredictedDigits) -> list[Figure]:
     """Returns digits with their probabilities: any, wrong ones, and the least certain."""
     random = np.random.default_rng(SAMPLE_SEED)
     any_rows = random.choice(len(predicted), min(SAMPLES, len(predicted)), replace=False)
     below = "Below each digit: label → prediction, and its probability."
     found = [
-        _sample("samples", "Any digits", f"Drawn at random with a fixed seed. {below}",
-                predicted, any_rows),
-        _sample("samples-mistakes", "The most confident mistakes",
-                f"Look for labels that seem wrong themselves. {below}", predicted,
-                mistakes(predicted)),
-        _sample("samples-uncertain", "The least certain digits",
-                f"Right or wrong, two classes are nearly as likely. {below}", predicted,
-                least_certain(predicted, SAMPLES)),
+        (any_rows, "samples", "Any digits", "Drawn at random with a fixed seed."),
+        (mistakes(predicted), "samples-mistakes", "The most confident mistakes",
+         "Look for labels that seem wrong themselves."),
+        (least_certain(predicted, SAMPLES), "samples-uncertain", "The least certain digits",
+         "Right or wrong, two classes are nearly as likely."),
     ]  # fmt: skip
-    return [plot for plot in found if plot]
+    return [
+        _sample_figure(key, title, f"{caption} {below}", predicted.take(rows[:SAMPLES]))
+        for rows, key, title, caption in found
+        if len(rows)
+    ]
 
 
-def _sample(
-    key: str, title: str, caption: str, predicted: PredictedDigits, rows: np.ndarray
-) -> Plot | None:
-    if not len(rows):
-        return None
-    shown = predicted.take(rows[:SAMPLES])
+def _sample_figure(key: str, title: str, caption: str, shown: PredictedDigits) -> Figure:
     lines = -(-len(shown) // SAMPLE_COLUMNS)
     height = round(WIDTH / SAMPLE_COLUMNS * CELL_HEIGHT / CELL_WIDTH * lines)
-    return Plot(key, title, caption, partial(_draw_samples, shown, lines), height)
+    return Figure(key, title, caption, partial(_draw_samples, shown, lines), height)
 
 
 def _draw_samples(predicted: PredictedDigits, lines: int, figure) -> None:
-    """Draws dark ink on white paper; one picture of all digits takes less than one each."""
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    # Nothing but the digits has a colour, so that a dark page shows between them.
-    paper = np.zeros((lines * CELL_HEIGHT, SAMPLE_COLUMNS * CELL_WIDTH, 4), np.uint8)
+    """Draws digits with a line of text below each; one picture of all takes less than one each."""
+    axes = figure.subplots()
+    paper = np.zeros((lines * CELL_HEIGHT, SAMPLE_COLUMNS * CELL_WIDTH), np.uint8)
     for number, image in enumerate(predicted.digits.images):
         line, column = divmod(number, SAMPLE_COLUMNS)
         top, left = line * CELL_HEIGHT + 2, column * CELL_WIDTH + 4
-        paper[top : top + SIDE, left : left + SIDE, :3] = 255 - image[..., None]
-        paper[top : top + SIDE, left : left + SIDE, 3] = 255
-        _write(axes, left + SIDE / 2, top + SIDE + 1, predicted, number)
-    axes.imshow(paper, interpolation="none", aspect="auto",
-                extent=(0, paper.shape[1], paper.shape[0], 0))  # fmt: skip
-
-
-def _write(axes, left: float, top: float, predicted: PredictedDigits, number: int) -> None:
-    label, answer = predicted.digits.labels[number], predicted.predictions[number]
-    text = f"{label} → {answer}  {predicted.ensemble[number, answer]:.1%}"
-    weight = "normal" if label == answer else "bold"
-    axes.text(left, top, text, ha="center", va="top", weight=weight,
-              fontsize=SMALL_TEXT_SIZE)  # fmt: skip
+        paper[top : top + SIDE, left : left + SIDE] = image
+        label, prediction = predicted.digits.labels[number], predicted.predictions[number]
+        # A page would show two usual spaces as one.
+        text = f"{label} → {prediction}\N{EN SPACE}{predicted.ensemble[number, prediction]:.1%}"
+        axes.text(left + SIDE / 2, top + SIDE + 1, text, ha="center", va="top",
+                  fontsize=SMALL_TEXT_SIZE,
+                  weight="normal" if label == prediction else "bold")  # fmt: skip
+    draw_picture(axes, paper, 255)
+    axes.set_aspect("auto")

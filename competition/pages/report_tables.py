@@ -1,23 +1,21 @@
-"""An ensemble as tables: members, methods, variants; computes nothing."""
+"""The tables of an ensemble and of a report: frames of computed values, with how to show them."""
 
-from math import isnan
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
+import pandas as pd
 
 from competition import paths
 from competition.analysis.classes import most_confused
-from competition.analysis.summary import Baseline, FoldScores, JobRow, Scores, Summary, overlap
+from competition.analysis.summary import Baseline, JobRow, Scores, Summary, overlap
 from competition.config.schema import Folds
 from competition.data.label_marks import label_errors_in_words
-from competition.data.run import Run
-from competition.ensemble.comparison import Comparison, MethodResult
-from competition.ensemble.contributions import Contribution, Contributions
+from competition.ensemble.comparison import Comparison
+from competition.ensemble.contributions import Contributions
 from competition.metrics import SELECTED, SELECTED_NOTE, Score, marked
 from competition.results import CLASS_COUNTS
 from competition.storage import atomic_file, write_text
-from competition.tables import Column, Table
+from competition.tables import SCORE_COLUMNS, Column, Table, score_values
 
 METHODS_NOTE = (
     "Whatever a method fits was fitted without the fold that it is scored on. Above the lowest: in "
@@ -29,18 +27,47 @@ VARIANTS_NOTE = (
     "Errors and log-loss of plain means: of the variant's own members, of all others, and of the "
     "variant together with the one that is best alone."
 )
+PARTITION_NOTE = "; so the mean may differ in the last digit from the figure of all rows together."
+OVERLAP_NOTE = (
+    ". A hold-out's figure is that of its own nets on all of its rows. The errors of all rows "
+    "count each row once, by the mean of the nets that held it out: so does an ensemble, which "
+    "has no figure of a single hold-out."
+)
+CLASSES_NOTE = (
+    "Precision: of the rows predicted as a class, the share that are of it. Recall: of the rows of "
+    "a class, the share predicted as it. F1: their harmonic mean. The areas are those of the class "
+    "against all others. The mean counts every class alike."
+)
+JOBS_NOTE = (
+    "Every net by itself, on the rows that it held out; a net of all rows held none out. Minutes "
+    "are not divided by the jobs that ran side by side."
+)
+COUNTS_NOTE = (
+    "Before and after resampling, rows counted by their weights. Held-out rows had no part in it, "
+    "and stay as they are."
+)
+BASELINES_NOTE = (
+    "Errors are counted on the held-out rows, as many as the column `rows` says{}. A variant of "
+    "several seeds stands here with its first one, and then with the mean of all. Parameters are "
+    "of one net; minutes are of training, divided by the jobs side by side; precision, recall and "
+    "F1 are means over the classes. What is claimed was measured by its authors on rows of their "
+    "own; it is not reached where the accuracy here is below it."
+)
+# As many confusions as somebody may want to read.
+CONFUSIONS = 15
+# Whole numbers, of which some are missing.
+COUNT = "Int64"
 
-SCORE_COLUMNS = [
-    Column("errors"),
-    Column("accuracy", "{:.5f}"),
-    Column("95 % interval", "{:.5f} – {:.5f}", ("accuracy_low", "accuracy_high")),
-    Column("log-loss", "{:.5f}", ("log_loss",)),
-]
 
-
-def score_cells(score: Score) -> list:
-    """Returns errors, accuracy, its 95 % interval and log-loss."""
-    return [score.errors, score.accuracy, score.interval(), score.log_loss]
+def ensemble_tables(
+    scores: Scores, comparison: Comparison, contributions: Contributions
+) -> list[Table]:
+    """Returns what `ensemble` shows: scores, methods, and what each variant contributes."""
+    return [
+        scores_table(scores, "ensemble"),
+        methods_table(comparison),
+        *contributions_tables(contributions),
+    ]
 
 
 def scores_table(scores: Scores, name: str) -> Table:
@@ -56,61 +83,37 @@ def scores_table(scores: Scores, name: str) -> Table:
     lines = {**scores.members, name: scores.ensemble}
     if scores.unsearched:
         lines[f"{name}, rows that the search for the presets did not see"] = scores.unsearched
-    return Table.of_cells(
-        "scores",
-        "All rows together",
-        [Column("out of fold", names=("name",)), *SCORE_COLUMNS],
-        [[name, *score_cells(score)] for name, score in lines.items()],
-        note_of(scores.is_selected),
-        strong=name,
-    )
-
-
-def note_of(is_selected: bool) -> str:
-    """Returns what the mark means, where there is one."""
-    return SELECTED_NOTE if is_selected else ""
-
-
-def ensemble_text(scores: Scores, comparison: Comparison, contributions: Contributions) -> str:
-    """Returns an ensemble's tables as Markdown, to be read in a terminal."""
-    words = "\n".join(methods_words(comparison))
-    parts = [
-        scores_table(scores, "ensemble").markdown_with_note(),
-        methods_table(comparison).markdown_with_note(),
-        words,
-    ]
-    parts += [table.markdown_with_note() for table in contributions_tables(contributions)]
-    return "\n\n".join(parts)
+    rows = [{"name": each, **score_values(score)} for each, score in lines.items()]
+    columns = [Column("out of fold", names=("name",)), *SCORE_COLUMNS]
+    note = SELECTED_NOTE if scores.is_selected else ""
+    return Table("scores", "All rows together", pd.DataFrame(rows), columns, note, strong=name)
 
 
 def methods_table(comparison: Comparison) -> Table:
     """Returns all methods side by side."""
-    above = "log_loss_above_lowest"
-    names = (above, f"{above}_low", f"{above}_high")
+    gap = ("log_loss_above_lowest", "log_loss_above_lowest_low", "log_loss_above_lowest_high")
+    rows = [
+        {
+            "method": each.method.name,
+            **score_values(each.score),
+            **dict(zip(gap, each.gap_to_best, strict=True)),
+            "calibration_error": each.calibration_error,
+            "gained_on_mean": each.vs_mean.gained,
+            "lost_to_mean": each.vs_mean.lost,
+            "mcnemar_p": each.vs_mean.p_value,
+        }
+        for each in comparison.methods
+    ]
     columns = [
         Column("method", is_code=True),
         *SCORE_COLUMNS,
-        Column("above the lowest", "{:+.5f} ({:+.5f} … {:+.5f})", names),
+        Column("above the lowest", "{:+.5f} ({:+.5f} … {:+.5f})", gap),
         Column("calibration", "{:.5f}", ("calibration_error",)),
         Column("gained", names=("gained_on_mean",)),
         Column("lost", names=("lost_to_mean",)),
         Column("p", "{:.2g}", ("mcnemar_p",)),
     ]
-    rows = [_method_cells(each) for each in comparison.methods]
-    return Table.of_cells("methods", "Methods compared", columns, rows, METHODS_NOTE)
-
-
-def _method_cells(compared: MethodResult) -> list:
-    beside = compared.vs_mean
-    return [
-        compared.method.name,
-        *score_cells(compared.score),
-        compared.gap_to_best,
-        compared.calibration_error,
-        beside.gained,
-        beside.lost,
-        beside.p_value,
-    ]
+    return Table("methods", "Methods compared", pd.DataFrame(rows), columns, METHODS_NOTE)
 
 
 def methods_words(comparison: Comparison) -> list[str]:
@@ -126,91 +129,87 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
     """Returns what each variant contributes, and how alike they err; nothing if there is one."""
     if len(contributions.variants) < 2:
         return []
-    what = {
+    titles = {
         "alone": "alone",
-        "all without it": "without",
-        f"{contributions.best.variant} with it": "beside_best",
+        "without": "all without it",
+        "beside_best": f"{contributions.best.variant} with it",
     }
+    rows = [
+        {
+            "variant": part.variant,
+            **_short("alone", part.alone),
+            **_short("without", part.without),
+            **_short("beside_best", part.beside_best),
+        }
+        for part in contributions.variants
+    ]
+    rows.append({"variant": "all together", **_short("alone", contributions.together)})
+    frame = pd.DataFrame(rows).astype({f"{what}_errors": COUNT for what in titles})
     columns = [
         Column("variant"),
         *(
-            Column(title, "{}, {:.5f}", (f"{name}_errors", f"{name}_log_loss"))
-            for title, name in what.items()
+            Column(title, "{}, {:.5f}", (f"{what}_errors", f"{what}_log_loss"))
+            for what, title in titles.items()
         ),
     ]
-    rows = [_variant_cells(each) for each in contributions.variants]
-    rows.append(["all together", _short(contributions.together), None, None])
-    title = "Alone, left out, and added to the best"
+    names = [part.variant for part in contributions.variants]
+    title, both_wrong = "Alone, left out, and added to the best", contributions.error_overlap
     return [
-        Table.of_cells("contributions", title, columns, rows, VARIANTS_NOTE),
-        _pairs_table(contributions, "error-overlap", "wrong in both", contributions.error_overlap),
-        _pairs_table(
-            contributions, "disagreement", "predicted differently", contributions.disagreement
-        ),
-    ]
+        Table("contributions", title, frame, columns, VARIANTS_NOTE),
+        _pairs_table("error-overlap", "variant", "wrong in both", names, both_wrong),
+        _pairs_table("disagreement", "variant", "predicted differently", names,
+                     contributions.disagreement),
+    ]  # fmt: skip
 
 
-def _pairs_table(contributions: Contributions, key: str, what: str, counts: np.ndarray) -> Table:
-    names = [each.variant for each in contributions.variants]
-    return pairs_table(key, "variant", what, names, counts)
+def _short(what: str, score: Score | None) -> dict[str, float]:
+    return {f"{what}_errors": score.errors, f"{what}_log_loss": score.log_loss} if score else {}
 
 
-def pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.ndarray) -> Table:
+def _pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.ndarray) -> Table:
     """Returns a table of counts `[k, k]` of rows between things of these names."""
+    frame = pd.DataFrame(counts, columns=[name.replace(" ", "_") for name in names])
+    frame.insert(0, noun, names)
     columns = [Column(what, names=(noun,)), *map(Column, names)]
-    rows = [[name, *row] for name, row in zip(names, counts.tolist(), strict=True)]
-    return Table.of_cells(key, f"{noun.capitalize()}s: rows {what}", columns, rows)
-
-
-def _variant_cells(part: Contribution) -> list:
-    return [part.variant, *map(_short, (part.alone, part.without, part.beside_best))]
-
-
-def _short(score: Score | None) -> tuple[int, float] | None:
-    return (score.errors, score.log_loss) if score else None
-
-
-PARTITION_NOTE = "; so the mean may differ in the last digit from the figure of all rows together."
-OVERLAP_NOTE = (
-    ". A hold-out's figure is that of its own nets on all of its rows. The errors of all rows "
-    "count each row once, by the mean of the nets that held it out: so does an ensemble, which "
-    "has no figure of a single hold-out."
-)
-# As many confusions as somebody may want to read.
-CONFUSIONS = 15
+    return Table(key, f"{noun.capitalize()}s: rows {what}", frame, columns)
 
 
 def preset_table(summary: Summary) -> Table:
     """Returns the one line that the README's results table has of a preset."""
     is_selected = summary.scores.is_selected
-    errors, accuracy, *others = score_cells(summary.scores.ensemble)
-    of_errors, _, *other_values = SCORE_COLUMNS
-    of_accuracy = Column("out-of-fold", "{:.5f}", ("accuracy",))
+    name, variant = summary.subject.run.config.name, summary.subject.variant
+    values = {
+        "preset": f"{name}, {variant}" if variant else name,
+        "nets": len(summary.manifests),
+        **score_values(summary.scores.ensemble),
+        "training_minutes": summary.minutes,
+        "CPU_minutes": summary.cpu_minutes,
+        "machine": "; ".join(summary.distinct("machine")),
+    }
+    errors, _, *others = SCORE_COLUMNS
+    accuracy = Column("out-of-fold", "{:.5f}", ("accuracy",))
     if is_selected:
-        of_accuracy = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
-        accuracy = (accuracy, SELECTED)
+        values["remark"] = SELECTED
+        accuracy = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
     columns = [
-        Column("preset", is_code=True), Column("nets"), of_errors, of_accuracy, *other_values,
+        Column("preset", is_code=True), Column("nets"), errors, accuracy, *others,
         Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
     ]  # fmt: skip
-    name, variant = summary.subject.run.config.name, summary.subject.variant
-    named = f"{name}, {variant}" if variant else name
-    row = [named, len(summary.manifests), errors, accuracy, *others]
-    row += [summary.minutes, summary.cpu_minutes, "; ".join(summary.distinct("machine"))]
-    return Table.of_cells("key-figures", "Key figures", columns, [row], note_of(is_selected))
+    frame = pd.DataFrame([values])[[name for column in columns for name in column.sources]]
+    return Table("key-figures", "Key figures", frame, columns, SELECTED_NOTE if is_selected else "")
 
 
 def glance_table(summary: Summary) -> Table:
     """Returns what was trained on what, and what is looked at."""
     subject = summary.subject
-    data, members = subject.run.data_set, subject.member_predictions.members
+    run, members = subject.run, subject.member_predictions.members
+    data, marks = run.data_set, run.config.marks
+    made_of = f"the {subject.method} of its members" if len(members) > 1 else "one member"
     rows = {
-        "looked at": f"{subject.title}, the {subject.method} of its members"
-        if len(members) > 1
-        else f"{subject.title}, one member",
+        "looked at": f"{subject.title}, {made_of}",
         "data": f"{data.name}, {len(data.train):,} labelled rows and {len(data.test):,} test rows",
-        **_marks(subject.run),
-        "data fingerprint": subject.run.fingerprint[:16],
+        **({"marks": f"{marks}: {label_errors_in_words(run.label_errors)}"} if marks else {}),
+        "data fingerprint": run.fingerprint[:16],
         "held out": _held_out_words(summary),
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
         "nets": str(len(summary.manifests)),
@@ -218,29 +217,21 @@ def glance_table(summary: Summary) -> Table:
         "machine": "; ".join(summary.distinct("machine")),
         "code": ", ".join(summary.distinct("code_version")),
     }
-    columns = [Column("what"), Column("value")]
-    return Table.of_cells(
-        "at-a-glance", "The run", columns, [[what, told] for what, told in rows.items()]
-    )
-
-
-def _marks(run: Run) -> dict[str, str]:
-    words = f"{run.config.marks}: {label_errors_in_words(run.label_errors)}"
-    return {"marks": words} if run.config.marks else {}
+    return Table("at-a-glance", "The run", pd.DataFrame(rows.items(), columns=["what", "value"]))
 
 
 def _held_out_words(summary: Summary) -> str:
     """Returns which rows the nets are judged on, as the scheme of the splits says it."""
     subject, settings = summary.subject, summary.subject.run.config.folds
+    rows, labelled = len(subject.predicted), len(subject.run.data_set.train)
+    count = f"{rows:,} of {labelled:,} labelled rows count"
+    if settings.scheme == "given":
+        return f"what the data itself holds out; {count}"
     numbers = sorted(summary.folds[0].by_fold)
     is_share = settings.scheme == "holdout"
     share = f" of {100 * settings.share:g} % of the rows each" if is_share else ""
-    some = f"{len(numbers)} of {settings.count} stratified {_split_noun(settings)}s{share}: "
-    splits = some + ", ".join(map(str, numbers))
-    if settings.scheme == "given":
-        splits = "what the data itself holds out"
-    rows, labelled = len(subject.predicted), len(subject.run.data_set.train)
-    return f"{splits}; {rows:,} of {labelled:,} labelled rows count"
+    some = f"{len(numbers)} of {settings.count} stratified {_split_noun(settings)}s{share}"
+    return f"{some}: {', '.join(map(str, numbers))}; {count}"
 
 
 def _split_noun(settings: Folds) -> str:
@@ -252,226 +243,165 @@ def folds_table(summary: Summary) -> Table:
     """Returns the errors in each fold or hold-out, and mean and standard deviation over them."""
     scores, noun = summary.folds, _split_noun(summary.subject.run.config.folds)
     folds = sorted(scores[0].by_fold)
-    columns = [
-        Column("out of fold", names=("name",)),
-        *(Column(f"{noun} {fold}", names=(f"errors_fold{fold}",)) for fold in folds),
-        Column("errors"),
-        Column("accuracy", "{:.5f} ± {:.5f}", ("accuracy_mean", "accuracy_std")),
-        Column("log-loss", "{:.5f} ± {:.5f}", ("log_loss_mean", "log_loss_std")),
-    ]
-    if len(folds) == 1:
-        columns[-2:] = [Column("accuracy", "{:.5f}"), Column("log-loss", "{:.5f}")]
-    return Table.of_cells(
-        "folds",
-        f"Errors by {noun}",
-        columns,
-        [_fold_cells(each, folds) for each in scores],
-        f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s"
-        + (OVERLAP_NOTE if overlap(summary.subject.member_predictions) else PARTITION_NOTE),
-        strong=scores[-1].name,
+    rows = []
+    for each in scores:
+        errors = [each.by_fold[fold].errors if each.by_fold else None for fold in folds]
+        spread = [*each.accuracy(), *each.log_loss()] if each.by_fold else [None] * 4
+        rows.append([each.name, *errors, each.whole.errors, *spread])
+    counts = {f"errors_fold{fold}": COUNT for fold in folds}
+    spreads = ["accuracy_mean", "accuracy_std", "log_loss_mean", "log_loss_std"]
+    frame = pd.DataFrame(rows, columns=["name", *counts, "errors", *spreads]).astype(counts)
+    accuracy = Column("accuracy", "{:.5f} ± {:.5f}", ("accuracy_mean", "accuracy_std"))
+    log_loss = Column("log-loss", "{:.5f} ± {:.5f}", ("log_loss_mean", "log_loss_std"))
+    if len(folds) == 1:  # of a single value there is no deviation
+        accuracy, log_loss = Column("accuracy", "{:.5f}"), Column("log-loss", "{:.5f}")
+        frame = frame.rename(columns={"accuracy_mean": "accuracy", "log_loss_mean": "log-loss"})
+        frame = frame.drop(columns=["accuracy_std", "log_loss_std"])
+    by_fold = [Column(f"{noun} {fold}", names=(f"errors_fold{fold}",)) for fold in folds]
+    name = Column("out of fold", names=("name",))
+    columns = [name, *by_fold, Column("errors"), accuracy, log_loss]
+    note = f"Accuracy and log-loss: mean ± standard deviation (n − 1) over the {noun}s" + (
+        OVERLAP_NOTE if overlap(summary.subject.member_predictions) else PARTITION_NOTE
     )
-
-
-def _fold_cells(scores: FoldScores, folds: list[int]) -> list:
-    if not scores.by_fold:
-        return [scores.name, *[None] * len(folds), scores.whole.errors, None, None]
-    errors = [scores.by_fold[fold].errors for fold in folds]
-    spread = [_without_nan(each) for each in (scores.accuracy(), scores.log_loss())]
-    return [scores.name, *errors, scores.whole.errors, *spread]
-
-
-def _without_nan(spread: tuple[float, float]) -> tuple[float, ...]:
-    return spread[:1] if isnan(spread[1]) else spread
+    return Table("folds", f"Errors by {noun}", frame, columns, note, strong=scores[-1].name)
 
 
 def jobs_table(rows: list[JobRow]) -> Table:
     """Returns the finished jobs: errors, accuracy, and wall-clock and processor minutes."""
+    names = ["variant", "seed", "split", "errors", "rows", "accuracy", "minutes", "CPU_minutes"]
+    values = []
+    for row in rows:
+        job, score = row.job, row.score
+        held_out = [score.errors, score.rows, score.accuracy] if score else [None, None, None]
+        name, split = marked(job.variant, row.is_selected), job.split.removeprefix("fold")
+        values.append([name, job.seed, split, *held_out, row.minutes, row.cpu_minutes])
+    frame = pd.DataFrame(values, columns=names)
     columns = [
-        Column("variant"),
-        Column("seed"),
-        Column("split"),
-        Column("errors"),
-        Column("rows", "{:,}"),
-        Column("accuracy", "{:.5f}"),
-        Column("minutes", "{:.1f}"),
-        Column("CPU minutes", "{:.1f}"),
-    ]
-    return Table.of_cells(
-        "jobs",
-        "Finished jobs",
-        columns,
-        [_job_cells(row) for row in rows],
-        "Every net by itself, on the rows that it held out; a net of all rows held none out. "
-        "Minutes are not divided by the jobs that ran side by side."
-        + (f" {SELECTED_NOTE}" if any(row.is_selected for row in rows) else ""),
-    )
-
-
-def _job_cells(row: JobRow) -> list:
-    job, name = row.job, marked(row.job.variant, row.is_selected)
-    held_out = _held_out_cells(row.score)
-    split = job.split.removeprefix("fold")
-    return [name, job.seed, split, *held_out, row.minutes, row.cpu_minutes]
-
-
-def _held_out_cells(score: Score | None) -> list:
-    return [score.errors, score.rows, score.accuracy] if score else [None, None, None]
+        Column("variant"), Column("seed"), Column("split"), Column("errors"),
+        Column("rows", "{:,}"), Column("accuracy", "{:.5f}"),
+        Column("minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"),
+    ]  # fmt: skip
+    frame = frame.astype({"errors": COUNT, "rows": COUNT, "accuracy": float})
+    note = JOBS_NOTE
+    if any(row.is_selected for row in rows):
+        note = f"{note} {SELECTED_NOTE}"
+    return Table("jobs", "Finished jobs", frame, columns, note)
 
 
 def class_counts_table(summary: Summary) -> Table:
     """Returns the training rows of each class before and after resampling, where there was any."""
-    columns = [Column("net"), Column("rows", names=("counted",))]
-    columns += [Column(str(label), "{:,.10g}") for label in range(10)]
+    labels = [str(label) for label in range(10)]
     rows = [
         [str(job), when, *manifest[CLASS_COUNTS][when]]
         for job, manifest in summary.manifests.items()
         if CLASS_COUNTS in manifest
         for when in ("before", "after")
     ]
-    return Table.of_cells(
-        "resampled-counts",
-        "Rows of each class to learn from",
-        columns,
-        rows,
-        "Before and after resampling, rows counted by their weights. Held-out rows had no part in "
-        "it, and stay as they are.",
-    )
+    frame = pd.DataFrame(rows, columns=["net", "counted", *labels])
+    by_class = [Column(label, "{:,.10g}") for label in labels]
+    columns = [Column("net"), Column("rows", names=("counted",)), *by_class]
+    title = "Rows of each class to learn from"
+    return Table("resampled-counts", title, frame, columns, COUNTS_NOTE)
 
 
 def classes_table(summary: Summary) -> Table:
     """Returns the classification report, with the areas under each class's curves."""
+    found = summary.classes
+    values = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
+    frame = pd.DataFrame({"class": map(str, range(10)), **values, "support": found.support})
+    # By their labels: a class without curves stays without areas.
+    for name, area in (("roc_auc", "roc_area"), ("average_precision", "average_precision")):
+        areas = {curve.label: getattr(curve, area) for curve in summary.curves}
+        frame[name] = pd.Series(areas, dtype=float)
+    means = {**frame.mean(numeric_only=True), "class": "mean of classes"}
+    means["support"] = found.support.sum()
+    frame = pd.concat([frame, pd.DataFrame([means])], ignore_index=True)
     columns = [
-        Column("class"),
-        Column("precision", "{:.4f}"),
-        Column("recall", "{:.4f}"),
-        Column("F1", "{:.4f}", ("f1",)),
-        Column("support", "{:,}"),
-        Column("ROC AUC", "{:.6f}", ("roc_auc",)),
-        Column("average precision", "{:.6f}"),
-    ]
-    return Table.of_cells(
-        "classes",
-        "Classification report",
-        columns,
-        [*_class_rows(summary), _macro_row(summary)],
-        "Precision: of the rows predicted as a class, the share that are of it. Recall: of the "
-        "rows of a class, the share predicted as it. F1: their harmonic mean. The areas are those "
-        "of the class against all others. The mean counts every class alike.",
-        strong="mean of classes",
-    )
-
-
-def _class_rows(summary: Summary) -> list[list]:
-    found, areas = summary.classes, {each.label: each for each in summary.curves}
-    rows = []
-    for label, support in enumerate(found.support.tolist()):
-        shares = [_number(each[label]) for each in (found.precision, found.recall, found.f1)]
-        curve = areas.get(label)
-        both = [curve.roc_area, curve.average_precision] if curve else [None, None]
-        rows.append([str(label), *shares, support, *both])
-    return rows
-
-
-def _macro_row(summary: Summary) -> list:
-    """Returns the means of what is defined, and all rows."""
-    found, curves = summary.classes, summary.curves
-    areas = [(curve.roc_area, curve.average_precision) for curve in curves]
-    means = [fmean(each) for each in zip(*areas, strict=True)] or [None, None]
-    return ["mean of classes", *found.means(), int(found.support.sum()), *means]
-
-
-def _number(value: float) -> float | None:
-    return None if isnan(value) else float(value)
+        Column("class"), Column("precision", "{:.4f}"), Column("recall", "{:.4f}"),
+        Column("F1", "{:.4f}", ("f1",)), Column("support", "{:,}"),
+        Column("ROC AUC", "{:.6f}", ("roc_auc",)), Column("average precision", "{:.6f}"),
+    ]  # fmt: skip
+    title = "Classification report"
+    return Table("classes", title, frame, columns, CLASSES_NOTE, strong="mean of classes")
 
 
 def confusions_table(summary: Summary) -> Table:
     """Returns the most common confusions."""
+    found = most_confused(summary.confusion, CONFUSIONS)
+    rows = [(each.label, each.predicted, each.count, each.share) for each in found]
+    frame = pd.DataFrame(rows, columns=["label", "prediction", "rows", "share_of_label"])
     columns = [
         Column("label → prediction", "{} → {}", ("label", "prediction")),
         Column("rows"),
         Column("of the label", "{:.2%}", ("share_of_label",)),
     ]
-    found = most_confused(summary.confusion, CONFUSIONS)
-    return Table.of_cells(
-        "confusions",
-        "Most common confusions",
-        columns,
-        [[(each.label, each.predicted), each.count, each.share] for each in found],
-        "" if found else "There are no mistakes.",
-    )
+    note = "" if found else "There are no mistakes."
+    return Table("confusions", "Most common confusions", frame, columns, note)
 
 
 def confusion_table(summary: Summary) -> Table:
     """Returns how many rows of each label were predicted as each class."""
-    columns = [
-        Column("label \\ prediction", names=("label",)),
-        *(Column(f"{c}") for c in range(10)),
-    ]
-    rows = [[str(label), *row] for label, row in enumerate(summary.confusion.tolist())]
-    return Table.of_cells("confusion", "Confusion matrix", columns, rows)
+    labels = [str(label) for label in range(len(summary.confusion))]
+    frame = pd.DataFrame(summary.confusion, columns=labels)
+    frame.insert(0, "label", labels)
+    columns = [Column("label \\ prediction", names=("label",)), *map(Column, labels)]
+    return Table("confusion", "Confusion matrix", frame, columns)
 
 
 def agreement_tables(summary: Summary) -> list[Table]:
     """Returns how many members are right at once, and how often two of them differ."""
     found, members = summary.agreement, summary.subject.member_predictions.members
-    columns = [Column("members that are right", names=("members_right",)), Column("rows", "{:,}")]
-    columns += [Column(f"{summary.subject.name} is right", "{:,}", ("right",))]
-    counts = zip(found.rows.tolist(), found.rescued.tolist(), strict=True)
-    rows = [[f"{right} of {len(members)}", *both] for right, both in enumerate(counts)]
+    right = [f"{right} of {len(members)}" for right in range(len(found.rows))]
+    frame = pd.DataFrame({"members_right": right, "rows": found.rows, "right": found.rescued})
+    columns = [
+        Column("members that are right", names=("members_right",)),
+        Column("rows", "{:,}"),
+        Column(f"{summary.subject.name} is right", "{:,}", ("right",)),
+    ]
     names = [f"{number}. {member}" for number, member in enumerate(members, start=1)]
     return [
-        Table.of_cells("members-right", "How many members are right", columns, rows),
-        pairs_table(
-            "members-disagreement", "member", "predicted differently", names, found.disagreement
-        ),
-        pairs_table("members-both-wrong", "member", "wrong in both", names, found.both_wrong),
-    ]
+        Table("members-right", "How many members are right", frame, columns),
+        _pairs_table("members-disagreement", "member", "predicted differently", names,
+                     found.disagreement),
+        _pairs_table("members-both-wrong", "member", "wrong in both", names, found.both_wrong),
+    ]  # fmt: skip
 
 
 def baselines_table(baselines: list[Baseline]) -> Table:
     """Returns a line for each system."""
-    errors, accuracy, interval, _ = SCORE_COLUMNS
+    rows = [
+        {
+            "system": each.name,
+            "title": each.title,
+            "nets": each.nets,
+            "parameters": each.parameters,
+            "minutes": each.minutes,
+            "rows": each.score.rows,
+            **score_values(each.score),
+            "precision": each.precision,
+            "recall": each.recall,
+            "F1": each.f1,
+            "claimed": f"{each.claim} (not reached)" if each.falls_short else each.claim,
+        }
+        for each in baselines
+    ]
+    frame = pd.DataFrame(rows).drop(columns="log_loss")
     columns = [
-        Column("system"),
-        Column("what it is", names=("title",)),
-        Column("nets"),
-        Column("parameters", "{:,}"),
-        Column("minutes", "{:.1f}"),
-        Column("rows", "{:,}"),
-        *(errors, accuracy, interval),
-        *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
+        Column("system"), Column("what it is", names=("title",)), Column("nets"),
+        Column("parameters", "{:,}"), Column("minutes", "{:.1f}"), Column("rows", "{:,}"),
+        *SCORE_COLUMNS[:3], *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
         Column("claimed"),
-    ]
-    is_selected = any(system.is_selected for system in baselines)
-    note = " ".join([_note(baselines), note_of(is_selected)]).strip()
-    return Table.of_cells("systems", "Systems", columns, [_cells(each) for each in baselines], note)
-
-
-def _note(baselines: list[Baseline]) -> str:
-    others = len({system.score.rows for system in baselines}) > 1
-    return (
-        "Errors are counted on the held-out rows, as many as the column `rows` says"
-        f"{'; some systems have other rows, so only shares can be compared' if others else ''}. "
-        "A variant of several seeds stands here with its first one, and then with the mean of "
-        "all. Parameters are of one net; minutes are of training, divided by the jobs side by "
-        "side; precision, recall and F1 are means over the classes. What is claimed was measured "
-        "by its authors on rows of their own; it is not reached where the accuracy here is below "
-        "it."
-    )
-
-
-def _cells(system: Baseline) -> list:
-    figures = [*score_cells(system.score)[:3], system.precision, system.recall, system.f1]
-    return [
-        *(system.name, system.title, system.nets, system.parameters, system.minutes),
-        system.score.rows,
-        *figures,
-        f"{system.claim} (not reached)" if system.falls_short else system.claim,
-    ]
+    ]  # fmt: skip
+    has_other_rows = len({each.score.rows for each in baselines}) > 1
+    others = "; some systems have other rows, so only shares can be compared"
+    note = BASELINES_NOTE.format(others if has_other_rows else "")
+    if any(each.is_selected for each in baselines):
+        note = f"{note} {SELECTED_NOTE}"
+    return Table("systems", "Systems", frame, columns, note)
 
 
 def write_baselines(config_name: str, table: Table) -> Path:
-    """Writes `output/<config>/baselines.md` and `systems.csv`, and returns the former."""
+    """Writes `output/<config>/baselines.md`, with a CSV file beside it, and returns its path."""
     path = paths.baselines_file(config_name)
     write_text(path, f"# Systems of `{config_name}`\n\n{table.markdown_with_note()}\n")
     with atomic_file(path.with_suffix(".csv")) as partial:

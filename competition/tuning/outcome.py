@@ -22,7 +22,7 @@ from competition.metrics import SELECTED_NOTE, Score, bootstrap_intervals, log_l
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_predictions
 from competition.storage import atomic_file, atomic_folder, write_text
-from competition.tables import Column, Table, write_csv
+from competition.tables import SCORE_COLUMNS, Column, Table, score_values, write_csv
 from competition.training.jobs import train_folds
 from competition.tuning.storage import finished_trials, successors
 from competition.tuning.study import Search
@@ -225,17 +225,11 @@ def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvalua
     ]
     frame = pd.DataFrame(
         [
-            (name, folds, each.errors, each.accuracy, *each.interval(), each.log_loss)
-            for name, folds, each in scores
-        ],
-        columns=["settings", "scored_on", "errors", "accuracy", "low", "high", "log_loss"],
+            {"settings": name, "scored_on": folds, **score_values(score)}
+            for name, folds, score in scores
+        ]
     )
-    columns = [
-        *map(Column, ("settings", "scored on", "errors")),
-        Column("accuracy", "{:.5f}"),
-        Column("95 % interval", "{:.5f} – {:.5f}", ("low", "high")),
-        Column("log-loss", "{:.5f}", ("log_loss",)),
-    ]
+    columns = [Column("settings"), Column("scored on"), *SCORE_COLUMNS]
     note = conclusion(search, evaluation)
     return Table("final-evaluation", "Final evaluation", frame, columns, note)
 

@@ -1,4 +1,4 @@
-// The grid: one card a digit.
+// The grid: one card per digit.
 const PAGE_SIZE = 200;
 const BADGES = Object.fromEntries(data.marks.map((mark) => [mark, mark[0].toUpperCase()]));
 const grid = document.getElementById("grid");
