@@ -365,7 +365,7 @@ def spread(runs: Collection[float], form: str) -> str:
 
 def keep(run: Run, part: str, found: Any) -> None:
     """Writes a part, as JSON values, to `output/<config>/bench.json`; other parts stay there."""
-    path = paths.bench_json(run.config.name)
+    path = paths.OutputPaths(run.config.name).bench
     try:
         kept = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):  # not there, or not what we write

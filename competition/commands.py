@@ -28,11 +28,11 @@ def demo(jobs: int | None) -> None:
     name = config.name
     print(f"""
 What you have now, all of it made from scikit-learn's small digits:
-  {paths.jobs_folder(name)}/
+  {paths.OutputPaths(name).jobs}/
       a folder per trained net: manifest, history, probabilities, model
-  {paths.gallery_folder(name) / paths.PAGE}
+  {paths.OutputPaths(name).gallery / paths.PAGE}
       mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
-  {paths.report_folder(name) / paths.PAGE}
+  {paths.OutputPaths(name).report() / paths.PAGE}
       the results: tables, learning curves, confusions; CSV, SVG and PNG files beside it
   {paths.submission_csv(name)}
       a submission in Kaggle's format; the .json beside it says where it comes from
@@ -67,7 +67,7 @@ def download(config: Config, archive: Path | None = None, force: bool = False) -
     else:
         loading.require(config.data)
     _require_its_split(config)
-    folder = paths.data_folder(config.data)
+    folder = paths.DataPaths(config.data).folder
     print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
 
 
@@ -167,7 +167,7 @@ def ensemble(configs: list[Config]) -> None:
     mean = paths.submission_csv(paths.mean_name(result.name))
     beside = "has the same" if method == "mean" else "has the plain mean, to compare"
     print(
-        f"{paths.ensemble_folder(result.name)}/ holds these tables, what was fitted, and the "
+        f"{paths.OutputPaths(result.name).ensemble}/ holds these tables, what was fitted, and the "
         "probabilities;\n"
         "test-confidence.csv there begins with the test rows that are least certain\n"
         f"{path} is written and checked, by the method {method}; {mean} {beside}"
@@ -296,9 +296,9 @@ def bench(config: Config, long: bool) -> None:
     from benchmarks import race, throughput
     from competition.data.run import load_run
 
-    run, kept = load_run(config), paths.bench_json(config.name)
+    run, kept = load_run(config), paths.OutputPaths(config.name).bench
     try:
-        with storage.only_one(paths.output_folder(config.name), f"measuring '{config.name}'"):
+        with storage.only_one(paths.OutputPaths(config.name).folder, f"measuring '{config.name}'"):
             print(throughput.benchmark(run))
             if long:
                 print(f"\n{race.benchmark(run)}")
@@ -309,13 +309,13 @@ def bench(config: Config, long: bool) -> None:
 
 def clean() -> None:
     """Removes caches, augmented epochs and what killed commands left; results and data stay."""
-    with storage.exclusive(paths.pools_lock_file()) as is_free:
+    with storage.exclusive(paths.POOLS_LOCK) as is_free:
         if not is_free:
             raise UserError(
-                f"a training in this folder reads {paths.pools_folder()}/; wait for its end, or "
+                f"a training in this folder reads {paths.POOLS}/; wait for its end, or "
                 "interrupt it, and clean then"
             )
-        folders = [paths.pools_folder(), *paths.cache_folders()]
+        folders = [paths.POOLS, *paths.cache_folders()]
         for folder in filter(Path.exists, folders):
             clear_folder(folder)
             print(f"removed {folder}/")

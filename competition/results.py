@@ -50,7 +50,7 @@ class Job:
 
     def folder(self) -> Path:
         """Returns where the job's result is, or will be."""
-        return paths.job_folder(self.config, self.variant, self.seed, self.split)
+        return paths.OutputPaths(self.config).job(self.variant, self.seed, self.split)
 
     def __str__(self) -> str:
         return f"{self.variant} seed{self.seed} {self.split}"

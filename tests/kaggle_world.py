@@ -128,7 +128,7 @@ class World:
         return file
 
     def install(self, files: dict[str, bytes] | None = None) -> None:
-        folder = paths.data_folder(COMPETITION)
+        folder = paths.DataPaths(COMPETITION).folder
         folder.mkdir(parents=True)
         for name, content in (files or competition_files()).items():
             (folder / name).write_bytes(content)
@@ -199,7 +199,7 @@ class Case:
         if not paths.INPUT.is_symlink():
             assert files_below(paths.INPUT) == self.input
         if self.input == INSTALLED:
-            folder = paths.data_folder(COMPETITION)
+            folder = paths.DataPaths(COMPETITION).folder
             found = {file.name: file.read_bytes() for file in folder.glob("*.csv")}
             assert found == competition_files()
         if self.history is not None:

@@ -21,7 +21,7 @@ from competition.config.schema import Variant
 from competition.data.run import load_run
 from competition.errors import UserError
 from competition.models.layers import FeatureMapDropout, FusedBatchNormalization
-from competition.paths import bench_json
+from competition.paths import OutputPaths
 from competition.results import Job
 from competition.training.resources import use_precision
 
@@ -193,7 +193,7 @@ def test_a_part_is_kept_beside_the_others(project):
     keep(run, "race", 1)
     keep(run, "throughput", 2)
     keep(run, "throughput", 3)
-    kept = json.loads(bench_json("tiny").read_text())
+    kept = json.loads(OutputPaths("tiny").bench.read_text())
     assert {part: measured["found"] for part, measured in kept.items()} == {
         "race": 1, "throughput": 3
     }  # fmt: skip
@@ -202,10 +202,10 @@ def test_a_part_is_kept_beside_the_others(project):
 
 @pytest.mark.parametrize("damaged", ["{", "[1]", "1"])
 def test_a_damaged_file_is_written_anew(project, damaged):
-    bench_json("tiny").parent.mkdir(parents=True)
-    bench_json("tiny").write_text(damaged)
+    OutputPaths("tiny").bench.parent.mkdir(parents=True)
+    OutputPaths("tiny").bench.write_text(damaged)
     keep(tiny_run(), "throughput", 1)
-    assert list(json.loads(bench_json("tiny").read_text())) == ["throughput"]
+    assert list(json.loads(OutputPaths("tiny").bench.read_text())) == ["throughput"]
 
 
 def test_a_race_ends_with_the_first_epoch_that_has_the_target():
@@ -245,7 +245,7 @@ def test_a_tiny_race_is_run_by_both(project, monkeypatch):
     assert text.startswith("`plain` in a race to a log-loss of 1000 on holdout1:\n\n| runner |")
     (pool,) = (project / "output/pools").iterdir()  # none of drawn views, which nobody looks at
     assert len(list(pool.iterdir())) == 4
-    found = json.loads(bench_json("tiny").read_text())["race"]["found"]
+    found = json.loads(OutputPaths("tiny").bench.read_text())["race"]["found"]
     assert (found["variant"], found["split"]) == ("plain", "holdout1")
     assert [each["runner"] for each in found["finishes"]] == list(race.RUNNERS)
     for each in found["finishes"]:
@@ -263,7 +263,7 @@ def test_an_interrupted_benchmark_says_what_is_kept(project, monkeypatch, capsys
     assert main(["bench", "--config", "configs/tiny.yaml"]) == 130
     told = capsys.readouterr().err
     assert told.endswith("interrupted; finished parts are in output/tiny/bench.json\n")
-    assert list(json.loads(bench_json("tiny").read_text())) == ["throughput"]
+    assert list(json.loads(OutputPaths("tiny").bench.read_text())) == ["throughput"]
 
 
 # The command as it is, but for the number of repetitions and the first two nets.

@@ -66,7 +66,7 @@ def written(made: EnsembleResult) -> Path:
 
 
 def table(name: str, file: str) -> list[dict[str, str]]:
-    with (paths.ensemble_folder(name) / file).open() as lines:
+    with (paths.OutputPaths(name).ensemble / file).open() as lines:
         return list(csv.DictReader(lines))
 
 
@@ -103,7 +103,7 @@ def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
 def test_the_files_of_an_ensemble_hold_what_was_computed(trained):
     made = combine([trained])
     written(made)
-    folder = paths.ensemble_folder("tiny")
+    folder = paths.OutputPaths("tiny").ensemble
     assert {file.name for file in folder.iterdir()} == {
         "probabilities.npz", "methods.json", "methods.csv", "settings.json", "contributions.csv",
         "error-overlap.csv", "disagreement.csv", "test-confidence.csv",
@@ -296,7 +296,7 @@ def test_several_configurations_are_blended_under_both_names(trained, other):
     np.testing.assert_allclose(truth_values(made), (0.4 + 0.8 + 0.4) / 3, atol=1e-3)
     path = written(made)
     assert path == Path("submissions/tiny+other.csv")
-    check_submission(path, paths.sample_submission_csv("tiny"))
+    check_submission(path, paths.DataPaths("tiny").sample_submission)
     assert read_message(path) == "tiny+other: 6 nets, mean, out-of-fold 1.00000"
     provenance = json.loads(path.with_suffix(".json").read_text())
     assert provenance["config"]["name"] == "tiny+other"

@@ -115,7 +115,7 @@ def test_a_file_without_rows_is_refused(write):
 def test_the_cache_serves_until_the_file_changes(write):
     path = write([INKED])
     first = read_cached(path, labelled=False)
-    cache = paths.cache_file(path)
+    cache = paths.cache_folder(path.parent) / f"{path.stem}.npz"
     made = cache.stat().st_mtime_ns
     np.testing.assert_array_equal(read_cached(path, labelled=False).images, first.images)
     assert cache.stat().st_mtime_ns == made
@@ -139,7 +139,7 @@ def test_the_cache_is_not_of_a_file_that_was_edited_to_the_same_length(write):
 def test_a_damaged_cache_is_made_again(write, damage):
     path = write([INKED])
     expected = read_cached(path, labelled=False).images
-    cache = paths.cache_file(path)
+    cache = paths.cache_folder(path.parent) / f"{path.stem}.npz"
     cache.write_bytes(damage(cache.read_bytes()))
     np.testing.assert_array_equal(read_cached(path, labelled=False).images, expected)
 
@@ -219,7 +219,7 @@ def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
         name="a", folds={"count": 3}, variants={"p": {"architecture": {"name": "plain"}}}
     )
     made = load_folds(config, tiny, "f" * 64)
-    file = paths.folds_file("a", "folds3-seed0-ffffffff.csv")
+    file = paths.OutputPaths("a").folder / "folds3-seed0-ffffffff.csv"
     kept = file.read_text()
     swapped = kept.replace("\n1,", "\n001,", 1)  # reads the same: proves that the file is used
     file.write_text(swapped)
@@ -249,7 +249,7 @@ def test_splits_of_two_seeds_are_kept_beside_each_other(tiny, tmp_path, monkeypa
 def test_a_file_of_folds_that_is_none_is_refused(content, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = Config(name="a", variants={"p": {"architecture": {"name": "plain"}}})
-    file = paths.folds_file("a", "folds5-seed0-ffffffff.csv")
+    file = paths.OutputPaths("a").folder / "folds5-seed0-ffffffff.csv"
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
     with pytest.raises(UserError, match="no longer assigns each training row to one of 5 folds"):

@@ -55,7 +55,7 @@ def all_figures(studied) -> list:
 
 
 def test_the_folder_has_a_picture_a_figure_and_the_tables(folder, studied):
-    figures = {paths.figure_png(figure.key) for figure in all_figures(studied)}
+    figures = {f"{figure.key}.png" for figure in all_figures(studied)}
     assert {"classes.png", "tsne.png", "shift.png", "policy3_warp.png"} <= figures
     tables = {paths.CLASS_COUNTS, paths.DUPLICATES, paths.CONTRADICTIONS}
     assert {file.name for file in folder.iterdir()} == figures | tables | {paths.PAGE}

@@ -181,7 +181,7 @@ def test_hidden_files_and_good_ones_of_somebody_else_stay(workplace, tiny_files,
 
 def test_download_says_what_is_wrong_with_a_file_of_ones_own(workplace, arrays):
     config = load_config(CONFIGS / "mnist_hdf5.yaml")
-    own = paths.data_folder(config.data)
+    own = paths.DataPaths(config.data).folder
     own.mkdir(parents=True)
     hdf5_of(some=arrays[IMAGES])(own, arrays)
     with pytest.raises(UserError, match=r"mnist\.hdf5 has no images of test"):
@@ -533,7 +533,7 @@ def test_broken_data_gets_one_clear_error(write, message, folder, arrays):
 def test_unchanged_files_are_read_once(write, folder, arrays):
     write(folder, arrays)
     first = load_data_set("own")
-    cache = paths.folder_cache_file(folder)
+    cache = paths.cache_folder(folder) / "digits.npz"
     with np.load(cache) as file:
         kept = dict(file)
     kept["train_images"][0, 0, 0] ^= 1
@@ -566,7 +566,7 @@ def test_changed_image_files_are_read_again(change, folder, arrays):
 def test_a_damaged_cache_of_another_format_is_made_again(damage, folder, arrays):
     write_images(folder, arrays)
     first = load_data_set("own").fingerprint()
-    cache = paths.folder_cache_file(folder)
+    cache = paths.cache_folder(folder) / "digits.npz"
     whole = cache.read_bytes()
     cache.write_bytes(damage(whole))
     assert load_data_set("own").fingerprint() == first
@@ -581,7 +581,7 @@ def test_a_name_of_a_file_need_not_be_text(folder, arrays):
 
 def test_a_folder_that_takes_no_cache_is_read_all_the_same(folder, arrays):
     write_npz(folder, arrays)
-    paths.folder_cache_file(folder).parent.write_text("no folder")
+    paths.cache_folder(folder) / "digits.npz".parent.write_text("no folder")
     assert len(load_data_set("own").train) == 120
 
 

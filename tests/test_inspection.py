@@ -246,7 +246,7 @@ def test_sprites_hold_the_digits_in_rows():
 
 def test_a_gallery_takes_the_place_of_the_one_before_and_leaves_marks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = paths.gallery_folder("some")
+    folder = paths.OutputPaths("some").gallery
     folder.mkdir(parents=True)
     (folder / "pair-0-1.png").write_text("an old sheet")
     (folder / "marks-some.csv").write_text("somebody's work")

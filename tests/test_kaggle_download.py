@@ -43,7 +43,7 @@ UNSAFE = zipped({**competition_files(), "../../escaped.txt": b"never extracted"}
 
 def a_part(world: World) -> None:
     """A part of the archive is there, with the client's own mark of what it is a part of."""
-    folder = paths.download_folder(COMPETITION)
+    folder = paths.DataPaths(COMPETITION).download
     folder.mkdir(parents=True)
     (folder / f"{COMPETITION}.zip").write_bytes(ARCHIVE[:1_000_000])
     mark = {"validator": dict(stored(ARCHIVE).headers)["ETag"], "size": len(ARCHIVE)}
@@ -59,7 +59,7 @@ def expired_login(world: World) -> None:
 
 def full_disk(world: World) -> None:
     """The archive is written to a device that is always full."""
-    folder = paths.download_folder(COMPETITION)
+    folder = paths.DataPaths(COMPETITION).download
     folder.mkdir(parents=True)
     (folder / f"{COMPETITION}.zip").symlink_to("/dev/full")
 
@@ -265,7 +265,7 @@ def test_two_downloads_at_once_do_not_meet(world: World):
 @pytest.mark.long
 def test_an_interrupted_download_continues_where_it_stopped(world: World):
     world.answer("archive.zip", stored(ARCHIVE, pause=0.15))
-    part = paths.download_folder(COMPETITION) / f"{COMPETITION}.zip"
+    part = paths.DataPaths(COMPETITION).download / f"{COMPETITION}.zip"
     stopped = interrupted("download", lambda: part.exists() and part.stat().st_size > 0)
     assert stopped.returncode == 130
     assert "run it again to go on" in stopped.stderr

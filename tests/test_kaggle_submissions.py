@@ -83,12 +83,12 @@ def sent_before(**changes: str) -> Arrange:
 
 
 def another_sample(world: World) -> None:
-    path = paths.sample_submission_csv(COMPETITION)
+    path = paths.DataPaths(COMPETITION).sample_submission
     path.write_bytes(csv_bytes(HEADER, [[1, 0]]))
 
 
 def damaged_history(world: World) -> None:
-    paths.submission_history_csv().write_text("nonsense\n")
+    paths.SUBMISSION_HISTORY.write_text("nonsense\n")
 
 
 def disk_full_afterwards(world: World) -> None:
@@ -397,7 +397,7 @@ def test_the_history_is_a_csv_that_opens_in_a_spreadsheet(world: World):
     failed = Entry("2026-01-03T00:00:00+00:00", "NA", "f" * 64, "", "", "1", "", "error", REASON)
     add_to_history(OLD)
     add_to_history(failed)
-    assert paths.submission_history_csv().read_bytes().decode() == (
+    assert paths.SUBMISSION_HISTORY.read_bytes().decode() == (
         "time,file,sha256,config,out_of_fold,reference,public_score,status,error_description,"
         "out_of_fold_rows\n"
         f"2026-01-02T03:04:05+00:00,submissions/old.csv,{SUBMISSION_HASH},old,0.995,{REFERENCE},"
@@ -431,7 +431,7 @@ LINE = ",".join(asdict(OLD).values())
 )
 def test_a_damaged_history_is_refused(world: World, text: str):
     paths.SUBMISSIONS.mkdir()
-    paths.submission_history_csv().write_bytes(text.encode("latin-1"))
+    paths.SUBMISSION_HISTORY.write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match="is damaged: expected the columns time, file"):
         read_history()
 

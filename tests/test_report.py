@@ -345,7 +345,7 @@ def write_page_only(summary: Summary) -> Path:
     sections = sections_of(summary)
     drawn = {figure.key: "" for section in sections for figure in section.figures}
     config = summary.subject.run.config
-    path = paths.report_folder(config.name, summary.subject.variant) / "page-only.html"
+    path = paths.OutputPaths(config.name).report(summary.subject.variant) / "page-only.html"
     path.parent.mkdir(exist_ok=True)
     path.write_text(report_page(summary, sections, drawn), encoding="utf-8")
     return path.resolve()
@@ -353,7 +353,7 @@ def write_page_only(summary: Summary) -> Path:
 
 def test_a_gallery_that_is_there_is_linked(browse, reported, monkeypatch):
     monkeypatch.chdir(reported[2].parents[2])
-    gallery = paths.gallery_folder(NAME) / paths.PAGE
+    gallery = paths.OutputPaths(NAME).gallery / paths.PAGE
     gallery.parent.mkdir()
     gallery.touch()
     page = browse(write_page_only(reported[0]))
@@ -655,7 +655,7 @@ def test_a_run_with_one_fold_and_without_mistakes(project):
     summary = summarise(ensemble_subject(run, combine([run])))
     assert summary.scores.ensemble.errors == 0
     sections = sections_of(summary)
-    older = paths.report_folder("tiny") / "left.txt"
+    older = paths.OutputPaths("tiny").report() / "left.txt"
     older.parent.mkdir()
     older.write_text("of an older report")
     folder = write_report(summary)

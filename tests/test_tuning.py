@@ -397,14 +397,14 @@ def test_a_trial_has_its_own_images_and_removes_them(search, known_losses):
         return 1.0
 
     def fold_pool_is_there(variant) -> bool:
-        [folder] = paths.pools_folder().glob("*.some.plain.trial*")
+        [folder] = paths.POOLS.glob("*.some.plain.trial*")
         return len(list(folder.glob("*.npy"))) == variant.epochs
 
     known_losses(loss)
     of_this = search("augmentation.rotation: {choices: [3.0, 6.0]}", "sampler: grid, pruner: none")
     run_trials(of_this, 2)
     assert set(seen) == {3.0, 6.0}
-    assert list(paths.pools_folder().iterdir()) == []
+    assert list(paths.POOLS.iterdir()) == []
 
 
 def test_trials_share_the_images_of_an_unchanged_policy(search, known_losses, monkeypatch):
@@ -713,9 +713,9 @@ def test_trials_of_a_searched_policy_share_the_views_alone(search):
 def test_a_study_that_another_command_works_on_is_left_alone(search, is_worked_on):
     of_this = search()
     interrupt(of_this)
-    folder = paths.pools_folder() / f"0123.{of_this.owner(0)}"
+    folder = paths.POOLS / f"0123.{of_this.owner(0)}"
     folder.mkdir(parents=True)
-    other = storage.shared(paths.tuning_lock_file("some", "plain"))
+    other = storage.shared(paths.TuningPaths("some", "plain").lock)
     with other if is_worked_on else nullcontext():
         study = prepared_study(of_this, load_run(of_this.config))
     assert folder.exists() == is_worked_on
@@ -737,7 +737,7 @@ def test_a_study_says_what_it_does(search, known_losses, in_this_process, capsys
     assert output.err.count("the best so far") >= 1
     assert len(trained) == len(finished_trials(study)) == 4
     assert len(study.trials) == 5
-    assert len(list(paths.pools_folder().glob("*/*.npy"))) == 3  # the epochs that trials share
+    assert len(list(paths.POOLS.glob("*/*.npy"))) == 3  # the epochs that trials share
     run_study(of_this, run, workers=1)
     assert capsys.readouterr().out == "some/plain: 4 trials, 4 done already\n"
     assert len(trained) == 4
@@ -768,7 +768,7 @@ def test_a_trial_that_crashed_its_worker_every_time_is_named(search, capsys):
 def test_a_journal_is_repaired_after_a_kill(search):
     of_this = search()
     interrupt(of_this)
-    journal = paths.journal_file("some", "plain")
+    journal = paths.TuningPaths("some", "plain").journal
     whole = journal.read_bytes()
     journal.write_bytes(whole + b'{"op_code": 4, "wor')
     lock = journal.with_name("journal.log.lock")
@@ -788,7 +788,7 @@ def test_a_journal_is_repaired_after_a_kill(search):
 
 def test_a_journal_is_text(search):
     interrupt(search())
-    lines = paths.journal_file("some", "plain").read_text().splitlines()
+    lines = paths.TuningPaths("some", "plain").journal.read_text().splitlines()
     assert lines
     assert all(isinstance(json.loads(line), dict) for line in lines)
 
@@ -813,7 +813,7 @@ def test_trials_run_in_a_database(search, known_losses, monkeypatch):
     assert [one.state.name for one in prepared_study(of_this, run).trials] == ["RUNNING"]
     done = run_trials(of_this, 4)
     assert [one and one.state.name for one in done] == [*["COMPLETE"] * 3, None]
-    assert not paths.journal_file("some", "plain").exists()
+    assert not paths.TuningPaths("some", "plain").journal.exists()
 
 
 @pytest.mark.parametrize(

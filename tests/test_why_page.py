@@ -59,7 +59,7 @@ def explanation() -> Explanation:
 def folder(explanation, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("work"))
-        gallery = paths.gallery_folder(NAME) / paths.PAGE
+        gallery = paths.OutputPaths(NAME).gallery / paths.PAGE
         gallery.parent.mkdir(parents=True)
         gallery.write_text("<!doctype html><link rel=icon href=data:,><title>gallery</title>")
         written = write_explanation(explanation)
@@ -253,7 +253,7 @@ def test_neighbours_are_a_table(folder, explanation):
 def test_without_an_explanation_nothing_is_linked(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     if content is not None:
-        path = paths.why_folder("some") / paths.NEIGHBOURS
+        path = paths.OutputPaths("some").why / paths.NEIGHBOURS
         path.parent.mkdir(parents=True)
         path.write_text(content)
     assert explained_rows("some") == set()

@@ -32,8 +32,8 @@ RECIPE_VERSION = 2
 
 def _not_reserved(name: str) -> str:
     reserved = {
-        paths.pools_folder().name: "where augmented images are kept",
-        paths.submission_history_csv().stem: "where submissions are noted",
+        paths.POOLS.name: "where augmented images are kept",
+        paths.SUBMISSION_HISTORY.stem: "where submissions are noted",
     }
     if name.endswith(suffix := paths.mean_name("")):
         reserved[name] = f"where the plain mean of '{name.removesuffix(suffix)}' goes"

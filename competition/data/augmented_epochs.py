@@ -122,7 +122,7 @@ def pools_at_hand(
     Raises:
         UserError: when the disk has too little room; nothing was made.
     """
-    with storage.shared(paths.pools_lock_file()):
+    with storage.shared(paths.POOLS_LOCK):
         require_room(epochs, data_set)
         fitting = max(1, available_memory() // AUGMENTING_WORKER_BYTES)
         make_pools(epochs, data_set, min(core_count(), fitting), threads)
@@ -138,7 +138,7 @@ def require_room(epochs: dict[AugmentedEpochs, int], data_set: DataSet) -> None:
     if needed > free:
         raise UserError(
             f"the augmented images of this run need {needed / 1e9:.2f} GB in "
-            f"{paths.pools_folder()}/, but the disk has {free / 1e9:.2f} GB free; free some of it "
+            f"{paths.POOLS}/, but the disk has {free / 1e9:.2f} GB free; free some of it "
             "(`make clean` removes the augmented images of earlier runs), or train fewer policies, "
             "seeds or epochs at a time"
         )
@@ -165,12 +165,12 @@ def make_pools(
     if not tasks:
         return
     parallel, command = side_by_side(workers, threads), Command()
-    paths.pools_folder().mkdir(parents=True, exist_ok=True)
+    paths.POOLS.mkdir(parents=True, exist_ok=True)
     with (
         workers_may_end(f"finished epochs are kept: {MORE_MEMORY}"),
         ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display,
         # Workers are sent a path and no images.
-        TemporaryDirectory(prefix=f"originals{PARTIAL}", dir=paths.pools_folder()) as originals,
+        TemporaryDirectory(prefix=f"originals{PARTIAL}", dir=paths.POOLS) as originals,
     ):
         for part, images in {pool.part: pool.originals(data_set) for pool, _ in tasks}.items():
             np.save(Path(originals, f"{part}.npy"), images)

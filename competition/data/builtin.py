@@ -63,11 +63,12 @@ def install_embedded(force: bool = False) -> bool:
         stratify=labels,
         random_state=EMBEDDED_SPLIT_SEED,
     )
-    with atomic_folder(paths.data_folder(EMBEDDED)) as folder:
-        write_csv(folder / paths.train_csv(EMBEDDED).name, images[train], labels[train])
-        write_csv(folder / paths.test_csv(EMBEDDED).name, images[test])
+    files = paths.DataPaths(EMBEDDED)
+    with atomic_folder(files.folder) as folder:
+        write_csv(folder / files.train.name, images[train], labels[train])
+        write_csv(folder / files.test.name, images[test])
         ids = np.arange(1, len(test) + 1)
-        write_rows(folder / paths.sample_submission_csv(EMBEDDED).name, ids, np.zeros_like(ids))
+        write_rows(folder / files.sample_submission.name, ids, np.zeros_like(ids))
     return True
 
 
@@ -117,7 +118,7 @@ def install_hdf5_example(force: bool = False) -> bool:
         UserError: when a file of the user is broken or would be replaced, or the competition's
             rows are not there.
     """
-    folder = paths.data_folder(HDF5_EXAMPLE)
+    folder = paths.DataPaths(HDF5_EXAMPLE).folder
     cache = paths.cache_folder(folder)
     others = [file for file in visible_entries(folder) if file != cache and not _is_ours(file)]
     if others:
@@ -146,12 +147,13 @@ def _is_ours(file: Path) -> bool:
 def _write_hdf5_example() -> None:
     from sklearn.model_selection import train_test_split
 
+    files = paths.DataPaths(HDF5_EXAMPLE)
     try:
         digits = load_data_set(paths.COMPETITION).train
     except MissingDataError:
         raise UserError(
-            f"{paths.data_folder(HDF5_EXAMPLE)}/ has no HDF5 file of yours, and to write one with "
-            "the competition's rows, these have to be here first: `make download`, then this again"
+            f"{files.folder}/ has no HDF5 file of yours, and to write one with the "
+            "competition's rows, these have to be here first: `make download`, then this again"
         ) from None
     parts = train_test_split(
         np.arange(len(digits)),
@@ -159,7 +161,7 @@ def _write_hdf5_example() -> None:
         stratify=digits.labels,
         random_state=HDF5_SPLIT_SEED,
     )
-    with atomic_file(paths.hdf5_file(HDF5_EXAMPLE)) as partial, h5py.File(partial, "w") as file:
+    with atomic_file(files.hdf5) as partial, h5py.File(partial, "w") as file:
         file.attrs[MADE_FROM] = paths.COMPETITION
         for part, rows in zip(("train", "test"), parts, strict=True):
             file[f"{part}/images"] = digits.images[rows]

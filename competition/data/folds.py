@@ -90,7 +90,7 @@ def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Spli
     # A name of its own for all that the splits depend on.
     how = "folds" if settings.scheme == "kfold" else f"holdouts-of-{settings.share:g}-times-"
     file = f"{how}{settings.count}-seed{settings.seed}-{data_fingerprint[:8]}.csv"
-    path = paths.folds_file(config.name, file)
+    path = paths.OutputPaths(config.name).folder / file
     if not path.exists():
         _write_folds(path, assign_folds(data_set.train, settings), settings)
     return _read_folds(path, data_set.train.ids, settings)

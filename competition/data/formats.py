@@ -86,7 +86,10 @@ def read_other(name: str, folder: Path) -> DataSet | None:
         raise UserError(f"{folder} holds digits in {len(sources)} ways: {found}; leave one there")
     [source] = sources
     arrays = cached(
-        paths.folder_cache_file(folder), folder, source.files, partial(_checked, folder, source)
+        paths.cache_folder(folder) / "digits.npz",
+        folder,
+        source.files,
+        partial(_checked, folder, source),
     )
     images, labels = arrays["train_images"], arrays["train_labels"]
     test = numbered(arrays["test_images"])

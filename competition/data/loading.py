@@ -32,7 +32,7 @@ def load_data_set(name: str) -> DataSet:
         MissingDataError: when a file is missing.
         UserError: when one breaks its format.
     """
-    files = train, test, sample_submission = paths.csv_files(name)
+    files = train, test, sample_submission = paths.DataPaths(name).csv_files
     missing = [file.name for file in files if not file.exists()]
     other = read_other(name, train.parent) if len(missing) == len(files) else None
     if other is not None:
@@ -57,7 +57,7 @@ def require(name: str) -> None:
     try:
         load_data_set(name)
     except MissingDataError:
-        folder = paths.data_folder(name)
+        folder = paths.DataPaths(name).folder
         there = ", ".join(entry.name for entry in visible_entries(folder))
         found = f"; what is there is none of these: {there}" if there else ""
         raise UserError(
@@ -70,8 +70,8 @@ def require(name: str) -> None:
 
 def require_replaceable(name: str) -> None:
     """Raises UserError if `input/<name>/`, which is to be made again, holds files of the user."""
-    folder = paths.data_folder(name)
-    ours = {*paths.csv_files(name), paths.cache_folder(folder)}
+    folder = paths.DataPaths(name).folder
+    ours = {*paths.DataPaths(name).csv_files, paths.cache_folder(folder)}
     others = [entry.name for entry in visible_entries(folder) if entry not in ours]
     if others:
         raise UserError(
@@ -88,7 +88,9 @@ def read_cached(path: Path, labelled: bool) -> Digits:
         arrays = {"ids": digits.ids, "images": digits.images}
         return arrays | ({"labels": digits.labels} if labelled else {})
 
-    return Digits(**cached(paths.cache_file(path), path.parent, [path], read))
+    return Digits(
+        **cached(paths.cache_folder(path.parent) / f"{path.stem}.npz", path.parent, [path], read)
+    )
 
 
 def read_csv(path: Path, labelled: bool) -> Digits:

@@ -28,7 +28,7 @@ def write_ensemble(result: EnsembleResult, contributions: Contributions) -> Path
     Raises:
         UserError: when a submission does not fit the data set's sample.
     """
-    with atomic_folder(paths.ensemble_folder(result.name)) as folder:
+    with atomic_folder(paths.OutputPaths(result.name).ensemble) as folder:
         write_probabilities(
             folder / paths.PROBABILITIES, out_of_fold=result.out_of_fold, test=result.test
         )
@@ -94,7 +94,7 @@ def _test_confidence(result: EnsembleResult) -> pd.DataFrame:
 
 def _write_submission(name: str, result: EnsembleResult, method: MethodResult) -> Path:
     test, path = result.test_by(method), paths.submission_csv(name)
-    sample = paths.sample_submission_csv(result.runs[0].data_set.name)
+    sample = paths.DataPaths(result.runs[0].data_set.name).sample_submission
     write_submission(
         path,
         test.ids,

@@ -83,7 +83,7 @@ def _server() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    folder = paths.data_folder(COMPETITION)
+    folder = paths.DataPaths(COMPETITION).folder
     try:
         check_installed()
         yield Finding(OK, "data", f"{folder}/ is complete")

@@ -61,7 +61,7 @@ def download(archive: Path | None, force: bool = False) -> bool:
     require_replaceable(COMPETITION)  # no workaround: an archive at hand would replace as much
     try:
         with only_one(paths.INPUT, "downloading"):
-            require_space(paths.data_folder(COMPETITION), NEEDED_BYTES)
+            require_space(paths.DataPaths(COMPETITION).folder, NEEDED_BYTES)
             install_archive(archive) if archive else _fetch_and_install(force)
     except (UserError, OSError) as error:
         trouble = disk_trouble(error) if isinstance(error, OSError) else error
@@ -84,7 +84,7 @@ def check_installed() -> None:
     """
     data_set = load_data_set(COMPETITION)
     try:
-        _check_counts(len(data_set.train), len(data_set.test), paths.data_folder(COMPETITION))
+        _check_counts(len(data_set.train), len(data_set.test), paths.DataPaths(COMPETITION).folder)
     except UserError as error:
         raise UserError(f"{error}; `make download` fetches it again") from None
 
@@ -95,7 +95,7 @@ def checked_sample() -> Path:
     Raises:
         UserError: when it is not there, or not that of the competition.
     """
-    sample = paths.sample_submission_csv(COMPETITION)
+    sample = paths.DataPaths(COMPETITION).sample_submission
     if not sample.exists():
         raise UserError(
             f"{sample} is needed to check a submission before it is sent; `make download` "
@@ -113,8 +113,8 @@ def install_archive(archive: Path) -> None:
         BrokenArchiveError: when it is not a zip, is damaged, has an unsafe name, lacks a file, or a
             file breaks the format or has too few rows.
     """
-    train, test, sample = (file.name for file in paths.csv_files(COMPETITION))
-    with atomic_folder(paths.data_folder(COMPETITION)) as folder:
+    train, test, sample = (file.name for file in paths.DataPaths(COMPETITION).csv_files)
+    with atomic_folder(paths.DataPaths(COMPETITION).folder) as folder:
         _extract(archive, [train, test, sample], folder)
         try:  # all three are read, so that their caches are there as well
             labelled = read_cached(folder / train, labelled=True)
@@ -172,7 +172,7 @@ def _check_members(archive: str, members: list[zipfile.ZipInfo], names: list[str
 
 def _fetch_and_install(force: bool) -> None:
     """Fetches the archive, from the start a second time if it is broken, and installs it."""
-    folder = paths.download_folder(COMPETITION)
+    folder = paths.DataPaths(COMPETITION).download
     if force:
         shutil.rmtree(folder, ignore_errors=True)
     for is_last in (False, True):

@@ -216,7 +216,7 @@ def read_history() -> "pd.DataFrame":
     """
     import pandas as pd
 
-    path = paths.submission_history_csv()
+    path = paths.SUBMISSION_HISTORY
     try:
         history = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
@@ -250,7 +250,7 @@ def _update_history(changes: dict[str, dict[str, str]]) -> None:
 
 
 def _write_history(history: "pd.DataFrame") -> None:
-    with atomic_file(paths.submission_history_csv()) as partial:
+    with atomic_file(paths.SUBMISSION_HISTORY) as partial:
         history.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
 
 

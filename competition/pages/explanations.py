@@ -46,7 +46,7 @@ def write_explanation(explanation: Explanation) -> Path:
     Returns:
         The folder.
     """
-    final = paths.why_folder(explanation.name)
+    final = paths.OutputPaths(explanation.name).why
     with atomic_folder(final) as folder:
         write_page(folder / paths.PAGE, explanation)
         write_sheets(folder, explanation)
@@ -58,7 +58,7 @@ def explained_rows(config_name: str) -> set[int]:
     """Returns the ids of the rows that the last explanation has, none if there is none."""
     import pandas as pd
 
-    path = paths.why_folder(config_name) / paths.NEIGHBOURS
+    path = paths.OutputPaths(config_name).why / paths.NEIGHBOURS
     try:
         return set(pd.read_csv(path, usecols=["id"], dtype=int)["id"].tolist())
     except (OSError, ValueError):  # there is none, or a person has changed it
@@ -191,7 +191,7 @@ def write_page(path: Path, explanation: Explanation) -> None:
     positions = np.stack([evidence.neighbours for evidence in explanation.by_variant.values()])
     neighbours, places = np.unique(positions, return_inverse=True)
     sprite_places = len(shown) + places.reshape(positions.shape)
-    gallery = paths.gallery_folder(explanation.name)
+    gallery = paths.OutputPaths(explanation.name).gallery
     text = render(
         "why.html",
         explanation=explanation,
@@ -252,7 +252,7 @@ def write_sheets(folder: Path, explanation: Explanation) -> None:
             _draw_digit(sheet, line, explanation, row, name)
             _draw_maps(sheet, line, explanation, row, variants[name])
             _draw_neighbours(sheet, line, explanation, row, variants[name])
-        sheet.save(folder / paths.why_sheet(number))
+        sheet.save(folder / f"why-{number:02d}.png")
 
 
 def _draw_digit(

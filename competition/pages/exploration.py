@@ -41,7 +41,7 @@ def write_exploration(study: DataStudy) -> Path:
     Returns:
         The folder.
     """
-    final = paths.exploration_folder(study.name)
+    final = paths.OutputPaths(study.name).exploration
     found = {title: figures for title, figures in sections(study).items() if figures}
     duplicates = study.duplicates
     with atomic_folder(final) as folder:
@@ -63,7 +63,7 @@ def _draw(folder: Path, figures: list[Figure]) -> dict[str, "Markup"]:
     drawn = {}
     for figure in with_progress(f"drawing {len(figures)} figures", figures):
         svg, png = figure.svg_and_png()
-        (folder / paths.figure_png(figure.key)).write_bytes(png)
+        (folder / f"{figure.key}.png").write_bytes(png)
         drawn[figure.key] = markup(figure.for_page(svg))
     return drawn
 

@@ -75,7 +75,7 @@ def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int]
     Returns:
         The folder.
     """
-    final = paths.gallery_folder(findings.name)
+    final = paths.OutputPaths(findings.name).gallery
     with atomic_folder(final) as folder:
         write_page(folder / paths.PAGE, findings, all_rows, explained)
         write_sheets(folder, findings)
@@ -106,7 +106,7 @@ def write_page(
         marks=label_marks.MARKS,
         confusion=confusion,
         shades=shades(confusion),
-        why=f"../{paths.why_folder(findings.name).name}/{paths.PAGE}" if explained else None,
+        why=f"../{paths.OutputPaths(findings.name).why.name}/{paths.PAGE}" if explained else None,
         data=_data(findings, rows, labelled, test) | {"explained": sorted(explained)},
     )
     path.write_text(text, encoding="utf-8")

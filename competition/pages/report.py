@@ -68,7 +68,7 @@ def write_report(summary: Summary) -> Path:
         The folder: `index.html`, `results.md`, `figures/` (SVG and PNG), `tables/` (CSV).
     """
     sections = sections_of(summary)
-    final = paths.report_folder(summary.subject.run.config.name, summary.subject.variant)
+    final = paths.OutputPaths(summary.subject.run.config.name).report(summary.subject.variant)
     with atomic_folder(final) as folder:
         drawn = _write_figures(folder / paths.FIGURES, sections)
         _write_tables(folder / paths.TABLES, sections)
@@ -197,7 +197,7 @@ def _contributions(summary: Summary) -> list[Section]:
 
 
 def _tuning(summary: Summary) -> list[Section]:
-    found = paths.tuning_summaries(summary.subject.run.config.name)
+    found = paths.OutputPaths(summary.subject.run.config.name).tuning_summaries()
     words = [f"`{each.parent.name}` was tuned: see `{each}`." for each in found]
     return [Section("tuning", "Tuning", words)] if words else []
 
@@ -211,7 +211,7 @@ def report_page(summary: Summary, sections: list[Section], drawn: dict[str, "Mar
         drawn: each figure as SVG, by its key.
     """
     name = summary.subject.run.config.name
-    gallery = paths.gallery_folder(name)
+    gallery = paths.OutputPaths(name).gallery
     return render(
         "report.html",
         name=name,
@@ -247,7 +247,7 @@ def _other_reports(summary: Summary) -> list[tuple[str, str]]:
     """Returns the name and the address of this run's other reports, as far as they are written."""
     config, shown = summary.subject.run.config, summary.subject.variant
     folders = {
-        variant or ENSEMBLE: paths.report_folder(config.name, variant)
+        variant or ENSEMBLE: paths.OutputPaths(config.name).report(variant)
         for variant in (None, *config.variants)
         if variant != shown
     }

@@ -402,7 +402,7 @@ def baselines_table(baselines: list[Baseline]) -> Table:
 
 def write_baselines(config_name: str, table: Table) -> Path:
     """Writes `output/<config>/baselines.md`, with a CSV file beside it, and returns its path."""
-    path = paths.baselines_file(config_name)
+    path = paths.OutputPaths(config_name).baselines
     write_text(path, f"# Systems of `{config_name}`\n\n{table.markdown_with_note()}\n")
     with atomic_file(path.with_suffix(".csv")) as partial:
         table.write_csv(partial)

@@ -40,14 +40,14 @@ def train_folds(
             images; later, when the system ends a worker.
     """
     name = run.config.name
-    with storage.exclusive(paths.lock_file(name)) as is_free:
+    with storage.exclusive(paths.OutputPaths(name).lock) as is_free:
         if not is_free:
             raise UserError(
                 f"another process is training '{name}' in this folder; wait for it, or train under "
                 'another name with SET="name=…"'
             )
-        remove_partials(paths.jobs_folder(name))
-        write_text(paths.resolved_config_file(name), run.config.to_yaml())
+        remove_partials(paths.OutputPaths(name).jobs)
+        write_text(paths.OutputPaths(name).resolved_config, run.config.to_yaml())
         jobs = jobs_left(run, run.identities if wanted is None else wanted, force)
         if not jobs:
             return []

@@ -29,7 +29,7 @@ def write_log(job: Job, history: list[dict[str, float | str]]) -> Path:
     Raises:
         OSError: when the disk refuses.
     """
-    final = paths.tensorboard_folder(job.config, job.variant, job.seed, job.split)
+    final = paths.OutputPaths(job.config).tensorboard(job.variant, job.seed, job.split)
     with atomic_folder(final) as folder:
         _write_records(folder / LOG, _events(history))
     return final / LOG

@@ -102,7 +102,7 @@ def _remark(trial: FrozenTrial, again: dict[int, int]) -> str:
 
 def write_trials(study: Study, search: Search) -> Path:
     """Writes `trials.csv`, with every digit of the values, and returns its path."""
-    path = paths.trials_csv(search.config.name, search.name)
+    path = paths.TuningPaths(search.config.name, search.name).trials
     with atomic_file(path) as partial:
         write_csv(partial, trials_frame(study, search))
     return path
@@ -144,7 +144,7 @@ def write_best(trial: FrozenTrial, search: Search) -> Path:
         "# by which it was chosen, so that this figure is too good. Those that count are in "
         "summary.md.\n"
     )
-    path = paths.best_config_file(search.config.name, search.name)
+    path = paths.TuningPaths(search.config.name, search.name).best_config
     write_text(path, comment + yaml.safe_dump(content, sort_keys=False))
     return path
 
@@ -265,7 +265,7 @@ def write_summary(
     pictures: list[Path],
 ) -> Path:
     """Writes `summary.md` beside the study's journal and returns it."""
-    path = paths.tuning_summary(search.config.name, search.name)
+    path = paths.TuningPaths(search.config.name, search.name).summary
     images = [
         f"![{picture.stem.replace('_', ' ')}]({picture.relative_to(path.parent)})"
         for picture in pictures
@@ -352,7 +352,7 @@ def draw_pictures(study: Study, search: Search) -> list[Path]:
         "importances": (partial(plots.plot_param_importances, evaluator=evaluator), None),
         "slices": (plots.plot_slice, (INCHES_PER_SLICE * searched, INCHES_PER_SLICE)),
     }  # fmt: skip
-    final = paths.tuning_pictures_folder(search.config.name, search.name)
+    final = paths.TuningPaths(search.config.name, search.name).pictures
     with atomic_folder(final) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, (draw, inches) in pictures.items():

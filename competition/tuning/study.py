@@ -165,7 +165,7 @@ def open_study(search: Search) -> Study:
         UserError: when the storage cannot be used, or the sampler needs a package.
     """
     settings = search.settings
-    journal = paths.journal_file(search.config.name, search.name)
+    journal = paths.TuningPaths(search.config.name, search.name).journal
     known = {
         "study_name": str(search),
         "storage": open_storage(settings.storage, journal),
@@ -207,7 +207,7 @@ def require_comparable(study: Study, search: Search, run: Run) -> None:
 
 def _new_study(search: Search) -> str:
     removal = (
-        f"remove {paths.journal_file(search.config.name, search.name)}"
+        f"remove {paths.TuningPaths(search.config.name, search.name).journal}"
         if search.settings.storage is None
         else f"delete it with `optuna delete-study --study-name {search} --storage …`"
     )

@@ -47,7 +47,7 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
     quiet_optuna()
     with explain_database_errors(search.settings.storage):
         study = prepared_study(search, run)
-        lock = paths.tuning_lock_file(search.config.name, search.name)
+        lock = paths.TuningPaths(search.config.name, search.name).lock
         with storage.shared(lock):  # lets other commands know that the study is being worked on
             done, wanted = len(finished_trials(study)), search.wanted_trials
             print(f"{search}: {count_of(wanted, 'trial')}, {min(done, wanted)} done already")
@@ -60,12 +60,12 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
 def prepared_study(search: Search, run: Run) -> Study:
     """Opens the study; if no other command works on it, clears up what a killed one left."""
     is_journal = search.settings.storage is None
-    with storage.exclusive(paths.tuning_lock_file(search.config.name, search.name)) as is_alone:
+    with storage.exclusive(paths.TuningPaths(search.config.name, search.name).lock) as is_alone:
         if is_alone:
-            for folder in paths.owned_pool_folders(search.owner("*")):
+            for folder in sorted(paths.POOLS.glob(f"*.{search.owner('*')}")):
                 shutil.rmtree(folder, ignore_errors=True)
         if is_alone and is_journal:
-            repair_journal(paths.journal_file(search.config.name, search.name))
+            repair_journal(paths.TuningPaths(search.config.name, search.name).journal)
         study = open_study(search)
         require_comparable(study, search, run)
         if is_alone and is_journal:  # in a database, other machines may still run theirs
