@@ -14,7 +14,7 @@ LONG ?=
 ALL ?=
 ROWS ?=
 
-# Quoted for the shell, and as it was given: `value` leaves a $ in it alone.
+# Quoted for the shell; `value` keeps a $ as it was given.
 quoted = '$(subst ','\'',$(1))'
 
 VENV ?= .venv
@@ -38,20 +38,20 @@ setup: $(VENV)/.installed ## Create .venv and install what a run needs
 demo: setup ## Go from download to report on embedded digits: no account, 1 to 2 minutes
 	@$(COMPETITION) demo --jobs $(call quoted,$(value JOBS))
 
-download: setup ## Get the data from Kaggle, or from an archive at hand: ZIP=path; FORCE=1 again
+download: setup ## Get the data from Kaggle, or from an archive: ZIP=path; FORCE=1 gets it again
 	@$(COMPETITION) download $(CONFIGURED) $(if $(value ZIP),--zip $(call quoted,$(value ZIP))) $(FORCED)
 
 explore: setup ## Study the data before training, output/<config>/exploration/index.html
 	@$(COMPETITION) explore $(CONFIGURED)
 
-train-folds: setup ## Train every fold of CONFIG not trained yet, or again: FORCE=1 VARIANT=name
+train-folds: setup ## Train every fold not trained yet; VARIANT=name only this one; FORCE=1 trains again
 	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED)
 
 baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(value CONFIG))
-baselines: setup ## Train the classic systems, and show them beside what is claimed of them
+baselines: setup ## Train the classic systems, and show them beside their authors' claims
 	@$(COMPETITION) baselines $(SEVERAL) --jobs $(call quoted,$(value JOBS))
 
-tune: setup ## Search the best settings of VARIANT, TRIALS=n in all, JOBS=auto side by side
+tune: setup ## Search the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
 	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) --jobs $(call quoted,$(value JOBS))
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
@@ -60,13 +60,13 @@ ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
 	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(value ALL)),--all)
 
-why: setup ## Show what the nets looked at in the worst digits, output/<config>/why/index.html; ROWS="id id" too
+why: setup ## Show what the nets looked at in the worst digits, output/<config>/why/index.html; ROWS="id id" adds some
 	@$(COMPETITION) why $(CONFIGURED) $(if $(value ROWS),--rows $(foreach row,$(value ROWS),$(call quoted,$(row))))
 
-report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name of one
+report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name for one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
 
-submit: setup ## Check a submission and send it to Kaggle: FILE=path MESSAGE="…"
+submit: setup ## Check submissions/<config>.csv or FILE=path, and send it to Kaggle, with MESSAGE="…"
 	@$(COMPETITION) submit $(CONFIGURED) $(if $(value FILE),--file $(call quoted,$(value FILE))) $(if $(value MESSAGE),--message $(call quoted,$(value MESSAGE))) $(FORCED)
 
 scores: setup ## Print every submission, its out-of-fold and its public score
@@ -75,16 +75,16 @@ scores: setup ## Print every submission, its out-of-fold and its public score
 doctor: setup ## Say what is missing for a download and a submission
 	@$(COMPETITION) doctor
 
-bench: setup ## Measure the training speed beside stock Keras; LONG=1 races to a log-loss too
+bench: setup ## Compare the training speed with stock Keras; LONG=1 also races to a log-loss
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(filter-out 0,$(value LONG)),--long)
 
 docs: setup ## Write docs/components.md from signatures and docstrings
 	@$(COMPETITION) components > docs/components.md
 
-notebook: $(VENV)/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep what it shows in it
+notebook: $(VENV)/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep its outputs in it
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
 
-test: $(VENV)/.installed-dev ## Run the tests, two files side by side; LONG=1 the long ones too
+test: $(VENV)/.installed-dev ## Run the tests but the long ones, two files side by side; LONG=1 runs all
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(filter-out 0,$(value LONG)),,-m "not long")
 
 lint: $(VENV)/.installed-dev ## Check style, formatting and types
@@ -95,7 +95,7 @@ lint: $(VENV)/.installed-dev ## Check style, formatting and types
 clean: setup ## Remove caches and augmented epochs, never results
 	@$(COMPETITION) clean
 
-OLD_PYTHON := Python 3.11 or newer is needed; name one, as make setup PYTHON=python3.12
+OLD_PYTHON := Python 3.11 or newer is needed; name one: make setup PYTHON=python3.12
 
 $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD_PYTHON)")'
