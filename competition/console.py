@@ -81,6 +81,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
+def bytes_text(count: float) -> str:
+    """Returns for example `"12 kB"`, `"3.4 MB"`, `"1.2 GB"`, in powers of 1,000."""
+    for unit, size in {"GB": 1e9, "MB": 1e6, "kB": 1e3}.items():
+        if count >= size:
+            return f"{count / size:.{0 if unit == 'kB' else 1}f} {unit}"
+    return f"{count:.0f} bytes"
+
+
 def count_of(number: int, noun: str, plural: str | None = None) -> str:
     """Returns for example `"no pairs"`, `"1 pair"`, `"2,000 pairs"`."""
     name = noun if number == 1 else plural or f"{noun}s"

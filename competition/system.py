@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from joblib import Parallel, cpu_count, parallel_config
 
+from competition.console import bytes_text
 from competition.errors import UserError
 
 ROOT = Path("/")
@@ -171,8 +172,8 @@ def require_space(folder: Path, needed: int) -> None:
     free = free_bytes(folder)
     if free < needed:
         raise UserError(
-            f"{folder}/ needs {needed / 1e6:.0f} MB of free disk, but there are only "
-            f"{free / 1e6:.0f}; free some space"
+            f"{folder}/ needs {bytes_text(needed)} of free disk, but there are only "
+            f"{bytes_text(free)}; free some space"
         )
 
 

@@ -34,7 +34,9 @@ variants:
 """
 
 # The files that take longest, the longest first: begun last, one would keep a single core busy.
-LONGEST = ("command_line", "baselines", "notebook", "benchmarks", "tuning_command")
+LONGEST = (
+    "shipped_results", "command_line", "baselines", "notebook", "benchmarks", "tuning_command"
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

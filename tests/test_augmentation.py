@@ -325,7 +325,7 @@ def test_a_full_disk_is_seen_before_it_is_written_to(tiny, monkeypatch):
     usage = shutil.disk_usage(".")._replace(free=int(2.5 * EPOCH_BYTES))
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     pool = AugmentedEpochs(Augmentation(name="affine"), 0, "data")
-    refused = r"need 0\.00 GB in output/pools/, but the disk has 0\.00 GB free; .*`make clean`"
+    refused = r"need 282 kB in output/pools/, but the disk has 235 kB free; .*`make clean`"
     with pytest.raises(UserError, match=refused), pools_at_hand({pool: 3}, tiny):
         pass
     assert pool.missing(3) == [0, 1, 2]

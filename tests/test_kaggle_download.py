@@ -198,7 +198,7 @@ WITHOUT_CLIENT = {
     ),
     "a large member": refuses(
         all_of(at_hand(ARCHIVE), changed(download, LARGEST_MEMBER=1_000_000)),
-        "mine.zip has a filling.bin that claims to be larger than",
+        "mine.zip has a filling.bin larger than 1.0 MB",
     ),
     "a zip with rows missing": refuses(
         at_hand(zipped(competition_files(9))), "mine.zip: train.csv has 9 rows, expected 10"
@@ -208,7 +208,7 @@ WITHOUT_CLIENT = {
     ),
     "little disk": fails(
         free_bytes(3_000_000),
-        "input/digit-recognizer/ needs 250 MB of free disk, but there are only 3",
+        "input/digit-recognizer/ needs 250.0 MB of free disk, but there are only 3",
         **no_client,
     ),
     "read-only disk": fails(  # nobody, not even root, makes a folder below /sys

@@ -243,7 +243,7 @@ ENQUIRIES = {
         all_of(World.install, key_in_the_settings),
         "the client uses those in ~/.config/kaggle/kaggle.json ... "
         "it accepts the credentials, as those of 'somebody' ... accepted: the data of ... "
-        "4 left today ... input/digit-recognizer/ is complete ... GB are free ... "
+        "4 left today ... input/digit-recognizer/ is complete ... are free here ... "
         "AVX-512 ... AMX bf16 ... GPU",
         command=("doctor",),
         input=INSTALLED,

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import optuna
 import pytest
-from conftest import environment, make_project, run_command, wait_for_orphans
+from conftest import environment, make_project, run_main, wait_for_orphans
 from optuna.trial import FrozenTrial, TrialState
 
 from competition.__main__ import main
@@ -35,7 +35,7 @@ tuning: {sampler: random, pruner: median, folds: [0], trials: 5}
 
 
 def tune(project, *more: str):
-    return run_command("tune", "--config", "configs/study.yaml", *more, folder=project)
+    return run_main("tune", "--config", "configs/study.yaml", *more, folder=project)
 
 
 def states(project) -> list[TrialState]:
@@ -90,6 +90,7 @@ def trials_of(project) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_two_processes_work_on_one_journal_and_end_with_their_killed_study(project):
     (project / "configs/study.yaml").write_text(TINY_STUDY)
     process = running_study(project, "--set", "defaults.epochs=1000", finished=0, running=2)

@@ -17,7 +17,7 @@ from joblib import delayed
 
 from competition import paths, storage
 from competition.config.registry import Augmentation
-from competition.console import ProgressDisplay
+from competition.console import ProgressDisplay, bytes_text
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
 from competition.results import identity_hash
@@ -137,8 +137,8 @@ def require_room(epochs: dict[AugmentedEpochs, int], data_set: DataSet) -> None:
     free = free_bytes(paths.OUTPUT)
     if needed > free:
         raise UserError(
-            f"the augmented images of this run need {needed / 1e9:.2f} GB in "
-            f"{paths.POOLS}/, but the disk has {free / 1e9:.2f} GB free; free some of it "
+            f"the augmented images of this run need {bytes_text(needed)} in "
+            f"{paths.POOLS}/, but the disk has {bytes_text(free)} free; free some of it "
             "(`make clean` removes the augmented images of earlier runs), or train fewer policies, "
             "seeds or epochs at a time"
         )

@@ -47,10 +47,9 @@ class Run:
         }
 
     @cached_property
-    def codes(self) -> dict[Job, str]:
-        """The hash of the code that trains each job; no part of its identity."""
-        by_variant = {name: code_hash(each) for name, each in self.config.variants.items()}
-        return {job: by_variant[job.variant] for job in self.identities}
+    def codes(self) -> dict[str, str]:
+        """The hash of the code that trains each variant; no part of its jobs' identities."""
+        return {name: code_hash(variant) for name, variant in self.config.variants.items()}
 
     def marks_identity(self) -> dict[str, Any]:
         """Returns what marks change of the labels, as JSON values; nothing without marks."""

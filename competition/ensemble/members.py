@@ -114,7 +114,7 @@ def load_member_predictions(runs: list[Run]) -> MemberPredictions:
 
     members = [(run, jobs) for run in runs for jobs in _jobs_by_member(run, folds)]
     identities = {job: run.identities[job] for run, jobs in members for job in jobs}
-    codes = {job: run.codes[job] for run, jobs in members for job in jobs}
+    codes = {job: run.codes[job.variant] for run, jobs in members for job in jobs}
     status = require_complete(identities, codes)
     if status.other_code:
         print(status.other_code_in_words())

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from competition import paths, system
+from competition.console import bytes_text
 from competition.errors import UserError
 from competition.kaggle.client import call
 from competition.kaggle.credentials import overlooked, sources
@@ -90,11 +91,11 @@ def _data() -> Iterator[Finding]:
     except UserError as error:
         yield Finding(FIX, "data", str(error))
     free = system.free_bytes(folder)
-    text = f"{free / 1e9:.1f} GB are free here"
+    text = f"{bytes_text(free)} are free here"
     if free >= NEEDED_BYTES:
         yield Finding(OK, "disk", text)
     else:
-        yield Finding(FIX, "disk", f"{text}; a download needs {NEEDED_BYTES / 1e9:.2f}")
+        yield Finding(FIX, "disk", f"{text}; a download needs {bytes_text(NEEDED_BYTES)}")
 
 
 def _machine() -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from competition import paths
-from competition.console import ProgressDisplay
+from competition.console import ProgressDisplay, bytes_text
 from competition.data.loading import load_data_set, read_cached, require_replaceable
 from competition.errors import UserError, disk_trouble, passes
 from competition.kaggle import PAGE
@@ -163,7 +163,7 @@ def _check_members(archive: str, members: list[zipfile.ZipInfo], names: list[str
         if found.count(name) > 1:
             problems.append(f"has {name} more than once")
         if member.file_size > LARGEST_MEMBER:
-            problems.append(f"has a {name} that claims to be larger than 500 MB")
+            problems.append(f"has a {name} larger than {bytes_text(LARGEST_MEMBER)}")
     if problems:
         raise BrokenArchiveError(
             f"{archive} {problems[0]}; expected the archive of the competition '{COMPETITION}'"
@@ -219,8 +219,8 @@ class _Progress(ExitStack):
                 display = ProgressDisplay(what, total - self._before)
                 self._display = self.enter_context(display)
                 before = self._before
-                here = f", {before / 1e6:.1f} MB are here already" if before else ""
-                self._display.say(f"{what}, {total / 1e6:.1f} MB{here}")
+                here = f", {bytes_text(before)} are here already" if before else ""
+                self._display.say(f"{what}, {bytes_text(total)}{here}")
             self._display.update(max(0, size - self._before))
         return size
 

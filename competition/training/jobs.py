@@ -58,7 +58,8 @@ def train_folds(
 
 def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
     """Says what is done, stale and missing, and returns what is left in training order."""
-    status = job_status({job: run.identities[job] for job in wanted}, run.codes)
+    codes = {job: run.codes[job.variant] for job in wanted}
+    status = job_status({job: run.identities[job] for job in wanted}, codes)
     print(f"{run.config.name}: {count_of(len(wanted), 'job')}, {len(status.done)} done already")
     if run.config.marks:
         print(f"{run.config.marks}: {label_errors_in_words(run.label_errors)}")

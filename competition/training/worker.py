@@ -90,7 +90,7 @@ def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> 
 
     manifest: dict[str, Any] = {
         "identity": run.identities[job],
-        CODE: run.codes[job],
+        CODE: run.codes[job.variant],
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
     }
