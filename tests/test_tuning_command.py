@@ -164,7 +164,7 @@ def test_the_final_evaluation_is_on_a_fold_where_no_trial_was_scored(tuned):
 def test_the_best_trial_trains_as_it_is_and_has_its_figure_again(tuned):
     project, *_ = tuned
     file = "output/study/tuning/plain/best.yaml"
-    trained = run_command("train-folds", "--config", file, "--jobs", "2", folder=project)
+    trained = run_main("train-folds", "--config", file, "--jobs", "2", folder=project)
     assert "study-plain-best: 2 jobs, 1 done already" in trained.stdout
     job = project / "output/study-plain-best/jobs/plain/seed0/fold0/probabilities.npz"
     predicted = read_probabilities(job, "out_of_fold")
