@@ -39,6 +39,18 @@ LONGEST = (
 )  # fmt: skip
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """In continuous integration, tests that need the competition's archive are not skipped unseen."""
+    archive = os.environ.get("DIGITS_ZIP")
+    if archive and not Path(archive).is_file():
+        raise pytest.UsageError(f"DIGITS_ZIP is {archive}, and there is no such file")
+    if os.environ.get("CI") and not archive and not os.environ.get("WITHOUT_ARCHIVE"):
+        raise pytest.UsageError(
+            "CI is set and DIGITS_ZIP names no archive of the competition; set WITHOUT_ARCHIVE=1 "
+            "to skip the tests that need it"
+        )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
