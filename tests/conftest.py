@@ -40,7 +40,7 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In continuous integration, tests that need the competition's archive are not skipped unseen."""
+    """In continuous integration, no test of the competition's archive is skipped unseen."""
     archive = os.environ.get("DIGITS_ZIP")
     if archive and not Path(archive).is_file():
         raise pytest.UsageError(f"DIGITS_ZIP is {archive}, and there is no such file")
