@@ -168,10 +168,6 @@ class Table:
         """Returns the table in Markdown with its note below."""
         return "\n\n".join(filter(None, [self.markdown(), self.note]))
 
-    def _repr_html_(self) -> str:
-        """Shows the table in a notebook."""
-        return self.texts().to_html(index=False)
-
     def write_csv(self, path: Path) -> None:
         """Writes every value to nine digits."""
         write_csv(path, self.frame, digits=9)

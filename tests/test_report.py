@@ -667,11 +667,9 @@ def test_a_run_with_one_fold_and_without_mistakes(project):
     assert "samples-mistakes" not in [figure.key for each in sections for figure in each.figures]
 
 
-def test_tables_and_figures_show_themselves_in_a_notebook(reported):
+def test_a_figure_shows_itself_in_a_notebook(reported):
     _, sections, _ = reported
     figure = next(figure for section in sections for figure in section.figures)
     image = cv2.imdecode(np.frombuffer(figure._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
     assert image.shape[1] == 527
     assert len(repr(figure)) < 1000
-    for table in (table for section in sections for table in section.tables):
-        assert table._repr_html_() == table.texts().to_html(index=False)
