@@ -20,8 +20,8 @@ def train_one_fold(
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Trains a variant from scratch; returns the Keras model and its history, one dict per epoch.
 
-    The model of the last epoch counts. Only the variant's callbacks, which see the held-out rows,
-    may stop earlier or go back to an earlier epoch.
+    The model is that of the last epoch, unless the variant's callbacks, which see the held-out
+    rows, end the training earlier or go back to an earlier epoch.
 
     Args:
         seed: the member's; with the fold's number it fixes weights, order and dropout.
@@ -47,9 +47,13 @@ def train_one_fold(
     callbacks.on_train_begin()
     for epoch in range(variant.epochs):
         callbacks.on_epoch_begin(epoch)
-        arrays = data.arrays(epoch, data.shuffled_rows(variant, seed, epoch))
-        epoch_batches = batches(variant.batch_size, *arrays)
-        fitted = model.fit(epoch_batches, shuffle=False, verbose=0, callbacks=[after_step]).history
+        rows = data.shuffled_rows(variant, seed, epoch)
+        fitted = model.fit(
+            batches(variant.batch_size, *data.arrays(epoch, rows)),
+            shuffle=False,
+            verbose=0,
+            callbacks=[after_step],
+        ).history
         row = {"epoch": epoch + 1, "loss": fitted["loss"][0], "accuracy": fitted["accuracy"][0]}
         row["learning_rate"] = last_learning_rate(model.optimizer)
         is_validated = epoch + 1 == variant.epochs or (epoch + 1) % variant.validate_every == 0
