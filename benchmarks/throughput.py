@@ -118,7 +118,7 @@ def measure_speeds(run: Run) -> "DataFrame":
     with workers_may_end(MORE_MEMORY):
         for net in with_progress("measuring", compared):
             rows = first_rows(run.data_set.train, STEPS * net.engine.batch_size)
-            # A process per net: a growing one would be replaced while it is measured.
+            # A process per net: loky would replace a growing one in the middle of a measurement.
             with fresh_workers(1, start) as stock:
                 contenders = contenders_of(net, models[net.name], stock, rows)
                 speeds[net.name] = measure_net(contenders, net.engine.batch_size)
@@ -268,7 +268,7 @@ def workers_speed(config: Config, name: str, workers: int) -> float:
     ):
         training = partial(step_ends_in_worker, config, name, Path(meeting), workers)
         futures = [processes.submit(training) for _ in range(workers)]
-        # As they complete: if one fails, the others wait for it in vain, so its error comes first.
+        # In the order of completion: if one fails, the others wait in vain, so its error is first.
         return steps_per_second([future.result() for future in as_completed(futures)])
 
 

@@ -43,7 +43,7 @@ Part = Literal["train", "test"]
 # Spawn keys, so that the random streams of the two parts never overlap.
 BRANCHES: dict[Part, tuple[int, ...]] = {"train": (), "test": (1,)}
 
-# Measured: a process that augments peaks at 0.21 GB; one that has trained before has more already.
+# Measured: a process that augments peaks at 0.21 GB; one that has trained already holds more.
 AUGMENTING_WORKER_BYTES = 300_000_000
 
 
@@ -108,8 +108,7 @@ def pools_at_hand(
 
     Args:
         epochs: the number of epochs that each pool needs.
-        threads: of each training worker. Workers asked for with the same number make the images,
-            too, and need not be started twice.
+        threads: per training worker; the same workers then make the images, and start only once.
 
     Raises:
         UserError: when the disk has too little room; nothing was made.

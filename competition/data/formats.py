@@ -301,7 +301,7 @@ def read_hdf5(path: Path) -> Arrays:
                     )
             return {key: node[()] for key, node in found.items()}
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
-        raise UserError(f"{path} cannot be read ({error}); fetch it again if it is cut") from None
+        raise UserError(f"{path} cannot be read ({error}); fetch it again if damaged") from None
 
 
 # ----- MNIST's IDX files -----
@@ -314,7 +314,7 @@ IDX_NAMES = "train-images…, train-labels…, t10k-images… and perhaps t10k-l
 
 
 def _is_idx(file: Path) -> bool:
-    """Whether a file begins as IDX does, plain or in gzip.
+    """Whether a file begins like IDX, plain or in gzip.
 
     Raises UserError for other files that are gzip or have such a name: ignoring them would lose
     digits or labels silently.
@@ -338,7 +338,7 @@ def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
 
 
 def read_idx_files(folder: Path, files: list[Path]) -> Arrays:
-    """Reads the files `IDX_NAMES`."""
+    """Reads files with the names of `IDX_NAMES`."""
     for file in files:
         if _key(file.name) is None:
             raise UserError(

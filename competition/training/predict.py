@@ -72,7 +72,7 @@ def tta_views(
         variant: its shifts and draws.
         digits: of one part of the data.
         rows: int `[n]`, positions in this part.
-        drawn: this part's views drawn by the policy; not read if the variant has none.
+        drawn: the views of this part that the policy drew; not read if the variant has none.
     """
     for by in shifts(variant.test_time_shift, variant.test_time_directions):
         yield shifted(digits.images[rows], *by)
@@ -92,7 +92,7 @@ def tta_epochs(variant: Variant, seed: int, fingerprint: str, part: Part) -> Aug
 
 
 def shifts(pixels: int, directions: int = 4) -> list[tuple[int, int]]:
-    """Returns `(down, right)`: no shift, to the four sides, and, with 8 directions, the corners."""
+    """Returns shifts `(down, right)`: none, to the sides and, with 8 directions, to the corners."""
     steps = (-pixels, 0, pixels)
     moves = {(down, right) for down in steps for right in steps}
     return sorted(move for move in moves if directions == 8 or 0 in move)

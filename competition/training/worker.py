@@ -161,8 +161,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether Python or TensorFlow ran out of memory."""
-    # By name, because TensorFlow should not be imported just to explain an error.
+    # TensorFlow's error by name: it should not be imported just to explain an error.
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
