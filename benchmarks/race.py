@@ -1,9 +1,8 @@
-"""The race: minutes until a fixed log-loss on the first split, from random weights on.
+"""The race: minutes of training until a fixed log-loss on the first split.
 
-A variant, as the engine trains it, runs against Deotte's published recipe in stock Keras and
-float32, by turns and with several seeds. Both validate after each epoch, within their time. The
-engine's time includes the making of its augmented images; the recipe distorts while it trains. Both
-standardise pixels, where Deotte divides them by 255.
+A variant in the engine runs against Deotte's published recipe in stock Keras and float32, in turns
+and with several seeds. Times include validation after each epoch, and the augmentation: the engine
+does it before, the recipe while it trains. Both standardise pixels; Deotte divides them by 255.
 """
 
 import json
@@ -46,19 +45,19 @@ from competition.training.training_data import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-TARGET_LOG_LOSS = 0.02  # what nets of 81 errors in 14,000 held-out rows have (EXPERIMENTS.md)
+TARGET_LOG_LOSS = 0.02  # of nets with 81 errors in 14,000 held-out rows (EXPERIMENTS.md)
 SEEDS = (0, 1, 2)
 TIMED_IMAGES = 200
 
-# Minutes since the start and log-loss of held-out rows, at the end of each epoch.
+# Minutes since the start and log-loss of the held-out rows, at the end of each epoch.
 Curve = list[tuple[float, float]]
 
 
 def benchmark(run: Run) -> str:
-    """Runs the first variant's race, an hour or more on two cores, keeps it, returns it as text."""
+    """Runs the first variant's race (over an hour on two cores), keeps it, returns it as text."""
     start_keras(core_count())
     name, variant = next(iter(run.config.variants.items()))
-    # Validated after each epoch, on each digit as it is.
+    # Like the recipe: validated after each epoch, without test-time augmentation.
     changes = {"validate_every": 1, "test_time_draws": 0, "seeds": list(SEEDS)}
     variants = {name: variant.model_copy(update=changes)}
     raced = replace(run, config=run.config.model_copy(update={"variants": variants}))
@@ -66,18 +65,13 @@ def benchmark(run: Run) -> str:
     finishes = race(raced, [job for job in raced.identities if job.split == split])
     goal = {"variant": name, "split": split, "target_log_loss": TARGET_LOG_LOSS}
     keep(run, "race", goal | {"finishes": json.loads(finishes.to_json(orient="records"))})
-    goal_text = f"`{name}` in a race to a log-loss of {TARGET_LOG_LOSS} on {split}"
-    return f"{goal_text}:\n\n{markdown(race_table(finishes))}"
+    title = f"`{name}` in a race to a log-loss of {TARGET_LOG_LOSS} on {split}:"
+    return f"{title}\n\n{markdown(race_table(finishes))}"
 
 
 def race(run: Run, jobs: list[Job]) -> "DataFrame":
-    """Lets the engine and stock Keras train by turns.
-
-    Returns:
-        A row per runner and job: `runner`, `seed`, and what `finish` tells.
-
-    Raises:
-        UserError: when the system ends a process.
+    """Trains the engine and stock Keras in turns; returns `runner`, `seed` and the result of
+    `finish`, a row per job and runner.
     """
     import pandas
 
@@ -98,15 +92,15 @@ def race(run: Run, jobs: list[Job]) -> "DataFrame":
 
 
 def race_engine(run: Run, job: Job) -> Curve:
-    """Trains a variant as its jobs do; its augmented images have to be there."""
+    """Trains a variant as its jobs do; its augmented images must exist."""
     variant = run.config.variants[job.variant]
     began = time.monotonic() - augmenting_seconds(variant, run.data_set.train.images)
     fold = training_data(run, job)
     curve: Curve = []
 
     def note(epoch: int, model: Any) -> None:
-        # The training has validated already; what it tells is of smoothed labels, so this look at
-        # the same rows is needed, but takes no time of the race.
+        # The training's own validation has the loss of smoothed labels, so the same rows are
+        # predicted again; that takes no time of the race.
         nonlocal began
         ended = time.monotonic()
         curve.append(((ended - began) / 60, log_loss(model, fold)))
@@ -117,7 +111,7 @@ def race_engine(run: Run, job: Job) -> Curve:
 
 
 def augmenting_seconds(variant: Variant, images: np.ndarray) -> float:
-    """Returns what all cores take to augment all epochs of some images, uint8 `[n, 28, 28]`."""
+    """Returns the seconds to augment all epochs of some images on all cores, estimated."""
     augment(images[:1], variant.augmentation, seed=0, epoch=0)  # imports the library
     sample = images[:TIMED_IMAGES]
     began = time.monotonic()
@@ -133,7 +127,7 @@ def race_published(run: Run, job: Job) -> Curve:
 
 
 def published_curve(config: Config, job: Job, target: float) -> Curve:
-    """Trains Deotte's recipe until the target; to be called in a process of stock Keras."""
+    """Trains Deotte's recipe until the target, in a process of stock Keras."""
     import keras
     from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
@@ -160,14 +154,14 @@ RUNNERS = {ENGINE: race_engine, "Deotte's recipe, stock float32": race_published
 
 
 def log_loss(model: Any, fold: TrainingData) -> float:
-    """Returns the log-loss of a model of logits on the held-out digits."""
+    """Returns a model's log-loss on the held-out digits."""
     probabilities = predict(model, fold.digits.images[fold.validation_rows])
     return score(probabilities, fold.digits.labels[fold.validation_rows]).log_loss
 
 
 def finish(curve: Curve, target: float) -> dict[str, Any]:
-    """Returns `minutes` until the target, infinite if it never was reached, and `epochs` and the
-    `lowest_log_loss` until then.
+    """Returns `minutes` until the target, infinite if not reached; `epochs` and `lowest_log_loss`
+    until then.
     """
     losses = [loss for _, loss in curve]
     epochs = next((n for n, loss in enumerate(losses, start=1) if loss <= target), len(losses))
@@ -176,7 +170,7 @@ def finish(curve: Curve, target: float) -> dict[str, Any]:
 
 
 def race_table(finishes: "DataFrame") -> "DataFrame":
-    """Returns a line per runner, as text."""
+    """Returns one row per runner, as text."""
     shown = finishes.groupby("runner", sort=False).agg(
         median=("minutes", lambda runs: _minutes(median(runs))),
         minutes=("minutes", lambda runs: ", ".join(map(_minutes, runs))),

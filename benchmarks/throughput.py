@@ -1,7 +1,7 @@
-"""Training speed on this machine: the engine beside stock Keras, and two workers beside one.
+"""Training speed on this machine: the engine against stock Keras, and two workers against one.
 
-Stock Keras has a process of its own, where TensorFlow starts as it does by itself: the engine turns
-oneDNN on where TensorFlow leaves it out, and a process has one or the other.
+Stock Keras has its own process, where TensorFlow starts with its defaults: the engine may turn on
+oneDNN, which holds for a whole process.
 """
 
 import json
@@ -61,23 +61,23 @@ PUBLISHED_RECIPE = Path(__file__).parents[1] / "configs" / "deotte.yaml"
 ROUNDS = 5
 STEPS = 40
 SKIPPED_STEPS = 3  # the first steps of a `fit` trace the graph and fill its buffers
-LEAST_STEPS = 5  # the pace of fewer steps is chance
+LEAST_STEPS = 5  # the speed of fewer steps is chance
 
 WORKER_ROUNDS = 3
 WORKER_STEPS, WARM_UP_STEPS = 100, 10
 SECONDS_BETWEEN_LOOKS = 0.01
 
-SCHEDULE_STEPS = 1000  # a learning rate's schedule needs a length; no speed depends on it
+SCHEDULE_STEPS = 1000  # a learning rate's schedule needs a length; the speed does not depend on it
 
 NOTE = (
-    f"`{AS_PUBLISHED}` is not the same net on both sides: stock Keras trains his net, by Adam; the "
-    "engine trains `plain`, which drops whole feature maps, has no biases in its convolutions and "
-    "normalises before ReLU. In all other rows both train the same net with the same settings. "
-    "Stock Keras is as it comes: without oneDNN on processors without AVX-512 for neural nets, "
-    "where the engine has it."
+    f"`{AS_PUBLISHED}` is not the same net on both sides: stock Keras trains his net with Adam, "
+    "the engine trains `plain`, which drops whole feature maps, has no biases in its convolutions "
+    "and normalises before ReLU. In all other rows both train the same net with the same settings. "
+    "Stock Keras has its defaults: no oneDNN on processors without AVX-512 for neural nets, where "
+    "the engine turns it on."
 )
 
-# Trains for an epoch of `STEPS` and returns what `step_ends` does.
+# Trains an epoch of `STEPS` and returns its `step_ends`.
 Contender = Callable[[], np.ndarray]
 
 
@@ -91,14 +91,14 @@ class Net:
 
 
 def benchmark(run: Run) -> str:
-    """Measures everything but the race, keeps each part when it is done, returns it as text."""
+    """Measures all but the race, keeps each part when it is done, returns them as text."""
     start_keras(core_count())
     speeds = measure_speeds(run)
     keep(run, "throughput", speeds.to_dict(orient="records"))
     name, speedups = measure_two_workers(run)
     keep(run, "two_workers", {"variant": name, "speedups": speedups})
     in_hardware = best_precision() == "bfloat16"
-    left_out = "" if in_hardware else " No bfloat16 in stock Keras: no hardware here multiplies it."
+    left_out = "" if in_hardware else " No bfloat16 in stock Keras: not in hardware here."
     return (
         f"{machine_name()}, {core_count()} threads. Medians, lowest and highest in brackets."
         f"{left_out}\n\n{markdown(speed_table(speeds))}\n\n{NOTE}\n\n"
@@ -108,25 +108,17 @@ def benchmark(run: Run) -> str:
 
 
 def measure_speeds(run: Run) -> "DataFrame":
-    """Trains each net by each contender in turns.
-
-    Returns:
-        The columns of `measure_net`, and `net`.
-
-    Raises:
-        UserError: before anything is measured, when a net cannot be built; later, when the system
-            ends the process of stock Keras.
-    """
+    """Trains each net by all contenders; returns `net` and the columns of `measure_net`."""
     import pandas
 
     compared, speeds = nets(run.config), {}
-    with interruptible():
+    with interruptible():  # built first, so that a net that cannot be built shows at once
         models = {net.name: engine_model(net.engine) for net in compared}
     start = partial(start_stock_keras, core_count())
     with workers_may_end(MORE_MEMORY):
         for net in with_progress("measuring", compared):
             rows = first_rows(run.data_set.train, STEPS * net.engine.batch_size)
-            # A process per net: one that grows is replaced, and what is measured then is chance.
+            # A process per net: loky would replace a growing one in the middle of a measurement.
             with fresh_workers(1, start) as stock:
                 contenders = contenders_of(net, models[net.name], stock, rows)
                 speeds[net.name] = measure_net(contenders, net.engine.batch_size)
@@ -134,9 +126,9 @@ def measure_speeds(run: Run) -> "DataFrame":
 
 
 def nets(config: Config) -> list[Net]:
-    """Returns Deotte's net without and with its dropout, as its users run it, and each variant.
+    """Returns Deotte's net without and with its dropout and as its users run it, and each variant.
 
-    Both sides have the same batch size: of Deotte's, that of the configuration's defaults.
+    Both sides have the same batch size: for Deotte's net, that of the configuration's defaults.
     """
 
     def deottes(name: str, dropout: float) -> Variant:
@@ -154,7 +146,7 @@ def nets(config: Config) -> list[Net]:
 
 
 def published_recipe() -> Variant:
-    """Returns Deotte's net, optimiser and schedule: AdamW without weight decay is Adam."""
+    """Returns Deotte's net, optimiser and schedule; AdamW without weight decay is Adam."""
     return load_config(PUBLISHED_RECIPE).variants["deotte"]
 
 
@@ -165,7 +157,7 @@ def engine_model(variant: Variant):
 
 
 def stock_model(variant: Variant, precision: str, steps: int = SCHEDULE_STEPS):
-    """Returns the same net in Keras's own layers, compiled for a training of `steps`."""
+    """Returns a variant's model in Keras's own layers, compiled for a training of `steps`."""
     use_precision(precision)
     model = stock_copy(variant.architecture.build())
     compile_for(variant, model, steps)
@@ -173,9 +165,9 @@ def stock_model(variant: Variant, precision: str, steps: int = SCHEDULE_STEPS):
 
 
 def stock_copy(model):
-    """Returns a functional Keras model with the layers from which ours derive in their place.
+    """Returns a functional Keras model with our layers replaced by Keras's, from which they derive.
 
-    It has other weights of the same shapes, in the same order.
+    Its weights are new, with the same shapes in the same order.
     """
     import keras
 
@@ -190,10 +182,10 @@ def stock_copy(model):
 def contenders_of(
     net: Net, model, stock: Executor, rows: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, Contender]:
-    """Returns stock Keras's contenders, in their process, and the engine's, in this one.
+    """Returns the contenders of stock Keras, in its own process, and of the engine, in this one.
 
-    Stock Keras computes in bfloat16, too, where that is multiplied in hardware: elsewhere it takes
-    many times as long, and nobody would train in it.
+    Stock Keras also trains in bfloat16 if the hardware multiplies it; otherwise that takes many
+    times as long, and nobody would use it.
     """
 
     def in_stock(precision: str) -> np.ndarray:
@@ -207,12 +199,12 @@ def contenders_of(
     return contenders | {f"{ENGINE} {model.dtype_policy.compute_dtype}": in_engine}
 
 
-# In the process of stock Keras: its models, by net and precision.
+# Filled in the process of stock Keras: its models, by net and precision.
 _stock_models: dict[tuple[str, str], Any] = {}
 
 
 def stock_step_ends(net: Net, precision: str, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Trains a net in the process of stock Keras, from arrays, as its users do."""
+    """Trains a net in the process of stock Keras, on arrays, as its users do."""
     key = net.name, precision
     if key not in _stock_models:
         _stock_models[key] = stock_model(net.stock, precision)
@@ -220,10 +212,8 @@ def stock_step_ends(net: Net, precision: str, images: np.ndarray, labels: np.nda
 
 
 def step_ends(model, *data: Any, **settings: Any) -> np.ndarray:
-    """Trains a compiled model for an epoch, and returns when each of its steps ended.
-
-    Returns:
-        float64 `[steps]`, in seconds of a clock that all processes share.
+    """Trains a compiled model for an epoch; returns when each step ended, float64 `[steps]`, in
+    seconds of a clock that all processes share.
     """
     import keras
 
@@ -236,17 +226,16 @@ def step_ends(model, *data: Any, **settings: Any) -> np.ndarray:
 
 
 def measure_net(contenders: dict[str, Contender], batch_size: int) -> "DataFrame":
-    """Has the contenders train in turns: a slow minute of the machine falls on all of them.
+    """Trains the contenders in turns, so that a slow minute of the machine affects all of them.
 
-    Returns:
-        A row per contender and round: `trained_by`, `round`, `images_per_second`, and `ratio`, to
-        stock Keras in float32 in the same round.
+    Returns one row per contender and round: `trained_by`, `round`, `images_per_second`, and
+    `ratio`, to stock Keras in float32 in the same round.
     """
     import pandas
 
     names, found = list(contenders), []
     for number in range(1 + ROUNDS):
-        # Each round begins with another one, so that none always runs on a cooler machine.
+        # Each round begins with another contender, so that none always has the cooler machine.
         turn = [*names[number % len(names) :], *names[: number % len(names)]]
         speeds = {}
         for name in turn:
@@ -258,12 +247,8 @@ def measure_net(contenders: dict[str, Contender], batch_size: int) -> "DataFrame
 
 
 def measure_two_workers(run: Run) -> tuple[str, list[float]]:
-    """Returns the first variant, and per round the speed of two workers over that of one.
-
-    One has all cores, two share them.
-
-    Raises:
-        UserError: when the two did not train at the same time, or the system ends one.
+    """Returns the first variant's name, and per round the speed of two workers, which share the
+    cores, divided by that of one, which has all.
     """
     name = next(iter(run.config.variants))
     speedups = []
@@ -275,7 +260,7 @@ def measure_two_workers(run: Run) -> tuple[str, list[float]]:
 
 
 def workers_speed(config: Config, name: str, workers: int) -> float:
-    """Returns the steps per second of workers that train a variant side by side."""
+    """Returns the steps per second of workers that train a variant side by side, together."""
     threads = max(1, core_count() // workers)
     with (
         tempfile.TemporaryDirectory(prefix="meeting-") as meeting,
@@ -283,12 +268,12 @@ def workers_speed(config: Config, name: str, workers: int) -> float:
     ):
         training = partial(step_ends_in_worker, config, name, Path(meeting), workers)
         futures = [processes.submit(training) for _ in range(workers)]
-        # As they come: one that failed is never met, and the others would wait for it.
+        # In the order of completion: if one fails, the others wait in vain, so its error is first.
         return steps_per_second([future.result() for future in as_completed(futures)])
 
 
 def step_ends_in_worker(config: Config, name: str, meeting: Path, workers: int) -> np.ndarray:
-    """Trains a variant in a worker process, as soon as all workers are ready."""
+    """Trains a variant in a worker process, once all workers are ready."""
     variant, digits = config.variants[name], load_run(config).data_set.train
     few, many = (
         batches(variant.batch_size, *first_rows(digits, steps * variant.batch_size))
@@ -306,19 +291,19 @@ def steps_per_second(trainings: Collection[np.ndarray]) -> float:
     """Returns the steps per second of all trainings together, while all of them ran.
 
     Args:
-        trainings: what `step_ends` returned of each.
+        trainings: the `step_ends` of each.
 
     Raises:
-        UserError: when one of them did too little in that time, or they did not meet at all.
+        UserError: when they did not overlap by enough steps of each.
     """
     begin = max(ends[SKIPPED_STEPS] for ends in trainings)
     end = min(ends[-1] for ends in trainings)
-    # Steps at the borders count by their share.
+    # Steps at the borders count in part.
     steps = [np.diff(np.interp([begin, end], ends, np.arange(len(ends))))[0] for ends in trainings]
-    if min(steps) < LEAST_STEPS:  # below 0, if one began after another one's end
+    if min(steps) < LEAST_STEPS:  # negative if one began after another had ended
         raise UserError(
-            f"{len(trainings)} workers did not train at the same time, as something else kept the "
-            "processor busy; measure again when nothing else runs"
+            f"{len(trainings)} workers did not train at the same time, because something else kept "
+            "the processor busy; measure again when nothing else runs"
         )
     return float(sum(steps) / (end - begin))
 
@@ -331,15 +316,15 @@ def first_rows(digits: Digits, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def fresh_workers(count: int, start: Callable[[], None]) -> Iterator[Executor]:
-    """Fresh worker processes, ended with the block; each calls `start` first.
+    """Yields fresh worker processes, which call `start` first and end with the block.
 
-    The package's own are kept, with the threads and models that they started with.
+    joblib's would be reused, with the threads and models that they started with.
     """
     workers = ProcessPoolExecutor(count, initializer=_begin, initargs=(os.getpid(), start))
     try:
         yield workers
     finally:
-        workers.shutdown(kill_workers=True)  # none waits for another one that failed
+        workers.shutdown(kill_workers=True)  # they may wait for one that failed
 
 
 def _begin(command_pid: int, start: Callable[[], None]) -> None:
@@ -348,7 +333,7 @@ def _begin(command_pid: int, start: Callable[[], None]) -> None:
 
 
 def speed_table(speeds: "DataFrame") -> "DataFrame":
-    """Returns a line per net and contender, as text."""
+    """Returns one row per net and contender, as text."""
     shown = speeds.groupby(["net", "trained_by"], sort=False).agg(
         images=("images_per_second", partial(spread, form=".0f")),
         ratio=("ratio", partial(spread, form=".2f")),
@@ -358,17 +343,17 @@ def speed_table(speeds: "DataFrame") -> "DataFrame":
 
 
 def spread(runs: Collection[float], form: str) -> str:
-    """Returns median, lowest and highest, for example `"3.1 (2.9 – 3.4)"`."""
+    """Returns median, lowest and highest as text, such as `"3.1 (2.9 – 3.4)"`."""
     middle, low, high = (format(figure, form) for figure in (median(runs), min(runs), max(runs)))
     return f"{middle} ({low} – {high})"
 
 
 def keep(run: Run, part: str, found: Any) -> None:
-    """Writes a part, as JSON values, to `output/<config>/bench.json`; other parts stay there."""
+    """Writes a part, JSON values, to `output/<config>/bench.json`; its other parts stay."""
     path = paths.OutputPaths(run.config.name).bench
     try:
         kept = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # not there, or not what we write
+    except (OSError, ValueError, TypeError):  # not there, or not written by us
         kept = {}
     measured = {
         "data_fingerprint": run.fingerprint,

@@ -313,7 +313,7 @@ def test_an_epoch_that_is_lost_meanwhile_says_so(damage, tiny, tmp_path, monkeyp
     make_pools({pool: 1}, tiny, workers=1)
     file = pool.file(0)
     file.unlink() if damage == "gone" else file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"epoch000.npy cannot be read .* they are made again"):
+    with pytest.raises(UserError, match=r"epoch000.npy cannot be read .* run the command again"):
         pool.epoch(0, tiny.train)
 
 

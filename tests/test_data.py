@@ -290,7 +290,7 @@ def test_files_of_somebody_else_are_not_lost(tmp_path, monkeypatch):
     own.parent.mkdir(parents=True)
     own.write_text("mine")
     with pytest.raises(
-        UserError, match=r"input/embedded/ is to be made again, but my-marks\.csv in"
+        UserError, match=r"input/embedded/ would be made again, and my-marks\.csv in"
     ):
         builtin.install_embedded()
     assert own.read_text() == "mine"
@@ -350,7 +350,7 @@ def test_hold_outs_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
     assert file.read_text().startswith("id,holdout0\n1,")
     assert load_folds(config, tiny, "f" * 64).fingerprint() == made.fingerprint()
     file.write_text(file.read_text().replace("\n1,", "\n500,", 1))
-    with pytest.raises(UserError, match="remove it, and it is made again"):
+    with pytest.raises(UserError, match="remove it, and it will be made again"):
         load_folds(config, tiny, "f" * 64)
 
 

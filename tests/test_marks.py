@@ -72,16 +72,16 @@ def test_no_marks_are_fine(tmp_path, digits):
     [
         ("", "the first line is expected to be id,given_label,mark,label"),
         ("id,label\n5,4\n", "the first line is expected to be id,given_label,mark,label"),
-        (f"{HEADER}5,4\n", "line 2: the mark is expected to be one of label error"),
+        (f"{HEADER}5,4\n", "line 2: the mark is '', expected one of label error"),
         (f"{HEADER}5,4,label error,9,9\n", "line 2: 4 values are expected, not more"),
         (f"{HEADER}six,4,ambiguous,\n", "line 2: no labelled row has the id 'six'"),
         (f"{HEADER}6,4,ambiguous,\n", "line 2: no labelled row has the id '6'"),
         (f"{HEADER}5,4,ambiguous,\n7,1,ambiguous,\n", "line 3: the label of row 7 is 7, not '1'"),
         (f"{HEADER}5,4,Ambiguous,\n", "one of label error, ambiguous, real mistake"),
-        (f"{HEADER}5,4,ambiguous,9\n", "only a 'label error' may have a label of its own"),
-        (f"{HEADER}5,4,label error,10\n", "a label from 0 to 9 is expected, not '10'"),
+        (f"{HEADER}5,4,ambiguous,9\n", "only a 'label error' may have a label, not"),
+        (f"{HEADER}5,4,label error,10\n", "the label is '10', expected 0 to 9"),
         (f"{HEADER}5,4,label error,4\n", "the label 4 is the one that the row has already"),
-        (f"{HEADER}5,4,ambiguous,\n5,4,ambiguous,\n", "line 3: the id 5 stands on an earlier"),
+        (f"{HEADER}5,4,ambiguous,\n5,4,ambiguous,\n", "line 3: the id 5 is on an earlier"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, digits, text, message):
@@ -108,7 +108,7 @@ def test_only_training_rows_are_corrected(digits):
 
 def test_what_becomes_of_label_errors_is_said_in_words():
     words = label_errors_in_words({5: 9, 7: 1, 11: None})
-    assert words == "2 label errors learnt with the label marked, 1 left out"
+    assert words == "2 label errors corrected for training, 1 left out"
 
 
 def test_without_marks_nothing_changes(digits):

@@ -367,7 +367,7 @@ def test_marks_are_told(project):
     Path("marks.csv").write_text(f"id,given_label,mark,label\n5,{label},label error,\n")
     run = train(load("marks=marks.csv"))
     summary = summarise(ensemble_subject(run, combine([run])))
-    told = "marks.csv: no label errors learnt with the label marked, 1 left out"
+    told = "marks.csv: no label errors corrected for training, 1 left out"
     assert told in report_markdown(summary, sections_of(summary))
 
 

@@ -300,7 +300,7 @@ def test_callbacks_see_the_real_held_out_rows(fold):
     [
         ({"name": "early_stopping", "patience": 0}, "patience is 0, expected a number of ep"),
         ({"name": "best_checkpoint", "monitor": "loss"}, "monitor is 'loss', expected one of"),
-        ({"name": "reduce_on_plateau", "factor": 1.0}, "factor is 1, expected one above 0"),
+        ({"name": "reduce_on_plateau", "factor": 1.0}, "factor is 1, expected a number above 0"),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def require_possible_changes(rotation: float, zoom: float, shear: float, shift: float) -> None:
-    """Raises ValueError for an affine map that could mirror a digit, or leave nothing of it."""
+    """Raises ValueError if the affine map could mirror a digit or make it vanish."""
     for name, value in (("rotation", rotation), ("shift", shift)):
         if value < 0:
             raise ValueError(f"{name} is {value}, expected 0 or more")
@@ -22,18 +22,9 @@ def require_possible_changes(rotation: float, zoom: float, shear: float, shift: 
 class Warp(albumentations.ImageOnlyTransform):
     """An affine map and a smooth displacement, composed and applied in a single interpolation.
 
-    The displacement is a grid of independent normal vectors, made smooth by cubic interpolation:
-    much like the elastic distortion of Simard, Steinkraus and Platt (ICDAR 2003), but composed
-    with the affine map and without filtering a random image.
-
-    Args:
-        rotation: largest turn to either side, in degrees.
-        zoom: largest change of the size, as a share of it.
-        shear: largest slant to either side along each axis, in degrees.
-        shift: largest shift in either direction, as a share of the image's side.
-        displacement: standard deviation of the grid's vectors, as a share of the image's side.
-        knots: the grid has `knots` x `knots` vectors.
-        probability: share of the images that are displaced, from 0 to 1; all are mapped.
+    The displacement is a grid of independent normal vectors, smoothed by cubic interpolation: much
+    like the elastic distortion of Simard, Steinkraus and Platt (ICDAR 2003), but composed with the
+    affine map and without filtering a random image. The arguments are those of `warp`.
     """
 
     def __init__(
@@ -65,7 +56,7 @@ class Warp(albumentations.ImageOnlyTransform):
         columns, rows = np.meshgrid(np.arange(side) - centre, np.arange(side) - centre)
         positions = np.stack([columns, rows], axis=-1) - self.draw_shift(side)
         sources = positions @ self.draw_inverse_map() + centre + self.draw_displacements(side)
-        # The second map may be None, as the first has both coordinates; OpenCV's types deny it.
+        # The first map has both coordinates, so the second may be None; OpenCV's types deny it.
         return cv2.remap(img, sources.astype(np.float32), None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
 
     def draw_shift(self, side: int) -> np.ndarray:
@@ -73,7 +64,7 @@ class Warp(albumentations.ImageOnlyTransform):
         return side * self.random_generator.uniform(-self.shift, self.shift, 2)
 
     def draw_inverse_map(self) -> np.ndarray:
-        """Returns the matrix that takes `(x, y)` rows of the warped image to the original's."""
+        """Returns the matrix from rows `(x, y)` of the warped image to those of the original."""
         draw = self.random_generator.uniform
         angle = np.deg2rad(draw(-self.rotation, self.rotation))
         slants = np.tan(np.deg2rad(draw(-self.shear, self.shear, 2)))
@@ -91,7 +82,7 @@ class Warp(albumentations.ImageOnlyTransform):
 
 
 def none() -> None:
-    """The images as they are, in every epoch."""
+    """No augmentation: the same images in every epoch."""
 
 
 def affine(
@@ -100,11 +91,11 @@ def affine(
     """Rotation, zoom, shear and shift in one interpolation, so that nothing blurs twice.
 
     Args:
-        rotation: largest turn to either side, in degrees.
+        rotation: largest rotation to either side, in degrees.
         zoom: largest change of the size, as a share of it.
         shear: largest slant to either side, in degrees.
-        shift: largest shift in either direction, as a share of the image's side; albumentations
-            cuts what it draws to whole pixels, where `warp` shifts by parts of them too.
+        shift: largest shift in each direction, as a share of the image's side, cut to whole pixels
+            (`warp` shifts by fractions of pixels, too).
     """
     return albumentations.Compose([_affine(rotation, zoom, shear, shift)])
 
@@ -139,13 +130,13 @@ def warp(
     knots: int = 5,
     probability: float = 0.7,
 ):
-    """A map like that of `affine` and a smooth displacement in one interpolation (see `Warp`).
+    """An affine map and a smooth displacement in one interpolation (see `Warp`).
 
     Args:
         rotation, zoom, shear, shift: as in `affine`, but width and height change alike.
         displacement: standard deviation of the displacements, as a share of the image's side.
         knots: the displacements are drawn on a grid of `knots` x `knots` points.
-        probability: share of the images that are displaced, from 0 to 1.
+        probability: share of the images that are displaced, from 0 to 1; all are mapped.
     """
     drawn = Warp(rotation, zoom, shear, shift, displacement, knots, probability)
     return albumentations.Compose([drawn])

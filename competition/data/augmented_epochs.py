@@ -1,7 +1,7 @@
-"""Augmented epochs, made once, kept on disk, and shared by every job that asks for the same.
+"""Augmented epochs, made once, kept on disk, and shared by all jobs that use the same.
 
-Epochs depend on the policy, the seed and the data, but on no fold and no variant. Each is an array
-of its own with a checksum, memory-mapped by whoever trains on it. `make clean` removes them all.
+An epoch depends on policy, seed and data, but not on fold or variant. Each is a file with a
+checksum, which trainings memory-map. `make clean` removes them all.
 """
 
 from collections.abc import Iterator
@@ -33,17 +33,17 @@ from competition.system import (
     workers_may_end,
 )
 
-# Raised by hand when this module makes other files of the same policy and seed.
+# To be raised by hand when this module changes the files of the same policy and seed.
 POOL_VERSION = 3
 
 UNCHANGED = Augmentation(name="none")
 
 Part = Literal["train", "test"]
 
-# Where the random stream of each part branches off; those of the parts never meet.
+# Spawn keys, so that the random streams of the two parts never overlap.
 BRANCHES: dict[Part, tuple[int, ...]] = {"train": (), "test": (1,)}
 
-# Measured: a process that augments peaks at 0.21 GB; one that has trained before has more already.
+# Measured: a process that augments peaks at 0.21 GB; one that has trained already holds more.
 AUGMENTING_WORKER_BYTES = 300_000_000
 
 
@@ -53,10 +53,9 @@ class AugmentedEpochs:
 
     Attributes:
         augmentation: the policy; `none` takes no space on disk.
-        seed: different seeds draw different images.
         data_fingerprint: of the data set that the digits come from.
         part: its labelled rows, `train`, or its unlabelled ones, `test`.
-        owner: who alone uses it and removes it; the images are the same as those that all share.
+        owner: the only user, who also removes it; empty if shared. The images are the same.
     """
 
     augmentation: Augmentation
@@ -66,14 +65,11 @@ class AugmentedEpochs:
     owner: str = ""
 
     def epoch(self, number: int, digits: Digits) -> np.ndarray:
-        """Returns the images of an epoch that was made, uint8 `[n, 28, 28]`, memory-mapped.
+        """Returns the images of an existing epoch, uint8 `[n, 28, 28]`, memory-mapped.
 
         Args:
             number: of the epoch, from 0.
-            digits: the digits of this part, which `none` leaves as they are.
-
-        Raises:
-            UserError: when its file was removed or damaged since.
+            digits: of this part; `none` returns their images.
         """
         if self.augmentation == UNCHANGED:
             return digits.images
@@ -82,28 +78,25 @@ class AugmentedEpochs:
         except DAMAGED_ARRAYS as error:
             raise UserError(
                 f"the augmented images {self.file(number)} cannot be read ({error}); "
-                "run it again, and they are made again"
+                "run the command again to make them again"
             ) from None
 
     def originals(self, data_set: DataSet) -> np.ndarray:
-        """Returns the images that are varied, uint8 `[n, 28, 28]`."""
+        """Returns the images to augment, uint8 `[n, 28, 28]`."""
         return getattr(data_set, self.part).images
 
     def missing(self, epochs: int) -> list[int]:
-        """Returns the numbers below `epochs` whose images are not made yet."""
+        """Returns the numbers below `epochs` of epochs that are not made yet."""
         if self.augmentation == UNCHANGED:
             return []
         return [number for number in range(epochs) if not self.file(number).exists()]
 
     def folder(self) -> Path:
-        """Returns where the epochs are kept."""
-        policy = self.augmentation.identity()
-        made_by = augmenting_versions()
-        identity = [POOL_VERSION, made_by, policy, self.seed, self.data_fingerprint, self.part]
+        policy, libraries = self.augmentation.identity(), augmenting_versions()
+        identity = [POOL_VERSION, libraries, policy, self.seed, self.data_fingerprint, self.part]
         return paths.pool_folder(identity_hash(identity)[:16], self.owner)
 
     def file(self, number: int) -> Path:
-        """Returns where an epoch is kept."""
         return self.folder() / f"epoch{number:03d}.npy"
 
 
@@ -111,13 +104,11 @@ class AugmentedEpochs:
 def pools_at_hand(
     epochs: dict[AugmentedEpochs, int], data_set: DataSet, threads: int = 1
 ) -> Iterator[None]:
-    """Makes what is missing of some pools, and keeps `make clean` from removing them meanwhile.
+    """Makes the missing epochs of some pools; `make clean` cannot remove them during the block.
 
     Args:
-        epochs: how many epochs each pool is to have.
-        data_set: the images to vary.
-        threads: that training gives each of its workers: asked for in the same way, these make
-            the images too, and need not be started twice.
+        epochs: the number of epochs that each pool needs.
+        threads: per training worker; the same workers then make the images, and start only once.
 
     Raises:
         UserError: when the disk has too little room; nothing was made.
@@ -130,7 +121,7 @@ def pools_at_hand(
 
 
 def require_room(epochs: dict[AugmentedEpochs, int], data_set: DataSet) -> None:
-    """Raises UserError if the disk has no room for the epochs that are missing."""
+    """Raises UserError if the disk has no room for the missing epochs."""
     needed = sum(
         len(pool.missing(count)) * pool.originals(data_set).nbytes for pool, count in epochs.items()
     )
@@ -147,16 +138,9 @@ def require_room(epochs: dict[AugmentedEpochs, int], data_set: DataSet) -> None:
 def make_pools(
     epochs: dict[AugmentedEpochs, int], data_set: DataSet, workers: int, threads: int = 1
 ) -> None:
-    """Makes the epochs of each pool that are missing or damaged, with progress.
+    """Makes the missing and damaged epochs of each pool, with progress.
 
-    Args:
-        epochs: how many epochs each pool is to have.
-        data_set: the images to vary.
-        workers: processes that share the work; the images do not depend on their number.
-        threads: as for `pools_at_hand`.
-
-    Raises:
-        UserError: when the system ends a worker.
+    The images do not depend on the number of workers. `epochs` and `threads` as in `pools_at_hand`.
     """
     files = [pool.file(number) for pool, count in epochs.items() for number in range(count)]
     with ThreadPoolExecutor() as checkers:  # zlib releases the interpreter while it computes
@@ -169,7 +153,7 @@ def make_pools(
     with (
         workers_may_end(f"finished epochs are kept: {MORE_MEMORY}"),
         ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display,
-        # Workers are sent a path and no images.
+        # Workers are sent a path, not the images.
         TemporaryDirectory(prefix=f"originals{PARTIAL}", dir=paths.POOLS) as originals,
     ):
         for part, images in {pool.part: pool.originals(data_set) for pool, _ in tasks}.items():
@@ -180,14 +164,14 @@ def make_pools(
 
 
 def make_pool(pool: AugmentedEpochs, epochs: int, data_set: DataSet) -> None:
-    """Makes the epochs that a pool lacks in this process alone, and shows no progress."""
+    """Makes a pool's missing epochs in this process, without progress."""
     for number in pool.missing(epochs):
         _make_epoch(pool, number, pool.originals(data_set))
 
 
 def _remove_damaged(file: Path) -> None:
-    """Removes an epoch with a wrong checksum, and says so; it takes about 10 ms to check."""
-    with suppress(FileNotFoundError):  # not made yet, or another command has just removed it
+    """Removes an epoch with a wrong checksum, and says so; a check takes about 10 ms."""
+    with suppress(FileNotFoundError):  # not made yet, or just removed by another command
         if not is_whole(file):
             file.unlink()
             print(f"the augmented images {file} are damaged and are made again")
@@ -207,31 +191,23 @@ def _make_epoch(pool: AugmentedEpochs, number: int, images: np.ndarray) -> None:
 def augment(
     images: np.ndarray, augmentation: Augmentation, seed: int, epoch: int, part: Part = "train"
 ) -> np.ndarray:
-    """Varies each image by itself, with parameters drawn for this seed, epoch, part and position.
+    """Returns augmented images, uint8 `[n, 28, 28]` as the originals.
 
-    Args:
-        images: uint8 `[n, 28, 28]`.
-        augmentation: the policy.
-        seed: of the pool.
-        epoch: number of the epoch, from 0.
-        part: of the data; the two draw from streams of their own.
-
-    Returns:
-        uint8 `[n, 28, 28]`.
+    The draws for each image depend only on the pool's seed, epoch, part and the image's position.
     """
     import cv2
 
     policy = augmentation.build()
     if policy is None:
         return images
-    cv2.setNumThreads(1)  # the epochs are the parallel part
+    cv2.setNumThreads(1)  # epochs run in parallel already
     stream = np.random.SeedSequence([seed, epoch], spawn_key=BRANCHES[part])
     varied = np.empty_like(images)
     for position, image_seed in enumerate(stream.generate_state(len(images)).tolist()):
         policy.set_random_seed(image_seed)
         # albumentations gives all steps of a policy the same seed, and so the same draws.
         for place, step in enumerate(policy.transforms[1:], start=1):
-            own = np.random.SeedSequence([image_seed, place])
-            step.set_random_seed(int(own.generate_state(1)[0]))
+            step_seed = np.random.SeedSequence([image_seed, place]).generate_state(1)[0]
+            step.set_random_seed(int(step_seed))
         varied[position] = policy(image=images[position])["image"]
     return varied

@@ -1,4 +1,4 @@
-"""Data sets that are made here: scikit-learn's digits, and the competition's rows as HDF5.
+"""Data sets made here: scikit-learn's digits, and the competition's rows as HDF5.
 
 scikit-learn's digits need no account and no network: 1,797 real 8x8 digits of 43 writers
 (E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, the test part).
@@ -26,7 +26,7 @@ EMBEDDED = "embedded"
 EMBEDDED_TEST_SHARE = 0.25
 EMBEDDED_SPLIT_SEED = 0
 
-# MNIST scales a digit into a 20x20 box and puts its centre of mass into the middle of 28x28
+# MNIST scales a digit into a 20x20 box and puts its centre of mass at the centre of 28x28
 # (Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits").
 BOX = 20
 BRIGHTEST = 16  # load_digits counts ink from 0 to 16
@@ -34,17 +34,15 @@ BRIGHTEST = 16  # load_digits counts ink from 0 to 16
 HDF5_EXAMPLE = "mnist-hdf5"
 HDF5_TEST_SHARE = 1 / 7  # 6,000 of 42,000 rows
 HDF5_SPLIT_SEED = 0
-# An attribute by which a file that was written here is known.
+# The attribute that marks a file written here.
 MADE_FROM = "made_from"
 
 
 def install_embedded(force: bool = False) -> bool:
-    """Writes `input/embedded/` as the competition has its files; says whether it had to.
+    """Writes `input/embedded/` in the competition's format; returns whether it did.
 
-    A stratified quarter of the digits becomes the test rows, without their labels.
-
-    Args:
-        force: write it again, though good data is there.
+    A stratified quarter of the digits becomes the test rows, without their labels. Good data that
+    exists is replaced only with `force`.
 
     Raises:
         UserError: when files of the user would be lost.
@@ -73,14 +71,10 @@ def install_embedded(force: bool = False) -> bool:
 
 
 def mnist_style(image: np.ndarray) -> np.ndarray:
-    """Brings one digit to 28x28 the way MNIST was made.
+    """Returns a digit `[height, width]` with ink from 0 to 16 as uint8 `[28, 28]`, as MNIST does.
 
-    Args:
-        image: `[height, width]` with ink from 0 to 16.
-
-    Returns:
-        uint8 `[28, 28]`: the ink's bounding box scaled to at most 20x20 pixels with its aspect
-        kept, its centre of mass in the middle.
+    The ink's bounding box is scaled to at most 20x20 pixels with its aspect ratio kept, and its
+    centre of mass is moved to the centre.
     """
     import cv2
 
@@ -91,8 +85,8 @@ def mnist_style(image: np.ndarray) -> np.ndarray:
     ink = cv2.resize(ink, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255)
     centre_row = (ink.sum(axis=1) @ np.arange(height)) / ink.sum()
     centre_column = (ink.sum(axis=0) @ np.arange(width)) / ink.sum()
-    middle = (SIDE - 1) / 2
-    shift = np.array([[1, 0, middle - centre_column], [0, 1, middle - centre_row]])
+    target = (SIDE - 1) / 2
+    shift = np.array([[1, 0, target - centre_column], [0, 1, target - centre_row]])
     return cv2.warpAffine(ink, shift, (SIDE, SIDE)).round().astype(np.uint8)
 
 
@@ -107,12 +101,10 @@ def write_csv(path: Path, images: np.ndarray, labels: np.ndarray | None = None) 
 
 
 def install_hdf5_example(force: bool = False) -> bool:
-    """Writes `input/mnist-hdf5/mnist.hdf5` unless good data is there, and says whether it did.
+    """Writes `input/mnist-hdf5/mnist.hdf5` unless good data is there; returns whether it did.
 
-    A stratified seventh of the competition's labelled rows becomes its test part.
-
-    Args:
-        force: write it again, if it was written here.
+    A stratified seventh of the competition's labelled rows becomes its test part. With `force`, a
+    file that was written here is replaced.
 
     Raises:
         UserError: when a file of the user is broken or would be replaced, or the competition's
@@ -152,8 +144,8 @@ def _write_hdf5_example() -> None:
         digits = load_data_set(paths.COMPETITION).train
     except MissingDataError:
         raise UserError(
-            f"{files.folder}/ has no HDF5 file of yours, and to write one with the "
-            "competition's rows, these have to be here first: `make download`, then this again"
+            f"{files.folder}/ has no HDF5 file of yours, and the competition's rows, from which "
+            "one is made, are not here; run `make download` first, then this again"
         ) from None
     parts = train_test_split(
         np.arange(len(digits)),

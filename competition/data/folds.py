@@ -1,4 +1,4 @@
-"""Which labelled rows are held out: computed once and kept on disk, the same for every member."""
+"""Which labelled rows are held out: computed once, kept on disk, the same for every member."""
 
 import hashlib
 from collections.abc import Collection
@@ -21,7 +21,7 @@ class Splits:
     """Which labelled rows each split holds out.
 
     Attributes:
-        ids: int32 `[n]`, the labelled rows' ids.
+        ids: int32 `[n]`, of the labelled rows.
         held_out: bool `[n]` by the split's name, `fold<k>` or `holdout<k>`.
     """
 
@@ -30,38 +30,33 @@ class Splits:
 
     @property
     def folds(self) -> np.ndarray:
-        """The number of the first split that holds a row out, int8 `[n]`; -1 if none does."""
+        """The number of the first split that holds a row out, int8 `[n]`; -1: none."""
         return self.numbers(self.held_out)
 
     def numbers(self, splits: Collection[str]) -> np.ndarray:
-        """Returns the number of the first of some splits that holds a row out, int8 `[n]`."""
+        """Returns the number of the first of these splits that holds a row out, int8 `[n]`."""
         names = [name for name in self.held_out if name in splits]
         matrix = np.stack([self.held_out[name] for name in names])
         first = np.array([split_number(name) for name in names])[matrix.argmax(axis=0)]
         return np.where(matrix.any(axis=0), first, -1).astype(np.int8)
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the positions of the training and of the held-out rows of a split.
-
-        The split `"all"` holds no row out.
-        """
+        """Returns the positions of a split's training and held-out rows; `"all"` holds out none."""
         held_out = np.zeros(len(self.ids), bool) if name == ALL_ROWS else self.held_out[name]
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def fingerprint(self) -> str:
-        """Returns a SHA-256 of the assignment, as 64 hexadecimal digits.
-
-        Folds are one number per row; hold-outs that overlap need the matrix.
-        """
+        """Returns a SHA-256 of the assignment, as 64 hexadecimal digits."""
         matrix = np.stack(list(self.held_out.values()))
         is_partition = (matrix.sum(axis=0) == 1).all()
         digest = hashlib.sha256(np.ascontiguousarray(self.ids).data)
+        # Folds are one number per row; hold-outs may overlap and need the matrix.
         digest.update(self.folds.data if is_partition else matrix.data)
         return digest.hexdigest()
 
 
 def split_number(split: str) -> int:
-    """Returns the k of `"fold<k>"` or `"holdout<k>"`; of `"all"`, a number that no other has."""
+    """Returns the k of `"fold<k>"` or `"holdout<k>"`; for `"all"`, a number that no fold has."""
     return MOST_FOLDS if split == ALL_ROWS else int(split.strip("abcdefghijklmnopqrstuvwxyz"))
 
 
@@ -72,22 +67,17 @@ def split_names(settings: Folds) -> list[str]:
 
 
 def trained_splits(settings: Folds) -> list[str]:
-    """Returns the names of the splits that are trained, which `only` may make fewer."""
+    """Returns the names of the splits to train: those in `only`, or all."""
     names = split_names(settings)
     return [names[number] for number in settings.numbers]
 
 
 def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Splits:
-    """Reads the config's splits, or computes and keeps them when there are none for this data.
-
-    Raises:
-        UserError: when the data cannot be split so, or the kept file was changed so that it no
-            longer fits the data.
-    """
+    """Reads the config's splits, or computes and writes them if there are none for this data."""
     settings = config.folds
     if settings.scheme == "given":
         return given_split(data_set)
-    # A name of its own for all that the splits depend on.
+    # The name has all that the splits depend on.
     how = "folds" if settings.scheme == "kfold" else f"holdouts-of-{settings.share:g}-times-"
     file = f"{how}{settings.count}-seed{settings.seed}-{data_fingerprint[:8]}.csv"
     path = paths.OutputPaths(config.name).folder / file
@@ -97,11 +87,7 @@ def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Spli
 
 
 def assign_folds(digits: Digits, settings: Folds) -> Splits:
-    """Splits labelled digits at random, with equal shares of each class.
-
-    Raises:
-        UserError: when a class has too few rows.
-    """
+    """Splits labelled digits at random, stratified by class."""
     from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
     count, seed = settings.count, settings.seed
@@ -138,7 +124,7 @@ def given_split(data_set: DataSet) -> Splits:
 
 
 def _write_folds(path: Path, splits: Splits, settings: Folds) -> None:
-    """Writes a column of fold numbers, or one of 0 and 1 per hold-out."""
+    """Writes one column of fold numbers, or one column of 0 and 1 per hold-out."""
     import pandas as pd
 
     if settings.scheme == "kfold":
@@ -157,7 +143,7 @@ def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> Splits:
     known = set(range(settings.count)) if is_kfold else {0, 1}
     try:
         frame = pd.read_csv(path)
-    except ValueError:  # of pandas or of the encoding
+    except ValueError:  # not a CSV file, or not UTF-8
         frame = pd.DataFrame()
     if (
         [*frame] != ["id", *columns]
@@ -169,7 +155,7 @@ def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> Splits:
             if is_kfold
             else "says for each training row which hold-outs contain it"
         )
-        raise UserError(f"{path} no longer {which}; remove it, and it is made again")
+        raise UserError(f"{path} no longer {which}; remove it, and it will be made again")
     values = frame[columns].to_numpy()
     masks = values == np.arange(settings.count) if is_kfold else values == 1
     return Splits(ids, dict(zip(names, masks.T.copy(), strict=True)))

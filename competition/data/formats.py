@@ -1,7 +1,7 @@
 """Digits in other formats than the competition's: MNIST's IDX files, `.npz`, HDF5, image files.
 
-Readers return arrays by part and kind, as the files hold them. `checked_digits` makes digits of the
-images and labels of every source, the competition's CSV files included.
+Readers return unchecked arrays by part and kind. `checked_digits` checks the images and labels of
+every source, also of the competition's CSV files.
 """
 
 import gzip
@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 REQUIRED = {("train", "images"), ("train", "labels"), ("test", "images")}
 KEYS = REQUIRED | {("test", "labels")}
 
-# Words by which the names of files, arrays and folders say what they hold.
+# Words in the names of files, arrays and folders.
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
 OTHER_PARTS = dict.fromkeys(("valid", "validation", "val", "dev", "extra"), "another part")
 KINDS = {
@@ -51,13 +51,9 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Source:
-    """Something in a folder that digits can be read from.
+    """Files with digits, and `read`, which returns their arrays unchecked.
 
-    Attributes:
-        name: tells a person what it is.
-        files: all that is read.
-        read: returns what they hold, unchecked.
-        image_files: by part, where each image has a file of its own.
+    `image_files` has the images' files by part, if each image has its own.
     """
 
     name: str
@@ -67,42 +63,31 @@ class Source:
 
 
 def read_other(name: str, folder: Path) -> DataSet | None:
-    """Reads a data set in one of these formats; files that did not change come from a cache.
+    """Reads a data set in one of these formats, None if there is none; it is cached.
 
-    Where the labels of the test images are known, these are labelled rows as well, which the data
-    itself holds out; their ids follow those of the training images.
-
-    Returns:
-        The data set, or None where there is nothing of the kind.
-
-    Raises:
-        UserError: when files are missing or damaged, or hold other things than digits.
+    If the test images have labels, they are labelled rows as well, which the data itself holds out;
+    their ids follow those of the training images.
     """
     sources = _sources(folder) if folder.is_dir() else []
     if not sources:
         return None
     if len(sources) > 1:
         found = "; ".join(source.name for source in sources)
-        raise UserError(f"{folder} holds digits in {len(sources)} ways: {found}; leave one there")
+        raise UserError(f"{folder} holds digits in {len(sources)} formats: {found}; keep only one")
     [source] = sources
-    arrays = cached(
-        paths.cache_folder(folder) / "digits.npz",
-        folder,
-        source.files,
-        partial(_checked, folder, source),
-    )
+    cache = paths.cache_folder(folder) / "digits.npz"
+    arrays = cached(cache, folder, source.files, partial(_checked, folder, source))
     images, labels = arrays["train_images"], arrays["train_labels"]
     test = numbered(arrays["test_images"])
     if "test_labels" not in arrays:
         return DataSet(name, numbered(images, labels), test)
-    train = numbered(
-        np.concatenate([images, test.images]), np.concatenate([labels, arrays["test_labels"]])
-    )
+    labels = np.concatenate([labels, arrays["test_labels"]])
+    train = numbered(np.concatenate([images, test.images]), labels)
     return DataSet(name, train, test, held_out=train.ids[len(images) :])
 
 
 def _sources(folder: Path) -> list[Source]:
-    """Returns everything that digits can be read from; files are known by their first bytes."""
+    """Returns all sources of digits in a folder; files are recognised by their first bytes."""
     sources, idx_files = [], []
     for file in visible_entries(folder):
         if file.is_dir():
@@ -126,7 +111,7 @@ def _sources(folder: Path) -> list[Source]:
 
 
 def _checked(folder: Path, source: Source) -> dict[str, np.ndarray]:
-    """Reads a source; returns checked images and labels as the cache keeps them."""
+    """Reads and checks a source; returns images and labels by their names in the cache."""
 
     def place(row: int) -> str:
         files = source.image_files.get(part)
@@ -144,13 +129,12 @@ def _checked(folder: Path, source: Source) -> dict[str, np.ndarray]:
 
 
 def numbered(images: np.ndarray, labels: np.ndarray | None = None) -> Digits:
-    """Returns checked arrays as digits with the ids 1 to n."""
     return Digits(np.arange(1, len(images) + 1, dtype=np.int32), images, labels)
 
 
 # ----- Images and labels of every source -----
 
-# Digits are bright on black; in a picture of the opposite, the outermost pixels are bright.
+# Digits are bright on black; if it is the other way round, the pixels at the edges are bright.
 BRIGHT_EDGE = 128
 
 
@@ -161,7 +145,7 @@ def checked_digits(
 
     Args:
         images: `[n, 28, 28]`, `[n, 28, 28, 1]` or `[n, 784]`, from 0 to 255, or divided by 255.
-        labels: `[n]` from 0 to 9, or one-hot `[n, 10]`; None where they are not known.
+        labels: `[n]` from 0 to 9, or one-hot `[n, 10]`; None if not known.
         where: names all of them in an error.
         place: names the image at a position.
 
@@ -177,7 +161,7 @@ def checked_digits(
     if pixels.max() == 1:
         raise UserError(
             f"{where}: no pixel is brighter than 1 of 255; expected whole numbers from 0 to 255, "
-            "or the same divided by 255 as floating point; full ink is 255"
+            "or floating-point numbers from 0 to 1; full ink is 255 or 1.0"
         )
     require((pixels != 0).any(axis=(1, 2)), "has no ink at all: every pixel is 0")
     edges = np.concatenate([pixels[:, [0, -1]].ravel(), pixels[:, :, [0, -1]].ravel()])
@@ -188,8 +172,8 @@ def checked_digits(
     is_one_hot = np.shape(labels) == (len(pixels), CLASSES)
     if np.shape(labels) != (len(pixels),) and not is_one_hot:
         raise UserError(
-            f"{where}: the labels have the shape {np.shape(labels)}; expected one for each of "
-            f"the {len(pixels):,} images"
+            f"{where}: the labels have the shape {np.shape(labels)}; expected one label per image, "
+            f"for {len(pixels):,} images"
         )
     if labels.dtype.kind not in ("biuf" if is_one_hot else "iuf"):
         raise UserError(f"{where}: the labels are {labels.dtype}; expected whole numbers")
@@ -200,13 +184,13 @@ def checked_digits(
         labels = ones.argmax(axis=1)
     else:
         is_class = np.isin(labels, np.arange(CLASSES))
-        wrong = labels[np.argmin(is_class)]
-        require(is_class, f"has the label {wrong}; expected a whole number from 0 to 9")
+        first_wrong = labels[np.argmin(is_class)]
+        require(is_class, f"has the label {first_wrong}; expected a whole number from 0 to 9")
     return numbered(pixels, labels.astype(np.uint8))
 
 
 def _pixels(values: np.ndarray, where: str) -> np.ndarray:
-    """Returns images as uint8 `[n, 28, 28]`; Keras users keep pixels divided by 255, too."""
+    """Returns images as uint8 `[n, 28, 28]`; some users store pixels divided by 255."""
     count = len(values) if np.ndim(values) else 0
     shapes = [(count, SIDE, SIDE), (count, SIDE, SIDE, 1), (count, SIDE * SIDE)]
     if not count or np.shape(values) not in shapes:
@@ -232,50 +216,41 @@ def _pixels(values: np.ndarray, where: str) -> np.ndarray:
 # ----- Names of arrays and of IDX files -----
 
 
-def _key(name: str, is_alone: bool = False) -> Key | None:
+def _key(name: str, two_words_only: bool = False) -> Key | None:
     """Returns part and kind of `x_train`, `label/test`, `t10k-images-idx3-ubyte` and the like.
 
-    Args:
-        is_alone: whether names with more words, such as `y_test_predicted`, are of something else.
+    With `two_words_only`, names with more words, such as `y_test_predicted`, are something else.
     """
     words, known = re.split("[-_./]", name.lower()), PARTS | OTHER_PARTS
     parts = {known[word] for word in words if word in known}
     kinds = {KINDS[word] for word in words if word in KINDS}
-    is_clear = len(parts) == len(kinds) == 1 and (len(words) == 2 or not is_alone)
+    is_clear = len(parts) == len(kinds) == 1 and (len(words) == 2 or not two_words_only)
     return (parts.pop(), kinds.pop()) if is_clear else None
 
 
 def _by_key(
-    path: Path, named: dict[str, Value], expected: str, are_alone: bool = False
+    path: Path, named: dict[str, Value], expected: str, two_words_only: bool = False
 ) -> dict[Key, Value]:
-    """Returns values by part and kind; raises UserError if one is missing or there twice.
-
-    Args:
-        path: where they are.
-        named: by their names.
-        expected: what to call them.
-        are_alone: as for `_key`.
-    """
+    """Returns named values by part and kind; raises UserError if one is missing or there twice."""
     found: dict[Key, Value] = {}
     names: dict[Key, str] = {}
     for name, value in named.items():
-        key = _key(name, are_alone)
+        key = _key(name, two_words_only)
         if key is None:
             continue
-        if key not in KEYS:  # ignored, its rows would be lost without a word
+        if key not in KEYS:  # ignoring it would lose its rows silently
             raise UserError(
-                f"{path} holds '{name}', which is neither of train nor of test; join it to one of "
-                "them, or leave it out"
+                f"{path} holds '{name}', which belongs neither to train nor to test; join it to "
+                "one of them, or remove it"
             )
         if key in found:
             what, twice = f"{key[1]} of {key[0]}", f"'{names[key]}' and '{name}'"
-            raise UserError(f"{path} holds the {what} twice, as {twice}; leave one")
+            raise UserError(f"{path} holds the {what} twice, as {twice}; keep only one")
         found[key], names[key] = value, name
-    missing = sorted(REQUIRED - found.keys())
-    if missing:
+    if missing := sorted(REQUIRED - found.keys()):
         absent = ", ".join(f"{kind} of {part}" for part, kind in missing)
-        there = ", ".join(named) or "nothing"
-        raise UserError(f"{path} has no {absent}; expected {expected}; it holds {there}")
+        held = ", ".join(named) or "nothing"
+        raise UserError(f"{path} has no {absent}; expected {expected}; it holds {held}")
     return found
 
 
@@ -283,16 +258,13 @@ def _by_key(
 
 ZIP_START = b"PK\x03\x04"
 HDF5_START = b"\x89HDF\r\n\x1a\n"
-ARRAY_NAMES = (
-    "x_train, y_train, x_test and, if they are known, y_test, or groups such as train/images and "
-    "train/labels"
-)
+ARRAY_NAMES = "x_train, y_train, x_test and perhaps y_test, or groups such as train/images"
 # Five million digits as bytes: a damaged header can promise any size, and HDF5 would fill it.
 LARGEST_ARRAY = 2**32
 
 
 def _is_npz(file: Path) -> bool:
-    """Whether a file is a zip with NumPy's arrays, or a damaged zip, which may be one."""
+    """Whether a file is a zip with NumPy arrays, or a damaged zip, which may have been one."""
     if not starts_with(file, ZIP_START):
         return False
     try:
@@ -303,12 +275,12 @@ def _is_npz(file: Path) -> bool:
 
 
 def read_npz(path: Path) -> Arrays:
-    """Reads `x_train`, `y_train`, `x_test` and, if it is there, `y_test`; nothing is unpickled."""
-    return _by_key(path, read_arrays(path), ARRAY_NAMES, are_alone=True)
+    """Reads `x_train`, `y_train`, `x_test` and perhaps `y_test`; nothing is unpickled."""
+    return _by_key(path, read_arrays(path), ARRAY_NAMES, two_words_only=True)
 
 
 def read_hdf5(path: Path) -> Arrays:
-    """Reads the same names, or groups such as `train/images`; links out of it are not followed."""
+    """Reads the same names, or groups such as `train/images`; links to other files are ignored."""
     import h5py
 
     datasets: dict[str, h5py.Dataset] = {}
@@ -320,7 +292,7 @@ def read_hdf5(path: Path) -> Arrays:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(collect)
-            found = _by_key(path, datasets, ARRAY_NAMES, are_alone=True)
+            found = _by_key(path, datasets, ARRAY_NAMES, two_words_only=True)
             for node in found.values():
                 if node.nbytes > LARGEST_ARRAY:
                     raise UserError(
@@ -329,26 +301,23 @@ def read_hdf5(path: Path) -> Arrays:
                     )
             return {key: node[()] for key, node in found.items()}
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); fetch it again if it may be cut or damaged"
-        ) from None
+        raise UserError(f"{path} cannot be read ({error}); fetch it again if damaged") from None
 
 
 # ----- MNIST's IDX files -----
 
 GZIP_START = b"\x1f\x8b"
-# A file begins with two zeros, the type of its values, bytes, and the number of its dimensions.
+# A file begins with two zeros, 8 for the type "unsigned byte", and the number of dimensions.
 IDX_DIMENSIONS = {b"\x00\x00\x08\x01": 1, b"\x00\x00\x08\x03": 3}
 DAMAGED_IDX = (EOFError, OSError, zlib.error, struct.error)
-IDX_NAMES = "train-images…, train-labels…, t10k-images… and, if they are known, t10k-labels…"
+IDX_NAMES = "train-images…, train-labels…, t10k-images… and perhaps t10k-labels…"
 
 
 def _is_idx(file: Path) -> bool:
-    """Whether a file begins as IDX does, plain or in gzip.
+    """Whether a file begins like IDX, plain or in gzip.
 
-    Raises:
-        UserError: when it should, by its name or as it is gzip, and does not: left out without a
-            word, its digits or labels would be missed.
+    Raises UserError for other files that are gzip or have such a name: ignoring them would lose
+    digits or labels silently.
     """
     try:
         with _opened(file) as opened:
@@ -358,7 +327,7 @@ def _is_idx(file: Path) -> bool:
         pass
     if _key(file.name) in KEYS or starts_with(file, GZIP_START):
         raise UserError(
-            f"{file} does not begin as an IDX file does, plain or in gzip; it may be cut, or a "
+            f"{file} does not begin like an IDX file, plain or in gzip; it may be cut, or a "
             "server's error page: fetch it again, or move it away if it holds no digits"
         )
     return False
@@ -369,19 +338,19 @@ def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
 
 
 def read_idx_files(folder: Path, files: list[Path]) -> Arrays:
-    """Reads `train-images…`, `train-labels…`, `t10k-images…` and perhaps `t10k-labels…`."""
+    """Reads files with the names of `IDX_NAMES`."""
     for file in files:
         if _key(file.name) is None:
             raise UserError(
-                f"{file} is an IDX file, but its name does not say of which part and kind; "
-                f"expected {IDX_NAMES}"
+                f"{file} is an IDX file, but its name does not tell its part and kind; expected "
+                f"{IDX_NAMES}"
             )
     found = _by_key(folder, {file.name: file for file in files}, IDX_NAMES)
     return {key: read_idx(file) for key, file in found.items()}
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Reads unsigned bytes `[n]` or `[n, height, width]`, as many as the header promises."""
+    """Reads unsigned bytes `[n]` or `[n, height, width]`."""
     try:
         with _opened(path) as file:
             content = file.read()
@@ -391,9 +360,10 @@ def read_idx(path: Path) -> np.ndarray:
         raise UserError(f"{path} is cut or damaged ({error}); fetch it again") from None
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * count)
     if len(values) != math.prod(shape):
+        sides = " × ".join(map(str, shape))
         raise UserError(
-            f"{path}: its header promises {' × '.join(map(str, shape))} values, "
-            f"{math.prod(shape):,} bytes, but {len(values):,} follow; fetch it again"
+            f"{path}: its header promises {sides} values, {math.prod(shape):,} bytes, but "
+            f"{len(values):,} follow; fetch it again"
         )
     return values.reshape(shape)
 
@@ -405,21 +375,14 @@ LAYOUT = "train/0/ … train/9/, or 0/ … 9/, and test/ (by class too, if the l
 
 
 def find_images(folder: Path) -> dict[str, list[Path]]:
-    """Returns the image files of both parts, in the order of their ids; {} if there are no folders.
-
-    Folders and the names in each are sorted as people count, `2.png` before `10.png`.
-
-    Raises:
-        UserError: when a part is missing, empty or there twice, or naming the first entry that is
-            no file, or that belongs to no part.
-    """
+    """Returns the image files of both parts, in the order of their ids; {} without folders."""
     entries = _sorted_entries(folder)
     classes = [entry for entry in entries if entry.is_dir() and _is_class(entry)]
     parts = {"train": classes} if classes else {}
     for entry in entries:
         part = PARTS.get(entry.name.lower()) if entry.is_dir() else None
         if part in parts:
-            raise UserError(f"{parts[part][0]} and {entry} are both the part {part}; leave one")
+            raise UserError(f"{parts[part][0]} and {entry} are both the part {part}; keep only one")
         if part is not None:
             parts[part] = [entry, *(inside for inside in _sorted_entries(entry) if inside.is_dir())]
     if "train" not in parts:
@@ -430,12 +393,12 @@ def find_images(folder: Path) -> dict[str, list[Path]]:
             f"of each class into {folder / 'test'}/0/ … 9/; expected {LAYOUT}"
         )
     known = {paths.cache_folder(folder), *chain(*parts.values())}
-    for entry in entries:  # left out without a word, its images would be missed
+    for entry in entries:  # ignoring one would lose images silently
         is_image = entry.is_file() and any(starts_with(entry, start) for start in IMAGE_STARTS)
         if entry not in known and (entry.is_dir() or is_image):
             raise UserError(
-                f"{entry} belongs to no class from 0 to 9 and to no part; expected {LAYOUT}, and "
-                "no other folders or images"
+                f"{entry} is no class from 0 to 9 and no part; expected {LAYOUT}, and no other "
+                "folders or images"
             )
     images = {
         part: [file for one in folders for file in _sorted_entries(one) if file not in folders]
@@ -448,7 +411,7 @@ def find_images(folder: Path) -> dict[str, list[Path]]:
 
 
 def _sorted_entries(folder: Path) -> list[Path]:
-    """Sorts by the numbers in a name; those that count the same, `1` and `01`, by the text."""
+    """Sorts names by their numbers, `2.png` before `10.png`; equal ones, `1` and `01`, by text."""
 
     def key(entry: Path) -> tuple[list[str | int], str]:
         words: list[str | int] = [*re.split("([0-9]+)", entry.name)]
@@ -463,7 +426,7 @@ def _is_class(folder: Path) -> bool:
 
 
 def read_images(images: dict[str, list[Path]]) -> Arrays:
-    """Reads image files; the test images are labelled if they lie in folders by class."""
+    """Reads image files; test images have labels if they are in folders by class."""
     arrays: Arrays = {}
     for part, files in images.items():
         arrays[part, "images"] = np.stack([_read_image(file) for file in files])
@@ -471,7 +434,7 @@ def read_images(images: dict[str, list[Path]]) -> Arrays:
             for file in files:
                 if not _is_class(file.parent):
                     raise UserError(
-                        f"{file} lies in a folder '{file.parent.name}', which is not a class from "
+                        f"{file} is in a folder '{file.parent.name}', which is not a class from "
                         f"0 to 9; expected {LAYOUT}"
                     )
             arrays[part, "labels"] = np.array([int(file.parent.name) for file in files])
@@ -479,17 +442,17 @@ def read_images(images: dict[str, list[Path]]) -> Arrays:
 
 
 def _read_image(file: Path) -> np.ndarray:
-    """Reads a PNG or JPEG file, whatever its name, of 28 × 28 pixels in grey."""
+    """Reads a PNG or JPEG file of 28 × 28 grey pixels; its name does not matter."""
     import cv2
 
     content, image = file.read_bytes(), None
     if content.startswith(IMAGE_STARTS):
-        with suppress(cv2.error):  # of a header that promises more pixels than OpenCV takes
+        with suppress(cv2.error):  # the header promises more pixels than OpenCV takes
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise UserError(
             f"{file} cannot be read as a PNG or JPEG image; fetch it again if it may be cut, or "
-            "move away what is none"
+            "move it away if it is no image"
         )
     if image.ndim == 3 and (image[..., :3] == image[..., :1]).all():
         image = image[..., 0]

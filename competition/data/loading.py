@@ -20,17 +20,17 @@ LABEL = "label"
 
 
 class MissingDataError(UserError):
-    """Files of a data set are not there."""
+    """Files of a data set are missing."""
 
 
 def load_data_set(name: str) -> DataSet:
-    """Reads `input/<name>/`, from a cache where the files are as they were when read last.
+    """Reads `input/<name>/`, from a cache if the files did not change since the last time.
 
-    The sample submission, which later stages check against, has to have the rows of `test.csv`.
+    The sample submission, which later stages check against, must have the rows of `test.csv`.
 
     Raises:
         MissingDataError: when a file is missing.
-        UserError: when one breaks its format.
+        UserError: when a file breaks its format.
     """
     files = train, test, sample_submission = paths.DataPaths(name).csv_files
     missing = [file.name for file in files if not file.exists()]
@@ -40,8 +40,8 @@ def load_data_set(name: str) -> DataSet:
     if missing:
         raise MissingDataError(
             f"the data set '{name}' is not here: {train.parent}/ has no {', '.join(missing)}; "
-            "`make download` with the same CONFIG fetches it (ZIP=path takes an archive at hand), "
-            "or says what to put there"
+            "`make download` with the same CONFIG fetches it (ZIP=path: from an archive that you "
+            "have), or says what to put there"
         )
     data_set = DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
     check_rows(sample_submission, data_set.test.ids, str(test))
@@ -49,39 +49,39 @@ def load_data_set(name: str) -> DataSet:
 
 
 def require(name: str) -> None:
-    """Reads a data set that cannot be downloaded.
+    """Checks that a data set that cannot be downloaded is there and valid.
 
     Raises:
-        UserError: when nothing is there, with what to put there, or it is not as it should be.
+        UserError: when it is not, saying what to put there.
     """
     try:
         load_data_set(name)
     except MissingDataError:
         folder = paths.DataPaths(name).folder
-        there = ", ".join(entry.name for entry in visible_entries(folder))
-        found = f"; what is there is none of these: {there}" if there else ""
+        entries = ", ".join(entry.name for entry in visible_entries(folder))
+        found = f"; it holds none of these, but {entries}" if entries else ""
         raise UserError(
             f"the data set '{name}' cannot be downloaded; copy its files into {folder}/: "
             "train.csv, test.csv and sample_submission.csv in the competition's format, or MNIST's "
-            "IDX files, one .npz or HDF5 file, or folders of images (docs/settings.md says how, "
-            f'under "Other digits"); or set data: to {paths.COMPETITION}{found}'
+            'IDX files, one .npz or HDF5 file, or folders of images (see "Other digits" in '
+            f"docs/settings.md); or set data: to {paths.COMPETITION}{found}"
         ) from None
 
 
 def require_replaceable(name: str) -> None:
-    """Raises UserError if `input/<name>/`, which is to be made again, holds files of the user."""
+    """Raises UserError if `input/<name>/`, which will be made again, holds files of the user."""
     folder = paths.DataPaths(name).folder
     ours = {*paths.DataPaths(name).csv_files, paths.cache_folder(folder)}
     others = [entry.name for entry in visible_entries(folder) if entry not in ours]
     if others:
         raise UserError(
-            f"{folder}/ is to be made again, but {', '.join(others)} in it would be lost; move "
-            "what is yours to another folder, and try again"
+            f"{folder}/ would be made again, and {', '.join(others)} in it would be lost; move "
+            "your files to another folder, and try again"
         )
 
 
 def read_cached(path: Path, labelled: bool) -> Digits:
-    """Reads a CSV file as `read_csv` does, through a cache in a folder beside it."""
+    """Reads a CSV file like `read_csv`, with a cache in a folder beside it."""
 
     def read() -> dict[str, np.ndarray]:
         digits = read_csv(path, labelled)
@@ -96,25 +96,20 @@ def read_cached(path: Path, labelled: bool) -> Digits:
 def read_csv(path: Path, labelled: bool) -> Digits:
     """Reads one of the competition's CSV files; ids are its row numbers, from 1.
 
-    Args:
-        path: the file, with a header line.
-        labelled: whether a column `label` comes before `pixel0` … `pixel783`.
-
-    Raises:
-        UserError: naming file, row and column of the first value that is not an integer from 0
-            to 255 (a label: 0 to 9), a missing column or value, or a row without any ink.
+    `labelled`: a column `label` comes before `pixel0` … `pixel783`. Errors name file, row and
+    column of the first bad value.
     """
     import pyarrow
     from pyarrow import csv as arrow_csv
 
     columns = [LABEL, *PIXELS] if labelled else PIXELS
     _check_header(path, columns)
-    # pandas.read_csv(engine="pyarrow", dtype=np.uint8) takes 2.9 s of CPU time and 1.0 GB for
-    # train.csv in place of 1.5 s and 0.30 GB, and reads 256 as 0.
+    # For train.csv, pandas.read_csv(engine="pyarrow", dtype=np.uint8) takes 2.9 s of CPU time and
+    # 1.0 GB, this 1.5 s and 0.30 GB; and pandas reads 256 as 0.
     try:
         table = arrow_csv.read_csv(
             path,
-            # An empty line is a missing row; skipped, it would shift the ids of all that follow.
+            # An empty line is a missing row; skipping it would shift the ids of all rows below.
             parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pyarrow.uint8()), null_values=[]
@@ -135,7 +130,7 @@ def _place(path: Path, row: int) -> str:
 
 @contextmanager
 def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
-    """Yields the cells of each line, without the byte order mark that some editors write."""
+    """Yields the cells of each line, without a byte order mark, which some editors write."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         try:
             yield csv.reader(file)
@@ -160,7 +155,7 @@ def _check_header(path: Path, expected: list[str]) -> None:
 
 
 def _first_bad_cell(path: Path, columns: list[str]) -> str | None:
-    """Says where the first value stands that is not an integer from 0 to 255; slow, for errors."""
+    """Returns an error for the first value that is not an integer from 0 to 255; slow."""
     with _rows(path) as rows:
         next(rows)
         for number, row in enumerate(rows, start=1):

@@ -1,4 +1,4 @@
-"""A configuration with its data set and splits: what every stage after the download uses."""
+"""A configuration with its data set and splits, which every stage after the download uses."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +20,7 @@ class Run:
 
     Attributes:
         fingerprint: of the data set.
-        label_errors: what training learns in place of a row's label, None to leave the row out.
+        label_errors: corrected labels for training by the row's id; None leaves the row out.
     """
 
     config: Config
@@ -31,10 +31,10 @@ class Run:
 
     @cached_property
     def identities(self) -> dict[Job, dict[str, Any]]:
-        """Every job of the configuration with what identifies its result, in training order.
+        """Every job of the configuration with the identity of its result, in training order.
 
-        The order goes fold by fold, so that an interrupted run has comparable variants; what is
-        trained on all rows comes last.
+        The order goes fold by fold, so that an interrupted run has comparable variants; jobs on
+        all rows come last.
         """
         folds, marks = self.folds.fingerprint(), self.marks_identity()
         return {
@@ -48,17 +48,17 @@ class Run:
 
     @cached_property
     def codes(self) -> dict[str, str]:
-        """The hash of the code that trains each variant; no part of its jobs' identities."""
+        """The hash of each variant's net and augmentation code; not part of its identity."""
         return {name: code_hash(variant) for name, variant in self.config.variants.items()}
 
     def marks_identity(self) -> dict[str, Any]:
-        """Returns what marks change of the labels, as JSON values; nothing without marks."""
+        """Returns the label changes from marks, as JSON values; empty without marks."""
         corrected = {str(row): label for row, label in self.label_errors.items()}
         return {"label_errors": corrected} if corrected else {}
 
 
 def load_run(config: Config) -> Run:
-    """Loads the data set that the configuration names, its splits and its marks.
+    """Loads the configuration's data set, splits and marks.
 
     Raises:
         UserError: when one of them is missing, broken, or does not fit the others.

@@ -1,1 +1,4 @@
-"""Keras architectures: one file a family, each a function from keyword arguments to a model."""
+"""Keras architectures, one file per family: functions from keyword arguments to a model.
+
+Each takes images `(batch, 28, 28, 1)`, raw pixels, and gives float32 logits `(batch, 10)`.
+"""

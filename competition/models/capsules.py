@@ -1,4 +1,4 @@
-"""Capsules: vectors in place of single features, which route themselves to the classes."""
+"""Capsules: vectors in place of single features, each routed to the classes it supports."""
 
 import keras
 from keras import layers, ops
@@ -15,19 +15,16 @@ SMALLEST = 1e-6
 
 
 def capsules(width: int = 32, types: int = 16, size: int = 16):
-    """Convolutions whose 4x4 outcome is read as capsules, which route themselves to the classes.
+    """Convolutions down to 4x4, then capsules, each of which routes itself to the classes.
 
-    Three stages, each of which halves the image: after two, a capsule would see 13 of 28 pixels a
-    side, and most of them could not tell which digit they are part of.
+    Three stages, each halving the image: after two, a capsule would see 13 of 28 pixels per side,
+    and most could not tell which digit they are part of. The logits are the logarithms of the
+    classes' shares.
 
     Args:
-        width: filters of the first stage; each further one has twice as many.
-        types: kinds of capsules; there is one of each at every place.
+        width: filters of the first stage; each further stage doubles them.
+        types: kinds of capsules, one of each at every position.
         size: length of a capsule's pose.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`, the
-        logarithms of the classes' shares.
     """
     images, features = standardised_images()
     for filters in (width, 2 * width, 4 * width):
@@ -43,14 +40,11 @@ def capsules(width: int = 32, types: int = 16, size: int = 16):
 
 @keras.saving.register_keras_serializable(package="competition")
 class SelfRouting(keras.layers.Layer):
-    """Every capsule decides by itself which classes it supports; nothing is iterated.
+    """Each capsule decides by itself which classes it supports; nothing is iterated.
 
-    A capsule of pose `u` and activation `a` gives its activation to the classes in the shares
-    softmax(W u), with a matrix W of its own; a class is as active as what it was given. (T. Hahn,
-    M. Pyeon and G. Kim, "Self-Routing Capsule Networks", NeurIPS 2019, its last layer.)
-
-    Args:
-        classes: how many there are.
+    A capsule with pose `u` divides its activation among the classes in the shares softmax(W u),
+    with its own matrix W; a class's activation is the sum of what it receives. (T. Hahn, M. Pyeon
+    and G. Kim, "Self-Routing Capsule Networks", NeurIPS 2019, its last layer.)
     """
 
     def __init__(self, classes: int, **settings):
@@ -66,9 +60,7 @@ class SelfRouting(keras.layers.Layer):
     def call(self, inputs):
         """Returns the logarithm of each class's share, float32 `(batch, classes)`.
 
-        Args:
-            inputs: poses `(batch, capsules, size)` and activations `(batch, capsules)` from 0
-                to 1.
+        The inputs are poses `(batch, capsules, size)` and activations `(batch, capsules)`, 0 to 1.
         """
         poses, activations = inputs
         shares = ops.softmax(ops.einsum("bcs,csk->bck", poses, self.routes), axis=-1)

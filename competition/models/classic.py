@@ -1,4 +1,4 @@
-"""The nets that people start from, in the layers and the order of their authors."""
+"""The nets that people start from, with the layers of their authors, in their order."""
 
 from keras import layers
 
@@ -11,9 +11,6 @@ def two_convolutions(width: int = 32, dropout: float = 0.5):
     Args:
         width: filters of the first convolution; the second has twice as many.
         dropout: the share of features dropped before the classifier, from 0 to 1.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
     """
     images, features = standardised_images()
     for filters in (width, 2 * width):
@@ -33,12 +30,9 @@ def four_convolutions(
     Args:
         width: filters of the first pair; the second pair has twice as many.
         padding: of the convolutions, `valid` or `same`.
-        every_block: normalise after every convolution, not only after the first of each pair,
-            and after the dense layer.
+        every_block: normalise after every convolution, not only the first of each pair, and
+            after the dense layer.
         dense: units of the dense layer.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
     """
     images, features = standardised_images()
     for filters in (width, 2 * width):
@@ -53,16 +47,13 @@ def four_convolutions(
 def deotte(width: int = 32, dropout: float = 0.4):
     """The net of Chris Deotte's kernel "25 Million Images! [0.99757] MNIST" (Kaggle, 2018).
 
-    With its defaults, the kernel's 327,242 parameters. Its layers and their order are the
-    published ones; `plain` is made of the same convolutions for short trainings. Pixels are
-    standardised, as for all nets here; there, they are divided by 255.
+    With its defaults it has the kernel's 327,242 parameters, and its layers in their order; only
+    the pixels are standardised, not divided by 255. `plain` has the same convolutions, for short
+    trainings.
 
     Args:
         width: filters of the first stage; the second has twice, the last four times as many.
         dropout: the share of features dropped after each stage, from 0 to 1.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
     """
     images, features = standardised_images()
     for filters in (width, 2 * width):
@@ -79,10 +70,7 @@ def lenet5(activation: str = "tanh"):
     Recognition", 1998), with a dense classifier in place of its radial basis functions.
 
     Args:
-        activation: of all layers; the original squashes with tanh.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
+        activation: of all layers; the original has tanh.
     """
     images, features = standardised_images()
     for filters, padding in ((6, "same"), (16, "valid")):
@@ -99,12 +87,6 @@ def perceptron(hidden: str = "512"):
 
     Args:
         hidden: units of each hidden layer, such as `1025-512-256`.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
-
-    Raises:
-        ValueError: when `hidden` is not a list of whole numbers.
     """
     words = hidden.split("-")
     if not all(word.isdecimal() and int(word) for word in words):
@@ -121,7 +103,7 @@ def _normalised(features):
 
 
 def _activated(features, is_normalised: bool):
-    # Not the fused layer, which rounds differently: the shipped results were trained with this one.
+    # Not the fused layer: it rounds differently, and the shipped results were trained with this.
     if is_normalised:
         features = layers.BatchNormalization()(features)
     return layers.Activation("relu")(features)

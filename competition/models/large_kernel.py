@@ -14,18 +14,12 @@ def large_kernel(width: int = 16, kernel_size: int = 7):
     """The idea of An, Lee, Park, Yang and So, "An Ensemble of Simple Convolutional Neural
     Network Models for MNIST Digit Recognition" (arXiv:2008.10400), made narrow.
 
-    Unpadded convolutions shrink the image step by step until no other one fits; the channels
-    grow by `width` at each. The paper's 7x7 net begins at 48.
+    Unpadded convolutions shrink the image until no further one fits; each has `width` more
+    channels than the one before. The paper's 7x7 net begins with 48.
 
     Args:
-        width: filters of the first convolution, and what each further one adds.
+        width: filters of the first convolution; each further one adds as many.
         kernel_size: height and width of every kernel, from 2 to 28 pixels.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
-
-    Raises:
-        ValueError: when no kernel of that size fits the image.
     """
     if not 2 <= kernel_size <= 28:
         raise ValueError(f"kernel_size is {kernel_size}, expected 2 to 28 pixels")

@@ -1,4 +1,4 @@
-"""The pieces that every architecture shares: how it begins, how it ends, and its usual block."""
+"""What all architectures share: their input, their output, and the usual block."""
 
 import keras
 from keras import layers, ops
@@ -8,13 +8,10 @@ from keras import layers, ops
 class FeatureMapDropout(keras.layers.SpatialDropout2D):
     """`SpatialDropout2D` with the same distribution and less work.
 
-    Keras selects between the scaled inputs and zeros, element by element; here the few random
-    numbers, one a feature map, become factors of 0 or 1 / (1 - rate) of the inputs' own type.
+    Keras chooses between the scaled inputs and zeros, element by element; here the few random
+    numbers, one per feature map, become factors of 0 or 1 / (1 - rate) in the inputs' dtype.
     (J. Tompson et al., "Efficient Object Localization Using Convolutional Networks",
     arXiv:1411.4280.)
-
-    Raises:
-        ValueError: when all feature maps would be dropped, as the others would be infinitely large.
     """
 
     def __init__(self, rate: float, **settings):
@@ -31,20 +28,19 @@ class FeatureMapDropout(keras.layers.SpatialDropout2D):
         return inputs * ops.cast(factors, inputs.dtype)
 
 
-# What TensorFlow's kernel takes as inputs; all else that it is given must be float32.
+# The input types of TensorFlow's kernel; all its other arguments must be float32.
 KERNEL_TYPES = ("float32", "bfloat16", "float16")
 
 
 @keras.saving.register_keras_serializable(package="competition")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalisation through TensorFlow's fused kernel where there is one.
+    """Keras's batch normalisation with TensorFlow's fused kernel where there is one.
 
     Keras composes it of a mean, a squared difference, several products and, in mixed precision,
-    casts to float32 and back; that costs as much as the convolution before it. The kernel does
+    casts to float32 and back, which costs as much as the convolution before it. The kernel does
     all in one pass and keeps float32 sums inside. Weights, configuration, moving statistics and
-    results (within rounding) are those of the parent class, so weights fit either one. Everything
-    but feature maps `(batch, height, width, channels)` on TensorFlow, with float32 weights, is left
-    to the parent class.
+    results (within rounding) are those of the parent class, which also takes over for anything
+    but feature maps `(batch, height, width, channels)` on TensorFlow with float32 weights.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -88,8 +84,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         moving.assign(moving * self.momentum + batch * (1 - self.momentum))
 
 
-# Mean and standard deviation of all pixels of the competition's 42,000 training images.
-# The mean is published (33.408911); fixed constants keep a model free of its training rows.
+# Mean (published: 33.408911) and standard deviation of all pixels of the competition's 42,000
+# training images. With fixed constants a model does not depend on its training rows.
 PIXEL_MEAN = 33.408911
 PIXEL_STANDARD_DEVIATION = 78.677740
 
@@ -97,11 +93,8 @@ NUMBER_OF_CLASSES = 10
 
 
 def standardised_images():
-    """Returns the model's input and the same images with zero mean and unit variance.
-
-    Returns:
-        A pair of Keras tensors of shape `(batch, 28, 28, 1)`: the input, raw pixels from 0 to
-        255, and the standardised images in the layers' compute dtype.
+    """Returns two Keras tensors `(batch, 28, 28, 1)`: the model's input, raw pixels from 0 to 255,
+    and the images with zero mean and unit variance.
     """
     images = keras.Input((28, 28, 1), name="images")
     scale, offset = 1 / PIXEL_STANDARD_DEVIATION, -PIXEL_MEAN / PIXEL_STANDARD_DEVIATION
@@ -109,36 +102,24 @@ def standardised_images():
 
 
 def classifier(images, features, name):
-    """Returns the model that ends in ten logits, computed in float32 under any precision policy.
+    """Returns the model from its input to ten logits of features `(batch, n)`.
 
-    Args:
-        images: the Keras input of the model.
-        features: Keras tensor of shape `(batch, n)`.
-        name: the model's name.
+    The logits are float32 under any precision policy.
     """
     logits = layers.Dense(NUMBER_OF_CLASSES, dtype="float32", name="logits")(features)
     return keras.Model(images, logits, name=name)
 
 
 def batch_normalization(features):
-    """Batch normalisation whose moving statistics follow a short training closely.
+    """Batch normalisation with moving statistics that follow a short training closely.
 
     Keras's default momentum of 0.99 still remembers the first steps after an epoch of a few
     hundred steps; 0.9 is the usual choice elsewhere (PyTorch's default).
-
-    Args:
-        features: Keras tensor of shape `(batch, …, channels)`, each of which is normalised.
     """
     return FusedBatchNormalization(momentum=0.9)(features)
 
 
 def convolution_block(features, filters, kernel_size, strides=1, padding="same"):
-    """Convolution, batch normalisation, ReLU, in this order.
-
-    Args:
-        features: Keras tensor of shape `(batch, height, width, channels)`.
-        filters: the channels of what is returned.
-        kernel_size, strides, padding: of the convolution, as Keras's `Conv2D` takes them.
-    """
+    """Convolution, batch normalisation, ReLU, in this order; arguments as for Keras's `Conv2D`."""
     features = layers.Conv2D(filters, kernel_size, strides, padding, use_bias=False)(features)
     return layers.Activation("relu")(batch_normalization(features))

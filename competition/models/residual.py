@@ -1,4 +1,4 @@
-"""Residual nets: blocks that add to what they receive."""
+"""Residual nets: each block adds to its input."""
 
 from keras import layers
 
@@ -16,16 +16,13 @@ def residual(width: int = 32, dropout: float = 0.0):
 
     An unpadded 5x5 convolution and three stages of growing width and halved size, joined by
     pooling; each stage adds ReLU(convolution(x)) to its normalised input x. The original pads the
-    first convolution; without, 24 pixels a side are left, for a quarter of the work less.
+    first convolution; without padding, 24x24 pixels are left, and a quarter of the work is saved.
 
     Args:
         width: filters of the first stage (the original has 128); the second has twice, the
             third four times as many.
-        dropout: the share of feature maps that is dropped after each pooling, below 1; the
-            original has none.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
+        dropout: the share of feature maps dropped after each pooling, below 1; the original has
+            none.
     """
     images, features = standardised_images()
     features = layers.Conv2D(width, 5, activation="relu")(features)
@@ -57,10 +54,7 @@ def resnet(width: int = 16, blocks: int = 2):
 
     Args:
         width: filters of the first stage; the second has twice, the third four times as many.
-        blocks: of two convolutions each in every stage; the paper has 3 and more.
-
-    Returns:
-        A Keras model from images `(batch, 28, 28, 1)` to float32 logits `(batch, 10)`.
+        blocks: per stage, of two convolutions each; the paper has 3 and more.
     """
     images, features = standardised_images()
     features = convolution_block(features, width, 3)

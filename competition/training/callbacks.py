@@ -1,6 +1,6 @@
 """Keras's callbacks by the names of the registry; each looks at the held-out rows of a fold.
 
-They are called once an epoch. What they may look at is called as in `history.csv`.
+They are called once per epoch. What they monitor has the names of `history.csv`.
 """
 
 import tempfile
@@ -8,22 +8,19 @@ from pathlib import Path
 
 import keras
 
-# What a callback may look at, and in which direction it is better.
+# What a callback may monitor, and whether its minimum or its maximum is best.
 BETTER = {"validation_loss": "min", "validation_accuracy": "max"}
 
 
 def early_stopping(
     patience: int = 5, restore_best: bool = False, monitor: str = "validation_loss"
 ) -> keras.callbacks.Callback:
-    """Ends the training when nothing became better for so many epochs.
+    """Ends the training after `patience` epochs without a better value.
 
     Args:
-        patience: epochs without a better value.
-        restore_best: go back to the weights of the best epoch, whether or not it ended early.
-        monitor: one of `BETTER`.
-
-    Raises:
-        ValueError: when the patience is below 1, or what is monitored is unknown.
+        patience: epochs, at least 1.
+        restore_best: go back to the weights of the best epoch, even if training did not stop early.
+        monitor: `validation_loss` or `validation_accuracy`.
     """
     return keras.callbacks.EarlyStopping(
         monitor, mode=_direction(monitor), patience=_epochs(patience),
@@ -37,44 +34,32 @@ def reduce_on_plateau(
     lowest: float = 1e-5,
     monitor: str = "validation_loss",
 ) -> keras.callbacks.Callback:
-    """Multiplies the learning rate when nothing became better for so many epochs.
+    """Multiplies the learning rate by `factor` after `patience` epochs without a better value.
 
     Args:
-        patience: epochs without a value that is better by 0.0001, which is Keras's threshold.
-        factor: of the rate, above 0 and below 1.
-        lowest: where the rate stays.
-        monitor: one of `BETTER`.
-
-    Raises:
-        ValueError: when the patience is below 1, the factor out of its range, or what is
-            monitored unknown.
+        patience: epochs, at least 1; a value must be better by more than 0.0001 (Keras's default).
+        factor: above 0 and below 1.
+        lowest: the lowest learning rate.
+        monitor: `validation_loss` or `validation_accuracy`.
     """
     if not 0 < factor < 1:
-        raise ValueError(f"factor is {factor:g}, expected one above 0 and below 1")
+        raise ValueError(f"factor is {factor:g}, expected a number above 0 and below 1")
     return keras.callbacks.ReduceLROnPlateau(
         monitor, mode=_direction(monitor), patience=_epochs(patience), factor=factor, min_lr=lowest
     )
 
 
 def best_checkpoint(monitor: str = "validation_loss") -> keras.callbacks.Callback:
-    """Keeps the weights of the best epoch, of equal ones the first, in place of the last one's.
+    """Keeps the weights of the best epoch (the first of equal ones), not those of the last.
 
     Args:
-        monitor: one of `BETTER`.
-
-    Raises:
-        ValueError: when it is none of these.
+        monitor: `validation_loss` or `validation_accuracy`.
     """
     return BestCheckpoint(monitor, _direction(monitor))
 
 
 class BestCheckpoint(keras.callbacks.ModelCheckpoint):
-    """`ModelCheckpoint` with a file of its own, from which the model is restored in the end.
-
-    Args:
-        monitor: what the best epoch is best in.
-        mode: `min` or `max`.
-    """
+    """`ModelCheckpoint` with a temporary file, from which the model is restored at the end."""
 
     def __init__(self, monitor: str, mode: str):
         self._folder = tempfile.TemporaryDirectory(prefix="checkpoint-")

@@ -1,4 +1,4 @@
-"""All jobs of a configuration: which are left, and training them side by side through joblib."""
+"""All jobs of a configuration: which are left, and training them side by side with joblib."""
 
 from collections.abc import Collection
 
@@ -23,28 +23,24 @@ from competition.training.worker import Failure, WorkerContext, less_memory, run
 def train_folds(
     run: Run, workers: int | None, wanted: Collection[Job] | None = None, force: bool = False
 ) -> list[Failure]:
-    """Trains every job of the run that has no result that fits, and says what it does.
+    """Trains every job of the run without a valid result, and returns the failures.
 
     Args:
-        run: configuration, data and folds.
-        workers: how many jobs run side by side; None leaves it to the machine.
-        wanted: the only ones of its jobs that are to be trained; None means all.
-        force: train those with a result as well; each is replaced when its new one is complete.
-
-    Returns:
-        The jobs that failed; the others are done.
+        workers: how many jobs run side by side; None: as many as suit the machine.
+        wanted: the jobs to train; None: all of the run.
+        force: also train jobs that have a result; the new result replaces it when complete.
 
     Raises:
-        UserError: before any work, when the same configuration is being trained by another
-            process, a variant cannot be trained or the disk is too small for the augmented
-            images; later, when the system ends a worker.
+        UserError: before any work, when another process trains this configuration, a variant
+            cannot be trained or the disk is too small for the augmented images; later, when the
+            system ends a worker.
     """
     name = run.config.name
     with storage.exclusive(paths.OutputPaths(name).lock) as is_free:
         if not is_free:
             raise UserError(
-                f"another process is training '{name}' in this folder; wait for it, or train under "
-                'another name with SET="name=…"'
+                f"another process is training '{name}' in this folder; wait for it, or train with "
+                'another name: SET="name=…"'
             )
         remove_partials(paths.OutputPaths(name).jobs)
         write_text(paths.OutputPaths(name).resolved_config, run.config.to_yaml())
@@ -57,14 +53,15 @@ def train_folds(
 
 
 def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
-    """Says what is done, stale and missing, and returns what is left in training order."""
+    """Prints which jobs are done or stale, and returns those left, in training order."""
     codes = {job: run.codes[job.variant] for job in wanted}
     status = job_status({job: run.identities[job] for job in wanted}, codes)
     print(f"{run.config.name}: {count_of(len(wanted), 'job')}, {len(status.done)} done already")
     if run.config.marks:
         print(f"{run.config.marks}: {label_errors_in_words(run.label_errors)}")
     remark = "was trained differently and is trained again"
-    for line in by_variant({job: f"{remark} ({why})" for job, why in status.stale.items()}):
+    stale = {job: f"{remark} ({reason})" for job, reason in status.stale.items()}
+    for line in by_variant(stale):
         print(line)
     if force:
         print("all of them are trained again")
@@ -75,7 +72,7 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
 
 
 def train_jobs(run: Run, jobs: list[Job], plan: Plan) -> list[Failure]:
-    """Trains jobs by a plan, shows their progress, and returns those that failed."""
+    """Trains jobs as planned, shows their progress, and returns the failures."""
     with ProgressBoard.on_disk(len(jobs)) as board:
         context, parallel = WorkerContext(plan, board), plan.parallel()
         require_trainable(jobs, run.config, parallel, context)
@@ -97,10 +94,8 @@ def train_jobs(run: Run, jobs: list[Job], plan: Plan) -> list[Failure]:
 def require_trainable(
     jobs: list[Job], config: Config, parallel: Parallel, context: WorkerContext
 ) -> None:
-    """Builds each variant once, in the processes that will train, and reports what fails.
-
-    Raises:
-        UserError: naming every variant that cannot be trained.
+    """Builds each variant once, in the processes that will train; raises UserError naming every
+    variant that cannot be trained.
     """
     first = {job.variant: job for job in reversed(jobs)}.values()
     outcomes = parallel(delayed(trial_build)(config, job, context) for job in first)

@@ -13,19 +13,12 @@ PREDICTION_BATCH_SIZE = 500
 
 
 def batches(size: int, *arrays: np.ndarray):
-    """Cuts arrays of equal length into batches, in their order.
+    """Returns a `tf.data.Dataset` of batches of arrays `[n, …]`; the last one may be smaller.
 
     `fit`, `evaluate` and `predict` take arrays as well, but make a `tf.data` pipeline of them that
-    tunes itself: when it ends it waits for its tuner, which sleeps for twice as long each time,
-    so that an epoch of 26 seconds was seen to take 41. Here the tuner is off, and a batch is one
-    slice: not a copy of rows that were copied one by one.
-
-    Args:
-        size: rows per batch; the last one may be smaller.
-        arrays: `[n, …]` each.
-
-    Returns:
-        A `tf.data.Dataset` of tuples of batches; Keras takes it under any of its backends.
+    tunes itself: at its end it waits for its tuner, which sleeps for twice as long each time, so
+    that an epoch of 26 seconds was seen to take 41. Here the tuner is off, and a batch is one
+    slice, not a copy of rows one by one.
     """
     import tensorflow
 
@@ -41,11 +34,7 @@ def batches(size: int, *arrays: np.ndarray):
 
 
 def predict(model, images: np.ndarray) -> np.ndarray:
-    """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`.
-
-    Args:
-        model: a Keras model from images to logits.
-    """
+    """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`."""
     logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
     return class_probabilities(logits)
 
@@ -58,44 +47,32 @@ def class_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def predict_tta(model, tta_views: Iterable[np.ndarray]) -> np.ndarray:
-    """Returns the mean of the probabilities of several views of the same digits.
+    """Returns the mean class probabilities of several views, each uint8 `[n, 28, 28]`.
 
     Test-time augmentation, as Krizhevsky et al. (NIPS 2012) predict crops and reflections.
-
-    Args:
-        model: a Keras model from images to logits.
-        tta_views: one or more, uint8 `[n, 28, 28]` each.
-
-    Raises:
-        UserError: when the training's last steps spoiled the model, which no loss has shown yet.
     """
     probabilities = [predict(model, view) for view in tta_views]
     mean = np.asarray(np.mean(probabilities, axis=0, dtype=np.float32))
-    if not np.isfinite(mean).all():
+    if not np.isfinite(mean).all():  # the last steps diverged, which no loss has shown yet
         raise diverged("net's predictions are no longer numbers", "after the last epoch")
     return mean
 
 
 def diverged(what: str, when: str) -> UserError:
-    """Returns the error of a training whose loss or predictions went beyond all numbers.
-
-    Args:
-        what: subject and verb, such as `"net's predictions are no longer numbers"`.
-        when: such as `"after the last epoch"`.
-    """
+    """Returns the error of a diverged training; `what` is a subject with its verb."""
     return UserError(f"the {what} {when}; try a smaller learning_rate or a longer warm_up")
 
 
 def tta_views(
     variant: Variant, digits: Digits, rows: np.ndarray, drawn: AugmentedEpochs
 ) -> Iterator[np.ndarray]:
-    """Yields each view of some rows, uint8 `[n, 28, 28]`, so that one at a time takes memory.
+    """Yields the views of some rows, uint8 `[n, 28, 28]`, one at a time to save memory.
 
     Args:
         variant: its shifts and draws.
-        digits: of a part of the data.
-        rows: int `[n]`, their positions.
-        drawn: the views that a policy drew of that part; not read where there are none.
+        digits: of one part of the data.
+        rows: int `[n]`, positions in this part.
+        drawn: the views of this part that the policy drew; not read if the variant has none.
     """
     for by in shifts(variant.test_time_shift, variant.test_time_directions):
         yield shifted(digits.images[rows], *by)
@@ -110,26 +87,19 @@ def tta_view_count(variant: Variant) -> int:
 
 
 def tta_epochs(variant: Variant, seed: int, fingerprint: str, part: Part) -> AugmentedEpochs:
-    """Returns the drawn views, the same for every fold of a member.
-
-    Args:
-        variant: its policy draws them.
-        seed: the member's.
-        fingerprint: of the data set.
-        part: of the data that is predicted.
-    """
+    """Returns the views that the policy draws of one part, the same for every fold of a member."""
     return AugmentedEpochs(variant.test_time_augmentation, seed, fingerprint, part)
 
 
 def shifts(pixels: int, directions: int = 4) -> list[tuple[int, int]]:
-    """Returns shifts, down and right: none, to the four sides, with 8 directions to the corners."""
+    """Returns shifts `(down, right)`: none, to the sides and, with 8 directions, to the corners."""
     steps = (-pixels, 0, pixels)
     moves = {(down, right) for down in steps for right in steps}
     return sorted(move for move in moves if directions == 8 or 0 in move)
 
 
 def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Returns images `[n, height, width]` shifted by pixels; what comes in is 0."""
+    """Returns images `[n, height, width]` shifted by pixels; new pixels are 0."""
     height, width = images.shape[1:]
     padded = np.pad(images, [(0, 0), (abs(down), abs(down)), (abs(right), abs(right))])
     top, left = abs(down) - down, abs(right) - right

@@ -1,4 +1,4 @@
-"""How far each job is, told by worker processes through a small file that they share."""
+"""How far each job is, reported by worker processes through a small shared file."""
 
 import tempfile
 import threading
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass(frozen=True)
 class ProgressBoard:
-    """One number a job, from 0 to 1, in a memory-mapped file; it travels to workers as a path."""
+    """One number per job, from 0 to 1, in a memory-mapped file; workers are sent its path."""
 
     file: Path
     jobs: int
@@ -33,7 +33,7 @@ class ProgressBoard:
             yield board
 
     def shares(self) -> np.ndarray:
-        """Returns the jobs' shares, float64 `[jobs]`; assigning to it is seen by every process."""
+        """Returns the jobs' shares, float64 `[jobs]`; all processes see what is assigned to it."""
         return np.memmap(self.file, np.float64, "r+", shape=(self.jobs,))
 
     @contextmanager
@@ -54,41 +54,35 @@ class ProgressBoard:
             thread.join()
 
 
-# Learning from a row takes one pass forward and two of the same size for its gradients.
-PASSES_OF_LEARNING = 3
+# Training on a row takes one forward pass, and twice its work for the gradients.
+TRAINING_PASSES = 3
 
 
 class JobProgress:
-    """Keeps a job's share on the progress board, counted in rows that pass forward in its net."""
+    """Keeps a job's share on the progress board, counted in forward passes of single rows.
+
+    Args:
+        number: the job's place on the board.
+        steps: of one epoch.
+        predicted_rows: how many rows are predicted afterwards, in each of their views.
+    """
 
     def __init__(
         self, board: ProgressBoard, number: int, variant: Variant, steps: int, predicted_rows: int
     ):
-        """Takes what the whole job is.
-
-        Args:
-            board: of all jobs.
-            number: the job's place on it.
-            variant: what is trained.
-            steps: of one epoch.
-            predicted_rows: how many rows are predicted afterwards, in each of their views.
-        """
         self._shares, self._number = board.shares(), number
-        self._passes_per_step = PASSES_OF_LEARNING * variant.batch_size
-        self._learning = variant.epochs * steps * self._passes_per_step
-        self._predicting = tta_view_count(variant) * predicted_rows
+        self._passes_per_step = TRAINING_PASSES * variant.batch_size
+        self._training = variant.epochs * steps * self._passes_per_step
+        self._total = self._training + tta_view_count(variant) * predicted_rows
         self._predicted = 0
 
     def trained(self, steps: int) -> None:
         """Is called after each step with the number of steps done."""
-        self._tell(steps * self._passes_per_step)
+        self._shares[self._number] = steps * self._passes_per_step / self._total
 
     def counted(self, tta_views: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Passes views on, and counts each as predicted when the next one is asked for."""
         for view in tta_views:
             yield view
             self._predicted += len(view)
-            self._tell(self._learning + self._predicted)
-
-    def _tell(self, done: int) -> None:
-        self._shares[self._number] = done / (self._learning + self._predicting)
+            self._shares[self._number] = (self._training + self._predicted) / self._total

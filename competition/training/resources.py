@@ -1,4 +1,4 @@
-"""How Keras starts on this machine: quiet, with so many threads, in the best precision it has."""
+"""Starting Keras on this machine: its messages, threads and precision, and jobs side by side."""
 
 import logging
 import math
@@ -20,11 +20,8 @@ BFLOAT16_CAPABILITY = (8, 0)
 def start_keras(threads: int) -> None:
     """Starts Keras with oneDNN's kernels, unless the user's environment says otherwise.
 
-    By itself TensorFlow leaves them out where a processor has no AVX-512 for neural nets, but a
-    training takes two thirds of the time with them there, too (EXPERIMENTS.md).
-
-    Args:
-        threads: see `start_stock_keras`.
+    TensorFlow's default leaves them out on processors without AVX-512 for neural nets, but there,
+    too, a training takes two thirds of the time with them (EXPERIMENTS.md).
     """
     with _variable("TF_ENABLE_ONEDNN_OPTS", "1"):
         start_stock_keras(threads)
@@ -33,11 +30,11 @@ def start_keras(threads: int) -> None:
 def start_stock_keras(threads: int) -> None:
     """Imports Keras without its start-up messages, and limits TensorFlow's threads.
 
-    Threads can only be set before TensorFlow's first operation, so this comes first thing in a
-    process; a later call with the same number does nothing.
+    Threads can only be set before TensorFlow's first operation, so this comes first in a process;
+    a later call with the same number does nothing.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow warns of every function traced again, as each job's new model rightly is.
+    # TensorFlow warns of every function traced again, which each job's new model has to be.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _silent_standard_error():
         import keras  # noqa: F401
@@ -46,12 +43,12 @@ def start_stock_keras(threads: int) -> None:
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
     for device in tensorflow.config.list_physical_devices("GPU"):
-        # Otherwise the first process takes all of the memory, and the second finds none.
+        # Otherwise the first process takes all GPU memory, and the second finds none.
         tensorflow.config.experimental.set_memory_growth(device, True)
 
 
 def started_threads() -> int | None:
-    """Returns the threads that TensorFlow was started with here, None where it was not."""
+    """Returns the threads that TensorFlow was started with in this process, None if it was not."""
     if "tensorflow" not in sys.modules:
         return None
     return sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads() or None
@@ -71,7 +68,7 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def _silent_standard_error() -> Iterator[None]:
-    """Drops what native code writes while it is loaded; TensorFlow has no setting for that."""
+    """Drops what native code writes while it is loaded; TensorFlow has no setting for this."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -84,20 +81,17 @@ def _silent_standard_error() -> Iterator[None]:
 
 
 def forget_models() -> None:
-    """Frees what Keras keeps of the models that this process made before."""
+    """Frees the memory of models that this process made before."""
     import keras
 
     keras.utils.clear_session()
 
 
 def use_precision(setting: str) -> str:
-    """Sets the precision of all layers that are made from now on.
+    """Sets and returns the precision of all layers made from now on, `float32` or `bfloat16`.
 
     Args:
         setting: `float32`, `bfloat16` (computes in bfloat16, keeps weights in float32) or `auto`.
-
-    Returns:
-        The one that is used, `float32` or `bfloat16`.
     """
     import keras
 
@@ -107,22 +101,18 @@ def use_precision(setting: str) -> str:
 
 
 def best_precision() -> str:
-    """Returns `bfloat16` where what trains multiplies it in hardware, else `float32`.
-
-    That is all graphics processors that TensorFlow sees, or the processor where it sees none.
+    """Returns `bfloat16` if all GPUs, or without GPUs the processor, multiply it in hardware;
+    otherwise `float32`.
     """
-    import tensorflow
+    from tensorflow import config
 
-    gpus = tensorflow.config.list_physical_devices("GPU")
-    in_hardware = all(map(_gpu_multiplies_bfloat16, gpus)) if gpus else multiplies_bfloat16()
+    gpus = map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
+    capabilities = [gpu.get("compute_capability", (0, 0)) for gpu in gpus]
+    if capabilities:
+        in_hardware = min(capabilities) >= BFLOAT16_CAPABILITY
+    else:
+        in_hardware = multiplies_bfloat16()
     return "bfloat16" if in_hardware else "float32"
-
-
-def _gpu_multiplies_bfloat16(gpu) -> bool:
-    import tensorflow
-
-    details = tensorflow.config.experimental.get_device_details(gpu)
-    return details.get("compute_capability", (0, 0)) >= BFLOAT16_CAPABILITY
 
 
 # Measured: a process that trains and predicts peaks at 0.9 to 1.5 GB, nets of width 16 to 64.
@@ -145,21 +135,19 @@ class Plan:
         return f"{jobs}, {self.threads} thread{'s' if self.threads > 1 else ''} each"
 
     def parallel(self) -> Parallel:
-        """Returns what runs calls so: a single worker is this process, if its threads allow it.
+        """Returns joblib's runner; a single worker is this process, if its threads fit the plan.
 
-        TensorFlow keeps those that it has started with, perhaps by the plan of an earlier stage.
+        They may not: TensorFlow keeps the threads of its start, perhaps from an earlier stage.
         """
-        fitting = (None, self.threads)
-        return side_by_side(self.workers, self.threads, started_threads() in fitting)
+        in_this_process = started_threads() in (None, self.threads)
+        return side_by_side(self.workers, self.threads, in_this_process)
 
 
 def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
-    """Returns the plan: with the user's number of workers or, without one, what suits this machine.
+    """Returns the plan: with the user's number of workers or, if None, what suits this machine.
 
     Args:
-        jobs: of the whole run.
-        jobs_left: those that are still to do.
-        workers: how many run side by side.
+        jobs: of the whole run, finished ones included.
     """
     machine = this_machine()
     if workers is None:
@@ -168,30 +156,23 @@ def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
 
 
 def given_plan(machine: Machine, jobs_left: int, workers: int) -> Plan:
-    """Divides the cores among the workers asked for, of which no more start than there are jobs."""
+    """Divides the cores among the workers asked for; no more start than there are jobs left."""
     return Plan(max(1, min(workers, jobs_left)), max(1, machine.cores // workers))
 
 
 def automatic_plan(machine: Machine, jobs: int, jobs_left: int) -> Plan:
-    """Returns the split that ends the whole run first.
+    """Returns the plan that finishes the whole run first.
 
-    The threads follow from the machine and the whole run alone, not from what is left of it or
-    from the memory that happens to be free: their number moves a result's last digits, which an
-    interruption must not. A graphics processor is fed by one process.
-
-    Args:
-        machine: cores, memory and graphics processors.
-        jobs: of the whole run.
-        jobs_left: those that are still to do.
+    The number of threads changes a result's last digits. So it depends on the machine and the whole
+    run only, not on the jobs left after an interruption or on the memory that happens to be free.
     """
-    if machine.gpus:
+
+    def duration(workers: int) -> float:  # in units of one job on one thread
+        return math.ceil(jobs / workers) / (machine.cores // workers) ** THREAD_SCALING
+
+    if machine.gpus:  # one process keeps a GPU busy
         return Plan(1, machine.cores)
     most = max(1, min(machine.cores, jobs, machine.memory // TRAINING_WORKER_BYTES))
-    planned = min(range(1, most + 1), key=lambda workers: _duration(machine.cores, jobs, workers))
+    planned = min(range(1, most + 1), key=duration)
     fitting = max(1, machine.available_memory // TRAINING_WORKER_BYTES)
     return Plan(min(planned, jobs_left, fitting), machine.cores // planned)
-
-
-def _duration(cores: int, jobs: int, workers: int) -> float:
-    """Returns the time of equal jobs on so many workers, one job on one thread taking 1."""
-    return math.ceil(jobs / workers) / (cores // workers) ** THREAD_SCALING

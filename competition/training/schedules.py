@@ -1,24 +1,23 @@
 """Learning rates over the steps of a training, by the names of the registry.
 
-Each function takes the variant's settings and the optimiser steps of the whole training, then what
-YAML may give; it returns what a Keras optimiser takes for its learning rate.
+Each function takes the variant's settings, the optimiser steps of the whole training, and the
+parameters from YAML; it returns a learning rate or a schedule for a Keras optimiser.
 """
 
 from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule
 
 from competition.config.schema import Training
 
-# Where the warm-up begins, as a share of the highest rate.
+# The rate at the start of the warm-up, as a share of the highest rate.
 WARM_UP_FROM = 0.1
 
 
 def one_cycle(settings: Training, steps: int) -> LearningRateSchedule:
     """A linear warm-up, then half a cosine down to a small rate at the very last step.
 
-    As it ends small, the last epoch is the best one to use, and none has to be picked on the
-    validation fold (L. N. Smith's one-cycle policy, arXiv:1708.07120; the cosine after
-    Loshchilov and Hutter, arXiv:1608.03983). It uses the variant's `warm_up` and
-    `final_learning_rate`.
+    The last epoch is then the one to use, and none has to be chosen on the validation fold
+    (L. N. Smith's one-cycle policy, arXiv:1708.07120; cosine after Loshchilov and Hutter,
+    arXiv:1608.03983). It uses the variant's `warm_up` and `final_learning_rate`.
     """
     highest, warm_up = settings.learning_rate, round(settings.warm_up * steps)
     decay_steps = max(1, steps - warm_up - 1)
@@ -38,21 +37,15 @@ def cosine(settings: Training, steps: int, final: float = 0.01) -> LearningRateS
 
     Args:
         final: the rate at the last step, as a share of the first one.
-
-    Raises:
-        ValueError: when that is no share from 0 to 1.
     """
     return CosineDecay(settings.learning_rate, max(1, steps - 1), alpha=_share("final", final))
 
 
 def exponential(settings: Training, steps: int, rate: float = 0.95) -> LearningRateSchedule:
-    """`learning_rate` in the first epoch, and from each epoch to the next multiplied by `rate`.
+    """`learning_rate` in the first epoch, multiplied by `rate` after each epoch.
 
     Args:
-        rate: the default is that of C. Deotte, "25 Million Images! [0.99757] MNIST" (Kaggle, 2018).
-
-    Raises:
-        ValueError: when it is not from 0 to 1.
+        rate: 0 to 1; default of C. Deotte, "25 Million Images! [0.99757] MNIST" (Kaggle, 2018).
     """
     return _falling(settings, steps, 1, _share("rate", rate))
 
@@ -65,9 +58,6 @@ def step_decay(
     Args:
         factor: from 0 to 1.
         every: epochs, at least 1.
-
-    Raises:
-        ValueError: when one of them is out of its range.
     """
     if every < 1:
         raise ValueError(f"every is {every}, expected a number of epochs from 1")

@@ -1,4 +1,4 @@
-"""What one training learns from: its rows, their augmented epochs, and the balance of classes."""
+"""What one training sees: its rows, their augmented epochs, and the balance of classes."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -25,12 +25,11 @@ class TrainingData:
     """The rows of one fold as a training takes them.
 
     Attributes:
-        digits: all labelled digits, made ones at their end.
-        training_rows: int `[n]`, positions to learn from; one may come again.
-        validation_rows: int `[m]`, positions held out; none where all rows are learnt from.
-        augmented: the augmented epochs of these digits.
+        digits: all labelled digits, then the synthetic ones.
+        training_rows: int `[n]`, positions to train on; repeated ones count several times.
+        validation_rows: int `[m]`, positions held out; none when training on all rows.
         number: of the split; part of the random seed.
-        class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
+        class_weights: float32 `[10]`, the weight of a row of each class; None: all equal.
     """
 
     digits: Digits
@@ -41,7 +40,7 @@ class TrainingData:
     class_weights: np.ndarray | None = None
 
     def steps_per_epoch(self, variant: Variant) -> int:
-        """Rows that fill no batch wait for another epoch."""
+        """Returns the full batches per epoch; the rows left over differ from epoch to epoch."""
         return max(1, len(self.training_rows) // variant.batch_size)
 
     def random_seed(self, seed: int) -> int:
@@ -49,16 +48,13 @@ class TrainingData:
         return int(np.random.SeedSequence([seed, self.number]).generate_state(1)[0])
 
     def shuffled_rows(self, variant: Variant, seed: int, epoch: int) -> np.ndarray:
-        """Returns the training rows in this epoch's order, as many as fill whole batches."""
+        """Returns the training rows in this epoch's order, as many as fill full batches."""
         order = np.random.default_rng([seed, self.number, epoch]).permutation(self.training_rows)
         return order[: self.steps_per_epoch(variant) * variant.batch_size]
 
     def arrays(self, epoch: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Returns an epoch's rows as a step takes them.
-
-        Returns:
-            Images, uint8 `[n, 28, 28, 1]`, one-hot labels, float32 `[n, 10]`, and, where classes
-            are weighted, weights, float32 `[n]`.
+        """Returns images, uint8 `[n, 28, 28, 1]`, one-hot labels, float32 `[n, 10]`, and, where
+        classes are weighted, the rows' weights, float32 `[n]`.
         """
         labels = self.digits.labels[rows]
         weights = [] if self.class_weights is None else [self.class_weights[labels]]
@@ -66,7 +62,7 @@ class TrainingData:
         return images[..., None], one_hot(labels), *weights
 
     def class_counts(self) -> list[float]:
-        """Returns how many training rows each class has, counted by their weights."""
+        """Returns the number of training rows per class, multiplied by its weight."""
         counts = np.bincount(self.digits.labels[self.training_rows], minlength=CLASSES)
         weights = 1 if self.class_weights is None else self.class_weights.astype(float)
         return np.round(counts * weights, 3).tolist()
@@ -78,33 +74,26 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
 
 
 def training_data(run: Run, job: Job) -> TrainingData:
-    """Returns what a job learns from, resampled as its variant says.
-
-    Raises:
-        UserError: when the rows cannot be resampled so.
-    """
+    """Returns what a job trains on, resampled as its variant says."""
     resampling = run.config.variants[job.variant].resampling
     return balanced(unbalanced_data(run, job), resampling, job.seed)
 
 
 def unbalanced_data(run: Run, job: Job) -> TrainingData:
-    """Returns what a job would learn from without resampling."""
-    training_rows, validation_rows = run.folds.split(job.split)
-    digits, training_rows = without_label_errors(
-        run.data_set.train, training_rows, run.label_errors
-    )
-    augmented = training_epochs(run, job)
-    number = split_number(job.split)
-    return TrainingData(digits, training_rows, validation_rows, augmented, number)
+    """Returns what a job would train on without resampling."""
+    rows, validation_rows = run.folds.split(job.split)
+    digits, rows = without_label_errors(run.data_set.train, rows, run.label_errors)
+    augmented, number = training_epochs(run, job), split_number(job.split)
+    return TrainingData(digits, rows, validation_rows, augmented, number)
 
 
 def training_epochs(run: Run, job: Job) -> AugmentedEpochs:
-    """Returns the augmented epochs that a job learns from: one policy and seed, on every fold."""
+    """Returns the augmented epochs that a job trains on: one policy and seed, on every fold."""
     return AugmentedEpochs(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
 
 
 def epochs_needed(run: Run, jobs: Iterable[Job]) -> dict[AugmentedEpochs, int]:
-    """Returns how many epochs some jobs need of everything augmented that they read."""
+    """Returns how many augmented epochs some jobs read, of training and test-time augmentation."""
     needed: Counter[AugmentedEpochs] = Counter()
     parts: tuple[Part, ...] = ("train", "test")
     for job in jobs:
@@ -118,13 +107,13 @@ def epochs_needed(run: Run, jobs: Iterable[Job]) -> dict[AugmentedEpochs, int]:
 
 @dataclass(frozen=True)
 class Resampled:
-    """What a resampling makes of some rows.
+    """The result of resampling some rows.
 
     Attributes:
-        rows: int `[m]`, positions of those that are kept; one may come again.
-        images: uint8 `[k, 28, 28]`, of rows that were made besides.
-        labels: uint8 `[k]`.
-        class_weights: float32 `[10]`, how much a row of each class counts; None for all alike.
+        rows: int `[m]`, positions of the rows kept; repeated ones count several times.
+        images: uint8 `[k, 28, 28]`, synthetic digits.
+        labels: uint8 `[k]`, of the synthetic digits.
+        class_weights: float32 `[10]`, the weight of a row of each class; None: all equal.
     """
 
     rows: np.ndarray
@@ -134,15 +123,9 @@ class Resampled:
 
 
 def balanced(data: TrainingData, resampling: Resampling, seed: int) -> TrainingData:
-    """Returns the data with resampled training rows; held-out rows stay what they are.
+    """Returns the data with resampled training rows; held-out rows do not change.
 
-    Args:
-        data: as the fold has it.
-        resampling: of the registry.
-        seed: the member's; with the fold's number it fixes what is drawn.
-
-    Raises:
-        UserError: when the rows cannot be resampled so.
+    The member's seed and the fold's number fix what is drawn.
     """
     digits = data.digits
     made: Resampled = resampling.build(digits.take(data.training_rows), data.random_seed(seed))
@@ -163,7 +146,7 @@ def balanced(data: TrainingData, resampling: Resampling, seed: int) -> TrainingD
 
 
 def none(digits: Digits, seed: int) -> Resampled:
-    """Every row as it is."""
+    """Every row once."""
     return Resampled(np.arange(len(digits)))
 
 
@@ -177,15 +160,12 @@ def random_over(digits: Digits, seed: int) -> Resampled:
 
 
 def smote(digits: Digits, seed: int, neighbours: int = 5) -> Resampled:
-    """Makes rows between neighbours of a class until each class has as many as the largest one.
+    """Adds synthetic rows between neighbours of a class until each is as large as the largest.
 
     (N. V. Chawla et al., "SMOTE: Synthetic Minority Over-sampling Technique", JAIR 16, 2002.)
 
     Args:
-        neighbours: of which one is drawn for each row that is made.
-
-    Raises:
-        ValueError: when the rarest class has too few rows for so many neighbours.
+        neighbours: nearest rows of the class, one of which is drawn for each synthetic row.
     """
     from imblearn.over_sampling import SMOTE
 
@@ -193,10 +173,10 @@ def smote(digits: Digits, seed: int, neighbours: int = 5) -> Resampled:
     if not 1 <= neighbours < smallest:
         raise ValueError(
             f"neighbours is {neighbours}, expected a number from 1 to {smallest - 1}, as the "
-            f"rarest class has {smallest} rows to learn from"
+            f"rarest class has {smallest} training rows"
         )
     sampler = SMOTE(k_neighbors=neighbours, random_state=seed)
-    # Bytes would overflow where one pixel is taken from another.
+    # Differences of bytes would overflow.
     pixels = digits.images.reshape(len(digits), -1).astype(np.float32)
     images, labels = sampler.fit_resample(pixels, digits.labels)
     made = images[len(digits) :].round().astype(np.uint8).reshape(-1, SIDE, SIDE)
@@ -204,7 +184,7 @@ def smote(digits: Digits, seed: int, neighbours: int = 5) -> Resampled:
 
 
 def class_weights(digits: Digits, seed: int) -> Resampled:
-    """Has each row count so much that all classes together count alike; the mean weight is 1."""
+    """Weights rows so that all classes have the same total weight; the mean weight is 1."""
     counts = np.bincount(digits.labels, minlength=CLASSES)
     present = np.count_nonzero(counts)
     weights = len(digits) / (present * counts.clip(1))

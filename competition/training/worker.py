@@ -1,4 +1,4 @@
-"""A worker process: one job, from loading its rows to its result, and why it failed if it did."""
+"""A worker process: one job, from loading its rows to writing its result, or why it failed."""
 
 import time
 import traceback
@@ -27,14 +27,11 @@ from competition.training.training_data import training_data, unbalanced_data
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a job in a worker process is told by its command.
+    """What a command tells the jobs in its worker processes.
 
     Attributes:
-        plan: how many jobs run side by side, with how many threads.
-        board: the progress of all jobs.
-        command: the process that started them.
-        code_version: of the command when it began, whatever is edited while it runs.
-        machine: what it runs on, in words.
+        code_version: at the command's start, even if the code is edited while it runs.
+        machine: its name, for the manifest.
     """
 
     plan: Plan
@@ -46,7 +43,7 @@ class WorkerContext:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that raised, with what to show of it, and whether its variant can be trained at all."""
+    """A job that failed, the message to show, and whether its variant can be trained at all."""
 
     job: Job
     message: str
@@ -56,29 +53,24 @@ class Failure:
 def run_job(
     config: Config, job: Job, number: int, context: WorkerContext
 ) -> tuple[Job, Failure | None]:
-    """Trains a job and writes its result.
+    """Trains a job and writes its result; returns the job, and its failure if it failed.
 
     Args:
-        config: the whole configuration; the data is read here, so that no arrays travel.
-        job: which of its jobs.
+        config: the whole configuration; the data is read here, so that no arrays are sent.
         number: the job's place on the progress board.
-        context: of the command.
-
-    Returns:
-        The job, and its failure if it failed.
     """
     try:
         with interruptible():
             context.command.join()
             start_keras(context.plan.threads)
             train_and_write(load_run(config), job, number, context)
-    except Exception as error:  # the other jobs go on
+    except Exception as error:  # must not stop the other jobs
         return job, Failure(job, explain(error, context.plan))
     return job, None
 
 
 def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:
-    """Trains a job, predicts the held-out and the test rows, and writes its folder at once."""
+    """Trains a job, predicts its held-out rows and the test rows, and writes its result folder."""
     forget_models()
     variant, data = run.config.variants[job.variant], training_data(run, job)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -108,14 +100,14 @@ def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> 
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_result(job, manifest, history, predictions, model.save)
-    with as_the_disk_allows():  # the result is complete without it
+    with as_the_disk_allows():  # the result is complete without the log
         write_log(job, history)
 
 
 def predict_parts(
     model, variant: Variant, run: Run, job: Job, progress: JobProgress
 ) -> dict[str, Probabilities]:
-    """Returns what a trained model predicts for the held-out rows, if any, and the test rows."""
+    """Returns a trained model's predictions for the test rows and for the held-out rows, if any."""
     train, test = run.data_set.train, run.data_set.test
     _, held_out = run.folds.split(job.split)
     parts: list[tuple[str, Part, Digits, np.ndarray]]
@@ -131,11 +123,10 @@ def predict_parts(
 
 
 def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | None:
-    """Builds what a job would train, without training it, so that a mistake shows before any work.
+    """Builds a job's net and data without training, so that mistakes show before any work.
 
-    Returns:
-        The failure, if it failed. Wrong settings and bugs would fail all jobs of the variant; a
-        full disk or too little memory may not.
+    Returns the failure, if it failed. Wrong settings and bugs would fail all jobs of the variant; a
+    full disk or too little memory may not.
     """
     try:
         with interruptible():
@@ -154,7 +145,7 @@ def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | N
 
 
 def explain(error: Exception, plan: Plan) -> str:
-    """Returns what to show of an error that a job raised while it ran as planned."""
+    """Returns the message to show for an error of a job."""
     if isinstance(error, UserError):
         return str(error)
     if is_out_of_memory(error):
@@ -170,12 +161,12 @@ def is_transient(error: Exception) -> bool:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """TensorFlow's error is known by its name: to explain an error, nothing should be imported."""
+    # TensorFlow's error by name: it should not be imported just to explain an error.
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 def less_memory(plan: Plan) -> str:
-    """Returns what to try when the memory was too little for a plan."""
+    """Returns the advice for a plan that ran out of memory."""
     if plan.workers > 1:
         return f"run it again with JOBS={plan.workers // 2}"
     return "run it again with a smaller batch_size or a narrower net, or where more memory is free"
