@@ -85,12 +85,7 @@ def explore(config: Config) -> None:
 def train_folds(
     config: Config, jobs: int | None, variant: str | None = None, force: bool = False
 ) -> None:
-    """Trains what is not trained yet and prints every finished job.
-
-    Args:
-        variant: the only one to train; None means all.
-        force: trains finished jobs again.
-    """
+    """Trains all variants or one, with `force` finished jobs again; prints every finished job."""
     _train_folds(config, jobs, variant, force)
     print("next: `make ensemble` with the same CONFIG and SET")
 

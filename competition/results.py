@@ -84,12 +84,7 @@ class JobStatus:
 
 
 def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str, Any]:
-    """Returns the JSON values that identify a job's result.
-
-    Args:
-        data: the data set's fingerprint.
-        folds: the fold assignment's fingerprint, which is not used where no row is held out.
-    """
+    """Returns the JSON values that identify a job's result; `data` and `folds` are fingerprints."""
     identity = {
         "recipe_version": RECIPE_VERSION,
         "variant": variant.identity(),
@@ -110,9 +105,8 @@ def job_status(
 ) -> JobStatus:
     """Compares each job's identity with the manifest of its result, if there is one.
 
-    Args:
-        codes: the hash of the code that would train each job now; not compared if it is None, or
-            if the manifest has no hash.
+    `codes` has the hash of each job's current code; without it, or without a hash in the manifest,
+    the code is not compared.
     """
     found = JobStatus()
     for job, identity in identities.items():

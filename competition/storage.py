@@ -32,8 +32,7 @@ REPLACED = ".replaced"
 def atomic_file(path: Path, is_remade: bool = False) -> Iterator[Path]:
     """Yields a temporary sibling that replaces `path` when the block succeeds.
 
-    Args:
-        is_remade: skips fsync: readers detect a damaged file and recreate it.
+    With `is_remade` it skips fsync: readers detect a damaged file and recreate it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_sibling(path)
@@ -223,13 +222,10 @@ def shared(path: Path) -> Iterator[None]:
 
 @contextmanager
 def only_one(folder: Path, what: str) -> Iterator[None]:
-    """Locks a folder, which is made if needed, and leaves no lock file in it.
-
-    Args:
-        what: what is done in it, as the end of "another process is …".
+    """Locks a folder, which is made if needed, without a lock file in it.
 
     Raises:
-        UserError: when another process holds the lock.
+        UserError: "another process is `what`", when another one holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder) as is_held:

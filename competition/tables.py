@@ -31,9 +31,7 @@ def read_csv(
     """Reads a CSV file, which a person may have edited: cells stay text, missing ones are empty.
 
     The index is the line in the file. Another header than `columns`, or longer lines, are refused.
-
-    Args:
-        source: what writes such files, for the message if there is none.
+    `source` names what writes such files, for the message if there is none.
     """
     import pandas as pd
 
