@@ -1,4 +1,4 @@
-"""The command line: parse, one call, exit code. Nothing heavy is imported before its command."""
+"""The command line: parse, one call, exit code. Heavy imports wait for the command."""
 
 import argparse
 import os
@@ -15,20 +15,20 @@ A fold-based ensemble for Kaggle's Digit Recognizer.
 
   download ─► train-folds ─► ensemble ─► gallery, report ─► submit
 
-Every stage reads what the one before it left on disk; `demo` goes from download to report, on
-embedded digits.
+Every stage reads the files of the one before it; `demo` goes from download to report, on embedded
+digits.
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, 1 after a mistake, 130 when interrupted."""
+    """Runs one command and returns the exit code: 0, 1 after an error, 130 if interrupted."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # A log shows each line when it is printed; not every terminal has all of its characters.
+        # A log shows each line at once; a terminal replaces characters that it lacks.
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
         options = vars(_parser().parse_args(arguments))
         command = options.pop("command").replace("-", "_")
-        from competition import commands  # not before: `--help` needs none of it
+        from competition import commands  # only now: `--help` does not need it
 
         if "set" in options:
             _load_configs(options)
@@ -37,10 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt as stopped:
-        message = str(stopped) or "interrupted; what was finished is kept, run it again to go on"
+        message = str(stopped) or "interrupted; finished work is kept, run it again to continue"
         print(f"\n{message}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough, as `| head` does
+    except BrokenPipeError:  # the output's reader has ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if not (trouble := disk_trouble(error)):
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _load_configs(options: dict) -> None:
-    """Puts configurations in place of their paths; `--set` changes the (first) one."""
+    """Replaces paths by their configurations; `--set` changes the first one."""
     from competition.config.loading import load_config, load_configs
 
     changes = options.pop("set")
@@ -85,7 +85,7 @@ def _path(text: str) -> Path:
 
 
 def _jobs(text: str) -> int | None:
-    """Returns a number of jobs, or None for `auto`, which leaves it to the machine."""
+    """Returns the number of jobs, or None for `auto`."""
     return None if text == "auto" else _count(text, " nor auto")
 
 
@@ -97,10 +97,10 @@ def _count(text: str, otherwise: str = "") -> int:
 
 
 def _row(text: str) -> int:
-    """Returns the id of a labelled row; the gallery calls test rows `test-3`."""
+    """Returns the id of a labelled row; the gallery shows test rows as `test-3`."""
     if not re.fullmatch("[0-9]{1,9}", text):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not the id of a labelled row, which is a number; test rows have no label"
+            f"'{text}' is not the id of a labelled row: expected a number; test rows have no label"
         )
     return int(text)
 
@@ -109,7 +109,7 @@ DEFAULT_CONFIG = Path("configs/default.yaml")
 BASELINES_CONFIG = Path("configs/baselines.yaml")
 
 
-# The flag of an option, and what `add_argument` takes besides.
+# An option's flag, and the other arguments of `add_argument`.
 Option = tuple[str, dict[str, Any]]
 
 
@@ -127,24 +127,24 @@ def _switch(flag: str, help_line: str) -> Option:
 
 CHANGES = _option(
     "--set",
-    "change one value of the (first) configuration, as folds.count=3; may be given again",
+    "change one value of the (first) configuration, as folds.count=3; may be repeated",
     action="append",
     default=[],
     metavar="KEY=VALUE",
 )
 
 
-class _Several(argparse.Action):
-    """Collects the values of an option that is given again and again, in place of its default."""
+class _Repeated(argparse.Action):
+    """Collects the values of a repeated option, which replace its default."""
 
     def __call__(self, parser, namespace, value, option=None):
         before = getattr(namespace, self.dest)
         setattr(namespace, self.dest, [value] if before is self.default else [*before, value])
 
 
-def _several(default: Path, what: str) -> tuple[Option, Option]:
-    help_line = f"the configuration (default: {default}); given again, {what}"
-    named = _path_option("--config", help_line, action=_Several, dest="configs", default=[default])
+def _repeated_config(default: Path, what: str) -> tuple[Option, Option]:
+    help_line = f"the configuration (default: {default}); if repeated, {what}"
+    named = _path_option("--config", help_line, action=_Repeated, dest="configs", default=[default])
     return named, CHANGES
 
 
@@ -154,35 +154,34 @@ CONFIGURED = (
     ),
     CHANGES,
 )
-BLENDED = _several(DEFAULT_CONFIG, "all of them are blended")
 JOBS = _option(
     "--jobs",
-    "trainings side by side, which share the cores (default: auto, as it suits)",
+    "parallel trainings, which share the cores (default: auto, to suit the machine)",
     type=_jobs,
     default="auto",
     metavar="N",
 )
 
-# Each command by the name of its function in `commands.py`: a line of help, then its options.
+# Commands, named like their functions in `commands.py`: a line of help, then the options.
 COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
     "demo": ("from download to report, on digits embedded in scikit-learn", JOBS),
     "download": (
         "get the configuration's data set",
         *CONFIGURED,
-        _path_option("--zip", "an archive at hand, in place of Kaggle's", dest="archive"),
-        _switch("--force", "install it again whatever is there"),
+        _path_option("--zip", "a local archive to use instead of downloading", dest="archive"),
+        _switch("--force", "install it again, even if it is complete"),
     ),
-    "explore": ("study the data before training, on a page and figures", *CONFIGURED),
+    "explore": ("study the data before training; write a page and figures", *CONFIGURED),
     "train-folds": (
         "train every fold that is not trained yet",
         *CONFIGURED,
         JOBS,
         _option("--variant", "train only this one (default: all)", metavar="NAME"),
-        _switch("--force", "train again what is done already"),
+        _switch("--force", "train finished jobs again"),
     ),
     "baselines": (
-        "train the classic systems and show them in one table, beside what is claimed of them",
-        *_several(BASELINES_CONFIG, "their systems stand in the same table"),
+        "train the baselines and compare them with the accuracies claimed for them",
+        *_repeated_config(BASELINES_CONFIG, "all variants go into one table"),
         JOBS,
     ),
     "tune": (
@@ -191,29 +190,32 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _option("--variant", "which one (default: the only one with a search_space)"),
         _option(
             "--trials",
-            "how many the study is to have in all (default: as tuning.trials says)",
+            "how many trials the study has in total (default: tuning.trials)",
             type=_count,
             metavar="N",
         ),
         JOBS,
     ),
-    "ensemble": ("combine the members, compare methods, write submissions", *BLENDED),
+    "ensemble": (
+        "combine the members, compare methods, write submissions",
+        *_repeated_config(DEFAULT_CONFIG, "all members are combined"),
+    ),
     "gallery": (
-        "show mistakes, likely label errors and uncertain digits on a page and sheets",
+        "show mistakes, likely label errors and uncertain digits on a page and image sheets",
         *CONFIGURED,
         _option(
             "--all",
-            "put every labelled digit into the page, not just those worth a look",
+            "show every labelled digit on the page, not only those worth a look",
             action="store_true",
             dest="all_rows",
         ),
     ),
     "why": (
-        "show what the nets looked at in the worst digits, and what they learnt that is alike",
+        "show what the nets looked at in the worst digits, and similar training digits",
         *CONFIGURED,
         _option(
             "--rows",
-            "ids of labelled rows to explain besides the 100 worst",
+            "ids of labelled rows to explain in addition to the 100 worst",
             type=_row,
             nargs="+",
             default=[],
@@ -223,22 +225,22 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
     "report": (
         "write the results as a page with tables and figures, and as Markdown",
         *CONFIGURED,
-        _option("--variant", "look at one variant (default: the ensemble)", metavar="NAME"),
+        _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
     "submit": (
         "check a submission and send it to Kaggle",
         *CONFIGURED,
         _path_option("--file", "the CSV to send (default: submissions/<config>.csv)"),
         _option(
-            "--message", "the note beside it on Kaggle (default: what made it)", metavar="TEXT"
+            "--message", "its description on Kaggle (default: from its provenance)", metavar="TEXT"
         ),
         _switch("--force", "send it even if the same content was sent before"),
     ),
-    "scores": ("every submission: its out-of-fold and its public score",),
-    "doctor": ("what is missing for a download and a submission",),
+    "scores": ("print every submission with its out-of-fold and public score",),
+    "doctor": ("check what a download and a submission need",),
     "components": ("print what a configuration can name, with parameters and defaults",),
     "bench": (
-        "training speed beside stock Keras, measured on this machine",
+        "measure the training speed on this machine, compared with stock Keras",
         *CONFIGURED,
         _switch("--long", "also race to a fixed log-loss: an hour or more on two cores"),
     ),

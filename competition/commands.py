@@ -1,7 +1,4 @@
-"""One function per command: it loads, calls the wing that does the work, and prints the outcome.
-
-What a user can fix is raised as `UserError`.
-"""
+"""One function per command: it loads, calls the wing that does the work, and prints the outcome."""
 
 import sys
 from pathlib import Path
@@ -18,7 +15,7 @@ DEMO_CONFIG = Path("configs/demo.yaml")
 
 
 def demo(jobs: int | None) -> None:
-    """Goes from download to report on the embedded digits; says what was made, and what to try."""
+    """Goes from download to report on the embedded digits; prints what to open and to try next."""
     config = load_config(DEMO_CONFIG)
     download(config)
     _train_folds(config, jobs)
@@ -27,11 +24,11 @@ def demo(jobs: int | None) -> None:
     report(config)
     name = config.name
     print(f"""
-What you have now, all of it made from scikit-learn's small digits:
+What you have now, made from scikit-learn's small digits:
   {paths.OutputPaths(name).jobs}/
       a folder per trained net: manifest, history, probabilities, model
   {paths.OutputPaths(name).gallery / paths.PAGE}
-      mistakes, likely label errors and uncertain digits, to open in a browser; PNG sheets beside it
+      mistakes, likely label errors and uncertain digits, for a browser; PNG sheets beside it
   {paths.OutputPaths(name).report() / paths.PAGE}
       the results: tables, learning curves, confusions; CSV, SVG and PNG files beside it
   {paths.submission_csv(name)}
@@ -47,8 +44,8 @@ And to see what these small nets looked at: make why CONFIG={DEMO_CONFIG}""")
 
 
 def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
-    """Brings the configuration's data set into `input/`; `force` does so whatever is there."""
-    from competition.data import builtin, loading
+    """Installs the configuration's data set in `input/`; with `force`, even if it is there."""
+    from competition.data import builtin, folds, loading
 
     installed = False
     if config.data == COMPETITION:
@@ -66,13 +63,14 @@ def download(config: Config, archive: Path | None = None, force: bool = False) -
         installed = builtin.install_hdf5_example(force)
     else:
         loading.require(config.data)
-    _require_its_split(config)
+    if config.folds.scheme == "given":
+        folds.given_split(loading.load_data_set(config.data))  # refuses data without a split
     folder = paths.DataPaths(config.data).folder
-    print(f"{folder}: {'installed' if installed else 'good data is there already, nothing done'}")
+    print(f"{folder}: {'installed' if installed else 'complete already, nothing done'}")
 
 
 def explore(config: Config) -> None:
-    """Studies the data before any training, and shows it on a page, figures and tables."""
+    """Studies the data before training; writes a page, figures and tables."""
     from competition.analysis.data_study import study
     from competition.data.loading import load_data_set
     from competition.pages.exploration import findings, write_exploration
@@ -87,18 +85,13 @@ def explore(config: Config) -> None:
 def train_folds(
     config: Config, jobs: int | None, variant: str | None = None, force: bool = False
 ) -> None:
-    """Trains what is not trained yet, prints a table of every finished job, says what is next.
-
-    Args:
-        variant: the only one to train; None means all.
-        force: train what is done already as well.
-    """
+    """Trains all variants or one, with `force` finished jobs again; prints every finished job."""
     _train_folds(config, jobs, variant, force)
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
 def baselines(configs: list[Config], jobs: int | None) -> None:
-    """Trains what is not trained yet, and shows every variant beside what its authors claim."""
+    """Trains what is not trained yet; compares each variant with the accuracy claimed for it."""
     from competition.analysis.summary import baselines
     from competition.data.run import load_run
     from competition.pages.report_tables import baselines_table, write_baselines
@@ -107,16 +100,16 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
 
     runs = [load_run(config) for config in configs]
     for run in runs:
-        _require_none(train(run, jobs))
-    table = baselines_table([system for run in runs for system in baselines(run)])
+        _raise_failures(train(run, jobs))
+    table = baselines_table([baseline for run in runs for baseline in baselines(run)])
     path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
     print()
     print_table(table)
-    print(f"\n{path} is the same, and {path.with_suffix('.csv').name} beside it")
+    print(f"\nthe same table is in {path}, and as CSV in {path.with_suffix('.csv').name}")
 
 
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
-    """Searches the best settings of a variant, and evaluates them on folds not used for it."""
+    """Searches the best settings of a variant, and evaluates them on folds that no trial used."""
     from competition.data.run import load_run
     from competition.tables import print_table
     from competition.tuning import outcome
@@ -165,12 +158,12 @@ def ensemble(configs: list[Config]) -> None:
     print("\n".join([*methods_words(result.comparison), ""]))
     method = result.chosen.method.name
     mean = paths.submission_csv(paths.mean_name(result.name))
-    beside = "has the same" if method == "mean" else "has the plain mean, to compare"
+    mean_text = "has the same" if method == "mean" else "has the plain mean, to compare"
     print(
         f"{paths.OutputPaths(result.name).ensemble}/ holds these tables, what was fitted, and the "
         "probabilities;\n"
         "test-confidence.csv there begins with the test rows that are least certain\n"
-        f"{path} is written and checked, by the method {method}; {mean} {beside}"
+        f"{path} is written and checked, by the method {method}; {mean} {mean_text}"
     )
     if configs[0].data == COMPETITION:
         print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
@@ -180,7 +173,7 @@ def ensemble(configs: list[Config]) -> None:
 
 
 def gallery(config: Config, all_rows: bool = False) -> None:
-    """Shows the rows worth a look, or with `all_rows` every labelled one, on a page and sheets."""
+    """Shows rows worth a look, or with `all_rows` every labelled row, on a page and sheets."""
     from competition.analysis.mistakes import find
     from competition.data.run import load_run
     from competition.ensemble.comparison import combine
@@ -198,7 +191,7 @@ def gallery(config: Config, all_rows: bool = False) -> None:
 
 
 def why(config: Config, rows: list[int]) -> None:
-    """Looks into the nets that held the worst rows out, and some `rows` besides, by their ids."""
+    """Explains the worst predictions, and those of `rows` (ids), by the nets that held them out."""
     from competition.analysis.explain import explain
     from competition.data.run import load_run
     from competition.ensemble.comparison import combine
@@ -216,7 +209,7 @@ def why(config: Config, rows: list[int]) -> None:
 
 
 def report(config: Config, variant: str | None = None) -> None:
-    """Reports on the ensemble or one variant, and prints the line that the README has of it."""
+    """Reports on the ensemble or one variant, and prints its line of the README's table."""
     from competition.analysis.predictions import ensemble_subject, variant_subject
     from competition.analysis.summary import summarise
     from competition.data.run import load_run
@@ -231,11 +224,11 @@ def report(config: Config, variant: str | None = None) -> None:
     folder = write_report(summary)
     print_table(preset_table(summary))
     page, results = folder / paths.PAGE, folder / paths.RESULTS
-    print(f"\nopen {page} in a browser; {results} is the same as text")
+    print(f"\nopen {page} in a browser; {results} has the same results as text")
 
 
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
-    """Sends a checked submission to Kaggle, and waits for its score."""
+    """Checks a submission, sends it to Kaggle and waits for its score."""
     from competition.kaggle.submissions import difference, send, wait_for_score
 
     file = file or paths.submission_csv(config.name)
@@ -246,12 +239,12 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
         print("it has no score yet; `make scores` asks again")
         return
     print(f"public score {scored.public_score}")
-    if apart := difference(scored):
-        print(f"out of fold {scored.out_of_fold}: {apart} standard errors apart")
+    if gap := difference(scored):
+        print(f"out of fold {scored.out_of_fold}: {gap} standard errors apart")
 
 
 def scores() -> None:
-    """Prints every submission of the history, after asking for the scores that are missing."""
+    """Prints every submission in the history, after asking Kaggle for missing scores."""
     from competition.kaggle.submissions import (
         DIFFERENCE_NOTE,
         read_history,
@@ -263,16 +256,16 @@ def scores() -> None:
     try:
         refresh_scores()
     except UserError as error:
-        print(f"pending scores could not be asked for. {error}", file=sys.stderr)
+        print(f"asking for pending scores failed: {error}", file=sys.stderr)
     shown = scoreboard(read_history())
     if shown.empty:
-        print("nothing was submitted from here yet")
+        print("nothing was submitted from this folder yet")
     else:
         print(f"{markdown(shown)}\n\n{DIFFERENCE_NOTE}")
 
 
 def doctor() -> None:
-    """Prints what stands between this machine and a submission."""
+    """Checks whether this machine can download and submit, and prints what to fix."""
     from competition.kaggle.doctor import FIX, examine
 
     to_fix = []
@@ -285,14 +278,14 @@ def doctor() -> None:
 
 
 def components() -> None:
-    """Prints what a configuration can name, as `docs/components.md` has it."""
+    """Prints what a configuration can name: the text of `docs/components.md`."""
     from competition.config.components import components_page
 
     print(components_page(), end="")
 
 
 def bench(config: Config, long: bool) -> None:
-    """Measures how fast this machine trains, beside stock Keras; prints tables, keeps JSON."""
+    """Measures how fast this machine trains, compared with stock Keras; prints tables."""
     from benchmarks import race, throughput
     from competition.data.run import load_run
 
@@ -308,12 +301,12 @@ def bench(config: Config, long: bool) -> None:
 
 
 def clean() -> None:
-    """Removes caches, augmented epochs and what killed commands left; results and data stay."""
+    """Removes caches, augmented epochs and leftovers of killed commands; keeps results and data."""
     with storage.exclusive(paths.POOLS_LOCK) as is_free:
         if not is_free:
             raise UserError(
-                f"a training in this folder reads {paths.POOLS}/; wait for its end, or "
-                "interrupt it, and clean then"
+                f"a training in this folder reads {paths.POOLS}/; wait until it has finished, or "
+                "interrupt it, and clean again"
             )
         folders = [paths.POOLS, *paths.cache_folders()]
         for folder in filter(Path.exists, folders):
@@ -340,18 +333,10 @@ def _train_folds(
     print()
     print_table(jobs_table(job_rows(run)))
     print()
-    _require_none(failures)
+    _raise_failures(failures)
 
 
-def _require_its_split(config: Config) -> None:
-    from competition.data.folds import given_split
-    from competition.data.loading import load_data_set
-
-    if config.folds.scheme == "given":
-        given_split(load_data_set(config.data))
-
-
-def _require_none(failures: list) -> None:
+def _raise_failures(failures: list) -> None:
     if failures:
         names = ", ".join(str(failure.job) for failure in failures)
         failed = count_of(len(failures), "job")

@@ -14,11 +14,9 @@ Item = TypeVar("Item")
 
 
 class ProgressDisplay:
-    """Shows how much of some work is done, in a `with` block: a bar, or a log outside a terminal.
+    """Shows how much of `total` is done, in any unit: a bar, or log lines outside a terminal.
 
-    Args:
-        description: what is being done.
-        total: the work in any unit; the time left assumes a steady pace.
+    Used in a `with` block. The time left assumes a steady pace.
     """
 
     def __init__(self, description: str, total: float):
@@ -45,7 +43,7 @@ class ProgressDisplay:
         self._bar.stop()
 
     def update(self, done: float) -> None:
-        """Shows that `done` of the total is done."""
+        """Shows that `done` of the total is done, and the time left."""
         left = time_left(time.monotonic() - self._began, done / self._total)
         self._bar.update(self._task, completed=done, left=left)
         waited = time.monotonic() - self._logged
@@ -59,7 +57,7 @@ class ProgressDisplay:
 
 
 def with_progress(description: str, items: Collection[Item]) -> Iterator[Item]:
-    """Yields items, and counts each as done when the next one is asked for."""
+    """Yields items; each counts as done when the next one is requested."""
     with ProgressDisplay(description, len(items)) as display:
         for done, item in enumerate(items, start=1):
             yield item
@@ -67,14 +65,14 @@ def with_progress(description: str, items: Collection[Item]) -> Iterator[Item]:
 
 
 def time_left(elapsed: float, share: float) -> str:
-    """Returns for example `"3 min left"`, or nothing while it is too early to tell."""
+    """Returns for example `"3 min left"`, or an empty text while it is too early to tell."""
     if share < 0.01 or elapsed < 2:
         return ""
     return f"{duration(elapsed * (1 - min(share, 1)) / share)} left"
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds as a person would say them: `"40 s"`, `"3 min"`, `"1 h 20 min"`."""
+    """Returns for example `"40 s"`, `"3 min"`, `"1 h 20 min"`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

@@ -14,20 +14,17 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Digits:
-    """Handwritten digits.
+    """Handwritten digits; arrays of another shape, type or range are refused.
 
     Attributes:
-        ids: int32 `[n]`, each once; the competition counts rows from 1, train and test each.
+        ids: int32 `[n]`, unique; the competition numbers train and test rows from 1 each.
         images: uint8 `[n, 28, 28]`, bright ink on black.
         labels: uint8 `[n]`, 0 to 9, or None where they are not known.
-
-    Raises:
-        UserError: when the arrays disagree with this description.
     """
 
     ids: np.ndarray
     images: np.ndarray
-    labels: Any = None  # not Optional: each reader knows which part of the data it holds
+    labels: Any = None  # not Optional: each caller knows whether its digits have labels
 
     def __post_init__(self):
         count = len(self.ids)
@@ -57,11 +54,7 @@ class Digits:
         return Digits(self.ids[rows], self.images[rows], labels)
 
     def labels_of(self, ids: np.ndarray) -> np.ndarray:
-        """Returns the labels of these ids, uint8, in their order.
-
-        Raises:
-            UserError: when an id is not among the digits.
-        """
+        """Returns the labels of these ids, uint8, in their order."""
         return self.labels[positions(self.ids, ids)]
 
 
@@ -73,8 +66,7 @@ class DataSet:
         name: of the folder below `input/`.
         train: every labelled digit.
         test: the digits to predict.
-        held_out: int32, ids of the labelled digits that the data itself holds out; None where it
-            has no split of its own.
+        held_out: int32 ids of the training digits that the data's own split holds out, or None.
     """
 
     name: str
@@ -83,7 +75,7 @@ class DataSet:
     held_out: np.ndarray | None = None
 
     def fingerprint(self) -> str:
-        """Returns a SHA-256 over everything in the data set, as 64 hexadecimal digits."""
+        """Returns a SHA-256 of the whole data set but its name, 64 hexadecimal digits."""
         digest = hashlib.sha256()
         for digits in (self.train, self.test):
             for array in (digits.ids, digits.images, digits.labels):
@@ -94,11 +86,7 @@ class DataSet:
 
 
 def positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Returns where each wanted id stands among `ids`, int `[len(wanted)]`.
-
-    Raises:
-        UserError: naming the first id that is not there.
-    """
+    """Returns the position of each wanted id in `ids`, int `[len(wanted)]`; refuses missing ids."""
     missing = np.flatnonzero(~np.isin(wanted, ids))
     if len(missing):
         raise UserError(
@@ -110,7 +98,7 @@ def positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def require_unique(ids: np.ndarray, what: str) -> None:
-    """Raises UserError naming the first ids that come more than once in `what`."""
+    """Refuses ids that occur more than once in `what`, naming the first five."""
     values, counts = np.unique(ids, return_counts=True)
     if len(values) != len(ids):
         repeated = ", ".join(str(value) for value in values[counts > 1][:5])

@@ -1,4 +1,4 @@
-"""Errors that the user can fix, as opposed to bugs of ours, and what the disk refuses."""
+"""Errors that the user can fix, as opposed to bugs; among them, what the disk refuses."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ class UserError(Exception):
 
 
 def passes(check: Callable[..., object], *arguments: object) -> bool:
-    """Whether a check, called with these arguments, raises no UserError."""
+    """Whether `check(*arguments)` raises no UserError."""
     try:
         check(*arguments)
     except UserError:
@@ -30,7 +30,7 @@ def passes(check: Callable[..., object], *arguments: object) -> bool:
 
 @contextmanager
 def as_the_disk_allows() -> Iterator[None]:
-    """Goes on without what the block writes if the disk refuses it; raises any other error."""
+    """Suppresses the error if the disk refuses what the block writes; raises any other."""
     try:
         yield
     except OSError as error:
@@ -39,7 +39,7 @@ def as_the_disk_allows() -> Iterator[None]:
 
 
 def disk_trouble(error: OSError) -> UserError | None:
-    """Returns what to say about a full, forbidden or misused disk, or None for any other error."""
+    """Returns the message for a full, read-only or misused disk, or None for any other error."""
     if error.errno not in DISK_TROUBLE:
         return None
     if error.filename and (link := Path(error.filename)).is_symlink() and not link.exists():

@@ -1,11 +1,11 @@
-"""The figures that every stage quotes: scores, intervals, calibration, tests of differences."""
+"""The figures of every stage: scores, intervals, calibration, tests of differences."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# float16, in which probabilities are kept, has no smaller positive number; a row that is given
-# probability 0 then costs 16.6 nats and not infinitely many.
+# The smallest positive float16, in which probabilities are stored: a label with probability 0 then
+# costs 16.6 nats instead of infinitely many.
 SMALLEST_PROBABILITY = 2.0**-24
 # Bins of confidence, as in C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 BINS = 15
@@ -13,7 +13,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Score:
-    """How well some rows were predicted: counts, and the mean log-loss in nats per row."""
+    """How well some rows were predicted; `log_loss` is the mean in nats per row."""
 
     rows: int
     errors: int
@@ -70,25 +70,14 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def expected_calibration_error(values: np.ndarray, labels: np.ndarray) -> float:
-    """Returns by how much confidence and accuracy differ, on average over the rows, from 0 to 1.
-
-    Args:
-        values: probabilities `[n, 10]`.
-        labels: the classes `[n]`.
-    """
+    """Returns the mean gap between confidence and accuracy over the rows, from 0 to 1."""
     bins = reliability(values, labels)
     return float(np.abs(bins.right - bins.confidence_sums).sum() / len(labels))
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Rows in 15 bins of equal width by their confidence, from 0 to 1.
-
-    Attributes:
-        rows: int `[15]`, how many there are.
-        right: float `[15]`, how many of them are predicted correctly.
-        confidence_sums: float `[15]`, the sum of their confidences.
-    """
+    """Per confidence bin, each `[15]`: rows, rows predicted correctly, summed confidences."""
 
     rows: np.ndarray
     right: np.ndarray
@@ -96,10 +85,10 @@ class Reliability:
 
 
 def reliability(values: np.ndarray, labels: np.ndarray) -> Reliability:
-    """Bins the rows of probabilities `[n, 10]`, with classes `[n]`, by their confidence."""
+    """Sorts the rows of probabilities `[n, 10]` into 15 bins of equal width by confidence."""
     confidence = values.max(axis=1)
     is_right = values.argmax(axis=1) == labels
-    # A bin's upper end belongs to it; rounding may put a confidence just above 1.
+    # A bin includes its upper end; rounding may put a confidence just above 1.
     bins = (np.ceil(confidence * BINS).astype(int) - 1).clip(0, BINS - 1)
     counts = (np.bincount(bins, weights, BINS) for weights in (None, is_right, confidence))
     return Reliability(*counts)
@@ -111,14 +100,14 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class McNemar:
-    """How many rows only the first of two predictions gets right, and only the second."""
+    """Rows that only the first of two predictions gets right, and that only the second does."""
 
     gained: int
     lost: int
 
     @property
     def p_value(self) -> float:
-        """How probable counts so uneven, or more so, are if both are equally good.
+        """The probability of counts at least this uneven if both are equally good.
 
         McNemar's test (Q. McNemar, Psychometrika 12, 1947) in its exact form, two-sided.
         """
@@ -136,22 +125,16 @@ def mcnemar(values: np.ndarray, others: np.ndarray, labels: np.ndarray) -> McNem
 
 
 def bootstrap_intervals(differences: np.ndarray) -> np.ndarray:
-    """Returns the 95 % intervals of means over rows, by the percentiles of a bootstrap.
+    """Returns 95 % percentile-bootstrap intervals, float `[k, 2]`, of k means over n rows `[k, n]`.
 
     Rows are drawn with replacement (B. Efron, 1979), the same ones for every mean, with a fixed
-    seed. The intervals reflect the choice of rows, and not the spread between seeds. Written out,
-    as `scipy.stats.bootstrap` takes 12.7 s in place of 2.3 s for 7 means of 42,000 rows.
-
-    Args:
-        differences: float `[k, n]`, the rows' values for each of k means.
-
-    Returns:
-        float `[k, 2]`, the lower and the upper ends.
+    seed. The intervals reflect the choice of rows, not the spread between seeds. Own code, because
+    `scipy.stats.bootstrap` takes 12.7 s instead of 2.3 s for 7 means of 42,000 rows.
     """
     generator = np.random.default_rng(0)
     rows = differences.shape[1]
     means = np.empty((RESAMPLES, len(differences)))
-    for resample in means:  # one at a time, as the counts of all of them would fill the memory
+    for resample in means:  # one at a time: the counts of all would fill the memory
         counts = np.bincount(generator.integers(rows, size=rows), minlength=rows)
         resample[:] = differences @ counts.astype(float) / rows
     return np.percentile(means, [2.5, 97.5], axis=0).T
@@ -167,5 +150,5 @@ SELECTED_NOTE = (
 
 
 def marked(name: str, is_selected: bool) -> str:
-    """Returns a name, marked if its out-of-fold figures were selected."""
+    """Returns a name, with a mark if its out-of-fold figures were selected."""
     return f"{name} ({SELECTED})" if is_selected else name

@@ -10,42 +10,42 @@ OUTPUT = Path("output")
 SUBMISSIONS = Path("submissions")
 SUBMISSION_HISTORY = SUBMISSIONS / "history.csv"
 
-# The data set of the competition, by the name that it has at Kaggle.
+# The competition's data set, by its name on Kaggle.
 COMPETITION = "digit-recognizer"
 
-# Augmented epochs; the lock stands beside them and not among them, as it must outlive them.
+# Augmented epochs; the lock is beside their folder, which `clean` removes.
 POOLS = OUTPUT / "pools"
 POOLS_LOCK = OUTPUT / ".pools.lock"
 
-# Members of a finished job's folder.
+# Files of a finished job.
 MANIFEST = "manifest.json"
 HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
 
-# A page that is opened first, in each folder that is to be looked at.
+# The page to open, in every folder that has one.
 PAGE = "index.html"
 
-# Members of a gallery's folder; marks are exported from the page, and perhaps saved beside it.
+# Files of a gallery; a user may save the marks that its page exports beside it.
 LABEL_ERRORS = "label-errors.csv"
 MARKS_PATTERN = "marks*.csv"
 
-# A member of the folder of an explanation.
+# A file of an explanation.
 NEIGHBOURS = "neighbours.csv"
 
-# Members of an exploration's folder.
+# Files of an exploration.
 CLASS_COUNTS = "class_counts.csv"
 DUPLICATES = "duplicates.csv"
 CONTRADICTIONS = "contradictions.csv"
 
-# Members of a report's folder.
+# Files and folders of a report.
 RESULTS = "results.md"
 FIGURES = "figures"
 TABLES = "tables"
 
 
 class DataPaths:
-    """`input/<data set>/`: the files of one data set."""
+    """The files of one data set, in `input/<data set>/`."""
 
     def __init__(self, data_set: str):
         self.folder = INPUT / data_set
@@ -54,27 +54,27 @@ class DataPaths:
         self.sample_submission = self.folder / "sample_submission.csv"
         self.csv_files = (self.train, self.test, self.sample_submission)
         self.hdf5 = self.folder / "mnist.hdf5"
-        # Where an archive grows until it is whole; `clean` removes it by its name.
+        # An incomplete download; `clean` recognises it by its name.
         self.download = INPUT / f"{data_set}.partial-download"
 
 
 def cache_folder(data_folder: Path) -> Path:
-    """Returns where what was read from a folder of digits is kept as arrays."""
+    """Returns the folder with the cached arrays of a data folder."""
     return data_folder / "cache"
 
 
 def cache_folders() -> list[Path]:
-    """Returns the cache of every data set."""
+    """Returns the cache folder of every data set."""
     return sorted(INPUT.glob("*/cache"))
 
 
 def pool_folder(identity: str, owner: str = "") -> Path:
-    """Returns where augmented epochs are kept: those that all share, or one owner's alone."""
+    """Returns the folder of augmented epochs: shared ones, or those of one `owner` alone."""
     return POOLS / (f"{identity}.{owner}" if owner else identity)
 
 
 class OutputPaths:
-    """`output/<config>/`: what commands make of one configuration, or of several as one."""
+    """The results of one configuration, or of an ensemble of several, in `output/<name>/`."""
 
     def __init__(self, config: str):
         self.folder = OUTPUT / config
@@ -85,7 +85,7 @@ class OutputPaths:
         self.gallery = self.folder / "gallery"
         self.why = self.folder / "why"
         self.exploration = self.folder / "exploration"
-        self.baselines = self.folder / "baselines.md"  # the same as CSV is beside it
+        self.baselines = self.folder / "baselines.md"  # its CSV file is beside it
         self.bench = self.folder / "bench.json"
 
     def job(self, variant: str, seed: int, split: str) -> Path:
@@ -93,20 +93,20 @@ class OutputPaths:
         return self.jobs / variant / f"seed{seed}" / split
 
     def tensorboard(self, variant: str, seed: int, split: str) -> Path:
-        """Returns the folder of a job's training curve for TensorBoard."""
+        """Returns the TensorBoard folder of a job."""
         return self.folder / "tensorboard" / f"{variant}-seed{seed}-{split}"
 
     def report(self, variant: str | None = None) -> Path:
-        """Returns the folder of the ensemble's report, or of that of one variant."""
+        """Returns the report folder of the ensemble or of one variant."""
         return self.folder / (f"report-{variant}" if variant else "report")
 
     def tuning_summaries(self) -> list[Path]:
-        """Returns the summaries of all variants that were tuned."""
+        """Returns the summaries of all tuned variants."""
         return sorted(self.folder.glob("tuning/*/summary.md"))
 
 
 class TuningPaths:
-    """`output/<config>/tuning/<variant>/`: the study of one variant."""
+    """The study of one variant, in `output/<config>/tuning/<variant>/`."""
 
     def __init__(self, config: str, variant: str):
         self.folder = OUTPUT / config / "tuning" / variant
@@ -119,20 +119,20 @@ class TuningPaths:
 
 
 def ensemble_name(config_names: list[str]) -> str:
-    """Returns the name of an ensemble; no configuration has a plus sign in its own."""
+    """Returns the name of an ensemble; a configuration's own name has no plus sign."""
     return "+".join(config_names)
 
 
 def mean_name(name: str) -> str:
-    """Returns what the plain mean's submission is called, beside the one of `name`."""
+    """Returns the name of the plain mean's submission, written beside that of `name`."""
     return f"{name}-mean"
 
 
 def submission_csv(name: str) -> Path:
-    """Returns the submission of a configuration, or of an ensemble of several."""
+    """Returns the submission file of a configuration or of an ensemble."""
     return SUBMISSIONS / f"{name}.csv"
 
 
 def provenance_json(submission: Path) -> Path:
-    """Returns the file beside a submission that says where it comes from."""
+    """Returns the provenance file beside a submission."""
     return submission.with_suffix(".json")

@@ -12,14 +12,11 @@ from competition.storage import read_arrays
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Class probabilities of some rows.
+    """Class probabilities of some rows; arrays of another shape or range are refused.
 
     Attributes:
-        ids: int32 `[n]`, each once.
-        values: float32 or float64 `[n, 10]`, from 0 to 1, each row's sum is 1.
-
-    Raises:
-        UserError: when the arrays disagree with this description.
+        ids: int32 `[n]`, unique.
+        values: float32 or float64 `[n, 10]`, from 0 to 1; each row sums to 1.
     """
 
     ids: np.ndarray
@@ -36,20 +33,16 @@ class Probabilities:
         require_unique(self.ids, "probabilities")
 
     def predictions(self) -> np.ndarray:
-        """Returns the likeliest class of each row, uint8 `[n]`."""
+        """Returns the most probable class of each row, uint8 `[n]`."""
         return self.values.argmax(axis=1).astype(np.uint8)
 
     def aligned_to(self, ids: np.ndarray) -> "Probabilities":
-        """Returns the rows of `ids`, in that order.
-
-        Raises:
-            UserError: when one of the ids has no probabilities.
-        """
+        """Returns the rows of `ids`, in that order; refuses ids without probabilities."""
         return Probabilities(np.asarray(ids), self.values[positions(self.ids, ids)])
 
 
 def mean_of(parts: list[Probabilities]) -> Probabilities:
-    """Joins the splits of one member; a row that several of them predict gets their mean."""
+    """Joins the splits of one member; a row that several splits predict gets their mean."""
     ids, rows, counts = np.unique(
         np.concatenate([part.ids for part in parts]), return_inverse=True, return_counts=True
     )
@@ -68,11 +61,7 @@ def write_probabilities(path: Path, **named: Probabilities) -> None:
 
 
 def read_probabilities(path: Path, name: str) -> Probabilities:
-    """Reads what `write_probabilities` wrote under `name`; rows are made to sum to 1 again.
-
-    Raises:
-        UserError: when the file is missing, damaged or holds no such name.
-    """
+    """Reads the Probabilities that were written as `name`; makes rows sum to 1 again."""
     try:
         arrays = read_arrays(path)
         ids, values = arrays[f"{name}_ids"], arrays[name].astype(np.float32)

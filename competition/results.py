@@ -19,20 +19,20 @@ from competition.tables import write_csv
 if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
     import pandas as pd
 
-# What every manifest has besides what identifies it.
+# Keys that every manifest has besides its identity.
 FACTS = ("minutes", "cpu_minutes", "parameters", "workers", "machine", "code_version")
 
-# Keys of some manifests: of a resampled variant, each class's rows `before` and `after`; and the
-# hash of the code of net and augmentation, which is no part of the identity.
+# Keys of some manifests: the rows per class `before` and `after` resampling; and the hash of the
+# code of net and augmentation, which is not part of the identity.
 CLASS_COUNTS = "class_counts"
 CODE = "code"
 
-# Of each epoch; the last two are empty where nothing was held out or measured.
+# One row per epoch; the last two are empty where nothing was held out or measured.
 HISTORY_COLUMNS = (
     "epoch", "loss", "accuracy", "learning_rate", "validation_loss", "validation_accuracy"
 )  # fmt: skip
 
-# The split that holds no row out: its net predicts the test rows only.
+# The split without held-out rows: its net predicts the test rows only.
 ALL_ROWS = "all"
 
 # Shown for a setting left at its default.
@@ -41,7 +41,7 @@ UNSET = "not set"
 
 @dataclass(frozen=True)
 class Job:
-    """One training: a variant, a seed, and the split: `fold<k>` holds that fold's rows out."""
+    """One training: a variant, a seed and a split; `fold<k>` holds out the rows of that fold."""
 
     config: str
     variant: str
@@ -49,7 +49,7 @@ class Job:
     split: str
 
     def folder(self) -> Path:
-        """Returns where the job's result is, or will be."""
+        """Returns the folder of the job's result, which may not be there yet."""
         return paths.OutputPaths(self.config).job(self.variant, self.seed, self.split)
 
     def __str__(self) -> str:
@@ -61,10 +61,8 @@ class JobStatus:
     """Which jobs are done, missing or stale.
 
     Attributes:
-        done: jobs with a result that fits.
-        missing: jobs without a result.
-        stale: jobs whose result was made differently, each with what differs.
-        other_code: of those that are done, the ones trained by other code.
+        stale: jobs with a result of other settings or data, each with what differs.
+        other_code: those done jobs that were trained by other code.
     """
 
     done: list[Job] = field(default_factory=list)
@@ -73,7 +71,7 @@ class JobStatus:
     other_code: list[Job] = field(default_factory=list)
 
     def other_code_in_words(self) -> str:
-        """Returns a line about what was trained by other code, and how to train it again."""
+        """Returns a line naming the variants trained by other code, and how to train them again."""
         are_several = len({job.config for job in self.other_code}) > 1
         variants = {
             f"{job.config}/{job.variant}" if are_several else job.variant: None
@@ -86,14 +84,7 @@ class JobStatus:
 
 
 def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str, Any]:
-    """Returns what identifies a job's result, as JSON values.
-
-    Args:
-        variant: the variant's settings.
-        job: which seed and split of it.
-        data: the data set's fingerprint.
-        folds: the fold assignment's fingerprint, which does not matter where no row is held out.
-    """
+    """Returns the JSON values that identify a job's result; `data` and `folds` are fingerprints."""
     identity = {
         "recipe_version": RECIPE_VERSION,
         "variant": variant.identity(),
@@ -105,7 +96,7 @@ def job_identity(variant: Variant, job: Job, data: str, folds: str) -> dict[str,
 
 
 def identity_hash(identity: Any) -> str:
-    """Returns a SHA-256 of JSON values, as 64 hexadecimal digits, whatever the order of keys."""
+    """Returns a SHA-256 of JSON values, 64 hexadecimal digits; the order of keys is ignored."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
@@ -114,10 +105,8 @@ def job_status(
 ) -> JobStatus:
     """Compares each job's identity with the manifest of its result, if there is one.
 
-    Args:
-        identities: what identifies the result of each job.
-        codes: the hash of the code that would train each job now; a manifest without a hash says
-            nothing of its code, and None compares none.
+    `codes` has the hash of each job's current code; without it, or without a hash in the manifest,
+    the code is not compared.
     """
     found = JobStatus()
     for job, identity in identities.items():
@@ -137,11 +126,7 @@ def job_status(
 def require_complete(
     identities: dict[Job, dict[str, Any]], codes: Mapping[Job, str] | None = None
 ) -> JobStatus:
-    """Returns the status of jobs that are all done.
-
-    Raises:
-        UserError: naming every job whose result is missing or stale.
-    """
+    """Returns the jobs' status; refuses missing and stale results, naming every such job."""
     found = job_status(identities, codes)
     problems = dict.fromkeys(found.missing, "not trained yet")
     problems |= {job: f"trained differently ({change})" for job, change in found.stale.items()}
@@ -156,7 +141,7 @@ def require_complete(
 
 
 def by_variant(remarks: dict[Job, str], with_config: bool = False) -> list[str]:
-    """Returns a line for each variant and remark, which names all of the jobs that share it."""
+    """Returns one line per variant and remark, which names all jobs that share it."""
     groups: dict[tuple[str, str], dict[int, list[str]]] = {}
     for job, remark in remarks.items():
         variant = f"{job.config}/{job.variant}" if with_config else job.variant
@@ -175,13 +160,13 @@ def write_result(
     predictions: dict[str, Probabilities],
     save_model: Callable[[Path], None],
 ) -> None:
-    """Writes a job's folder at once; killed at any moment, it leaves none or a complete one.
+    """Writes a job's folder; a kill at any moment leaves no folder or a complete one.
 
     Args:
         manifest: JSON values, among them `identity` and `FACTS`; the identity's hash is added.
         history: one row per epoch, all with the same keys.
-        predictions: by name: `test` and, if rows were held out, `out_of_fold`.
-        save_model: writes the model to the path that it is given.
+        predictions: `test` and, if rows were held out, `out_of_fold`.
+        save_model: writes the model to a path.
     """
     import pandas as pd
 
@@ -194,11 +179,7 @@ def write_result(
 
 
 def read_manifest(job: Job) -> dict[str, Any]:
-    """Reads a finished job's manifest.
-
-    Raises:
-        UserError: when it is damaged.
-    """
+    """Reads a finished job's manifest; refuses a damaged one."""
     path = job.folder() / paths.MANIFEST
     try:
         manifest = json.loads(path.read_text())
@@ -213,11 +194,7 @@ def read_manifest(job: Job) -> dict[str, Any]:
 
 
 def read_history(job: Job) -> "pd.DataFrame":
-    """Reads a finished job's training curve, a row per epoch; NaN where nothing was measured.
-
-    Raises:
-        UserError: when it is damaged.
-    """
+    """Reads a finished job's training curve, a row per epoch; NaN where nothing was measured."""
     import pandas as pd
 
     path = job.folder() / paths.HISTORY
@@ -234,7 +211,7 @@ def read_history(job: Job) -> "pd.DataFrame":
 
 
 def minutes_of(manifests: Iterable[dict[str, Any]]) -> float:
-    """Returns the minutes of finished jobs, each job's divided by how many ran side by side."""
+    """Returns the total minutes of jobs, each divided by the number of parallel workers."""
     return sum(manifest["minutes"] / manifest["workers"] for manifest in manifests)
 
 
@@ -244,7 +221,7 @@ def read_predictions(job: Job, name: str) -> Probabilities:
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Names the values that differ; one that is not set has the default of its setting."""
+    """Returns one line per differing value; a key that is missing has its default."""
     lines = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key, UNSET), new.get(key, UNSET)

@@ -1,4 +1,4 @@
-"""Files and folders that are complete or absent, arrays with checksums, locks and caches."""
+"""Complete-or-absent files and folders, arrays with checksums, locks and caches."""
 
 import fcntl
 import hashlib
@@ -20,20 +20,19 @@ import numpy as np
 from competition.errors import UserError, as_the_disk_allows
 
 PARTIAL = ".partial-"
-# How the name of a file or folder ends while it is written, by us or by the download.
+# The end of a name while its file, folder or download is incomplete.
 PARTIAL_NAME = re.compile(re.escape(PARTIAL) + "([0-9a-z_]{8}|download)$")
 # Partial files untouched for an hour belong to no running command or resumable download.
 ABANDONED_SECONDS = 3600
-# Where a folder waits until the one that takes its place is there.
+# The old folder, kept inside the new one until that is in place.
 REPLACED = ".replaced"
 
 
 @contextmanager
 def atomic_file(path: Path, is_remade: bool = False) -> Iterator[Path]:
-    """Yields a temporary sibling that takes the place of `path` when the block succeeds.
+    """Yields a temporary sibling that replaces `path` when the block succeeds.
 
-    Args:
-        is_remade: skip fsync: readers detect a damaged file and recreate it.
+    With `is_remade` it skips fsync: readers detect a damaged file and recreate it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_sibling(path)
@@ -54,13 +53,10 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary sibling that takes the place of `path` when the block succeeds.
+    """Yields an empty temporary sibling that replaces `path` when the block succeeds.
 
-    A folder that stands at `path` is removed only after the new one is complete. Where `path` is a
-    link, perhaps to another disk, it stays one, and its target is replaced.
-
-    Raises:
-        UserError: when a link leads nowhere, or the folder is a disk of its own.
+    The old folder is removed only after the new one is complete. If `path` is a link, perhaps to
+    another disk, its target is replaced and the link stays.
     """
     path = _behind_links(path)
     partial = _partial_sibling(path)
@@ -76,7 +72,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _replace_folder(path: Path, new: Path) -> None:
-    """An interruption leaves one or the other."""
+    """Replaces a folder, so that an interruption leaves the old or the new one."""
     try:
         if path.exists():
             path.rename(new / REPLACED)
@@ -88,7 +84,7 @@ def _replace_folder(path: Path, new: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk: a power cut may come."""
+    """Waits until a file, or a folder's list of names, is on the disk and survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -108,38 +104,33 @@ def _behind_links(path: Path) -> Path:
         )
     if os.path.ismount(target):
         raise UserError(
-            f"{path} is a disk of its own, which cannot be replaced as a folder can; make a folder "
-            f"on that disk, and let {path} be a link to it"
+            f"{path} is a disk of its own, which cannot be replaced like a folder; make a folder "
+            f"on that disk, and make {path} a link to it"
         )
     return target
 
 
 def remove_partials(folder: Path, idle_seconds: float = 0) -> None:
-    """Removes what killed processes left half-written anywhere below `folder`.
+    """Removes what killed processes left incomplete anywhere below `folder`.
 
-    Args:
-        idle_seconds: how long nothing was written to what is removed; others may be writing.
+    Only what was not written to for `idle_seconds`: another process may still be writing.
     """
     latest = time.time() - idle_seconds
     for partial in filter(PARTIAL_NAME.search, paths_below(folder)):
-        with suppress(FileNotFoundError):  # whoever wrote it may have been faster
-            if _last_written(partial) <= latest:
+        with suppress(FileNotFoundError):  # its writer may have removed it first
+            written = (os.stat(path).st_mtime for path in (partial, *paths_below(Path(partial))))
+            if max(written) <= latest:
                 shutil.rmtree(partial) if os.path.isdir(partial) else os.unlink(partial)
 
 
-def _last_written(path: str) -> float:
-    """Returns when a file, or anything in a folder, was written to, in seconds since 1970."""
-    return max(os.stat(each).st_mtime for each in (path, *paths_below(Path(path))))
-
-
 def paths_below(folder: Path) -> Iterator[str]:
-    """Yields the files and folders anywhere below a folder, while others may remove some."""
+    """Yields all files and folders below a folder, even while another process removes some."""
     for parent, folders, files in os.walk(folder):
         yield from (os.path.join(parent, name) for name in (*folders, *files))
 
 
 def clear_folder(folder: Path) -> None:
-    """Removes a folder; of a link to one, what it leads to is emptied, and the link stays."""
+    """Removes a folder; if it is a link, empties its target and keeps the link."""
     shutil.rmtree(os.path.realpath(folder))
     if folder.is_symlink():
         Path(os.path.realpath(folder)).mkdir()
@@ -149,8 +140,8 @@ def _partial_sibling(path: Path) -> Path:
     return path.with_name(f"{path.name}{PARTIAL}{secrets.token_hex(4)}")
 
 
-# Whatever NumPy and zipfile were seen to raise for a file with some of its bytes changed; a changed
-# header may promise more values than there is memory.
+# All that NumPy and zipfile were seen to raise for files with some bytes changed; MemoryError, as a
+# changed header may ask for too much memory.
 DAMAGED_ARCHIVE = (EOFError, RuntimeError, BadZipFile, zlib.error)
 DAMAGED_ARRAYS = (
     *DAMAGED_ARCHIVE, OSError, ValueError, SyntaxError, tokenize.TokenError, MemoryError
@@ -163,7 +154,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads every array of an `.npz` file; nothing in it is executed.
 
     Raises:
-        UserError: when the file is missing or damaged, or holds anything but arrays.
+        UserError: when the file is missing, damaged, or holds anything but arrays.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -172,20 +163,20 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} cannot be read as arrays: {error}") from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
-            raise UserError(f"{path}, '{name}', is no array; expected arrays only")
+            raise UserError(f"{path}: '{name}' is not an array; expected arrays only")
     return arrays
 
 
 def starts_with(path: Path, start: bytes) -> bool:
-    """Says whether a file begins with some bytes, as files of one format do."""
+    """Whether a file begins with these bytes, the signature of its format."""
     with path.open("rb") as file:
         return file.read(len(start)) == start
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Writes an array in NumPy's format, and behind it the CRC-32 of all that comes before.
+    """Writes an array in NumPy's format, followed by its CRC-32.
 
-    `np.load` reads and maps such a file like any other, as it ignores what follows the array.
+    `np.load` reads and maps such a file as usual: it ignores bytes after the array.
     """
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
@@ -195,7 +186,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def is_whole(path: Path) -> bool:
-    """Says whether a file of `write_array` still ends in the right checksum."""
+    """Whether a file of `write_array` still ends in the right checksum."""
     if path.stat().st_size <= CHECKSUM_BYTES:
         return False
     content = np.memmap(path, np.uint8, "r").data
@@ -210,8 +201,7 @@ def _checksum(content: memoryview) -> bytes:
 def exclusive(path: Path) -> Iterator[bool]:
     """Tries to take the exclusive lock without waiting; yields whether it was acquired.
 
-    Args:
-        path: a folder, which is left as it is, or a file, which is made if it is missing.
+    `path` is a folder, which is left as it is, or a file, which is made if it is missing.
     """
     with _opened(path) as descriptor:
         try:
@@ -224,7 +214,7 @@ def exclusive(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Takes a lock that others may share; waits for the end of an exclusive one."""
+    """Takes a shared lock; waits while another process holds the exclusive one."""
     with _opened(path) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
@@ -232,19 +222,15 @@ def shared(path: Path) -> Iterator[None]:
 
 @contextmanager
 def only_one(folder: Path, what: str) -> Iterator[None]:
-    """Locks a folder against other processes that call this; leaves nothing of it on disk.
-
-    Args:
-        folder: is made if it is missing.
-        what: what is done in it, as the end of "another process is …".
+    """Locks a folder, which is made if needed, without a lock file in it.
 
     Raises:
-        UserError: when another process holds it.
+        UserError: "another process is `what`", when another one holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder) as is_held:
         if not is_held:
-            raise UserError(f"another process is {what}; wait until it has ended")
+            raise UserError(f"another process is {what}; wait until it has finished")
         yield
 
 
@@ -259,7 +245,7 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-# Raised by hand when the same files are read differently: every cache is then made again.
+# Increase it when the same files are read differently: then every cache is made again.
 READER_VERSION = 2
 
 STAMP = "stamp"
@@ -268,18 +254,16 @@ Named = dict[str, np.ndarray]
 
 
 def cached(cache: Path, folder: Path, files: Iterable[Path], read: Callable[[], Named]) -> Named:
-    """Returns what `read` returns, from a cache if that was made of the same files.
+    """Returns the arrays of `read()`, from the file `cache` if that was made from the same files.
 
-    A damaged or older cache is replaced. It only saves time, so a disk that takes none is no error.
+    A damaged or outdated cache is replaced. A disk that refuses it is no error: it only saves time.
 
     Args:
-        cache: the file where it is kept.
-        folder: where the files are, at any depth; it may be renamed.
-        files: all that is read; their names, sizes and times of change have to be the same.
-        read: reads them; called only if it is needed.
+        folder: contains `files` at any depth; it may be renamed.
+        files: all that is read; the cache is valid while names, sizes and modification times stay.
     """
     stamp = _stamp(folder, files)
-    with suppress(UserError):  # none yet, or damaged: the zip's own CRC finds that
+    with suppress(UserError):  # no cache yet, or a damaged one, which the zip's own CRC detects
         kept = read_arrays(cache)
         if np.array_equal(kept.pop(STAMP, np.array("")), stamp):
             return kept
@@ -294,7 +278,7 @@ def cached(cache: Path, folder: Path, files: Iterable[Path], read: Callable[[], 
 
 
 def _stamp(folder: Path, files: Iterable[Path]) -> str:
-    """Returns a SHA-256 over each file's name, size and time of change."""
+    """Returns a SHA-256 of each file's name, size and modification time."""
     digest = hashlib.sha256(f"{READER_VERSION}\n".encode())
     for file in files:
         status = file.stat()
@@ -305,13 +289,12 @@ def _stamp(folder: Path, files: Iterable[Path]) -> str:
 
 
 def visible_entries(folder: Path) -> list[Path]:
-    """Returns the files and folders in a folder by name, without hidden ones."""
+    """Returns the files and folders in a folder, sorted, without hidden ones."""
     return sorted(folder.glob("[!.]*"))
 
 
 def require_file(entry: Path, fix: str) -> None:
-    """Raises UserError, which ends in how to `fix` it, for what cannot be read as a file."""
+    """Refuses what cannot be read as a file; `fix` ends the message."""
     if not entry.is_file():
-        is_lost = entry.is_symlink() and not entry.exists()
-        what = "a link to what is not there" if is_lost else "no file"
-        raise UserError(f"{entry} is {what}; {fix}")
+        is_broken = entry.is_symlink() and not entry.exists()
+        raise UserError(f"{entry} is {'a broken link' if is_broken else 'not a file'}; {fix}")

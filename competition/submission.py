@@ -1,4 +1,4 @@
-"""The competition's CSV: written, and read back before anything else may use it."""
+"""The competition's CSV: written, then read back and checked before anything else uses it."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from competition.tables import read_csv, write_csv
 
 HEADER = ["ImageId", "Label"]
 
-# The key of a provenance with the hash of the CSV that it belongs to.
+# The provenance's key for the hash of its CSV.
 SHA256 = "sha256"
 
 
@@ -30,16 +30,13 @@ def write_submission(
 ) -> None:
     """Writes a submission, checks it as Kaggle does, and writes its provenance beside it.
 
+    A file that fails the check is not kept.
+
     Args:
-        path: of the CSV; the provenance has the same name with `.json`.
         ids: int `[n]`, the test rows.
         labels: uint8 `[n]`, the predicted classes.
         provenance: where the predictions come from, as JSON values.
-        sample: the data set's `sample_submission.csv`; None where there is none, so that
-            the file has to hold `ids`.
-
-    Raises:
-        UserError: when the file as written does not fit the sample; nothing is left of it.
+        sample: the data set's `sample_submission.csv`; without one, `ids` are expected.
     """
     with atomic_file(path) as partial:
         write_rows(partial, ids, labels)
@@ -55,14 +52,14 @@ def write_submission(
 
 
 def read_message(path: Path) -> str:
-    """Returns the line with which a submission's provenance describes it; without one, its name."""
+    """Returns the description in a submission's provenance; without one, the file's name."""
     return str(read_provenance(path).get("message", path.stem))
 
 
 def read_provenance(path: Path) -> dict:
-    """Returns where a submission comes from, as the file beside it says.
+    """Returns a submission's provenance.
 
-    Empty if there is none, or if it is about other content, as after an interruption.
+    Empty if there is none, or if it belongs to other content, as after an interruption.
     """
     try:
         provenance = json.loads(paths.provenance_json(path).read_text())
@@ -78,21 +75,13 @@ def file_hash(path: Path) -> str:
 
 
 def check_submission(path: Path, sample: Path) -> None:
-    """Checks header, row count, ids and labels of a submission against the data set's sample.
-
-    Raises:
-        UserError: naming the first thing that Kaggle would refuse.
-    """
+    """Checks header, row count, ids and labels against the data set's sample, as Kaggle does."""
     expected, _ = _read_rows(sample)
     check_rows(path, expected, str(sample))
 
 
 def check_rows(path: Path, expected: np.ndarray, source: str) -> None:
-    """Checks a submission as `check_submission` does, against the ids that `source` asks for.
-
-    Raises:
-        UserError: naming the first thing that is different.
-    """
+    """Checks a submission as `check_submission` does, against the `expected` ids of `source`."""
     ids, labels = _read_rows(path)
     if len(ids) != len(expected):
         raise UserError(

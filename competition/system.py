@@ -1,6 +1,6 @@
-"""This machine: its cores, memory, disk and processors, worker processes, and what is installed.
+"""This machine: cores, memory, disk, GPUs, worker processes, and installed versions.
 
-Limits of containers are counted in.
+Limits of containers are taken into account.
 """
 
 import os
@@ -26,7 +26,7 @@ from competition.errors import UserError
 
 ROOT = Path("/")
 
-# What makes training fast on a processor, the best last, by its name in Linux's /proc/cpuinfo.
+# Processor features that speed up training, the best last, by their flag in Linux's /proc/cpuinfo.
 PROCESSOR_FEATURES = {
     "AVX-512": "avx512f",
     "AVX-512 bf16": "avx512_bf16",
@@ -36,14 +36,7 @@ PROCESSOR_FEATURES = {
 
 @dataclass(frozen=True)
 class Machine:
-    """What a process of this machine may use.
-
-    Attributes:
-        cores: processor cores.
-        memory: bytes that there are.
-        available_memory: bytes of them that are free or can be freed now.
-        gpus: graphics processors that TensorFlow can use.
-    """
+    """What this process may use; memory is in bytes, the available one is free or can be freed."""
 
     cores: int
     memory: int
@@ -52,14 +45,14 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Returns what this process may use at this moment."""
+    """Returns what this process may use now."""
     return Machine(core_count(), memory(), available_memory(), gpu_count())
 
 
 def machine_name() -> str:
-    """Returns what trains here: the processor with its usable cores, and graphics processors.
+    """Returns one line with the processor, its usable cores and the GPUs.
 
-    Clouds hide which processor it is, so the best of `PROCESSOR_FEATURES` is told, too.
+    Clouds hide the processor's model, so the best of `PROCESSOR_FEATURES` is named, too.
     """
     processor = _processor_field("model name") or "unknown processor"
     features = [name for name, is_there in processor_features().items() if is_there]
@@ -68,46 +61,46 @@ def machine_name() -> str:
 
 
 def processor_features() -> dict[str, bool]:
-    """Returns which of `PROCESSOR_FEATURES` the processor has; none where Linux does not tell."""
+    """Returns which of `PROCESSOR_FEATURES` the processor has, by Linux's `/proc/cpuinfo`."""
     flags = set(_processor_field("flags").split())
     return {name: flag in flags for name, flag in PROCESSOR_FEATURES.items()}
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16; else it is slower than float32."""
+    """Whether the processor has bfloat16 instructions; without them it is slower than float32."""
     features = processor_features()
     return features["AVX-512 bf16"] or features["AMX bf16"]
 
 
 def _processor_field(name: str) -> str:
-    """Returns a field of the first processor in `/proc/cpuinfo`, empty where there is none."""
+    """Returns a field of the first processor in `/proc/cpuinfo`, or an empty text."""
     lines = _text(ROOT / "proc/cpuinfo").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def core_count() -> int:
-    """Returns how many cores this process may use, containers' limits counted in."""
+    """Returns how many cores this process may use, within its container's limit."""
     return cpu_count()
 
 
 def memory() -> int:
-    """Returns the bytes of memory that there are, or fewer where a container may use fewer."""
+    """Returns the bytes of memory of the machine, or its container's limit if that is lower."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([physical, *(limit for limit, _ in _container_memory())])
 
 
 def available_memory() -> int:
-    """Returns the bytes that are free or can be freed, or all where the system does not tell."""
+    """Returns the bytes that are free or can be freed; all of them if the system does not tell."""
     kibibytes = _number(_text(ROOT / "proc/meminfo"), "MemAvailable:")
-    everywhere = memory() if kibibytes is None else 1024 * kibibytes
+    machine = memory() if kibibytes is None else 1024 * kibibytes
     unused = (limit - used for limit, used in _container_memory())
-    return max(0, min([memory(), everywhere, *unused]))
+    return max(0, min([memory(), machine, *unused]))
 
 
 def _container_memory() -> Iterator[tuple[int, int]]:
-    """Yields limit and use, in bytes, of this process's control group, version 2, and its parents.
+    """Yields limit and use, in bytes, of this process's control group (version 2) and its parents.
 
-    What files were read takes up no memory that others could not have.
+    Cached files do not count as used: the system frees them when memory is needed.
     """
     for line in _text(ROOT / "proc/self/cgroup").splitlines():
         if not line.startswith("0::"):
@@ -116,20 +109,20 @@ def _container_memory() -> Iterator[tuple[int, int]]:
         for path in (group, *group.parents):
             folder = ROOT / "sys/fs/cgroup" / path.relative_to("/")
             limit = _text(folder / "memory.max").strip()
-            if limit.isdigit():  # "max" is none
+            if limit.isdigit():  # "max" means no limit
                 used = int(_text(folder / "memory.current").strip() or 0)
                 freeable = _number(_text(folder / "memory.stat"), "inactive_file") or 0
                 yield int(limit), max(0, used - freeable)
 
 
 def _number(text: str, name: str) -> int | None:
-    """Returns the number behind a name that begins a line, None where there is no such line."""
+    """Returns the number after a name at the start of a line, or None without such a line."""
     lines = (line.split() for line in text.splitlines())
     return next((int(words[1]) for words in lines if words[:1] == [name]), None)
 
 
 def _text(path: Path) -> str:
-    """Returns a file's text, empty where the system has no such file, as outside of Linux."""
+    """Returns a file's text, or an empty one where there is no such file, as outside of Linux."""
     try:
         return path.read_text()
     except OSError:
@@ -138,10 +131,10 @@ def _text(path: Path) -> str:
 
 @cache
 def gpu_count() -> int:
-    """Returns how many graphics processors TensorFlow can use.
+    """Returns how many GPUs TensorFlow can use.
 
-    It is asked only where there is NVIDIA's driver, as TensorFlow's wheels know no other; in a
-    child process, as it would keep a share of the graphics memory; and once, as it takes seconds.
+    TensorFlow is asked only if there is NVIDIA's driver, as its wheels support no other GPU; in a
+    child process, as it would keep some of the GPU's memory; and only once, as it takes seconds.
     """
     if not Path("/proc/driver/nvidia/gpus").exists():
         return 0
@@ -151,7 +144,7 @@ def gpu_count() -> int:
 
 
 def gpu_names() -> list[str]:
-    """Returns the NVIDIA GPUs of this machine, by `nvidia-smi`, which comes with their driver."""
+    """Returns the names of this machine's NVIDIA GPUs, from the driver's `nvidia-smi`."""
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
         listed = subprocess.run(command, capture_output=True, text=True, timeout=20)
@@ -161,14 +154,14 @@ def gpu_names() -> list[str]:
 
 
 def free_bytes(folder: Path) -> int:
-    """Returns how much fits on the disk of a folder, which need not be there yet."""
+    """Returns the free space on the disk of a folder, which need not exist yet."""
     real = folder.resolve()  # it may be a link to another disk
     existing = next(path for path in (real, *real.parents) if path.exists())
     return shutil.disk_usage(existing).free
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Raises UserError if fewer bytes than `needed` are free on the disk of a folder."""
+    """Refuses to go on if fewer bytes than `needed` are free on the disk of a folder."""
     free = free_bytes(folder)
     if free < needed:
         raise UserError(
@@ -184,29 +177,28 @@ MORE_MEMORY = "run it again where more memory is free"
 
 
 def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Parallel:
-    """Returns what runs calls in worker processes and yields their results as they come.
+    """Returns a joblib pool that runs calls in parallel and yields results as they finish.
 
-    joblib keeps its workers, and what they have imported, only if they are asked for in the same
-    way; so all ask here. Other threads mean other workers, as TensorFlow cannot change its own once
-    it works. Send paths to them, and no arrays: joblib would share these through files of its own,
+    joblib reuses its workers, and what they have imported, only if all calls ask for them in the
+    same way, as here. Another number of threads means new workers, because TensorFlow cannot change
+    its own later. Pass paths and not arrays: joblib would share arrays through temporary files,
     which leak when a command is interrupted.
 
     Args:
-        workers: how many processes.
-        threads: of each.
-        in_this_process: whether a single worker is this process, or else another one.
+        threads: per worker.
+        in_this_process: whether a single worker is this process or another one.
     """
-    # A worker whose memory grew is replaced after a job: nothing is lost, so no warning is needed.
+    # joblib replaces a worker whose memory grew after its job: nothing is lost, so no warning.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     with parallel_config("loky", inner_max_num_threads=threads):
-        if workers == 1 and not in_this_process:  # joblib starts no single one: of two, one waits
+        if workers == 1 and not in_this_process:  # joblib starts at least two, so one waits
             return Parallel(2, pre_dispatch=1, return_as="generator_unordered", max_nbytes=None)
         return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
 
 
 @contextmanager
 def workers_may_end(advice: str) -> Iterator[None]:
-    """Turns a worker's sudden end into a UserError with `advice`: what is kept, what to try."""
+    """Turns a worker's sudden end into a UserError with `advice`: what is kept, what to do."""
     try:
         yield
     except BrokenProcessPool:
@@ -217,26 +209,26 @@ def workers_may_end(advice: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Command:
-    """The command that a worker process works for; joblib keeps workers from one to the next."""
+    """The command that a worker process works for; joblib reuses workers for later commands."""
 
     pid: int = field(default_factory=os.getpid)
     folder: str = field(default_factory=os.getcwd)
 
     def join(self) -> None:
-        """Lets this process work in the command's folder, and end with it."""
+        """Makes this process work in the command's folder and end with the command."""
         end_with(self.pid)
         os.chdir(self.folder)
 
 
 @cache
 def end_with(command_pid: int) -> None:
-    """Ends this process soon after its parent, the process with this number, is gone.
+    """Ends this process soon after its parent, the command, is gone.
 
-    joblib's workers wait minutes for more work after their command was killed, or go on with what
-    they have. Whatever they write is complete or absent, so they may end at any moment.
+    joblib's workers would wait minutes for more work after their command was killed, or continue.
+    What they write is complete or absent, so they may end at any moment.
     """
     if os.getpid() != command_pid:
-        # Ctrl-C in a terminal reaches the workers too; the command alone answers it.
+        # Ctrl-C in a terminal reaches the workers too, but only the command handles it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(command_pid,), daemon=True).start()
 
@@ -249,15 +241,14 @@ def _watch(command_pid: int) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Lets Ctrl-C end the block as KeyboardInterrupt, whatever becomes of the first one.
+    """Makes sure that Ctrl-C ends the block as KeyboardInterrupt: raises it until the block ends.
 
-    Python drops it if it comes during a callback of the garbage collector, which TensorFlow's
-    tracing is full of; a library may turn it into an error of its own. So it is raised again until
-    the block is left.
+    Python drops it during a callback of the garbage collector, which is frequent in TensorFlow's
+    tracing, and a library may turn it into an error of its own.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # a worker, which Ctrl-C is not for, or a program with a way of its own
+        yield  # a worker, which ignores Ctrl-C, or a program that handles it itself
         return
     interrupts: list[int] = []
 
@@ -295,11 +286,11 @@ def _git(*arguments: str) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Returns the installed versions of the distributions that decide a result."""
+    """Returns the installed versions of the packages that a result depends on."""
     return {name: version(name) for name in ("tensorflow", "keras", "numpy", "albumentations")}
 
 
 @cache
 def augmenting_versions() -> list[str]:
-    """Returns the installed versions of the distributions that compute augmented images."""
+    """Returns the installed versions of the packages that compute augmented images."""
     return [version(name) for name in ("numpy", "albumentations", "opencv-python-headless")]

@@ -1,4 +1,4 @@
-"""Tables: DataFrames until a person reads them in a terminal, in Markdown, as CSV, on a page."""
+"""Tables: DataFrames until they are shown in a terminal, in Markdown, as CSV or on a page."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,9 @@ if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", digits: int | None = None) -> None:
-    """Writes UTF-8, commas, line feeds and a header; the caller keeps it complete or absent.
+    """Writes UTF-8, commas, line feeds and a header; floats in full or with `digits` digits.
 
-    Args:
-        digits: significant digits of fractions; None keeps all of them.
+    It is not atomic by itself, so callers write to a temporary path.
     """
     if digits is not None:
         short = lambda cell: f"{cell:.{digits}g}" if isinstance(cell, float) else cell  # noqa: E731
@@ -29,18 +28,10 @@ def write_csv(path: Path, frame: "pd.DataFrame", digits: int | None = None) -> N
 def read_csv(
     path: Path, columns: Sequence[str], source: str, encoding: str = "utf-8"
 ) -> "pd.DataFrame":
-    """Reads a CSV file whose cells stay text, as a person may have edited it.
+    """Reads a CSV file, which a person may have edited: cells stay text, missing ones are empty.
 
-    Args:
-        columns: its header, as it has to be.
-        source: what writes such files, for the message where there is none.
-
-    Returns:
-        The cells, indexed by their line in the file; those that a line lacks are empty.
-
-    Raises:
-        UserError: when there is no such file, it is not CSV, its header is another one, or a line
-            has more cells.
+    The index is the line in the file. Another header than `columns`, or longer lines, are refused.
+    `source` names what writes such files, for the message if there is none.
     """
     import pandas as pd
 
@@ -52,7 +43,7 @@ def read_csv(
         raise UserError(f"there is no {path}; {source}") from None
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame()
-    except ValueError as error:  # of the text or its encoding, or of a NUL in the path
+    except ValueError as error:  # bad CSV or encoding, or a NUL in the path
         raise UserError(f"{path} is not a CSV file: {str(error).strip()}") from None
     if list(frame.columns) != list(columns):
         raise UserError(f"{path}: the first line is expected to be {','.join(columns)}")
@@ -63,7 +54,7 @@ def read_csv(
 
 
 def markdown(texts: "pd.DataFrame") -> str:
-    """Returns a frame of texts in Markdown: numbers to the right, first column and words left."""
+    """Returns a frame of texts in Markdown, with number columns but the first aligned right."""
     texts = texts.astype(str)
     others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
     alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
@@ -77,13 +68,12 @@ def _are_numbers(cells: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Column:
-    """How some columns of a frame are shown as one.
+    """How one or more columns of a frame are shown as one.
 
     Attributes:
-        title: the heading.
-        form: how a cell is written; it has a place for each of its values.
-        names: the frame's columns with these values; by default the title, spaces as underscores.
-        is_code: whether the values are names out of a configuration.
+        form: the cell's format, with one place per value.
+        names: the frame's columns; by default the title, with underscores for spaces.
+        is_code: whether the values are names from a configuration.
     """
 
     title: str
@@ -93,12 +83,12 @@ class Column:
 
     @property
     def sources(self) -> list[str]:
-        """The frame's columns that are shown in this one."""
+        """The frame's columns that this one shows."""
         return list(self.names or (self.title.replace(" ", "_"),))
 
     def texts(self, frame: "pd.DataFrame") -> list[str]:
-        """Returns the cells as a person reads them; where a value is missing, nothing."""
-        # As objects, or whole numbers beside fractions would become fractions.
+        """Returns the formatted cells, empty where a value is missing."""
+        # As objects, or integers in a row with floats would become floats.
         rows = frame[self.sources].astype(object)
         known = rows.notna().all(axis=1).tolist()
         cells = zip(rows.to_numpy().tolist(), known, strict=True)
@@ -114,7 +104,7 @@ SCORE_COLUMNS = [
 
 
 def score_values(score: "Score") -> dict[str, float]:
-    """Returns what `SCORE_COLUMNS` show of a score."""
+    """Returns the values of a score that `SCORE_COLUMNS` show."""
     low, high = score.interval()
     return {
         "errors": score.errors,
@@ -127,15 +117,14 @@ def score_values(score: "Score") -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Table:
-    """A frame of values with how to show it; the first column names the rows.
+    """A frame of values and how to show it; the first column names the rows.
 
     Attributes:
-        key: of the CSV file, and of the place in the page.
-        title: what it is called.
-        frame: the values, a column each, unrounded.
+        key: the name of its CSV file, and of its place in the page.
+        frame: the unrounded values.
         columns: what is shown, in this order; by default, every column as it is.
         note: how to read it, in a sentence or two.
-        strong: the name of a row that stands out.
+        strong: the name of the row to print in bold.
     """
 
     key: str
@@ -146,7 +135,7 @@ class Table:
     strong: str = ""
 
     def texts(self) -> "pd.DataFrame":
-        """Returns every cell as a person reads it, under the headings."""
+        """Returns every cell as formatted text, under the headings."""
         import pandas as pd
 
         shown = self.columns or [Column(name, names=(name,)) for name in map(str, self.frame)]
@@ -169,12 +158,12 @@ class Table:
         return "\n\n".join(filter(None, [self.markdown(), self.note]))
 
     def write_csv(self, path: Path) -> None:
-        """Writes every value to nine digits."""
+        """Writes all values, with nine significant digits."""
         write_csv(path, self.frame, digits=9)
 
 
 def print_table(table: Table) -> None:
-    """Prints a table with its note: drawn in a terminal, in Markdown where output is kept."""
+    """Prints a table with its note: drawn in a terminal, in Markdown elsewhere."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as Drawn
@@ -190,7 +179,7 @@ def print_table(table: Table) -> None:
     )
     for place, title in enumerate(map(str, texts)):
         is_right = place > 0 and _are_numbers(texts[title])
-        # A name stays in one piece, whatever else has to be folded in a narrow window.
+        # In a narrow window, names stay on one line and other cells fold.
         drawn.add_column(
             Text(title),
             justify="right" if is_right else "left",

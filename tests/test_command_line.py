@@ -365,7 +365,7 @@ def test_interrupting_says_how_to_go_on(project, jobs):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130
-    assert "interrupted; what was finished is kept, run it again to go on" in errors
+    assert "interrupted; finished work is kept, run it again to continue" in errors
     assert "Traceback" not in errors
     assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
 
@@ -595,12 +595,12 @@ def test_an_archive_at_hand_is_installed_once(project, archive, tiny_files):
         assert (folder / name).read_bytes() == content
     archive.unlink()
     again = download(project, "--zip", str(archive))
-    assert "good data is there already, nothing done" in again.stdout
+    assert "complete already, nothing done" in again.stdout
 
 
 def test_data_of_the_users_own_is_looked_at(project):
     found = run_main("download", "--config", "configs/tiny.yaml", folder=project)
-    assert found.stdout == "input/tiny: good data is there already, nothing done\n"
+    assert found.stdout == "input/tiny: complete already, nothing done\n"
     (project / "input/tiny/test.csv").write_text("label\n")
     broken = run_main("download", "--config", "configs/tiny.yaml", folder=project)
     assert_refused(broken, "input/tiny/test.csv has 1 columns")

@@ -305,15 +305,15 @@ MISTAKES = {
     ),
     "callbacks that see nothing": (
         "variants: {plain: {callbacks: [best_checkpoint], all_rows_seeds: [1]}}",
-        "plain.all_rows_seeds: a net of all rows holds none out that callbacks (best_checkpoint)",
+        "plain.all_rows_seeds: a net trained on all rows holds none out for callbacks (best_",
     ),
     "two that change the rate": (
         "variants: {plain: {callbacks: [reduce_on_plateau]}}",
-        "variants.plain.schedule: reduce_on_plateau changes the learning rate, which one_cycle",
+        "variants.plain.schedule: reduce_on_plateau and one_cycle both change the learning rate",
     ),
     "augmented images of rows that are made": (
         "defaults: {resampling: smote}",
-        "defaults.augmentation: smote makes rows of its own, of which there are no augmented",
+        "defaults.augmentation: smote makes new rows, which have no augmented images",
     ),
     "unknown resampling": (
         "defaults: {resampling: smoote}",
@@ -361,7 +361,7 @@ MISTAKES = {
     "a variant without these seeds": (
         "ensemble: {variants: [plain, residual], seeds: [1]}\n"
         "variants: {plain: , residual: {seeds: [0, 1]}}",
-        "ensemble.variants: 'plain' has none of the seeds that are named; it has 0",
+        "ensemble.variants: 'plain' has none of the listed seeds; it has 0",
     ),
     "a fold twice": ("ensemble: {folds: [1, 1]}", "ensemble.folds: each split is expected once"),
     "a single variant": (

@@ -281,7 +281,7 @@ def renamed(write, *names: tuple[str, str]):
 
 
 def linked(write, name: str):
-    """Returns a writer of files, one of which is a link to what is not there."""
+    """Returns a writer of files, one of which is a broken link."""
 
     def link(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
@@ -437,7 +437,7 @@ BROKEN = {
     "hdf5 that links outside": (after(write_flat_hdf5, linked_outside), "it holds nothing"),
     "npz with objects": (pickled, "cannot be read as arrays"),
     "npz with a text": (
-        npz_with("notes.txt", b"0" * 1000), "mnist.npz, 'notes.txt', is no array; expected arrays"),
+        npz_with("notes.txt", b"0" * 1000), "mnist.npz: 'notes.txt' is not an array; expected"),
     "giant npz": (
         npz_with("x_train.npy", giant_array(), LABELS, ("test", "images")),
         r"mnist\.npz.* (promises|cannot be read as arrays)"),
@@ -473,11 +473,11 @@ BROKEN = {
         among_images("train/3/a.png", image_bytes(".bmp")), no_image("a.png")),
     "text among test images": (among_images("test/3/labels.txt", b"3"), no_image("labels.txt")),
     "file in no class": (among_images("train/a.png", image_bytes(".png")), "not a class from 0 to"),
-    "folder as an image": (with_folder("train/3/old.png"), "old.png is no file; expected"),
+    "folder as an image": (with_folder("train/3/old.png"), "old.png is not a file; expected"),
     "lost labels": (
-        linked(write_idx, IDX_LABELS), f"{IDX_LABELS} is a link to what is not there; mount its"),
+        linked(write_idx, IDX_LABELS), f"{IDX_LABELS} is a broken link; mount its"),
     "dangling link": (
-        linked(write_images, "train/3/link.png"), "link.png is a link to what is not there"),
+        linked(write_images, "train/3/link.png"), "link.png is a broken link"),
     "train twice": (with_folder("training/3"), "train and .*training are both the part train"),
     "empty test folder": (
         after(renamed(UNLABELLED_TEST, ("test", ".old")), lambda folder: (folder / "test").mkdir()),

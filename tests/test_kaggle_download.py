@@ -181,7 +181,7 @@ refuses = partial(fails, command=("download", "--zip", "mine.zip"), **no_client)
 
 # The client is not started for these.
 WITHOUT_CLIENT = {
-    "good data is there": gets(World.install, "there already, nothing done", **no_client),
+    "good data is there": gets(World.install, "complete already, nothing done", **no_client),
     "a zip": unzips(at_hand(ARCHIVE), "installed"),
     "a zip for rows missing": unzips(all_of(at_hand(ARCHIVE), with_rows_missing), "installed"),
     "no such zip": refuses(as_it_is, "there is no archive mine.zip"),
@@ -258,7 +258,7 @@ def test_two_downloads_at_once_do_not_meet(world: World):
     with held(paths.INPUT):
         code, printed = world.run("download")
     assert code == 1
-    assert "another process is downloading; wait until it has ended" in printed
+    assert "another process is downloading; wait until it has finished" in printed
     assert world.server.requests == []
 
 
@@ -268,7 +268,7 @@ def test_an_interrupted_download_continues_where_it_stopped(world: World):
     part = paths.DataPaths(COMPETITION).download / f"{COMPETITION}.zip"
     stopped = interrupted("download", lambda: part.exists() and part.stat().st_size > 0)
     assert stopped.returncode == 130
-    assert "run it again to go on" in stopped.stderr
+    assert "run it again to continue" in stopped.stderr
     assert 0 < part.stat().st_size < len(ARCHIVE)
 
     world.answer("archive.zip", stored(ARCHIVE))

@@ -223,7 +223,7 @@ diagnoses = partial(fails, command=("doctor",), input=INSTALLED)
 was_pending = sent_before(status="pending", public_score="")
 
 ENQUIRIES = {
-    "scores of nothing": shows(as_it_is, "nothing was submitted from here yet", input=set()),
+    "scores of nothing": shows(as_it_is, "nothing was submitted from this folder yet", input=set()),
     "scores": shows(
         sent_before(),
         "| submitted | file | config | out of fold | public | difference in standard errors | ... "
@@ -235,8 +235,7 @@ ENQUIRIES = {
     "scores that were pending": shows(was_pending, "| 0.99000 | -9.2 | complete |", history=TAKEN),
     "scores without a network": shows(
         all_of(was_pending, no_network),
-        "| 0.995 |  |  | pending | ... "
-        "pending scores could not be asked for. Kaggle cannot be reached",
+        "| 0.995 |  |  | pending | ... asking for pending scores failed: Kaggle cannot be reached",
         history=WAITING,
     ),
     "doctor, all is well": works(

@@ -157,7 +157,7 @@ MISTAKES = {
     "one value": ("epochs: {low: 3, high: 3}", "low must be less than high, not 3 and 3"),
     "one choice": ("epochs: {choices: [3]}", "choices must be two or more different values"),
     "a choice twice": ("epochs: {choices: [3, 4, 3]}", "two or more different values, not [3, 4,"),
-    "choices and a range": ("epochs: {choices: [3, 4], low: 3}", "choices stand alone"),
+    "choices and a range": ("epochs: {choices: [3, 4], low: 3}", "choices exclude low"),
     "logarithm of nothing": (
         "weight_decay: {low: 0, high: 0.1, log: true}",
         "low must be greater than 0 where log is true",
@@ -283,32 +283,32 @@ UNFIT = {
     "a fold twice": ("folds: [0, 0]", "tuning.folds: each split is expected once"),
     "every fold": (
         "folds: [0, 1, 2, 3, 4]",
-        "tuning.folds: trials are judged on every split there is (0, 1, 2, 3, 4); one more is",
+        "tuning.folds: trials are evaluated on every split (0, 1, 2, 3, 4); one more is needed",
     ),
     "the only fold that is left": (
         "{}\nfolds: {only: [0]}",
-        "tuning.folds: trials are judged on every split there is (0), as folds.only leaves the "
-        "others out; one more is needed for the figures that count, as those of a study's own "
-        "splits are too good",
+        "tuning.folds: trials are evaluated on every split (0), as folds.only leaves the "
+        "others out; one more is needed for the final evaluation, as scores on a study's own "
+        "splits are optimistic",
     ),
     "all folds that are left": (
         "{folds: [0, 2]}\nfolds: {only: [2, 0]}",
-        "tuning.folds: trials are judged on every split there is (2, 0), as folds.only leaves",
+        "tuning.folds: trials are evaluated on every split (2, 0), as folds.only leaves",
     ),
     "the only hold-out": (
         "{}\nfolds: {scheme: holdout}",
-        "tuning.folds: trials are judged on every split there is (0); one more is needed",
+        "tuning.folds: trials are evaluated on every split (0); one more is needed",
     ),
     "judged on chosen folds": (
         "{folds: [0, 1], final_folds: [1, 2]}",
-        "tuning.final_folds: split 1 is one that trials are judged on",
+        "tuning.final_folds: split 1 is in tuning.folds as well",
     ),
     "no trials": ("trials: 0", "tuning.trials: input should be greater than or equal to 1"),
     "no time": ("hours: 0", "tuning.hours: input should be greater than 0"),
     "another objective": ("objective: accuracy", "tuning.objective: input should be 'log_loss'"),
     "storage is a file": ("storage: study.db", "tuning.storage: expected a URL"),
-    "storage is nowhere": ("storage: 'sqlite://'", "tuning.storage: a database in memory reaches"),
-    "storage is memory": ("storage: 'sqlite:///:memory:'", "storage: a database in memory reaches"),
+    "storage is nowhere": ("storage: 'sqlite://'", "tuning.storage: other processes cannot reach"),
+    "storage is memory": ("storage: 'sqlite:///:memory:'", "storage: other processes cannot reach"),
     "grid without end": (
         "sampler: grid",
         "tuning.sampler: grid needs a step, or choices, for variants.plain.search_space.warm_up",

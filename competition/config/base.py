@@ -1,4 +1,4 @@
-"""What every part of the configuration shares: strict sections, the words of errors, YAML."""
+"""Shared by all parts of the configuration: strict sections, wording of errors, YAML."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 LONGEST_NAME = 100
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)]
 
-# The type of our own errors, whose messages say by themselves what was given.
+# The type of our own errors, whose messages already include the given value.
 MISFIT = "misfit"
 
 
@@ -28,7 +28,7 @@ class Section(BaseModel):
 
 
 def refuse(problems: Iterable[tuple[str, str]]) -> None:
-    """Raises, inside a validator, all problems at once, if any: paths below the section, texts."""
+    """Raises all problems, if any, in a validator: pairs of path below the section and text."""
     details = [
         InitErrorDetails(
             type=PydanticCustomError(MISFIT, "{problem}", {"problem": problem}),
@@ -42,7 +42,7 @@ def refuse(problems: Iterable[tuple[str, str]]) -> None:
 
 
 def each_once(noun: str) -> AfterValidator:
-    """Returns a validator that refuses a list with the same `noun` twice."""
+    """Returns a validator that refuses a list with repeated values."""
 
     def check(values: list) -> list:
         if len(set(values)) != len(values):
@@ -53,15 +53,15 @@ def each_once(noun: str) -> AfterValidator:
 
 
 def wording(error: ErrorDetails, model: type[BaseModel]) -> str:
-    """Returns one of pydantic's errors about `model` in the words of this project, without path."""
+    """Returns the message for one of pydantic's errors about `model`, without its path."""
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
         return f"unknown key{nearest(str(key), _fields_at(model, parents))}"
     message = error["msg"].removeprefix("Value error, ")
     message = re.sub(r"a valid dictionary.*", "'key: value' lines", message)
     given = f", not {error['input']!r}"
-    is_told = error["type"] in ("value_error", "missing", MISFIT)
-    if is_told or "://" in given:  # a URL may hold a password
+    is_complete = error["type"] in ("value_error", "missing", MISFIT)
+    if is_complete or "://" in given:  # a URL may hold a password
         given = ""
     return f"{message[0].lower()}{message[1:]}{given}"
 
@@ -77,7 +77,7 @@ def _fields_at(model: Any, location: Iterable[int | str]) -> list[str]:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Returns the end of an error message: the name that was probably meant, or all there are."""
+    """Returns the end of an error message: the most similar of some names, or all of them."""
     names = list(names)
     if close := get_close_matches(name, names, n=1):
         return f"; did you mean '{close[0]}'?"
@@ -85,12 +85,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def read_yaml(path: Path) -> dict:
-    """Reads a YAML mapping; an empty file is an empty one.
-
-    Raises:
-        UserError: when the file is missing (naming the nearest one), unreadable, not YAML, holds
-            a key twice, or holds something other than `key: value` lines.
-    """
+    """Reads a YAML file of `key: value` lines, perhaps an empty one; refuses keys given twice."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -104,20 +99,16 @@ def read_yaml(path: Path) -> dict:
 
 
 def _file_meant(path: Path) -> str:
-    """Returns the end of an error message: what may have been meant by a file that is missing."""
+    """Returns the end of the message about a missing file: which one was probably meant."""
     if " " in str(path) and all(map(Path.exists, map(Path, str(path).split()))):
-        return "; one is expected here: several are for `ensemble` and `baselines`"
+        return "; expected one file: only `ensemble` and `baselines` take several"
     others = sorted({*path.parent.glob("*.yaml"), *Path("configs").glob("*.yaml")})
     same_stem = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
     return same_stem[0] if same_stem else nearest(str(path), map(str, others))
 
 
 def apply_override(raw: dict, override: str) -> None:
-    """Sets one value of nested mappings, as `folds.count=3` or `variants.plain.epochs=2`.
-
-    Raises:
-        UserError: when the override is not of the form key=value, or the value is not YAML.
-    """
+    """Sets one value of nested mappings, as `folds.count=3` or `variants.plain.epochs=2`."""
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise UserError(
@@ -137,10 +128,10 @@ def apply_override(raw: dict, override: str) -> None:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, of which the usual loader drops the first."""
+    """Safe YAML that refuses a key given twice: the usual loader silently drops the first."""
 
     def construct_mapping(self, node, deep=False):
-        # What the key `<<` merges gives way to a mapping's own keys, so it may come again.
+        # A mapping's own keys override what `<<` merges, so these may be repeated.
         own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         keys = [self.construct_object(key, deep=True) for key in own]
         problems = [f"key given twice: {key}" for key in set(map(str, keys)) if keys.count(key) > 1]
@@ -150,7 +141,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# PyYAML speaks YAML 1.1, which takes 3e-3 for text, as it has no point; YAML 1.2 fixed that.
+# PyYAML reads YAML 1.1, where 3e-3 is text, as it has no point; YAML 1.2 fixed that.
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
@@ -160,7 +151,7 @@ def _parse_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506, it derives from SafeLoader
     except yaml.MarkedYAMLError as error:
-        # Where and what, but not the line itself, which may hold a password.
+        # Not the line itself, which may hold a password.
         context = f"{error.context}, " if error.context else ""
         mark = error.problem_mark
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""

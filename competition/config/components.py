@@ -23,13 +23,12 @@ INTRODUCTION = """\
 
 Back to the [README](../README.md). `make docs` writes this page from signatures and docstrings.
 
-What a [configuration](settings.md) can name. Each is a name, or a name with those parameters that
-are to differ from these defaults: `architecture: residual`, or
-`architecture: {name: residual, width: 48}`. The functions stand in
-[`registry.py`](../competition/config/registry.py), with the module of each.
+What a [configuration](settings.md) can name: a name alone, as in `architecture: residual`, or with
+the parameters that differ from these defaults, as in `architecture: {name: residual, width: 48}`.
+[`registry.py`](../competition/config/registry.py) lists the functions with their modules.
 """
 
-# The sections of the page: title, where such a component stands in a configuration, and its kind.
+# The page's sections: title, the settings that name such a component, and its kind.
 SECTIONS: list[tuple[str, str, type[Component]]] = [
     ("Architectures", "`architecture`", Architecture),
     ("Augmentation policies", "`augmentation`, `test_time_augmentation`", Augmentation),
@@ -43,7 +42,7 @@ SECTIONS: list[tuple[str, str, type[Component]]] = [
 
 
 def components_page() -> str:
-    """Returns the page in Markdown; nothing is imported but what is read here."""
+    """Returns the page in Markdown, without importing the components."""
     parts = [INTRODUCTION]
     for title, place, kind in SECTIONS:
         rows = [row(name, location) for name, location in kind.choices.items()]
@@ -53,16 +52,16 @@ def components_page() -> str:
 
 
 def row(name: str, location: str) -> str:
-    """Returns a component's line: its parameters with defaults, and its docstring in short."""
+    """Returns a component's line: its parameters with defaults, and a summary of its docstring."""
     known = parameters(location)
     defaults = ", ".join(f"{key}: {as_yaml(default)}" for key, (_, default) in known.items())
     summary, arguments = documentation(location)
-    told = [summary, *(f"`{key}`: {arguments[key]}" for key in known if key in arguments)]
-    return f"| `{name}` | {f'`{defaults}`' if known else '–'} | {' '.join(told)} |"
+    texts = [summary, *(f"`{key}`: {arguments[key]}" for key in known if key in arguments)]
+    return f"| `{name}` | {f'`{defaults}`' if known else '–'} | {' '.join(texts)} |"
 
 
 def as_yaml(value: bool | int | float | str) -> str:
-    """Returns a default as a YAML file has it; text that YAML would read as a number is quoted."""
+    """Returns a default as written in YAML; a text that looks like a number is quoted."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and "e" in repr(value):  # YAML 1.1 takes 1e-05 for text
@@ -72,7 +71,7 @@ def as_yaml(value: bool | int | float | str) -> str:
 
 
 def documentation(location: str) -> tuple[str, dict[str, str]]:
-    """Returns a docstring's first paragraph, and what it says of each argument."""
+    """Returns a docstring's first paragraph, and its description of each argument."""
     module, function = location.split(":")
     nodes = (node for node in syntax_tree(module).body if isinstance(node, ast.FunctionDef))
     text = ast.get_docstring(next(node for node in nodes if node.name == function)) or ""

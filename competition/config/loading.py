@@ -1,7 +1,7 @@
-"""A whole run as it can be configured; a file of `configs/` says what differs from the defaults.
+"""The configuration of a whole run: a file of `configs/` overrides the defaults in `schema.py`.
 
-The sections, with their defaults and limits, are in `schema.py`. `load_config` refuses every
-mistake at once, before any work, each with its path and the nearest valid name.
+`load_config` reports all mistakes at once, before any work, each with its path and the nearest
+valid name.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from competition.config.registry import Component
 from competition.config.schema import Ensemble, Folds, Training, Tuning, Variant
 from competition.errors import UserError
 
-# Raised by hand when the meaning of a default changes: then every finished job is stale.
+# Increase it when the meaning of a default changes: then every finished job is stale.
 RECIPE_VERSION = 2
 
 
@@ -43,13 +43,13 @@ def _not_reserved(name: str) -> str:
 
 
 class Config(Section):
-    """A whole run. `name` names its folders and submissions: by default, the file's stem."""
+    """A whole run. Its folders and submissions have its `name`: by default, the file's stem."""
 
     name: Annotated[Name, AfterValidator(_not_reserved)]
     data: Name = paths.COMPETITION
     folds: Folds = Folds()
     marks: str | None = Field(
-        None, description="a gallery's marks; training leaves out or relabels its label errors"
+        None, description="a gallery's marks; training leaves out or relabels their label errors"
     )
     defaults: Training = Training()
     variants: dict[Name, Variant] = Field(min_length=1)
@@ -59,23 +59,23 @@ class Config(Section):
     @field_validator("ensemble", "tuning")
     @classmethod
     def _fits_the_rest(cls, section: Any, info: ValidationInfo) -> Any:
-        if {"variants", "folds"} <= info.data.keys():  # else they have mistakes of their own
+        if {"variants", "folds"} <= info.data.keys():  # else they are invalid themselves
             refuse(section.problems(info.data["folds"], info.data["variants"]))
         return section
 
     def with_trials(self, trials: int) -> "Config":
-        """Returns this configuration with another number of trials in a study."""
+        """Returns this configuration with another total number of trials."""
         tuning = self.tuning.model_copy(update={"trials": trials})
         return self.model_copy(update={"tuning": tuning})
 
     def require_variant(self, name: str) -> Variant:
-        """Returns a variant by its name; raises UserError where there is none."""
+        """Returns a variant by its name; refuses an unknown one."""
         if name not in self.variants:
             raise UserError(f"'{self.name}' has no variant '{name}'{nearest(name, self.variants)}")
         return self.variants[name]
 
     def to_yaml(self) -> str:
-        """Returns the whole configuration, every default written out."""
+        """Returns the whole configuration, including every default."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
@@ -92,7 +92,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        lines = [_line(one, raw) for one in _told_once(error.errors(), raw)]
+        lines = [_line(one, raw) for one in _without_inherited(error.errors(), raw)]
         raise UserError(f"{path} cannot be used:\n" + "\n".join(lines)) from None
 
 
@@ -100,21 +100,20 @@ def load_configs(files: list[Path], overrides: Iterable[str] = ()) -> list[Confi
     """Reads several files, the first one with `overrides`.
 
     Raises:
-        UserError: as `load_config` does, or when two have one name: their results would share a
-            folder.
+        UserError: as `load_config`, or if two have the same name.
     """
     first, *others = files
     configs = [load_config(first, overrides), *map(load_config, others)]
     names = [config.name for config in configs]
     if len(set(names)) != len(names):
         raise UserError(
-            f"configurations of different names are expected, not {', '.join(names)}: results are "
-            "kept by name; leave one out, or give it another name"
+            f"configurations of different names are expected, not {', '.join(names)}: the name is "
+            "that of their results' folder; leave one out, or give it another name"
         )
     return configs
 
 
-# What stands by default where a variant names a component, as YAML would have it.
+# The default of each setting that names a component, as in YAML.
 STANDARD = {
     name: field.default.identity()
     for name, field in Training.model_fields.items()
@@ -123,7 +122,7 @@ STANDARD = {
 
 
 def _with_defaults(raw: dict) -> dict:
-    """Spreads `defaults:` over the variants, and names each one's architecture."""
+    """Applies `defaults:` to the variants, and fills in each one's architecture."""
     defaults: Any = raw.get("defaults", {})
     if isinstance(defaults, dict):
         changed = {
@@ -155,7 +154,7 @@ def _full_variant(name: str, own: Any, defaults: Any) -> Any:
 
 
 def _complete_component(own: Any, fallback: Any) -> Any:
-    """A mapping without a name changes parameters of the component that stood there before."""
+    """A mapping without a name changes parameters of the fallback component."""
     if own is None:
         return fallback
     if not isinstance(own, dict) or "name" in own:
@@ -163,9 +162,9 @@ def _complete_component(own: Any, fallback: Any) -> Any:
     return {**(fallback if isinstance(fallback, dict) else {"name": fallback}), **own}
 
 
-def _told_once(errors: list[ErrorDetails], raw: dict) -> list[ErrorDetails]:
-    """Leaves out what variants merely inherit from `defaults:`, which has the same errors."""
-    told = {(error["loc"], error["msg"]) for error in errors}
+def _without_inherited(errors: list[ErrorDetails], raw: dict) -> list[ErrorDetails]:
+    """Leaves out errors that variants inherit from `defaults:`, where they are reported once."""
+    reported = {(error["loc"], error["msg"]) for error in errors}
 
     def is_inherited(error: ErrorDetails) -> bool:
         if error["loc"][:1] != ("variants",) or len(error["loc"]) < 3:
@@ -173,13 +172,13 @@ def _told_once(errors: list[ErrorDetails], raw: dict) -> list[ErrorDetails]:
         _, variant, key, *_ = error["loc"]
         own = raw["variants"][variant]
         has_own = isinstance(own, dict) and key in own
-        return not has_own and (("defaults", *error["loc"][2:]), error["msg"]) in told
+        return not has_own and (("defaults", *error["loc"][2:]), error["msg"]) in reported
 
     return [error for error in errors if not is_inherited(error)]
 
 
 def _line(error: ErrorDetails, raw: dict) -> str:
-    """Returns a mistake with its path; a key outside of its section is sent there."""
+    """Returns an error with its path; for a key in the wrong place, names its section."""
     path, text = ".".join(map(str, error["loc"])), wording(error, Config)
     if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
         sections = {"defaults": Training.model_fields, "variants": raw.get("variants")}

@@ -1,6 +1,6 @@
-"""Names of YAML files and the functions behind them. Nothing is imported until it is resolved.
+"""The names that YAML files can use, and their functions, which are imported when needed.
 
-Adding an architecture, a policy or an ensemble method is a function in its file and a line here.
+To add an architecture, a policy or an ensemble method, write its function and add a line here.
 """
 
 import ast
@@ -53,16 +53,16 @@ RESAMPLINGS = {
     "class_weights": "competition.training.training_data:class_weights",
 }
 
-# Each of them looks at the held-out rows, so that what is reached there is selected on them.
+# Each of them looks at the held-out rows, so scores on these rows are marked as selected.
 CALLBACKS = {
     "early_stopping": "competition.training.callbacks:early_stopping",
     "reduce_on_plateau": "competition.training.callbacks:reduce_on_plateau",
     "best_checkpoint": "competition.training.callbacks:best_checkpoint",
 }
 
-# The simplest first, by what each fits to m members: nothing three times, m - 1 weights, as many
-# by a search, m + 1 temperatures, 10 (10 m + 1) weights. Of methods that are level, the program
-# recommends the first.
+# From simple to complex, by what each fits to m members: nothing (three methods), m - 1 weights,
+# m - 1 weights by a search, m + 1 temperatures, 10 (10 m + 1) weights. Of methods that are equally
+# good, the program recommends the first.
 ENSEMBLE_METHODS = {
     "mean": "competition.ensemble.methods:mean",
     "geometric_mean": "competition.ensemble.methods:geometric_mean",
@@ -73,7 +73,7 @@ ENSEMBLE_METHODS = {
     "stacking": "competition.ensemble.methods:stacking",
 }
 
-# Stands in a configuration in place of a method, and leaves the choice to their comparison.
+# In place of a method, it leaves the choice to the comparison of all methods.
 RECOMMENDED = "recommended"
 
 SAMPLERS = {
@@ -99,13 +99,10 @@ def resolve(location: str) -> Callable:
 
 @lru_cache
 def parameters(location: str) -> dict[str, tuple[str, Any]]:
-    """Returns the keyword parameters of the function at `"module:function"`, without importing it.
+    """Returns annotation (as text) and default of each parameter that has one, by name.
 
-    The signature is read from the source, so that a configuration can be checked before, and
-    without, the seconds that importing Keras takes.
-
-    Returns:
-        For each parameter that has a default: its annotation as text, and the default.
+    The signature of `"module:function"` is read from the source, so that a configuration can be
+    checked without importing Keras, which takes seconds.
     """
     module, function = location.split(":")
     definitions = (n for n in syntax_tree(module).body if isinstance(n, ast.FunctionDef))
@@ -139,7 +136,7 @@ def _type_name(location: str, argument: ast.arg) -> str:
 def code_of(module: str) -> str:
     """Returns a module's code without comments, docstrings and layout, and without importing it.
 
-    It is the same in every version of Python, of which each has a syntax tree of its own.
+    Unlike a dump of the syntax tree, it is the same in every version of Python.
     """
     tree = syntax_tree(module)
     for node in ast.walk(tree):
@@ -151,10 +148,10 @@ def code_of(module: str) -> str:
 
 
 class Component(BaseModel):
-    """A function of the registry by name, and the keyword arguments it is to be called with.
+    """The name of a registered function, and its keyword arguments.
 
     In YAML either the name alone or a mapping: `{name: residual, width: 48}`. Each kind of
-    component is a subclass, with the functions that it may name.
+    component is a subclass with the functions that it can name.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -170,7 +167,7 @@ class Component(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _canonical(cls, value: Any) -> Any:
-        """Gives what means the same the same form: then it is the same identity and pool."""
+        """Writes equal settings in the same form, so that they have the same identity and pool."""
         if isinstance(value, str):
             return {"name": value}
         if not isinstance(value, dict) or str(value.get("name")) not in cls.choices:
@@ -193,8 +190,8 @@ class Component(BaseModel):
             meant = f"; it is a {other.kind}" if other else nearest(self.name, self.choices)
             raise ValueError(f"there is no {self.kind} '{self.name}'{meant}")
         problems = (self._problem(key, value) for key, value in self.parameters.items())
-        if told := "; ".join(filter(None, problems)):
-            raise ValueError(told)
+        if message := "; ".join(filter(None, problems)):
+            raise ValueError(message)
         return self
 
     def _problem(self, key: str, value: Any) -> str | None:
@@ -210,19 +207,15 @@ class Component(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The keyword arguments that differ from the function's own defaults."""
+        """The keyword arguments that differ from the function's defaults."""
         return dict(self.model_extra or {})
 
     def function(self) -> Callable:
-        """Imports the function and returns it with its parameters filled in."""
+        """Imports the function and returns it with its parameters bound."""
         return partial(resolve(self.choices[self.name]), **self.parameters)
 
     def build(self, *arguments: Any) -> Any:
-        """Imports the function and returns what it makes of `arguments` and its parameters.
-
-        Raises:
-            UserError: when the function refuses its parameters.
-        """
+        """Imports and calls the function; parameters that it refuses are a UserError."""
         try:
             return self.function()(*arguments)
         except ValueError as error:
@@ -231,7 +224,7 @@ class Component(BaseModel):
             ) from error
 
     def identity(self) -> dict[str, Any]:
-        """Returns the name and the parameters that differ from the function's own defaults."""
+        """Returns the name and the parameters that differ from the function's defaults."""
         return {"name": self.name, **self.parameters}
 
 

@@ -1,4 +1,4 @@
-"""The sections of a configuration: each setting with its type, its default and its limits."""
+"""The sections of a configuration: the type, default and limits of each setting."""
 
 import hashlib
 import re
@@ -33,35 +33,35 @@ from competition.config.registry import (
 from competition.config.search_space import Parameter, checked_space, with_values
 from competition.errors import UserError
 
-# A context of the validation of settings that may contradict each other.
+# The validation context that allows settings to contradict each other.
 MAY_CLASH = {"may clash": True}
 
 
 class Training(Section):
-    """How a variant is trained. Every value may stand in `defaults:` or in a variant."""
+    """How a variant is trained. Every value can be in `defaults:` or in a variant."""
 
     epochs: int = Field(12, ge=1, description="passes over the training rows")
     batch_size: int = Field(128, ge=1, description="rows per step")
-    learning_rate: float = Field(3e-3, gt=0, description="the highest, after the warm-up")
+    learning_rate: float = Field(3e-3, gt=0, description="the peak, after the warm-up")
     warm_up: Share = Field(0.125, description="share of the steps in which the rate rises")
     final_learning_rate: Share = Field(0.01, description="the last rate, as a share of the highest")
     schedule: Schedule = Schedule(name="one_cycle")
-    callbacks: list[Callback] = Field([], description="what looks at the held-out rows each epoch")
-    weight_decay: float = Field(0.01, ge=0, description="decoupled, as AdamW has it")
+    callbacks: list[Callback] = Field([], description="these look at the held-out rows each epoch")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled, as in AdamW")
     label_smoothing: Share = Field(0.0, description="share of each label given to all classes")
     augmentation: Augmentation = Augmentation(name="warp")
     resampling: Resampling = Resampling(name="none")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_time_shift: int = Field(
-        1, ge=0, le=4, description="pixels; predictions average so shifted images"
+        1, ge=0, le=4, description="pixels; predictions average images shifted by it"
     )
-    test_time_directions: Literal[4, 8] = Field(4, description="of the shifts; 8: diagonals, too")
-    test_time_draws: int = Field(0, ge=0, description="drawn images that predictions average, too")
+    test_time_directions: Literal[4, 8] = Field(4, description="of the shifts; 8 adds diagonals")
+    test_time_draws: int = Field(0, ge=0, description="random images that predictions also average")
     test_time_augmentation: Augmentation = Field(
         Augmentation(
             name="warp", rotation=6.0, zoom=0.06, shear=3.0, shift=0.04, displacement=0.009
         ),
-        description="what draws them: milder than in training",
+        description="the policy of these draws: milder than in training",
     )
     validate_every: int = Field(1, ge=1, description="epochs between points of the curve")
     seeds: Annotated[list[Seed], each_once("seed")] = Field(
@@ -78,7 +78,7 @@ class Training(Section):
         return self
 
     def _clashes(self) -> Iterator[tuple[str, str]]:
-        """Yields settings that are valid by themselves and contradict another one, and why."""
+        """Yields settings that are valid alone but contradict another one, and why."""
         schedule = self.schedule.name
         for name in ("warm_up", "final_learning_rate"):
             is_default = getattr(self, name) == type(self).model_fields[name].default
@@ -90,8 +90,7 @@ class Training(Section):
         if self.resampling.name == "smote" and self.augmentation.name != "none":
             yield (
                 "augmentation",
-                "smote makes rows of its own, of which there are no augmented images; set "
-                "augmentation: none",
+                "smote makes new rows, which have no augmented images; set augmentation: none",
             )
         if self.callbacks:
             yield from self._clashes_with_callbacks()
@@ -108,28 +107,27 @@ class Training(Section):
         if self.all_rows_seeds:
             yield (
                 "all_rows_seeds",
-                f"a net of all rows holds none out that {callbacks} could look at; leave "
+                f"a net trained on all rows holds none out for {callbacks} to look at; leave "
                 "all_rows_seeds or callbacks out",
             )
         if "reduce_on_plateau" in names and self.schedule.name != "constant":
             yield (
                 "schedule",
-                f"reduce_on_plateau changes the learning rate, which {self.schedule.name} does as "
-                "well; set schedule: constant",
+                f"reduce_on_plateau and {self.schedule.name} both change the learning rate; set "
+                "schedule: constant",
             )
 
     @property
     def is_selected(self) -> bool:
-        """Whether rows that are held out to judge a training have a part in it."""
+        """Whether held-out rows influence the training, so that scores on them are optimistic."""
         return bool(self.callbacks)
 
 
 class About(Section):
     """Texts for the table of baselines; they do not affect training.
 
-    Attributes:
-        title, mean_title: what the variant is, and the mean of its seeds if it has several.
-        claim, mean_claim: the accuracy that its authors report, in their words.
+    A `claim` is the accuracy that the authors report, in their words. `mean_title` and `mean_claim`
+    are for the mean of a variant's seeds, if it has several.
     """
 
     title: str = ""
@@ -139,27 +137,27 @@ class About(Section):
 
 
 def claimed_percentage(claim: str) -> Fraction | None:
-    """Returns the percentage that a claim begins with, as `"≈ 98.7 %"` does, exactly, or None."""
+    """Returns the exact percentage at the start of a claim such as `"≈ 98.7 %"`, or None."""
     found = re.match(r"[≈~]?\s*(\d+(?:\.\d+)?)\s*%", claim)
     return Fraction(found[1]) if found else None
 
 
-# These change no trained weight: which members there are, how often they are validated, what
-# tuning might try and the texts.
+# Settings that change no trained weight: the members, how often they are validated, what tuning
+# tries, and texts.
 NOT_IDENTITY = {"seeds", "all_rows_seeds", "validate_every", "search_space", "about"}
 
-# What has no effect where another setting is left out or 0.
+# Settings without effect while another one is 0.
 USED_BY = {
     "test_time_directions": "test_time_shift",
     "test_time_augmentation": "test_time_draws",
 }
 
-# All trials of a study look at the same views, which are made once.
+# All trials of a study share the images of test-time augmentation, which are made once.
 NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
 
 
 class Variant(Training):
-    """An architecture and its training. Without `architecture`, the variant's name is taken."""
+    """An architecture and its training. `architecture` is by default the variant's name."""
 
     architecture: Architecture
     about: About = About()
@@ -173,7 +171,7 @@ class Variant(Training):
         return checked_space(space, cls, given, invalid)
 
     def identity(self) -> dict[str, Any]:
-        """Returns the values that differ from the defaults of this module, and have an effect."""
+        """Returns the values that differ from the defaults of this module and have an effect."""
         unused = NOT_IDENTITY | {
             name for name, used_by in USED_BY.items() if not getattr(self, used_by)
         }
@@ -185,14 +183,11 @@ class Variant(Training):
         }
 
     def with_values(self, values: dict[str, Any], may_clash: bool = False) -> "Variant":
-        """Returns this variant with other values of its search space, and without the space.
+        """Returns this variant with other values and without its search space.
 
         Args:
             values: by full name, such as `epochs` or `augmentation.rotation`.
-            may_clash: whether they may exclude one another; such a variant is not to be trained.
-
-        Raises:
-            UserError: when they exclude one another.
+            may_clash: allows values that exclude one another, in a variant that is never trained.
         """
         settings = with_values(self.model_dump(exclude={"search_space"}), values)
         try:
@@ -209,10 +204,10 @@ def _as_json(value: Any) -> Any:
 
 
 def code_hash(variant: Variant) -> str:
-    """Returns a SHA-256 of the code of a variant's net and augmentation, as 64 hexadecimal digits.
+    """Returns a SHA-256 of the code of a variant's net and augmentation, 64 hexadecimal digits.
 
-    It covers the whole modules, as their functions use each other, and the layers that nets share;
-    comments and docstrings do not count.
+    It covers whole modules, as their functions use each other, and the layers that nets share, but
+    no comments and docstrings.
     """
     modules = {
         component.choices[component.name].partition(":")[0]
@@ -224,38 +219,38 @@ def code_hash(variant: Variant) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
 
 
-# More would leave no room for the number that stands for all rows in random seeds.
+# More would reach the number that means "all rows" in random seeds.
 MOST_FOLDS = 50
 
-# What belongs to some schemes only.
+# Settings that only some schemes use.
 OF_SCHEMES = {"share": ("holdout",), "seed": ("kfold", "holdout")}
 
 
 class Folds(Section):
-    """Which labelled rows are held out, always with equal shares of each class.
+    """Which labelled rows are held out, always stratified by class.
 
     `kfold` holds out each row once, in one of `count` folds; `holdout` a random `share` of the
-    rows, `count` times; `given` those that the data itself has for it. With `only`, some of these
-    splits are left out, and the others hold out the same rows as without it.
+    rows, `count` times; `given` those of the data's own split. `only` leaves out splits without
+    changing the rows of the others.
     """
 
     scheme: Literal["kfold", "holdout", "given"] = "kfold"
-    count: int = Field(5, ge=1, le=MOST_FOLDS, description="splits; by default 1, or 5 folds")
+    count: int = Field(5, ge=1, le=MOST_FOLDS, description="splits; by default 5 folds, or else 1")
     share: float = Field(0.2, gt=0, lt=1, description="held out by each split of `holdout`")
     seed: Seed = 0
     only: Annotated[list[int], Field(min_length=1), each_once("split")] | None = Field(
-        None, description="numbers of the splits that are trained; by default, all of them"
+        None, description="numbers of the splits to train; by default, all of them"
     )
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of the splits that are trained and judged."""
+        """The numbers of the splits that are trained and evaluated."""
         return list(range(self.count)) if self.only is None else self.only
 
     @model_validator(mode="before")
     @classmethod
     def _once(cls, given: Any) -> Any:
-        """Splits that are no folds are made once unless `count` says how often."""
+        """The default count is 1 for all schemes but `kfold`."""
         is_other = isinstance(given, dict) and given.get("scheme", "kfold") != "kfold"
         return {"count": 1, **given} if is_other else given
 
@@ -283,26 +278,26 @@ class Folds(Section):
     @classmethod
     def _is_there(cls, only: list[int] | None, info: ValidationInfo) -> list[int] | None:
         known = range(info.data.get("count", MOST_FOLDS))
-        if strange := set(only or []) - set(known):
-            raise ValueError(f"there is no split {min(strange)}; they are 0 to {known[-1]}")
+        if unknown := set(only or []) - set(known):
+            raise ValueError(f"there is no split {min(unknown)}; they are 0 to {known[-1]}")
         return only
 
 
 class Ensemble(Section):
-    """How the members are combined, and which they are; without a list, all that there are.
+    """How members are combined, and which ones: each list selects some; by default, all.
 
     It is not part of any result's identity, so it may change freely.
     """
 
     method: Method = Field(
-        Method(name=RECOMMENDED), description="a method, or recommended: what the figures say"
+        Method(name=RECOMMENDED), description="a method, or recommended: the best by the comparison"
     )
     variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
     seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
     folds: Annotated[list[int], Field(min_length=1), each_once("split")] | None = None
 
     def problems(self, folds: Folds, variants: dict[str, Variant]) -> Iterator[tuple[str, str]]:
-        """Yields what the lists name and the rest of a configuration does not have, by path."""
+        """Yields what the lists name but the rest of the configuration lacks: paths and texts."""
         yield from _unknown("variants", "variant", self.variants, variants)
         chosen = {k: v for k, v in variants.items() if k in (self.variants or variants)}
         if chosen:
@@ -312,7 +307,7 @@ class Ensemble(Section):
         for name, variant in chosen.items():
             if self.variants and self.seeds and not {*self.seeds} & {*variant.seeds}:
                 own = ", ".join(map(str, variant.seeds))
-                yield "variants", f"'{name}' has none of the seeds that are named; it has {own}"
+                yield "variants", f"'{name}' has none of the listed seeds; it has {own}"
 
 
 def _unknown(
@@ -323,7 +318,7 @@ def _unknown(
             yield path, f"there is no {noun} '{value}'{nearest(str(value), map(str, known))}"
 
 
-# Of a grid: Optuna lists all of them for each trial, in memory; no study would come to their end.
+# Optuna lists all combinations of a grid in memory for each trial; no study would finish more.
 MOST_COMBINATIONS = 100_000
 
 FoldNumbers = Annotated[list[int], each_once("split"), Field(min_length=1)]
@@ -333,25 +328,22 @@ def _is_url(storage: str) -> str:
     if not re.match(r"[a-z][a-z0-9+]*://", storage):
         raise ValueError("expected a URL, such as postgresql://user@host/name")
     if re.fullmatch(r"sqlite(\+\w+)?:///?(:memory:)?", storage):
-        raise ValueError("a database in memory reaches no other process; expected a file")
+        raise ValueError("other processes cannot reach a database in memory; expected a file")
     return storage
 
 
 class Tuning(Section):
-    """How `tune` searches; nothing of it changes what a training does.
+    """How `tune` searches; it does not affect training.
 
     Attributes:
-        sampler: draws the values of each trial.
-        pruner: ends trials that will not win: by epochs `median` and `hyperband`, by folds
-            `wilcoxon`, or `none`.
-        folds: numbers of the folds on which trials are judged.
-        final_folds: of the folds on which the best trial is judged again; by default all others.
-        objective: what is to be small, the log-loss or the number of errors.
-        trials: how many there are to be in the whole study.
-        hours: after which one call begins no further trial.
-        storage: URL of a database that takes the place of the journal file. It may hold a
-            password, and is shown and written nowhere.
-        seed: of the sampler.
+        pruner: ends poor trials early: by epochs (`median`, `hyperband`) or folds (`wilcoxon`).
+        folds: numbers of the folds on which trials are evaluated.
+        final_folds: numbers of the folds for the final evaluation; by default all others.
+        objective: what to minimise.
+        trials: their total number in the study.
+        hours: after which one call starts no further trial.
+        storage: URL of a database instead of the journal file. It may hold a password, so it is
+            never shown or written.
     """
 
     sampler: Sampler = Sampler(name="tpe")
@@ -366,20 +358,20 @@ class Tuning(Section):
 
     @property
     def pruned_by(self) -> Literal["epochs", "folds"] | None:
-        """What the pruner compares."""
+        """Which parts of trials the pruner compares."""
         if self.pruner.name == "none":
             return None
         return "folds" if self.pruner.name == "wilcoxon" else "epochs"
 
     def folds_left(self, numbers: list[int]) -> list[int]:
-        """Returns which of the folds that there are make the figures that count."""
+        """Returns the folds for the final evaluation, out of `numbers`."""
         others = [number for number in numbers if number not in self.folds]
         return others if self.final_folds is None else self.final_folds
 
     def problems(self, folds: Folds, variants: dict[str, Variant]) -> Iterator[tuple[str, str]]:
-        """Yields what cannot work with the rest of a configuration, by path.
+        """Yields what does not fit the rest of the configuration: paths and texts.
 
-        Without a search space and with the default settings, nothing is checked.
+        Nothing is checked without a search space and with default settings.
         """
         searched = {name: variant for name, variant in variants.items() if variant.search_space}
         if searched or self != Tuning():
@@ -391,43 +383,43 @@ class Tuning(Section):
                 yield (
                     "pruner",
                     f"{self.pruner.name} compares trials by their epochs, but variants.{name} is "
-                    "validated after its last one only; set a smaller validate_every, more "
+                    "validated only after its last one; set a smaller validate_every, more "
                     "epochs, or the pruner none",
                 )
 
     def _problems_of_folds(self, folds: Folds) -> Iterator[tuple[str, str]]:
         known, final = folds.numbers, self.final_folds or []
         listed = ", ".join(map(str, known))
-        if strange := set(self.folds) - set(known):
-            yield "folds", f"there is no split {min(strange)}; there are: {listed}"
+        if unknown := set(self.folds) - set(known):
+            yield "folds", f"there is no split {min(unknown)}; there are: {listed}"
         elif not self.folds_left(known):
             cause = "" if folds.only is None else ", as folds.only leaves the others out"
             yield (
                 "folds",
-                f"trials are judged on every split there is ({listed}){cause}; one more is needed "
-                "for the figures that count, as those of a study's own splits are too good",
+                f"trials are evaluated on every split ({listed}){cause}; one more is needed for "
+                "the final evaluation, as scores on a study's own splits are optimistic",
             )
-        if strange := set(final) - set(known):
-            yield "final_folds", f"there is no split {min(strange)}; there are: {listed}"
+        if unknown := set(final) - set(known):
+            yield "final_folds", f"there is no split {min(unknown)}; there are: {listed}"
         elif shared := set(self.folds) & set(final):
-            yield "final_folds", f"split {min(shared)} is one that trials are judged on"
+            yield "final_folds", f"split {min(shared)} is in tuning.folds as well"
 
 
 def _problems_of_grid(path: str, variant: Variant) -> Iterator[tuple[str, str]]:
     space = variant.search_space
-    endless = [f"{path}.{key}" for key, parameter in space.items() if parameter.count() is None]
-    if endless:
-        yield "sampler", f"grid needs a step, or choices, for {', '.join(endless)}"
+    continuous = [f"{path}.{key}" for key, parameter in space.items() if parameter.count() is None]
+    if continuous:
+        yield "sampler", f"grid needs a step, or choices, for {', '.join(continuous)}"
     elif (count := combinations(space)) > MOST_COMBINATIONS:
         yield (
             "sampler",
-            f"grid goes through every combination, of which {path} has {count:,}; expected at most "
+            f"grid tries every combination, but {path} has {count:,}; expected at most "
             f"{MOST_COMBINATIONS:,}",
         )
 
 
 def combinations(space: dict[str, Parameter]) -> int:
-    """Returns how many different trials a space has; none of its parameters may be endless."""
+    """Returns how many different trials a space of discrete parameters has."""
     return prod(parameter.count() or 0 for parameter in space.values())
 
 

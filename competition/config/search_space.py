@@ -1,4 +1,4 @@
-"""The values among which tuning searches, each of which could stand in the variant itself."""
+"""The values that tuning searches; each of them would be valid in the variant itself."""
 
 from decimal import Decimal
 from math import isfinite
@@ -13,10 +13,10 @@ from competition.config.registry import Component
 Number = int | float
 Value = bool | int | float | str
 
-# How far a range may miss a whole number of steps, in steps: what rounding in binary leaves.
+# The rounding error, in steps, that a range may have as a whole number of steps.
 ROUNDING = 1e-6
 
-# Up to here a float tells whole numbers apart, and all of them fit into Optuna's arrays.
+# Up to here floats represent every integer, and all of them fit into Optuna's arrays.
 LARGEST = 2**53
 
 
@@ -24,10 +24,9 @@ class Parameter(Section):
     """The values of one setting: numbers from `low` to `high`, or `choices`.
 
     Attributes:
-        low, high: both belong to the range; whole numbers for a setting that is a whole number.
-        log: whether the logarithm is drawn evenly, as suits a learning rate.
-        step: the distance between the values; without one, any between low and high.
-        choices: a list of values, in place of all the others.
+        low, high: both included; integers for an integer setting.
+        log: draws uniformly on a logarithmic scale, which suits a learning rate.
+        step: the distance between values; without one, all between low and high are possible.
     """
 
     low: Number | None = None
@@ -46,7 +45,7 @@ class Parameter(Section):
         if self.choices is None:
             return None
         if self.model_dump(exclude_defaults=True).keys() != {"choices"}:
-            return "choices stand alone, without low, high, log and step"
+            return "choices exclude low, high, log and step"
         if len(set(self.choices)) != len(self.choices) or len(self.choices) < 2:
             return f"choices must be two or more different values, not {self.choices}"
         return None
@@ -64,19 +63,21 @@ class Parameter(Section):
             return f"low must be greater than 0 where log is true, not {self.low}"
         if self.log and self.step is not None:
             return "log and step exclude each other"
-        if self.step is not None and not _is_whole((self.high - self.low) / self.step):
-            return f"steps of {self.step} lead from {self.low} past {self.high}"
+        if self.step is not None:
+            steps = (self.high - self.low) / self.step
+            if not isfinite(steps) or abs(steps - max(1, round(steps))) >= ROUNDING:
+                return f"steps of {self.step} lead from {self.low} past {self.high}"
         return None
 
     @property
     def bounds(self) -> tuple[Number, Number]:
-        """Low and high of a range; choices have none."""
+        """The low and high end of a range; choices have none."""
         if self.low is None or self.high is None:
             raise ValueError("choices have no bounds")
         return self.low, self.high
 
     def edges(self) -> dict[str, Value]:
-        """Returns each choice, or the ends of the range, by the place where it is written."""
+        """Returns each choice, or both ends of the range, by its path below the parameter."""
         if self.choices is not None:
             return {f"choices.{place}": choice for place, choice in enumerate(self.choices)}
         low, high = self.bounds
@@ -87,7 +88,7 @@ class Parameter(Section):
         return next(iter(self.edges().values()))
 
     def count(self) -> int | None:
-        """Returns how many values can be drawn, or None where there are endlessly many."""
+        """Returns the number of possible values, or None for a continuous range."""
         if self.choices is not None:
             return len(self.choices)
         low, high = self.bounds
@@ -96,7 +97,7 @@ class Parameter(Section):
         return round((high - low) / (self.step or 1)) + 1
 
     def values(self) -> list[Value]:
-        """Returns every value that can be drawn, of choices, whole numbers or steps."""
+        """Returns every possible value of a discrete parameter."""
         if self.choices is not None:
             return self.choices
         low, _ = self.bounds
@@ -104,37 +105,30 @@ class Parameter(Section):
         return [type(low)(first + number * step) for number in range(self.count() or 0)]
 
     def as_floats(self) -> "Parameter":
-        """Returns the same range with bounds that are floats; choices stay as they are."""
+        """Returns the same range with floats as bounds; choices stay as they are."""
         if self.choices is not None:
             return self
         low, high = self.bounds
         return self.model_copy(update={"low": float(low), "high": float(high)})
 
 
-def _is_whole(steps: float) -> bool:
-    return isfinite(steps) and abs(steps - max(1, round(steps))) < ROUNDING
-
-
 def checked_space(
     raw: Any, model: type[BaseModel], given: dict[str, Any], invalid: set[str]
 ) -> dict[str, Parameter]:
-    """Returns the search space of a variant, inside pydantic's validation of it.
+    """Returns the search space of a variant; refuses all problems at once, for pydantic.
 
-    Each end of a range and each choice must be a value that the variant itself would take. What
-    two values exclude together is no mistake here: such a trial fails and is recorded.
+    Each end of a range and each choice must be valid in the variant itself. Two values may exclude
+    one another: such a trial fails and is recorded.
 
     Args:
-        raw: the space as YAML has it.
-        model: of the variant.
-        given: its fields that can be searched and are valid.
-        invalid: fields that are refused already; what would be searched of them is unknown.
-
-    Raises:
-        ValidationError: naming all at once that is no parameter or could not be configured.
+        raw: the space as read from YAML.
+        model: the class of the variant.
+        given: the variant's valid and searchable fields.
+        invalid: fields that are refused already; their parameters are unknown.
     """
     space = flattened({} if raw is None else raw)
     if not isinstance(space, dict):
-        return space  # which pydantic refuses next, in its usual words
+        return space  # pydantic refuses it next
     kinds = searchable(model, given)
     parameters: dict[str, Parameter] = {}
     problems: dict[str, str] = {}
@@ -156,7 +150,7 @@ def checked_space(
             problems[path] = problem
         elif any(other.startswith(f"{path}.") for other in space):
             problems[path] = (
-                f"{path} is chosen as a whole, so nothing of it can be searched besides"
+                f"{path} is chosen as a whole, so its parameters cannot be searched as well"
             )
         else:
             problems |= _refused_edges(path, parameter, model, given)
@@ -167,7 +161,7 @@ def checked_space(
 def flattened(space: Any) -> Any:
     """Returns a space by full names: `architecture: {dropout: …}` is `architecture.dropout: …`.
 
-    Both may be written, as only the nested form can be reached by an override.
+    Both forms are allowed, as `--set` can only reach the nested one.
     """
     if not isinstance(space, dict):
         return space
@@ -183,12 +177,7 @@ def flattened(space: Any) -> Any:
 
 
 def searchable(model: type[BaseModel], given: dict[str, Any]) -> dict[str, str]:
-    """Returns what can be searched: full names, each with its type or `choice`.
-
-    Args:
-        model: of a variant.
-        given: its fields, among them its components.
-    """
+    """Returns the full names that can be searched in a variant's fields, with type or `choice`."""
     kinds = {}
     for name, value in given.items():
         annotation = model.model_fields[name].annotation
@@ -222,12 +211,12 @@ def _wrong_type(parameter: Parameter, kind: str) -> str | None:
 def _refused_edges(
     path: str, parameter: Parameter, model: type[BaseModel], given: dict[str, Any]
 ) -> dict[str, str]:
-    """Returns which ends of a range, or choices, the variant itself would not take, and why."""
+    """Returns the ends of a range, or choices, that are invalid in the variant itself, and why."""
     settings = {
         name: value.identity() if isinstance(value, Component) else value
         for name, value in given.items()
     }
-    known = _complaints(model, settings)  # what is wrong anyway is told by itself
+    known = _complaints(model, settings)  # these are reported elsewhere
     found: dict[str, str] = {}
     for place, value in parameter.edges().items():
         complaints = _complaints(model, with_values(settings, {path: value}))
@@ -245,11 +234,9 @@ def _complaints(model: type[BaseModel], settings: dict[str, Any]) -> list[str]:
 
 
 def with_values(settings: dict[str, Any], values: dict[str, Value]) -> dict[str, Any]:
-    """Returns a variant's settings with some of them changed.
+    """Returns a variant's settings, in YAML's form, with new values by full name.
 
-    Args:
-        settings: as YAML has them, components as mappings.
-        values: the new ones by full name, such as `epochs` or `augmentation.rotation`.
+    A full name is for example `epochs` or `augmentation.rotation`.
     """
     changed = dict(settings)
     for path, value in values.items():
