@@ -109,7 +109,7 @@ NOTHING_SENT = (
     "Nothing was submitted. Workaround: upload the file in the browser at "
     "https://www.kaggle.com/competitions/digit-recognizer/submit."
 )
-LOOK_THERE = "Kaggle may have accepted it nevertheless: look at https://www.kaggle.com/competitions"
+LOOK_THERE = "Kaggle may have accepted it nevertheless: see https://www.kaggle.com/competitions"
 
 submits = {"command": ("submit",), "input": GIVEN}
 sends = partial(works, **submits, asked={"upload": 1})

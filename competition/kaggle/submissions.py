@@ -37,7 +37,9 @@ BUSY = "submitting, or asking for scores"  # only one process at a time changes 
 PUBLIC_ROWS = 28_000
 
 WORKAROUND = f"Workaround: upload the file in the browser at {PAGE}/submit."
-MAYBE_TAKEN = f"Kaggle may have accepted it nevertheless: look at {PAGE}/submissions before you send it again."
+MAYBE_TAKEN = (
+    f"Kaggle may have accepted it nevertheless: see {PAGE}/submissions before you send it again."
+)
 DIFFERENCE_NOTE = (
     "Difference: public minus out of fold, in standard errors; from -2 to +2 is chance, and a "
     "little above 0 is expected, as the nets of all folds together predict the test rows."

@@ -12,7 +12,6 @@ import yaml
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from competition import paths
 from competition.config.loading import load_config
 from competition.console import count_of
 from competition.data.folds import split_names
@@ -55,7 +54,7 @@ def value_text(trial: FrozenTrial, search: Search) -> str:
 
 
 def objective_form(search: Search) -> str:
-    """Returns the format of an objective's value: a count of errors, or a log-loss."""
+    """Returns the format of the objective's values, a count of errors or a log-loss."""
     return "{:.0f}" if search.settings.objective == "errors" else "{:.5f}"
 
 
@@ -99,11 +98,10 @@ def _remark(trial: FrozenTrial, requeued: dict[int, int]) -> str:
 
 
 def write_trials(study: Study, search: Search) -> Path:
-    """Writes `trials.csv`, unrounded, and returns its path."""
-    path = paths.TuningPaths(search.config.name, search.name).trials
-    with atomic_file(path) as partial:
+    """Writes `trials.csv`, with all digits of the values, and returns its path."""
+    with atomic_file(search.files.trials) as partial:
         write_csv(partial, trials_frame(study, search))
-    return path
+    return search.files.trials
 
 
 def best_trial(study: Study, search: Search) -> FrozenTrial:
@@ -122,9 +120,7 @@ def best_trial(study: Study, search: Search) -> FrozenTrial:
 
 
 def write_best(trial: FrozenTrial, search: Search) -> Path:
-    """Writes `best.yaml`: the study's configuration, with only the tuned variant, set to the
-    trial's values.
-    """
+    """Writes `best.yaml`: the study's configuration with only this variant, as the trial has it."""
     changes = {
         "name": search.best_name,
         "variants": {search.name: search.variant.with_values(trial.params)},
@@ -132,11 +128,7 @@ def write_best(trial: FrozenTrial, search: Search) -> Path:
         "ensemble": search.config.ensemble.model_copy(update={"variants": None, "seeds": None}),
     }
     config = search.config.model_copy(update=changes)
-    unused: dict[str, Any] = {
-        "defaults": True,
-        "tuning": True,
-        "variants": {search.name: {"search_space"}},
-    }
+    unused: Any = {"defaults": True, "tuning": True, "variants": {search.name: {"search_space"}}}
     content = config.model_dump(mode="json", exclude=unused)
     comment = (
         f"# Trial {trial.number} of the study {search}: {search.settings.objective} "
@@ -144,7 +136,7 @@ def write_best(trial: FrozenTrial, search: Search) -> Path:
         "# It was chosen by this figure, which is therefore optimistic; the unbiased ones are in "
         "summary.md.\n"
     )
-    path = paths.TuningPaths(search.config.name, search.name).best_config
+    path = search.files.best_config
     write_text(path, comment + yaml.safe_dump(content, sort_keys=False))
     return path
 
@@ -261,7 +253,7 @@ def write_summary(
     pictures: list[Path],
 ) -> Path:
     """Writes `summary.md` beside the study's journal and returns its path."""
-    path = paths.TuningPaths(search.config.name, search.name).summary
+    path = search.files.summary
     images = [
         f"![{picture.stem.replace('_', ' ')}]({picture.relative_to(path.parent)})"
         for picture in pictures
@@ -343,7 +335,7 @@ def draw_pictures(study: Study, search: Search) -> list[Path]:
         "importances": (partial(plots.plot_param_importances, evaluator=evaluator), None),
         "slices": (plots.plot_slice, (INCHES_PER_SLICE * searched, INCHES_PER_SLICE)),
     }  # fmt: skip
-    final = paths.TuningPaths(search.config.name, search.name).pictures
+    final = search.files.pictures
     with atomic_folder(final) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, (draw, inches) in pictures.items():

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from competition.errors import UserError
 
-HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120  # a database takes a process silent for so long as dead
+HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120  # in a database, longer silence means a dead process
 MOST_RETRIES = 2  # of a trial that crashes its worker, perhaps for lack of memory
 
 

@@ -36,6 +36,10 @@ class Search:
         return f"{self.config.name}/{self.name}"  # no name of a configuration has a slash
 
     @property
+    def files(self) -> paths.TuningPaths:
+        return paths.TuningPaths(self.config.name, self.name)
+
+    @property
     def best_name(self) -> str:
         """The name of the configuration made from the best trial."""
         return f"{self.config.name}-{self.name}-best"
@@ -158,10 +162,9 @@ def find_search(config: Config, name: str | None) -> Search:
 def open_study(search: Search) -> Study:
     """Opens or creates a search's study, with the configured sampler and pruner."""
     settings = search.settings
-    journal = paths.TuningPaths(search.config.name, search.name).journal
     options = {
         "study_name": str(search),
-        "storage": open_storage(settings.storage, journal),
+        "storage": open_storage(settings.storage, search.files.journal),
         "sampler": settings.sampler.build(search.space, settings.seed),
         "pruner": settings.pruner.build(search.longest_epochs),
     }
@@ -196,7 +199,7 @@ def require_comparable(study: Study, search: Search, run: Run) -> None:
 
 def _new_study(search: Search) -> str:
     removal = (
-        f"remove {paths.TuningPaths(search.config.name, search.name).journal}"
+        f"remove {search.files.journal}"
         if search.settings.storage is None
         else f"delete it with `optuna delete-study --study-name {search} --storage …`"
     )

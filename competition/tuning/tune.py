@@ -45,8 +45,7 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
     quiet_optuna()
     with explain_database_errors(search.settings.storage):
         study = prepared_study(search, run)
-        lock = paths.TuningPaths(search.config.name, search.name).lock
-        with storage.shared(lock):  # tells other commands that the study is in use
+        with storage.shared(search.files.lock):  # tells other commands that the study is in use
             done, wanted = len(finished_trials(study)), search.wanted_trials
             print(f"{search}: {count_of(wanted, 'trial')}, {min(done, wanted)} done already")
             if done < wanted:
@@ -58,13 +57,12 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
 def prepared_study(search: Search, run: Run) -> Study:
     """Opens the study; if no other command uses it, cleans up after killed ones."""
     is_journal = search.settings.storage is None
-    files = paths.TuningPaths(search.config.name, search.name)
-    with storage.exclusive(files.lock) as is_alone:
+    with storage.exclusive(search.files.lock) as is_alone:
         if is_alone:
             for folder in sorted(paths.POOLS.glob(f"*.{search.owner('*')}")):
                 shutil.rmtree(folder, ignore_errors=True)
         if is_alone and is_journal:
-            repair_journal(files.journal)
+            repair_journal(search.files.journal)
         study = open_study(search)
         require_comparable(study, search, run)
         if is_alone and is_journal:  # trials in a database may run on other machines
