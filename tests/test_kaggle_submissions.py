@@ -109,7 +109,7 @@ NOTHING_SENT = (
     "Nothing was submitted. Workaround: upload the file in the browser at "
     "https://www.kaggle.com/competitions/digit-recognizer/submit."
 )
-LOOK_THERE = "It may have been taken nevertheless: look at https://www.kaggle.com/competitions"
+LOOK_THERE = "Kaggle may have accepted it nevertheless: see https://www.kaggle.com/competitions"
 
 submits = {"command": ("submit",), "input": GIVEN}
 sends = partial(works, **submits, asked={"upload": 1})
@@ -189,7 +189,7 @@ SENT = {
     ),
     "no reference": fails_on_the_way(
         ready(answering("CreateSubmission", json_answer({"message": f"Not with {TOKEN}"}))),
-        f"Kaggle did not take {FILE}: Not with …. {NOTHING_SENT}",
+        f"Kaggle did not accept {FILE}: Not with …. {NOTHING_SENT}",
     ),
     "limit of the day": fails_on_the_way(
         ready(answering("CreateSubmission", refusal(400, LIMIT))),
@@ -384,7 +384,7 @@ def test_an_interrupted_confirmation_may_have_been_taken(world: World):
     world.answer("CreateSubmission", None)
     stopped = interrupted("submit", lambda: world.server.count("CreateSubmission") > 0)
     assert stopped.returncode == 130
-    assert "It may have been taken nevertheless" in stopped.stderr
+    assert "Kaggle may have accepted it nevertheless" in stopped.stderr
     assert "run it again" not in stopped.stderr
     assert read_history().empty
 

@@ -504,7 +504,7 @@ def test_trials_that_cannot_be_compared_are_never_mixed(search, known_losses, ch
     require_comparable(open_study(changed), changed, load_run(changed.config))  # no trial yet
     require_comparable(open_study(before), before, load_run(before.config))
     run_trials(before, 1)
-    message = f'{difference}.*begin another study with SET="name=…", or remove output/some/tuning/'
+    message = f'{difference}.*start another study with SET="name=…", or remove output/some/tuning/'
     with pytest.raises(UserError, match=message):
         require_comparable(open_study(changed), changed, load_run(changed.config))
 
@@ -640,13 +640,13 @@ def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
     [
         (Score(40, 1, 0.2), Score(40, 4, 0.5), (0.1, 0.5),
          ("make 3 fewer errors than `plain`", "0.30000 lower", "+0.10000 to +0.50000",
-          "lies above 0: on such rows, the tuned settings are better")),
+          "is above 0: on such rows, the tuned settings are better")),
         (Score(40, 3, 0.5), Score(40, 2, 0.2), (-0.5, -0.1),
          ("make 1 more error than `plain`", "0.30000 higher", "-0.50000 to -0.10000",
-          "lies below 0: on such rows, the tuned settings are worse")),
+          "is below 0: on such rows, the tuned settings are worse")),
         (Score(40, 2, 0.2), Score(40, 2, 0.3), (-0.1, 0.3),
          ("make as many errors as `plain`", "0.10000 lower", "-0.10000 to +0.30000",
-          "lies on both sides of 0: these rows do not show which settings are better")),
+          "includes 0: these rows do not show which settings are better")),
     ],
 )  # fmt: skip
 def test_the_conclusion_says_what_the_interval_shows(search, tuned, as_it_is, interval, sentences):
@@ -692,7 +692,7 @@ def test_a_grid_is_not_begun_among_other_trials(search, known_losses):
     require_comparable(open_study(at_random), at_random, run)
     run_trials(at_random, 1)
     on_a_grid = search(RATES, "sampler: grid")
-    with pytest.raises(UserError, match="trials of another sampler, so that a grid would never be"):
+    with pytest.raises(UserError, match="trials of another sampler, so a grid would never be"):
         require_comparable(open_study(on_a_grid), on_a_grid, run)
 
 
@@ -747,7 +747,7 @@ def test_hours_end_a_study(search, known_losses, in_this_process, capsys):
     trained = known_losses(lambda variant, fold, epoch: 1.0)
     of_this = search(RATES, "sampler: grid, hours: 1e-9")
     study = run_study(of_this, load_run(of_this.config), workers=1)
-    assert capsys.readouterr().out.endswith("the time is up with 0 of 4 trials\n")
+    assert capsys.readouterr().out.endswith("the time limit is reached, with 0 of 4 trials done\n")
     assert trained == []
     header = "trial,state,log_loss,minutes,learning_rate,remark\n"
     assert write_trials(study, of_this).read_text() == header
@@ -782,7 +782,9 @@ def test_a_journal_is_repaired_after_a_kill(search):
     )  # nobody waits for the lock of a killed process
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([lines[0], b"{not json}\n", *lines[1:]]))
-    with pytest.raises(UserError, match=r"journal.log is damaged in line 2 .*begin the study anew"):
+    with pytest.raises(
+        UserError, match=r"journal.log is damaged in line 2 .*start the study again"
+    ):
         repair_journal(journal)
 
 
@@ -795,7 +797,7 @@ def test_a_journal_is_text(search):
 
 def test_sqlite_is_refused(search):
     of_this = search(RATES, "sampler: grid", "tuning.storage=sqlite:///study.db")
-    with pytest.raises(UserError, match="SQLite breaks when several processes write it; leave"):
+    with pytest.raises(UserError, match="SQLite breaks when several processes write to it; leave"):
         run_study(of_this, load_run(of_this.config), workers=1)
     assert not Path("study.db").exists()
 

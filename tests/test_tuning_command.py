@@ -149,7 +149,7 @@ def test_the_final_evaluation_is_on_a_fold_where_no_trial_was_scored(tuned):
     ):
         assert line in summary
         assert line in resumed.stdout
-    assert "by a paired bootstrap over the rows, lies " in summary
+    assert "by a paired bootstrap over the rows, " in summary
     assert summary.split("## ")[1].partition("\n\n")[2].strip() in resumed.stdout
     pictures = {file.name for file in project.glob("output/study/tuning/plain/pictures/*.png")}
     assert pictures == {"history.png", "parallel_coordinates.png", "importances.png", "slices.png"}

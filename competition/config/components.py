@@ -1,8 +1,8 @@
 """`docs/components.md`: what a configuration can name, from signatures and docstrings."""
 
 import ast
-import inspect
 import re
+import textwrap
 
 from competition.config.registry import (
     Architecture,
@@ -77,7 +77,7 @@ def documentation(location: str) -> tuple[str, dict[str, str]]:
     text = ast.get_docstring(next(node for node in nodes if node.name == function)) or ""
     summary = " ".join(text.partition("\n\n")[0].split())
     _, _, described = text.partition("Args:\n")
-    block = inspect.cleandoc(described.partition("\n\n")[0])
+    block = textwrap.dedent(described.partition("\n\n")[0])
     arguments = re.findall(r"^(\w[\w, ]*): (.*(?:\n .*)*)", block, re.MULTILINE)
     return summary, {
         name: " ".join(words.split()) for names, words in arguments for name in names.split(", ")

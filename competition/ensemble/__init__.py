@@ -1,1 +1,1 @@
-"""From the members' probabilities to one prediction a row."""
+"""From the members' probabilities to one prediction per row."""

@@ -1,4 +1,4 @@
-"""The methods of the registry side by side on the same members, and which one to take."""
+"""All ensemble methods compared on the same members, and which one to choose."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from competition.metrics import (
 )
 from competition.probabilities import Probabilities
 
-# In nats: the same mean computed in two ways differs by less, in all rows and so significantly.
+# In nats. Rounding makes equal methods differ by less, but in every row alike, hence significantly.
 NEGLIGIBLE = 1e-9
 
 
 class LossGap(NamedTuple):
-    """How far a log-loss is above another one, in nats, with the 95 % interval of that."""
+    """How far a log-loss is above another one, in nats, with its 95 % interval."""
 
     mean: float
     low: float
@@ -42,13 +42,11 @@ class MethodResult:
     """One method on the members.
 
     Attributes:
-        method: its name and parameters.
-        fitted: to all rows, for the test rows.
-        out_of_fold: float64 `[n, 10]`, nested.
-        score: of the out-of-fold probabilities.
-        calibration_error: of the same, expected, from 0 to 1.
-        vs_mean: against the plain mean.
-        gap_to_best: how far its log-loss is above the lowest of all methods.
+        fitted: fitted to all labelled rows, to predict the test rows.
+        out_of_fold: float64 `[n, 10]`, nested: each row by a method fitted to the other folds.
+        score, calibration_error: of the out-of-fold probabilities.
+        vs_mean: compared with the plain mean.
+        gap_to_best: compared with the lowest log-loss of all methods.
     """
 
     method: Method
@@ -61,9 +59,8 @@ class MethodResult:
 
 
 def recommended(methods: list[MethodResult]) -> MethodResult:
-    """Returns the simplest method whose log-loss is not significantly above the lowest.
-
-    That is the first in the registry's order whose 95 % interval does not lie above 0.
+    """The simplest method whose log-loss is not significantly above the lowest: the first in the
+    registry's order whose gap has a 95 % interval that does not lie above 0.
     """
     return next(each for each in methods if each.gap_to_best.low < NEGLIGIBLE)
 
@@ -74,7 +71,7 @@ class Comparison:
 
     Attributes:
         methods: the simplest first.
-        left_out: names of methods that cannot be judged on these members.
+        left_out: names of methods that cannot be scored on these members.
         named: the method that the configuration names, or "recommended".
     """
 
@@ -87,17 +84,17 @@ class Comparison:
 
     @property
     def mean(self) -> MethodResult:
-        """The plain mean, which every method is measured by."""
+        """The plain mean, the baseline of every method."""
         return self._by_name("mean")
 
     @cached_property
     def best(self) -> MethodResult:
-        """The method of least log-loss, the simplest of them if they are level."""
+        """The method with the lowest log-loss, the simplest one if several are equal."""
         return min(self.methods, key=lambda each: each.score.log_loss)
 
     @cached_property
     def recommended(self) -> MethodResult:
-        """The method that the figures recommend; see the function of this name."""
+        """The method that the function `recommended` picks."""
         return recommended(self.methods)
 
     @property
@@ -106,7 +103,7 @@ class Comparison:
         return self.recommended if self.named == RECOMMENDED else self._by_name(self.named)
 
     def explain_choice(self, method: MethodResult) -> str:
-        """Returns in one sentence why a method makes a submission."""
+        """Returns one sentence on why a method makes a submission."""
         name, chosen = method.method.name, self.chosen.method.name
         if name != chosen:
             return f"`{name}` is kept beside `{chosen}`, to compare."
@@ -130,7 +127,7 @@ class Comparison:
         )
 
     def frame(self) -> pd.DataFrame:
-        """Returns the figures, a row per method, unrounded."""
+        """Returns the figures, one row per method, unrounded."""
         rows = []
         for each in self.methods:
             low, high = each.score.interval()
@@ -159,10 +156,7 @@ class Comparison:
 class EnsembleResult:
     """The members of an ensemble, and what they predict together.
 
-    Attributes:
-        runs: whose members they are; `ensemble.method` and `ensemble.folds` are the first one's.
-        member_predictions: the members, side by side.
-        comparison: every method on them, and the one that was chosen.
+    `ensemble.method` and `ensemble.folds` are those of the first run.
     """
 
     runs: list[Run]
@@ -171,7 +165,7 @@ class EnsembleResult:
 
     @property
     def name(self) -> str:
-        """The name of the run; of several, all names joined."""
+        """The run's name; for several runs, their names joined."""
         return paths.ensemble_name([run.config.name for run in self.runs])
 
     @property
@@ -181,27 +175,27 @@ class EnsembleResult:
 
     @cached_property
     def out_of_fold(self) -> Probabilities:
-        """The labelled rows of the folds that count, by the chosen method, nested."""
+        """The chosen method's nested predictions of the labelled rows."""
         values = self.chosen.out_of_fold.astype(np.float32)
         return Probabilities(self.member_predictions.ids, values)
 
     @cached_property
     def test(self) -> Probabilities:
-        """Every test row, by the chosen method."""
+        """The chosen method's predictions of the test rows."""
         return self.test_by(self.chosen)
 
     def test_by(self, method: MethodResult) -> Probabilities:
-        """Returns every test row by one of the compared methods."""
+        """Returns a compared method's predictions of the test rows."""
         values = method.fitted.combine(self.member_predictions.test)
         return Probabilities(self.member_predictions.test_ids, values.astype(np.float32))
 
 
 def combine(runs: list[Run]) -> EnsembleResult:
-    """Combines the members of one run, or of several, by every method of the registry.
+    """Combines the members of one or several runs by every method of the registry.
 
     Raises:
-        UserError: when the runs differ in data or folds; naming every job that is missing or
-            stale; when the method that is named cannot be judged.
+        UserError: when the runs differ in data or folds, jobs are missing or stale, or the method
+            that the configuration names cannot be scored.
     """
     members = load_member_predictions(runs)
     return EnsembleResult(runs, members, compare(members, runs[0].config.ensemble.method))
@@ -210,13 +204,7 @@ def combine(runs: list[Run]) -> EnsembleResult:
 def compare(members: MemberPredictions, named: Method) -> Comparison:
     """Fits every method of the registry, and scores it nested.
 
-    Args:
-        members: side by side.
-        named: the method that the configuration names, which is compared with its parameters; all
-            others are with their defaults.
-
-    Raises:
-        UserError: when the method that is named fits something, but there is only one fold.
+    The method `named` in the configuration has its parameters from there, all others the defaults.
     """
     methods = [named if named.name == name else Method(name=name) for name in ENSEMBLE_METHODS]
     labels = members.labels
@@ -225,14 +213,14 @@ def compare(members: MemberPredictions, named: Method) -> Comparison:
     for method in methods:
         function = method.function()
         fitted[method] = function(members.out_of_fold, labels)
-        if members.can_nest:  # even where nothing is said to be fitted: it is safer
+        if members.can_nest:  # safer, even for methods that say they fit nothing
             combined[method] = nested(function, members.out_of_fold, labels, members.folds)
         elif not fitted[method].settings:
             combined[method] = fitted[method].combine(members.out_of_fold)
     left_out = [method.name for method in methods if method not in combined]
     if named.name in left_out:
         raise UserError(
-            f"'{named.name}' is fitted to some folds and judged on another, so ensemble.folds "
+            f"'{named.name}' is fitted to some folds and scored on another, so ensemble.folds "
             "needs at least two; name another method or more folds"
         )
 
@@ -262,20 +250,16 @@ def nested(
     labels: np.ndarray,
     folds: np.ndarray,
 ) -> np.ndarray:
-    """Combines every row with what the method fitted without the rows of its fold.
+    """Predicts each fold's rows by the method fitted to the other folds, float64 `[n, 10]`.
 
-    The members' probabilities are out of fold already. Those of the other folds come from nets
-    that have seen this fold's rows, as in all stacking; the few values that a method fits to them
-    hardly carry that over, but they cannot be said to know nothing of it.
+    As in all stacking, a small leak stays: the other folds' probabilities, to which the method is
+    fitted, come from nets trained on this fold's rows. A few fitted values hardly carry it over.
 
     Args:
         method: see `methods.py`.
         members: float64 `[m, n, 10]`, out-of-fold probabilities.
         labels: uint8 `[n]`.
         folds: int `[n]`, the fold in which each row is held out; at least two of them.
-
-    Returns:
-        float64 `[n, 10]`.
     """
     combined = np.empty(members.shape[1:])
     for fold in np.unique(folds):

@@ -12,14 +12,13 @@ from competition.metrics import Score, score
 
 @dataclass(frozen=True)
 class Contribution:
-    """One variant, with all its seeds, in the plain mean, for which nothing is fitted.
+    """One variant with all its seeds, scored by plain means of members, as these fit nothing.
 
     Attributes:
-        variant: its name, perhaps marked.
+        variant: its name, marked if its figures are selected.
         alone: the mean of its own members.
         without: the mean of all other members; None if there are none.
-        beside_best: the mean of its members and those of the best variant, the one of least
-            log-loss alone; None for that one itself.
+        beside_best: the mean of its members and the best variant's; None for the best one.
     """
 
     variant: str
@@ -33,10 +32,10 @@ class Contributions:
     """How the variants of an ensemble work together.
 
     Attributes:
-        variants: each one's contribution, in the configuration's order.
+        variants: in the configuration's order.
         together: the mean of all members.
-        best: the variant with the least log-loss alone.
-        error_overlap, disagreement: int `[v, v]`, of pairs of variants, see `count_pairs`.
+        best: the variant with the lowest log-loss alone.
+        error_overlap, disagreement: int `[v, v]`, pairs of variants, see `count_pairs`.
     """
 
     variants: list[Contribution]
@@ -46,13 +45,13 @@ class Contributions:
     disagreement: np.ndarray
 
     def frame(self) -> pd.DataFrame:
-        """Returns errors and log-loss of each mean, a row per variant, unrounded."""
+        """Returns errors and log-loss of each mean, one row per variant, unrounded."""
         columns: dict[str, Any] = {"variant": [part.variant for part in self.variants]}
         for name in ("alone", "without", "beside_best"):
             scores = [getattr(part, name) for part in self.variants]
-            errors = [reached and reached.errors for reached in scores]
+            errors = [score and score.errors for score in scores]
             columns[f"{name}_errors"] = pd.array(errors, "Int64")  # whole, beside empty cells too
-            losses = [reached.log_loss if reached else np.nan for reached in scores]
+            losses = [score.log_loss if score else np.nan for score in scores]
             columns[f"{name}_log_loss"] = losses
         return pd.DataFrame(columns)
 
@@ -89,15 +88,12 @@ def contributions(members: MemberPredictions) -> Contributions:
 
 
 def count_pairs(votes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts how alike some predictors err.
+    """Counts, for each pair of predictors, the rows that both get wrong (on the diagonal, that one
+    gets wrong), and the rows for which they predict different classes; int `[v, v]` each.
 
     Args:
-        votes: the classes `[v, n]` that each of v predictors gives n rows.
-        labels: the true ones `[n]`.
-
-    Returns:
-        int `[v, v]` each: how many rows both of a pair get wrong, on the diagonal how many each
-        does; and for how many rows they predict different classes.
+        votes: the classes `[v, n]` that v predictors give n rows.
+        labels: the true classes `[n]`.
     """
     wrong = votes != labels
     both_wrong = [[np.count_nonzero(one & other) for other in wrong] for one in wrong]

@@ -20,13 +20,12 @@ class Member:
 
     Attributes:
         variant: its name; where several configurations are blended, `<config>/<variant>`.
-        seed: of its folds' nets.
-        manifests: of its nets' results, by job.
-        by_split: the rows that each split holds out, predicted by its net, by the split's number.
-        out_of_fold: the labelled rows of the folds that count, each predicted by the net that did
-            not see it, or the mean of them where several hold-outs have it.
+        manifests: one per net.
+        by_split: by the split's number, its net's predictions of the rows that it holds out.
+        out_of_fold: the labelled rows of the folds in use, each predicted by the net that did not
+            see it, or by the mean of such nets where several hold-outs have the row.
         test: every test row, the mean over the nets.
-        is_selected: whether the held-out rows had a part in its trainings.
+        is_selected: whether callbacks of its trainings looked at the held-out rows.
     """
 
     variant: str
@@ -42,18 +41,18 @@ class Member:
 
     @property
     def marked_variant(self) -> str:
-        """The variant's name, with a mark if its figures out of fold are selected."""
+        """The variant's name, with a mark if its out-of-fold figures are selected."""
         return marked(self.variant, self.is_selected)
 
 
 @dataclass(frozen=True)
 class MemberPredictions:
-    """The members of an ensemble side by side, on the same rows.
+    """The members of an ensemble, on the same rows.
 
     Attributes:
         members: in the configuration's order.
-        labels: uint8 `[n]`, of the members' out-of-fold rows.
-        folds: int8 `[n]`, in which each of these rows is held out, the first if there are several.
+        labels: uint8 `[n]`, of the out-of-fold rows.
+        folds: int8 `[n]`, the (first) fold that holds each of these rows out.
     """
 
     members: list[Member]
@@ -72,22 +71,21 @@ class MemberPredictions:
 
     @property
     def ids(self) -> np.ndarray:
-        """int32 `[n]`, of the labelled rows."""
+        """Ids of the labelled rows, int32 `[n]`."""
         return self.members[0].out_of_fold.ids
 
     @property
     def test_ids(self) -> np.ndarray:
-        """int32 `[k]`."""
+        """Ids of the test rows, int32 `[k]`."""
         return self.members[0].test.ids
 
     @property
     def is_selected(self) -> bool:
-        """Whether the held-out rows had a part in the training of any member."""
         return any(member.is_selected for member in self.members)
 
     @property
     def can_nest(self) -> bool:
-        """Whether there are folds to fit to besides the one that is scored."""
+        """Whether a method can be fitted to other folds than the one that is scored."""
         return len(np.unique(self.folds)) > 1
 
     def manifests(self) -> dict[Job, dict]:
@@ -98,12 +96,11 @@ class MemberPredictions:
 def load_member_predictions(runs: list[Run]) -> MemberPredictions:
     """Reads the members of one run, or of several to blend, in the order of the configurations.
 
-    The folds that count are those of the first configuration; each one chooses its own variants
-    and seeds.
+    The first configuration chooses the folds, each one its own variants and seeds.
 
     Raises:
-        UserError: when the runs differ in data or folds; naming every job that is missing or
-            stale; when a result holds other rows than its own.
+        UserError: when the runs differ in data or folds, jobs are missing or stale, or a result
+            holds other rows than its split.
     """
     first, config = runs[0], runs[0].config
     folds = trained_splits(config.folds)
@@ -119,16 +116,16 @@ def load_member_predictions(runs: list[Run]) -> MemberPredictions:
     if status.other_code:
         print(status.other_code_in_words())
     train = first.data_set.train
-    counts = np.any([first.folds.held_out[fold] for fold in folds], axis=0)
+    in_use = np.any([first.folds.held_out[fold] for fold in folds], axis=0)
     return MemberPredictions(
-        [_load_member(run, jobs, train.ids[counts], len(runs) > 1) for run, jobs in members],
-        train.labels[counts],
-        first.folds.numbers(folds)[counts],
+        [_load_member(run, jobs, train.ids[in_use], len(runs) > 1) for run, jobs in members],
+        train.labels[in_use],
+        first.folds.numbers(folds)[in_use],
     )
 
 
 def _require_same_splits(runs: list[Run], folds: list[str]) -> None:
-    """Raises UserError naming every run whose data or folds differ from those of the first."""
+    """Raises UserError if data or folds of any run differ from the first one's."""
     differences = {run.config.name: _difference(run, runs[0], folds) for run in runs[1:]}
     lines = [f"  {name}: {difference}\n" for name, difference in differences.items() if difference]
     if lines:
@@ -140,7 +137,7 @@ def _require_same_splits(runs: list[Run], folds: list[str]) -> None:
 
 
 def _difference(run: Run, first: Run, folds: list[str]) -> str:
-    """Returns how the rows or folds of a run differ from those of another, or nothing."""
+    """Returns how the data or folds of a run differ from those of the first, or nothing."""
 
     def in_words(settings: Folds) -> str:
         share = f", share {settings.share:g}" if settings.scheme == "holdout" else ""
@@ -154,14 +151,14 @@ def _difference(run: Run, first: Run, folds: list[str]) -> str:
     if run.folds.fingerprint() != first.folds.fingerprint():
         return "its file of folds holds another assignment"
     lacking = [fold for fold in folds if fold not in trained_splits(run.config.folds)]
-    return f"it trains no {', '.join(lacking)}, as folds.only says" if lacking else ""
+    return f"folds.only leaves out {', '.join(lacking)}" if lacking else ""
 
 
 def _jobs_by_member(run: Run, folds: list[str]) -> list[list[Job]]:
-    """Returns the jobs of each member that the configuration lets in.
+    """Returns the jobs of each member that the configuration takes.
 
-    A net that was trained on all rows joins every seed of its variant. It has no probabilities out
-    of fold, so it joins the test rows with the weight that the folds of its variant earned.
+    A net trained on all rows joins every seed of its variant. It has no out-of-fold probabilities,
+    so it predicts test rows only, with the weight fitted to its variant's folds.
     """
     section = run.config.ensemble
     members: dict[tuple[str, int], list[Job]] = {}
@@ -180,7 +177,7 @@ def _jobs_by_member(run: Run, folds: list[str]) -> list[list[Job]]:
 
 
 def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, are_blended: bool) -> Member:
-    """Reads a member; every net has one vote on the test rows."""
+    """Reads a member; on the test rows, all its nets have the same weight."""
     data, variant = run.data_set, jobs[0].variant
     by_split = {
         split_number(job.split): _read_rows(
@@ -204,10 +201,10 @@ def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, are_blended: bool) 
 def _read_rows(job: Job, name: str, ids: np.ndarray) -> Probabilities:
     """Reads probabilities of exactly these rows, in this order."""
     found = read_predictions(job, name)
-    # Out of fold, other rows would be rows that the net has learned from.
+    # Out of fold, other rows would be rows that the net was trained on.
     if not np.array_equal(np.sort(found.ids), np.sort(ids)):
         raise UserError(
             f"{job.folder()} holds '{name}' probabilities of {len(found.ids):,} rows that are not "
-            f"the {len(ids):,} of {job}; remove the folder, and `make train-folds` makes it again"
+            f"the {len(ids):,} of {job}; remove the folder, then `make train-folds` trains it again"
         )
     return found.aligned_to(ids)

@@ -3,7 +3,7 @@
 A method is a function `method(members, labels, **parameters) -> Fitted`:
 
 - members: float64 `[m, n, 10]`, the members' probabilities of labelled rows;
-- labels: uint8 `[n]`, which a method that fits nothing ignores;
+- labels: uint8 `[n]`, ignored by a method that fits nothing;
 - parameters: what the configuration may set, each with a default.
 """
 
@@ -22,12 +22,12 @@ from competition.metrics import log_probabilities, truth_probabilities
 
 @dataclass(frozen=True)
 class Fitted:
-    """A method, fitted to some rows and ready for others.
+    """A method fitted to some rows, ready to combine others.
 
     Attributes:
-        combine: takes the members' probabilities of any rows, float `[m, k, 10]`, and returns
-            the ensemble's, float64 `[k, 10]`.
-        settings: what was fitted, as JSON values; empty if there is nothing to fit.
+        combine: from the members' probabilities of any rows, float `[m, k, 10]`, to the
+            ensemble's, float64 `[k, 10]`.
+        settings: what was fitted, as JSON values; empty if nothing was.
     """
 
     combine: Callable[[np.ndarray], np.ndarray]
@@ -40,15 +40,15 @@ def mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
 
 
 def geometric_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
-    """The mean of the members' log-probabilities, made to sum to 1: each has a sort of veto."""
+    """The normalised geometric mean: a member's near-zero probability works as a veto."""
     return Fitted(lambda rows: softmax(log_probabilities(rows).mean(axis=0), axis=-1))
 
 
 def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """The class that most members predict; the mean of their probabilities breaks ties.
 
-    The probabilities are the shares of votes, where the mean is one more voter, who may split its
-    vote. So no class overtakes another one that has a whole vote more.
+    The probabilities are shares of the votes. The mean is one more voter that splits its vote, so
+    it never lets a class overtake another one with a whole vote more.
     """
 
     def combine(rows: np.ndarray) -> np.ndarray:
@@ -61,9 +61,9 @@ def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
 def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """The weighted mean of least log-loss; weights are at least 0 and sum to 1.
 
-    The log-loss is convex in the weights, so the one minimum is found, by sequential least
-    squares (SLSQP, D. Kraft, 1988) from equal weights on. The winners of the National Data Science
-    Bowl (S. Dieleman et al., 2015) weighted their nets like this.
+    The log-loss is convex in the weights, so sequential least squares (SLSQP, D. Kraft, 1988) finds
+    its minimum. The winners of the National Data Science Bowl (S. Dieleman et al., 2015) weighted
+    their nets like this.
     """
     truth = truth_probabilities(members, labels)
     count = len(members)
@@ -87,17 +87,13 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
 
 def hill_climbing(members: np.ndarray, labels: np.ndarray, rounds: int = 50) -> Fitted:
     """Forward selection with replacement (R. Caruana et al., "Ensemble Selection from Libraries of
-    Models", ICML 2004): each round adds the member that serves the mean's log-loss best.
+    Models", ICML 2004): each round adds the member that lowers the mean's log-loss most.
 
-    The best of all rounds counts, so it is never worse on these rows than the best member, which
-    is the first one taken. A member's weight is the share of rounds in which it was added.
+    The best round counts. As the first one takes the best member, the result is never worse than
+    that on these rows. A member's weight is its share of the additions.
 
     Args:
-        members, labels: as everywhere.
-        rounds: how many members are added at most, one of them several times perhaps.
-
-    Raises:
-        UserError: when there is no round.
+        rounds: how many members are added at most; the same one may be added again.
     """
     if rounds < 1:
         raise UserError(f"hill_climbing needs rounds of at least 1, not {rounds}")
@@ -121,7 +117,7 @@ def _weighted(weights: np.ndarray) -> Fitted:
     )
 
 
-# Wide enough never to bind on nets that are trained; it keeps the search finite on the others.
+# Wide enough for all trained nets; it keeps the search finite on untrained ones.
 INVERSE_TEMPERATURES = (0.05, 20.0)
 
 
@@ -129,8 +125,8 @@ def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
     """The mean of the members, each at its own temperature, with a temperature for the result.
 
     A temperature above 1 makes probabilities less sure, one below 1 surer (C. Guo et al., "On
-    Calibration of Modern Neural Networks", ICML 2017). Each is the one of least log-loss; that of
-    the result is fitted last.
+    Calibration of Modern Neural Networks", ICML 2017). Each minimises the log-loss; the result's
+    is fitted last.
     """
     logits = log_probabilities(members)
     inverse = np.array([_fit_inverse_temperature(each, labels) for each in logits])
@@ -150,12 +146,12 @@ def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
 
 
 def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the factor of the logits `[n, 10]` that gives the least log-loss, which is convex."""
+    """Returns the factor of the logits `[n, 10]` with the least log-loss, which is convex in it."""
     truth = logits[np.arange(len(labels)), labels].mean()
-    by_class = np.ascontiguousarray(logits.T)  # sums over classes are faster like this
+    by_class = np.ascontiguousarray(logits.T)  # for faster sums over classes
 
     def loss_and_derivative(factor: np.ndarray) -> tuple[float, float]:
-        powers = np.exp(by_class * factor)  # log-probabilities: none overflows, and one is near 0
+        powers = np.exp(by_class * factor)  # of log-probabilities: no overflow, and one is near 0
         totals = powers.sum(axis=0)
         expected = (np.einsum("cn,cn->n", powers, by_class) / totals).mean()
         return np.log(totals).mean() - factor[0] * truth, expected - truth
@@ -167,22 +163,18 @@ def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -> Fitted:
-    """Multinomial logistic regression on the members' log-probabilities, all classes of all of them
-    (D. H. Wolpert, "Stacked Generalization", 1992; K. M. Ting and I. H. Witten, "Issues in Stacked
+    """Multinomial logistic regression on all log-probabilities of all members (D. H. Wolpert,
+    "Stacked Generalization", 1992; K. M. Ting and I. H. Witten, "Issues in Stacked
     Generalization", 1999).
 
-    The penalty draws the weights towards those of the geometric mean, where the search starts, and
-    not towards 0, a uniform answer: without evidence nothing is learned, and nothing is lost.
-    scikit-learn's regression has no such prior.
+    The penalty pulls the weights towards the geometric mean's, where the search starts, not towards
+    0 as in scikit-learn: with little evidence, the result is the geometric mean, not a uniform
+    prediction.
 
     Args:
-        members, labels: as everywhere.
-        penalty: of the squared distance from the start, in nats over all rows. 1000 means that
-            weights 0.03 away from it were expected beforehand: over the 16.6 nats that a
-            log-probability may span, half a nat each.
-
-    Raises:
-        UserError: when the penalty is not above 0.
+        penalty: on half the squared distance from the start, in nats over all rows. 1000 is a prior
+            with a standard deviation of 0.03 per weight: half a nat over the 16.6 nats that a
+            log-probability may span.
     """
     if penalty <= 0:
         raise UserError(f"stacking needs a penalty above 0, not {penalty}")
@@ -220,21 +212,17 @@ def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -
 
 
 def _features(members: np.ndarray) -> np.ndarray:
-    """Returns the log-probabilities of each row and a constant, float64 `[10 m + 1, n]`."""
+    """Returns each row's log-probabilities and a constant, float64 `[10 m + 1, n]`."""
     count, rows, classes = members.shape
     by_class = log_probabilities(members).transpose(0, 2, 1).reshape(count * classes, rows)
     return np.vstack([by_class, np.ones(rows)])
 
 
 def _scale(features: np.ndarray, start: np.ndarray, penalty: float) -> np.ndarray:
-    """Returns the scale of a step in which the objective bends about equally in all directions.
+    """Returns a preconditioner, float64 `[10 m + 1, 10 m + 1]`: the inverse square root of the
+    objective's second derivative at the start, as a mean over the classes.
 
-    Members agree nearly always, so their weights are hard to tell apart, and a search in the
-    weights themselves takes ten times as long.
-
-    Returns:
-        float64 `[10 m + 1, 10 m + 1]`: the inverse square root of the objective's second
-        derivative at the start, a mean over the classes.
+    Members nearly always agree, so without it the search takes ten times as long.
     """
     at_start = softmax((start.T @ features).T, axis=-1)
     uncertainty = (at_start * (1 - at_start)).mean(axis=1)

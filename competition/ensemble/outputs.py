@@ -19,11 +19,8 @@ from competition.tables import write_csv
 
 
 def write_ensemble(result: EnsembleResult, contributions: Contributions) -> Path:
-    """Writes `output/<name>/ensemble/`, and two checked submissions: by the chosen method, and by
-    the plain mean.
-
-    Returns:
-        The submission of the method that was chosen.
+    """Writes `output/<name>/ensemble/` and two checked submissions, by the plain mean and by the
+    chosen method; returns the latter's path.
 
     Raises:
         UserError: when a submission does not fit the data set's sample.
@@ -40,7 +37,8 @@ def write_ensemble(result: EnsembleResult, contributions: Contributions) -> Path
             "disagreement.csv": contributions.disagreement,
         }.items():
             pairs = pd.DataFrame(counts, columns=names)
-            pairs.insert(0, "variant", names, allow_duplicates=True)  # a variant may bear this name
+            # A variant may itself be named "variant".
+            pairs.insert(0, "variant", names, allow_duplicates=True)
             write_csv(folder / name, pairs)
         write_csv(folder / "test-confidence.csv", _test_confidence(result))
     _write_submission(paths.mean_name(result.name), result, result.comparison.mean)
@@ -49,10 +47,9 @@ def write_ensemble(result: EnsembleResult, contributions: Contributions) -> Path
 
 def _write_comparison(folder: Path, result: EnsembleResult) -> None:
     comparison = result.comparison
-    table = comparison.frame()
-    table = table.round(
-        {name: 7 if name.startswith("log_loss_above") else 6 for name in table.columns}
-    )
+    frame = comparison.frame()
+    is_gap = frame.columns.str.startswith("log_loss_above")
+    table = frame.round(dict(zip(frame.columns, np.where(is_gap, 7, 6), strict=True)))
     write_csv(folder / "methods.csv", table)
     methods = {
         "methods": table.to_dict("records"),
@@ -73,8 +70,8 @@ def _write_comparison(folder: Path, result: EnsembleResult) -> None:
 def _test_confidence(result: EnsembleResult) -> pd.DataFrame:
     """Returns how sure the ensemble is of each test row, the least certain one first.
 
-    The margin is the prediction's probability less that of the runner-up; the entropy is in nats,
-    from 0 to log 10; `members_against` counts the members that predict something else.
+    The margin is the difference to the second most likely class; the entropy is in nats, from 0 to
+    log 10; `members_against` counts the members that predict another class.
     """
     values, predictions = result.test.values.astype(float), result.test.predictions()
     runner_up, likeliest = np.sort(values, axis=1)[:, -2:].T
@@ -106,13 +103,7 @@ def _write_submission(name: str, result: EnsembleResult, method: MethodResult) -
 
 
 def provenance(name: str, result: EnsembleResult, method: MethodResult) -> dict[str, Any]:
-    """Returns where a submission comes from, as JSON values; the same results give the same.
-
-    Args:
-        name: of the submission.
-        result: the ensemble.
-        method: the one that made the submission, the chosen one or the mean.
-    """
+    """Returns where a submission comes from as JSON values; equal results give equal values."""
     first, members = result.runs[0], result.member_predictions
     manifests = members.manifests()
     accuracy = marked(f"out-of-fold {method.score.accuracy:.5f}", members.is_selected)

@@ -1,4 +1,4 @@
-"""The only place that knows the Kaggle client: the data comes in, the submission goes out."""
+"""Everything about Kaggle: the data comes in, the submission goes out."""
 
 from competition.paths import COMPETITION
 

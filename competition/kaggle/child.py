@@ -1,7 +1,6 @@
-"""The process in which the official Kaggle client runs; `client.py` starts it and listens.
+"""The process in which the official Kaggle client does one action; `client.py` starts it.
 
-It imports `kaggle`, does one action, and writes down the result. What the client prints is shown
-only if it ends before that.
+What the client prints is shown only if it ends without a result.
 """
 
 import sys
@@ -25,17 +24,16 @@ from competition.kaggle.protocol import (
 from competition.paths import COMPETITION
 from competition.system import end_with
 
-# The client tries again by itself where a download broke off, after 2 and 4 seconds.
-DOWNLOAD_RETRIES = 2
+DOWNLOAD_RETRIES = 2  # by the client itself, after 2 and 4 seconds
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 1.0, 15.0
-LISTED = 100
+LISTED = 100  # latest submissions
 
 Note = Callable[..., None]
 
 
 def main(notes: str, parent: str, action: str, *arguments: str) -> None:
-    """Signs in, does one action, and notes its result or its problem."""
+    """Signs in, does one action, and writes down its result or problem."""
     end_with(int(parent))
     credentials = sources()  # before the client signs in: it removes a login that has expired
     note = partial(write_note, Path(notes))
@@ -49,12 +47,10 @@ def main(notes: str, parent: str, action: str, *arguments: str) -> None:
 
 
 def _signed_in(note: Note) -> Any:
-    """Returns the client's API, with notes of what it is doing."""
+    """Returns the client's API, which writes down what it is doing."""
     from kaggle.api.kaggle_api_extended import KaggleApi, ResumableUploadResult
 
     class NotedApi(KaggleApi):
-        """The client, which notes when a download, an upload and its confirmation begin."""
-
         def download_file(self, response, *arguments, **options):
             size = int(response.headers.get("Content-Length") or 0)
             note(stage=DOWNLOADING, total=size)
@@ -74,7 +70,7 @@ def _signed_in(note: Note) -> Any:
 
 
 def _download(api: Any, note: Note, folder: str) -> dict[str, Any]:
-    """Fetches the archive into `folder`; a partial one there is continued."""
+    """Fetches the archive into `folder`, or continues a partial one there."""
     api.competition_download_files(COMPETITION, folder, force=False, quiet=True)
     return {}
 
@@ -85,11 +81,11 @@ def _submit(api: Any, note: Note, file: str, message: str) -> dict[str, Any]:
 
 
 def _wait_for_score(api: Any, note: Note, reference: str, seconds: str) -> dict[str, Any]:
-    """Asks until the submission is scored or the seconds are over; it may still be pending then."""
-    began, pause = time.monotonic(), FIRST_POLL_SECONDS
+    """Asks until the submission is scored or the time is over."""
+    start, pause = time.monotonic(), FIRST_POLL_SECONDS
     while True:
         found = _list_submissions(api, note)["submissions"].get(reference)
-        waited = time.monotonic() - began
+        waited = time.monotonic() - start
         if waited + pause > float(seconds) or (found and found["status"] != "pending"):
             return {"submission": found}
         note(waited=waited)
@@ -98,22 +94,21 @@ def _wait_for_score(api: Any, note: Note, reference: str, seconds: str) -> dict[
 
 
 def _list_submissions(api: Any, note: Note) -> dict[str, Any]:
-    """Returns the latest submissions by reference."""
     listed = api.competition_submissions(COMPETITION, page_size=LISTED) or []
     submissions = {
-        str(one.ref): {
-            "status": one.status.name.lower(),
-            "public_score": one.public_score or "",
-            "error_description": one.error_description or "",
+        str(each.ref): {
+            "status": each.status.name.lower(),
+            "public_score": each.public_score or "",
+            "error_description": each.error_description or "",
         }
-        for one in listed
-        if one
+        for each in listed
+        if each
     }
     return {"submissions": submissions}
 
 
 def _inspect(api: Any, note: Note, folder: str) -> dict[str, Any]:
-    """Finds what `doctor` wants to know: the right to read the data, and the submissions left."""
+    """Checks for `doctor` whether the data can be read, and how many submissions are left."""
     found = {"username": api.config_values.get("username", "")}
     try:
         api.competition_download_file(COMPETITION, "sample_submission.csv", folder, quiet=True)
@@ -122,10 +117,10 @@ def _inspect(api: Any, note: Note, folder: str) -> dict[str, Any]:
         found["access"] = describe(error, ASKING, sources())
     try:
         limits = api.competition_get_submission_limits(COMPETITION)
-        # All are zero for those who are in no team yet, as before a first submission.
-        is_told = limits.num_allowed_now or limits.num_today or limits.num_total
-        found["left_today"] = limits.num_allowed_now if is_told else None
-    except Exception:  # not every version of the API tells
+        # All are zero for a user without a team, as before a first submission.
+        is_known = limits.num_allowed_now or limits.num_today or limits.num_total
+        found["left_today"] = limits.num_allowed_now if is_known else None
+    except Exception:  # not every version of the API has it
         found["left_today"] = None
     return found
 

@@ -1,8 +1,8 @@
-"""The official Kaggle client, in a child process that can neither print, exit, nor hang on us.
+"""Runs the official Kaggle client in a child process, with timeouts.
 
 The client prints to stdout, may end the process when it is imported, and waits for ever for a
-server that does not answer. So it runs in a process of its own (`child.py`), with timeouts, and
-what it finds comes through a file (`protocol.py`).
+server that does not answer. So it runs in a process of its own (`child.py`), and its results come
+through a file (`protocol.py`).
 """
 
 import os
@@ -21,18 +21,18 @@ from competition.kaggle.errors import UPGRADE, KaggleError, without_secrets
 from competition.kaggle.protocol import read_notes
 
 ANSWER_SECONDS = 60.0  # without any sign of life from the server
-RATE_LIMIT_SECONDS = 120.0  # waited in all, when Kaggle has had too many requests
+RATE_LIMIT_SECONDS = 120.0  # to wait in all, when Kaggle has had too many requests
 TIMEOUT_FACTOR = "DIGITS_KAGGLE_TIMEOUT_FACTOR"
 
 SECONDS_BETWEEN_LOOKS = 0.1
-WAIT_IF_NOT_TOLD = 10.0
+DEFAULT_WAIT_SECONDS = 10.0  # for a 429 without Retry-After
 
-# Is called while the client runs, with its notes; what it returns is a sign of life if it changes.
+# Called with the notes while the client runs; a changed return value is a sign of life.
 Watch = Callable[[dict[str, Any]], object]
 
 
 def timeout(seconds: float) -> float:
-    """Returns a timeout in seconds, times the factor that the environment variable gives."""
+    """Returns the seconds, times the factor in the environment variable."""
     text = os.environ.get(TIMEOUT_FACTOR) or "1"
     try:
         factor = float(text)
@@ -50,9 +50,8 @@ def call(
 
     Args:
         action: a name of `child.ACTIONS`.
-        arguments: of that action.
         watch: called about ten times per second, to show progress.
-        seconds: how long a download may take in all; silence has a timeout of its own.
+        seconds: how long a download may take in all; silence has its own timeout.
 
     Raises:
         KaggleError: when the client found no credentials, was refused, failed, or took too long.
@@ -60,7 +59,7 @@ def call(
     waited = 0.0
     while True:
         outcome = _run(action, arguments, watch, timeout(seconds))
-        wait = max(1.0, outcome.get("retry_after") or WAIT_IF_NOT_TOLD)
+        wait = max(1.0, outcome.get("retry_after") or DEFAULT_WAIT_SECONDS)
         if outcome.get("status") != 429 or waited + wait > timeout(RATE_LIMIT_SECONDS):
             break
         print(f"Kaggle asks to wait {duration(wait)} (429), waiting", file=sys.stderr)
@@ -88,33 +87,33 @@ def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) 
                 problem = _wait(process, notes, watch, seconds)
             finally:
                 process.kill()
-                watch(read_notes(notes))  # what came since the last look, also before a Ctrl-C
+                watch(read_notes(notes))  # the latest, even after Ctrl-C
         outcome = read_notes(notes)
-        last_words = without_secrets(output.read_text(errors="replace")) or "it said nothing"
-    broke_off = (
-        f"The Kaggle client ended without a result ({last_words}). Try again; if it happens again, "
+        last_line = without_secrets(output.read_text(errors="replace")) or "it printed nothing"
+    no_result = (
+        f"The Kaggle client ended without a result ({last_line}). Try again; if it happens again, "
         f"run {UPGRADE}."
     )
-    return {"problem": problem or broke_off} | outcome
+    return {"problem": problem or no_result} | outcome
 
 
 def _wait(process: subprocess.Popen, notes: Path, watch: Watch, seconds: float) -> str | None:
-    """Waits for the end of the process; returns what to tell the user if it takes too long."""
+    """Waits until the process ends; returns a message for the user if it takes too long."""
     silence = timeout(ANSWER_SECONDS)
     longer = f"{TIMEOUT_FACTOR}=3 waits three times as long."
-    began = heard = time.monotonic()
-    last = None
+    start = last_change = time.monotonic()
+    last_signs = None
     while process.poll() is None:
         now = time.monotonic()
         found = read_notes(notes)
-        if (signs := (found, watch(found))) != last:
-            last, heard = signs, now
-        if now - heard > silence:
+        if (signs := (found, watch(found))) != last_signs:
+            last_signs, last_change = signs, now
+        if now - last_change > silence:
             return (
                 f"Kaggle did not answer for {duration(silence)}; the client was "
                 f"{found.get('stage', 'starting')}. Check the network and try again; {longer}"
             )
-        if now - began > seconds:
+        if now - start > seconds:
             return (
                 f"The download was not finished after {duration(seconds)}. What arrived is kept, "
                 f"and the next `make download` continues from there; {longer}"

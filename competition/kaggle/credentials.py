@@ -1,8 +1,8 @@
-"""Where the Kaggle client finds credentials, in its own order; what they are is never kept.
+"""Where the Kaggle client finds credentials, in its own order; their values are never kept.
 
-The order is that of `kaggle` 2.2 (`KaggleApi.authenticate`, `kagglesdk.kaggle_env`). The token that
-comes first is sent with every request, even after the server refused it; so a bad token shadows
-all that comes after it.
+The order is that of `kaggle` 2.2 (`KaggleApi.authenticate`, `kagglesdk.kaggle_env`). The client
+sends the first token with every request, even after the server refused it; so a bad token shadows
+all credentials after it.
 """
 
 import json
@@ -17,7 +17,7 @@ TOKEN_VARIABLE = "KAGGLE_API_TOKEN"  # noqa: S105, a name
 PAIR = ("KAGGLE_USERNAME", "KAGGLE_KEY")
 NEW_TOKEN = f"Create a new token at {SETTINGS_PAGE}"
 PLACES = f"put it into ~/.kaggle/access_token or the environment variable {TOKEN_VARIABLE}"
-UNREADABLE = " It cannot be read as a line of plain text (UTF-8), and the client fails on it."
+UNREADABLE = " It cannot be read as a line of plain text (UTF-8), so the client fails on it."
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Source:
     """A place that holds credentials.
 
     Attributes:
-        name: as a message calls it.
-        file: where they are kept, or None for the environment.
-        remark: what is strange about it, a sentence with a leading space, or nothing.
-        renewal: what to do if Kaggle refuses it.
+        name: for messages.
+        file: None for the environment.
+        remark: a sentence, with a leading space, on what looks wrong; or nothing.
+        renewal: what to do if Kaggle refuses the credentials.
     """
 
     name: str
@@ -37,18 +37,21 @@ class Source:
     renewal: str = f"{NEW_TOKEN}, and put it there."
 
     def is_open_to_others(self) -> bool:
-        """Returns whether other users of this machine can read or change the file."""
+        """Whether other users of this machine can read or change the file."""
         return self.file is not None and bool(self.file.stat().st_mode & 0o077)
 
 
 def sources() -> list[Source]:
-    """Returns every place that holds credentials: the first is used, it shadows the others."""
-    places = [*_tokens(), *_pairs(), _login()]
-    return [source for is_filled, source in places if is_filled]
+    """Returns every place that holds credentials; the client uses the first."""
+    found, login = [*_tokens(), *_pairs()], _home("credentials.json")
+    if "refresh_token" in _values(login):
+        renewal = "Run `.venv/bin/kaggle auth login` again."
+        found.append(Source(f"{_short(login)} of `kaggle auth login`", login, renewal=renewal))
+    return found
 
 
 def overlooked() -> list[str]:
-    """Returns a sentence for each thing that looks like credentials, but that nothing reads."""
+    """Returns a sentence about each thing that looks like credentials but is not used."""
     used = {source.file for source in sources()}
     named, key_file, settings = _named_token_file(), _key_file(), _settings_folder()
     missing = [variable for variable in PAIR if not os.environ.get(variable)]
@@ -71,46 +74,39 @@ def overlooked() -> list[str]:
     ]
 
 
-def _tokens() -> Iterator[tuple[bool, Source]]:
-    """Yields each place of a token, and whether there is one."""
+def _tokens() -> Iterator[Source]:
     in_notebook = {"KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_DATA_PROXY_URL"} <= os.environ.keys()
     if in_notebook and (path := os.environ.get("KAGGLE_API_V1_TOKEN")):
-        yield _in_file(Path(path), "the token of this Kaggle notebook")
+        yield from _in_file(Path(path), "the token of this Kaggle notebook")
     if named := _named_token_file():
-        yield _in_file(named, f"the file {_short(named)}, which {TOKEN_VARIABLE} names")
+        yield from _in_file(named, f"the file {_short(named)}, which {TOKEN_VARIABLE} names")
         return  # even if it is empty, the client looks at no other token then
-    token = os.environ.get(TOKEN_VARIABLE, "")
-    is_path = "/" in token or token.startswith("~")
-    remark = " It looks like a path, but there is no such file." if is_path else ""
-    yield token != "", Source(f"the environment variable {TOKEN_VARIABLE}", remark=remark)
+    if token := os.environ.get(TOKEN_VARIABLE):
+        is_path = "/" in token or token.startswith("~")
+        remark = " It looks like a path, but there is no such file." if is_path else ""
+        yield Source(f"the environment variable {TOKEN_VARIABLE}", remark=remark)
     for file in (_home("access_token"), _home("access_token.txt")):
-        yield _in_file(file, _short(file))
+        yield from _in_file(file, _short(file))
 
 
-def _in_file(file: Path, name: str) -> tuple[bool, Source]:
+def _in_file(file: Path, name: str) -> Iterator[Source]:
     text = _text(file)
-    return text != "", Source(name, file, UNREADABLE if text is None else "")
+    if text != "":
+        yield Source(name, file, UNREADABLE if text is None else "")
 
 
-def _pairs() -> Iterator[tuple[bool, Source]]:
-    """Yields the places of a name with its key; a variable counts more than the file's value."""
+def _pairs() -> Iterator[Source]:
+    """Yields the places of a user name with its key; a variable overrides the file's value."""
     given = [variable for variable in PAIR if os.environ.get(variable)]
+    renewal = f"{NEW_TOKEN}, and {PLACES}."  # a new token does not fit in place of a key
+    if len(given) == len(PAIR):
+        yield Source(f"the environment variables {' and '.join(PAIR)}", renewal=renewal)
     file = _key_file()
-    kept = _values(file)
-    known = kept | {variable.removeprefix("KAGGLE_").lower() for variable in given}
-    renewal = f"{NEW_TOKEN}, and {PLACES}."  # such tokens do not fit where a key was
-    variables = Source(f"the environment variables {' and '.join(PAIR)}", renewal=renewal)
-    mixed = f" with the environment variable {given[0]}" if len(given) == 1 else ""
-    yield len(given) == len(PAIR), variables
-    in_file = Source(f"{_short(file)}{mixed}", file, renewal=renewal)
-    yield bool(kept) and {"username", "key"} <= known, in_file
-
-
-def _login() -> tuple[bool, Source]:
-    file = _home("credentials.json")
-    renewal = "Run `.venv/bin/kaggle auth login` again."
-    source = Source(f"{_short(file)} of `kaggle auth login`", file, renewal=renewal)
-    return "refresh_token" in _values(file), source
+    in_file = _values(file)
+    known = in_file | {variable.removeprefix("KAGGLE_").lower() for variable in given}
+    if in_file and {"username", "key"} <= known:
+        mixed = f" with the environment variable {given[0]}" if len(given) == 1 else ""
+        yield Source(f"{_short(file)}{mixed}", file, renewal=renewal)
 
 
 def _named_token_file() -> Path | None:
@@ -119,7 +115,7 @@ def _named_token_file() -> Path | None:
 
 
 def _key_file() -> Path:
-    """Returns the one `kaggle.json` that the client reads."""
+    """Returns the path of the `kaggle.json` that the client reads."""
     home = _home("") if _home("").exists() else _settings_folder()
     return Path(os.environ.get("KAGGLE_CONFIG_DIR") or home) / "kaggle.json"
 
@@ -139,7 +135,7 @@ def _short(file: Path) -> str:
 
 
 def _text(file: Path) -> str | None:
-    """Returns a file's text, nothing if there is no file, None if it cannot be read as text."""
+    """Returns a file's text: empty if there is no file, None if it is unreadable."""
     if not os.path.exists(file):
         return ""
     try:
@@ -149,7 +145,7 @@ def _text(file: Path) -> str | None:
 
 
 def _values(file: Path) -> set[str]:
-    """Returns the names that a JSON file gives a value, none if it is no such file."""
+    """Returns the names with a value in a JSON file; none if it is missing or no JSON object."""
     try:
         values = json.loads(_text(file) or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What stands between this machine and a submission: credentials, rules, data, disk, processor."""
+"""Checks what a submission from this machine needs: credentials, rules, data, disk, processor."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from competition.paths import COMPETITION
 
 OK, NOTE, WARNING, FIX = "ok", "note", "warning", "fix"
 
-# Refusals to somebody whom Kaggle knows.
+# HTTP statuses that refuse although the credentials are valid.
 RULES_NOT_ACCEPTED, UNKNOWN_COMPETITION = 403, 404
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; `state` is one of the words above."""
+    """One result of a check; `state` is one of the words above."""
 
     state: str
     what: str
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 
 def examine() -> Iterator[Finding]:
-    """Yields one finding after the other; none of them holds a secret, or a part of one."""
+    """Yields one finding after the other; none contains a secret, or a part of one."""
     try:
         yield Finding(OK, "client", f"kaggle {version('kaggle')}")
     except PackageNotFoundError:
@@ -46,10 +46,10 @@ def _credentials() -> Iterator[Finding]:
     if not found:
         yield Finding(FIX, "credentials", no_credentials())
         return
-    remark = found[0].remark
-    state = WARNING if remark else OK
-    yield Finding(state, "credentials", f"the client uses those in {found[0].name}.{remark}")
-    for other in found[1:]:
+    used, *others = found
+    state = WARNING if used.remark else OK
+    yield Finding(state, "credentials", f"the client uses those in {used.name}.{used.remark}")
+    for other in others:
         yield Finding(NOTE, "credentials", f"not used, as those come first: {other.name}")
     for source in found:
         if source.is_open_to_others():
@@ -63,11 +63,11 @@ def _server() -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="kaggle-") as folder:
         try:
             found = call("inspect", folder)
-        except KaggleError as trouble:
-            yield Finding(FIX, "server", str(trouble))
+        except KaggleError as error:
+            yield Finding(FIX, "server", str(error))
             return
     access, left = found["access"], found["left_today"]
-    # A key, unlike a token, is not looked at while the client signs in.
+    # Signing in checks a token, but not a key.
     if access["problem"] and access.get("status") not in (RULES_NOT_ACCEPTED, UNKNOWN_COMPETITION):
         yield Finding(FIX, "server", access["problem"])
         return

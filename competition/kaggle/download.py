@@ -1,4 +1,4 @@
-"""The competition's archive: fetched, continued where it was cut, checked, and put into place."""
+"""Fetches the competition's archive, continues partial downloads, checks and installs it."""
 
 import shutil
 import sys
@@ -23,14 +23,9 @@ from competition.system import require_space
 
 DOWNLOAD_SECONDS = 1800.0  # for a download as a whole
 
-# What the competition's files hold; a file with fewer rows was cut at the end of a line.
-TRAIN_ROWS, TEST_ROWS = 42_000, 28_000
-
-# The real members have 77, 51 and 0.2 MB; a member that claims much more is no competition file.
-LARGEST_MEMBER = 500_000_000
-
-# The archive, its three files and their caches have 15, 128 and 56 MB.
-NEEDED_BYTES = 250_000_000
+TRAIN_ROWS, TEST_ROWS = 42_000, 28_000  # a file with fewer rows was cut at the end of a line
+LARGEST_MEMBER = 500_000_000  # bytes; the real members have 77, 51 and 0.2 MB
+NEEDED_BYTES = 250_000_000  # the archive, its three files and their caches: 15, 128 and 56 MB
 
 WORKAROUND = (
     f"Workaround: download the archive in the browser at {PAGE}/data and run "
@@ -39,49 +34,43 @@ WORKAROUND = (
 
 
 class BrokenArchiveError(UserError):
-    """The archive is not what the competition serves; another copy of it may be."""
+    """The archive is not the competition's; another copy may be good."""
 
 
 def download(archive: Path | None, force: bool = False) -> bool:
-    """Brings the competition's data into `input/digit-recognizer/`, unless it is there already.
+    """Installs the competition's data in `input/digit-recognizer/`, unless it is there already;
+    returns whether it did.
 
     Args:
-        archive: a `digit-recognizer.zip` at hand, or None to fetch it with the Kaggle client.
+        archive: a local `digit-recognizer.zip`, or None to fetch it with the Kaggle client.
         force: install it again whatever is there.
 
-    Returns:
-        Whether anything was installed.
-
     Raises:
-        UserError: when the archive cannot be had or is not what it should be, or somebody else's
-            files would be lost; the folder is as it was.
+        UserError: when the archive cannot be fetched or is broken, or files that are not the
+            competition's would be lost; the folder stays as it was.
     """
     if not force and passes(check_installed):
         return False
-    require_replaceable(COMPETITION)  # no workaround: an archive at hand would replace as much
+    require_replaceable(COMPETITION)  # outside of the try: the workaround would replace as much
     try:
         with only_one(paths.INPUT, "downloading"):
             require_space(paths.DataPaths(COMPETITION).folder, NEEDED_BYTES)
             install_archive(archive) if archive else _fetch_and_install(force)
     except (UserError, OSError) as error:
-        trouble = disk_trouble(error) if isinstance(error, OSError) else error
-        if trouble is None:
+        problem = disk_trouble(error) if isinstance(error, OSError) else error
+        if problem is None:
             raise
-        sentence = str(trouble) if str(trouble).endswith(".") else f"{trouble}."
+        message = f"{str(problem).removesuffix('.')}."
         if archive is None:
-            sentence = f"{sentence}\n{WORKAROUND}"
-        elif isinstance(trouble, BrokenArchiveError):
-            sentence = f"{sentence} Download it again at {PAGE}/data."
-        raise UserError(sentence) from None
+            message = f"{message}\n{WORKAROUND}"
+        elif isinstance(problem, BrokenArchiveError):
+            message = f"{message} Download it again at {PAGE}/data."
+        raise UserError(message) from None
     return True
 
 
 def check_installed() -> None:
-    """Checks that the competition's data is there, whole.
-
-    Raises:
-        UserError: naming what is missing or wrong.
-    """
+    """Raises UserError if the competition's data is missing or incomplete."""
     data_set = load_data_set(COMPETITION)
     try:
         _check_counts(len(data_set.train), len(data_set.test), paths.DataPaths(COMPETITION).folder)
@@ -90,11 +79,7 @@ def check_installed() -> None:
 
 
 def checked_sample() -> Path:
-    """Returns the installed `sample_submission.csv`, after a look at its rows.
-
-    Raises:
-        UserError: when it is not there, or not that of the competition.
-    """
+    """Returns the installed `sample_submission.csv`; UserError if it is missing or another one."""
     sample = paths.DataPaths(COMPETITION).sample_submission
     if not sample.exists():
         raise UserError(
@@ -106,17 +91,16 @@ def checked_sample() -> Path:
 
 
 def install_archive(archive: Path) -> None:
-    """Checks an archive and puts its files into place, with their caches, all or none.
+    """Checks an archive and installs its files, with their caches, all or none.
 
     Raises:
-        UserError: when there is no such file.
-        BrokenArchiveError: when it is not a zip, is damaged, has an unsafe name, lacks a file, or a
+        BrokenArchiveError: when it is no zip, is damaged, has an unsafe name, lacks a file, or a
             file breaks the format or has too few rows.
     """
     train, test, sample = (file.name for file in paths.DataPaths(COMPETITION).csv_files)
     with atomic_folder(paths.DataPaths(COMPETITION).folder) as folder:
         _extract(archive, [train, test, sample], folder)
-        try:  # all three are read, so that their caches are there as well
+        try:  # reading also writes the caches
             labelled = read_cached(folder / train, labelled=True)
             unlabelled = read_cached(folder / test, labelled=False)
             check_rows(folder / sample, unlabelled.ids, test)
@@ -134,7 +118,7 @@ def _check_counts(train_rows: int, test_rows: int, folder: Path) -> None:
 
 
 def _extract(archive: Path, names: list[str], folder: Path) -> None:
-    """Extracts the named members and nothing else, each under a name of our own."""
+    """Extracts the named members and nothing else."""
     try:
         with zipfile.ZipFile(archive) as opened:
             _check_members(archive.name, opened.infolist(), names)
@@ -152,7 +136,7 @@ def _extract(archive: Path, names: list[str], folder: Path) -> None:
 
 
 def _check_members(archive: str, members: list[zipfile.ZipInfo], names: list[str]) -> None:
-    """Raises BrokenArchiveError for names and sizes that the competition's files do not have."""
+    """Raises BrokenArchiveError for unexpected names or sizes."""
     found = [member.filename for member in members]
     missing = [name for name in names if name not in found]
     problems = [f"has no {' and no '.join(missing)}"] if missing else []
@@ -171,7 +155,7 @@ def _check_members(archive: str, members: list[zipfile.ZipInfo], names: list[str
 
 
 def _fetch_and_install(force: bool) -> None:
-    """Fetches the archive, from the start a second time if it is broken, and installs it."""
+    """Fetches the archive and installs it; if it is broken, tries once more from the start."""
     folder = paths.DataPaths(COMPETITION).download
     if force:
         shutil.rmtree(folder, ignore_errors=True)
@@ -179,7 +163,7 @@ def _fetch_and_install(force: bool) -> None:
         try:
             install_archive(_fetch(folder))
             break
-        except BrokenArchiveError as error:  # what was cut stays and is continued, this is no use
+        except BrokenArchiveError as error:  # whole but useless; a partial one would be kept
             shutil.rmtree(folder, ignore_errors=True)
             if is_last:
                 raise
@@ -188,14 +172,13 @@ def _fetch_and_install(force: bool) -> None:
 
 
 def _fetch(folder: Path) -> Path:
-    """Returns the archive, fetched into a folder that is made for it."""
     archive = folder / f"{COMPETITION}.zip"
     folder.mkdir(exist_ok=True)
     try:
         with _Progress(archive) as progress:
-            call("download", str(folder), watch=progress.look, seconds=DOWNLOAD_SECONDS)
+            call("download", str(folder), watch=progress.update, seconds=DOWNLOAD_SECONDS)
     finally:
-        if not archive.exists():  # else it is whole, or a part that the next try continues
+        if not archive.exists():  # otherwise it is whole, or a part that the next try continues
             shutil.rmtree(folder, ignore_errors=True)
     if not archive.exists():
         raise BrokenArchiveError("what Kaggle sent is not a zip archive")
@@ -203,25 +186,23 @@ def _fetch(folder: Path) -> Path:
 
 
 class _Progress(ExitStack):
-    """Shows how much of a growing file is there, from the moment its whole size is known."""
+    """Shows how much of a growing file has arrived, once its total size is known."""
 
     def __init__(self, file: Path):
         super().__init__()
         self._file, self._before = file, _size(file)
         self._display: ProgressDisplay | None = None
 
-    def look(self, notes: dict[str, Any]) -> int:
-        """Shows what is there, and returns its bytes."""
-        size, total = _size(self._file), notes.get("total")
-        if notes.get("stage") == DOWNLOADING and total and total > self._before:
+    def update(self, notes: dict[str, Any]) -> int:
+        """Shows the progress, and returns the file's bytes so far."""
+        size, before, total = _size(self._file), self._before, notes.get("total")
+        if notes.get("stage") == DOWNLOADING and total and total > before:
             if self._display is None:
                 what = f"downloading {self._file.name}"
-                display = ProgressDisplay(what, total - self._before)
-                self._display = self.enter_context(display)
-                before = self._before
+                self._display = self.enter_context(ProgressDisplay(what, total - before))
                 here = f", {bytes_text(before)} are here already" if before else ""
                 self._display.say(f"{what}, {bytes_text(total)}{here}")
-            self._display.update(max(0, size - self._before))
+            self._display.update(max(0, size - before))
         return size
 
 

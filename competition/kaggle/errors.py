@@ -1,7 +1,6 @@
-"""What the user is told when Kaggle, the network or the client fails: a short paragraph each.
+"""Messages for failures of Kaggle, the network or the client: what happened, and what to do next.
 
-It says what happened and what to do next. The client's process chooses it, as the exception is
-known only there.
+The client's process chooses them, as only that one has the exception.
 """
 
 import os
@@ -19,8 +18,8 @@ from competition.paths import COMPETITION
 
 LONGEST_MESSAGE = 300
 
-# Tokens and keys have 32 characters and more; addresses of Kaggle's storage carry a signature,
-# those of proxies a password before the @.
+# Tokens and keys have 32 and more characters; Kaggle's storage has a signature in its URLs (after
+# the ?), and a proxy may have a password (before the @).
 SECRET = re.compile(r"\?\S+|\S*(?:@|KGAT_|(?=[\w-]*\d)[\w-]{20,})\S*")
 
 PROXY_VARIABLES = (
@@ -30,7 +29,7 @@ PROXY_VARIABLES = (
 UPGRADE = "`.venv/bin/pip install --upgrade kaggle`"
 PROXY = (
     "The proxy that {proxies} names does not let the Kaggle client through. Correct the "
-    "variable, or unset it if this network needs no proxy."
+    "variable; if this network needs no proxy, unset it."
 )
 PROXY_ASKS_NAME = (
     "The proxy asks for a name and a password (407): write them into https_proxy as "
@@ -38,8 +37,8 @@ PROXY_ASKS_NAME = (
 )
 CUT = "The connection to Kaggle broke off. Check the network and try again."
 
-# By what an exception has in the names of its classes or in its words, in which requests and
-# urllib3 repeat the names of the exceptions behind it. The first that fits counts.
+# Each key is searched in the names of an exception's classes and in its text, where requests and
+# urllib3 repeat the names of underlying exceptions. The first match counts.
 EXCEPTIONS = {
     "ModuleNotFoundError": (
         "The Kaggle client cannot be imported ({message}). `make setup` installs it."
@@ -47,7 +46,7 @@ EXCEPTIONS = {
     "Tunnel connection failed: 407": PROXY_ASKS_NAME,
     "TLS CA certificate bundle, invalid path": (
         "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file of certificates that does not exist. "
-        "Correct the variable, or unset it if no proxy inspects encrypted traffic here."
+        "Correct the variable; if no proxy inspects encrypted traffic here, unset it."
     ),
     "ProxyError": PROXY,
     "InvalidURL": PROXY,  # all other addresses are the client's own
@@ -61,11 +60,11 @@ EXCEPTIONS = {
     ),
     "SSLError": (
         "The encrypted connection to Kaggle was not trusted. Check this machine's clock; if a "
-        "proxy inspects encrypted traffic in this network, REQUESTS_CA_BUNDLE has to name its "
-        "certificate."
+        "proxy inspects encrypted traffic in this network, set REQUESTS_CA_BUNDLE to the file of "
+        "its certificate."
     ),
     "JSONDecodeError": (
-        "Something else answers in Kaggle's place, perhaps a network's sign-in page or a proxy. "
+        "Something else answers in Kaggle's place, perhaps the network's sign-in page or a proxy. "
         "Open https://www.kaggle.com in a browser on this machine, then try again."
     ),
     "ChunkedEncodingError": CUT,
@@ -80,39 +79,35 @@ DOWNLOAD_CUT = (
     "continues from there."
 )
 UNUSABLE_CREDENTIALS = (
-    "The Kaggle client cannot use the credentials on this machine ({message}): a token that is "
-    "too long or has characters that no token has, such as a line end, or a file that cannot be "
-    "read. Copy the token again; `make doctor` says which one is used."
+    "The Kaggle client cannot use the credentials on this machine ({message}): the token is too "
+    "long or has invalid characters, such as a line break, or its file cannot be read. Copy the "
+    "token again; `make doctor` says which one is used."
 )
 FAILED = f"The Kaggle client failed ({{message}}). Try again; if it fails again, run {UPGRADE}."
 
 # By the server's HTTP status; 401 depends on the credentials.
 STATUSES = {
     403: (
-        "Kaggle refuses access (403{words}). With the account of your token, accept the "
+        "Kaggle refuses access (403{reason}). With the account of your token, accept the "
         f"competition's rules at {PAGE}/rules and verify your phone number at {SETTINGS_PAGE}. "
         f"Kaggle says the same about a mistyped name; the name asked for was '{COMPETITION}'."
     ),
     404: (
-        f"Kaggle does not know what was asked for (404{{words}}): the competition '{COMPETITION}' "
+        f"Kaggle does not know what was asked for (404{{reason}}): the competition '{COMPETITION}' "
         f"or its files. Look at {PAGE}; if it is there, run {UPGRADE}."
     ),
     407: PROXY_ASKS_NAME,
     429: "Kaggle has had too many requests from this account (429). Try again {when}.",
     500: (
-        "Kaggle itself has an error ({status}{words}). Nothing is wrong on this machine; try "
+        "Kaggle itself has an error ({status}{reason}). Nothing is wrong on this machine; try "
         "again in some minutes."
     ),
 }
-OTHER_STATUS = f"Kaggle refused the request ({{status}}{{words}}); see {PAGE}."
+OTHER_STATUS = f"Kaggle refused the request ({{status}}{{reason}}); see {PAGE}."
 
 
 class KaggleError(UserError):
-    """Kaggle, the way to it, or its client failed.
-
-    Attributes:
-        outcome: the notes of the client's process, see `protocol.py`.
-    """
+    """Kaggle, the network or the client failed; `outcome` has the child's notes (`protocol.py`)."""
 
     def __init__(self, outcome: dict[str, Any]):
         super().__init__(outcome["problem"])
@@ -120,37 +115,35 @@ class KaggleError(UserError):
 
 
 def describe(error: BaseException, stage: str, credentials: list[Source]) -> dict[str, Any]:
-    """Returns the notes about an exception of the client: what went wrong, never a secret.
+    """Returns the notes about an exception of the client, without any secret.
 
     Args:
-        error: the exception.
-        stage: what the client was doing, a name of `protocol.py`.
-        credentials: the places that the client found some in; it used the first.
+        stage: what the client was doing, a constant of `protocol.py`.
+        credentials: all that the client found; it used the first.
     """
     response = getattr(error, "response", None)
     if response is not None:  # a response is false when its status is an error
         wait = _retry_after(response.headers.get("Retry-After"))
-        told = _status_paragraph(response.status_code, _server_words(response), wait, credentials)
-        return {"problem": told, "status": response.status_code, "retry_after": wait}
-    if isinstance(error, SystemExit):  # the client's way to say that it has no valid credentials
+        problem = _status_problem(response.status_code, _server_reason(response), wait, credentials)
+        return {"problem": problem, "status": response.status_code, "retry_after": wait}
+    if isinstance(error, SystemExit):  # so the client ends without valid credentials
         return {"problem": refused(credentials) if credentials else no_credentials()}
-    # While it signs in, the trouble is with its files, and an exception may quote the token.
+    # While the client signs in, the problem is in its files, and the exception may quote the token.
     is_signing_in = stage == SIGNING_IN
     if isinstance(error, OSError) and not is_signing_in and (trouble := disk_trouble(error)):
         return {"problem": str(trouble)}
-    kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
-    told = next((EXCEPTIONS[key] for key in EXCEPTIONS if key in f"{kinds}: {error}"), FAILED)
-    if told == CUT and stage == DOWNLOADING:
-        told = DOWNLOAD_CUT
-    elif told == FAILED and is_signing_in and isinstance(error, ValueError | OSError):
-        told = UNUSABLE_CREDENTIALS
-    words = "" if is_signing_in else f": {without_secrets(str(error))}"
+    classes = " ".join(kind.__name__ for kind in type(error).__mro__)
+    problem = next((EXCEPTIONS[key] for key in EXCEPTIONS if key in f"{classes}: {error}"), FAILED)
+    if problem == CUT and stage == DOWNLOADING:
+        problem = DOWNLOAD_CUT
+    elif problem == FAILED and is_signing_in and isinstance(error, ValueError | OSError):
+        problem = UNUSABLE_CREDENTIALS
+    detail = "" if is_signing_in else f": {without_secrets(str(error))}"
     proxies = " or ".join(name for name in PROXY_VARIABLES if os.environ.get(name))
-    return {"problem": told.format(message=f"{type(error).__name__}{words}", proxies=proxies)}
+    return {"problem": problem.format(message=f"{type(error).__name__}{detail}", proxies=proxies)}
 
 
 def no_credentials() -> str:
-    """Returns the paragraph for a machine without credentials."""
     found = "".join(f" {sentence}." for sentence in overlooked())
     return (
         f"The Kaggle client finds no credentials on this machine.{found} {NEW_TOKEN}, and {PLACES}."
@@ -158,35 +151,35 @@ def no_credentials() -> str:
 
 
 def refused(credentials: list[Source], code: str = "") -> str:
-    """Returns the paragraph for credentials that Kaggle refused, and for those they shadow."""
+    """Returns the message for refused credentials; it also names those that they shadow."""
     used, *others = credentials
     shadowed = " and ".join(source.name for source in others)
-    trap = f" Or remove it: it comes before {shadowed}, which was not tried." if shadowed else ""
+    removal = f" Or remove it: it comes before {shadowed}, which was not tried." if shadowed else ""
     return (
         f"Kaggle refused the credentials in {used.name}{code}: they are wrong or have expired."
-        f"{used.remark} {used.renewal}{trap}"
+        f"{used.remark} {used.renewal}{removal}"
     )
 
 
 def without_secrets(text: str) -> str:
-    """Returns the text's last line, shortened, with an ellipsis for whatever may be a secret."""
+    """Returns the text's last line, shortened, with "…" in place of anything like a secret."""
     last = (text.strip().splitlines() or [""])[-1]
     printable = "".join(letter for letter in last if letter.isprintable())
     return SECRET.sub("…", printable)[:LONGEST_MESSAGE]
 
 
-def _status_paragraph(status: int, words: str, wait: float | None, used: list[Source]) -> str:
+def _status_problem(status: int, reason: str, wait: float | None, credentials: list[Source]) -> str:
     if status == 401:
-        return refused(used, " (401)") if used else no_credentials()
+        return refused(credentials, " (401)") if credentials else no_credentials()
     return STATUSES.get(min(status, 500), OTHER_STATUS).format(
         status=status,
-        words=f": {words.rstrip('.')}" if words else "",
+        reason=f": {reason.rstrip('.')}" if reason else "",
         when=f"in {duration(wait)}, as it asks" if wait else "in some minutes",
     )
 
 
-def _server_words(response: Any) -> str:
-    """Returns the reason that Kaggle gives in JSON; other servers' pages tell nothing."""
+def _server_reason(response: Any) -> str:
+    """Returns the reason that Kaggle gives in JSON; nothing for the pages of other servers."""
     try:
         return without_secrets(str(response.json()["message"]))
     except (ValueError, KeyError, TypeError, OSError):
@@ -194,7 +187,7 @@ def _server_words(response: Any) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Returns seconds, from a header that has seconds or a date."""
+    """Returns seconds from the header, which holds seconds or a date."""
     if value is None:
         return None
     if value.strip().isdigit():

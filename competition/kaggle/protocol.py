@@ -1,12 +1,12 @@
-"""What the client's process writes down for `client.py`: a line of JSON each, the latest counts.
+"""The notes that the client's process writes for `client.py`: lines of JSON, the latest counts.
 
-stage        what it is doing, as the end of "the client was …"
+stage        what it is doing, to complete "the client was …"
 total        bytes of the archive that is being fetched
-waited       seconds since the score was asked for first
-problem      what went wrong, as a paragraph for the user, or None; it comes last
-status       the server's HTTP status, if it gave one
+waited       seconds since it first asked for the score
+problem      the message for the user, or None if all went well; written last
+status       the server's HTTP status, if any
 retry_after  seconds that the server asks to wait
-…            and what an action found, as `reference` or `submissions`
+…            and an action's results, such as `reference` or `submissions`
 """
 
 import json
@@ -26,7 +26,7 @@ def write_note(path: Path, **values: Any) -> None:
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """Returns the latest value of each name; a line that is still being written does not count."""
+    """Returns the latest value of each name, without a line that is still being written."""
     if not path.exists():
         return {}
     *complete, _ = path.read_text(encoding="utf-8").split("\n")

@@ -1,7 +1,4 @@
-"""The submission goes out, checked first and confirmed by a reference; its score comes back.
-
-`submissions/history.csv` keeps what was sent, and `make scores` shows it.
-"""
+"""Sends a checked submission, and fetches its score; `submissions/history.csv` records both."""
 
 import shutil
 import sys
@@ -30,40 +27,38 @@ from competition.submission import check_submission, file_hash, read_provenance
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORE_SECONDS = 300.0  # for the score of a submission that was taken
+SCORE_SECONDS = 300.0  # to wait for a score
 PENDING = "pending"
 BUSY = "submitting, or asking for scores"  # only one process at a time changes the history
 
-# How many of the 28,000 test rows the public score counts: all of them, it seems. Kaggle does not
-# tell through its API, but public scores such as 0.99689 are multiples of 1/28,000 and not of the
-# 1/7,000 that a quarter of the rows would give.
+# How many of the 28,000 test rows the public score counts: all of them, it seems. Kaggle's API does
+# not tell, but public scores such as 0.99689 are multiples of 1/28,000, not of the 1/7,000 that a
+# quarter of the rows would give.
 PUBLIC_ROWS = 28_000
 
 WORKAROUND = f"Workaround: upload the file in the browser at {PAGE}/submit."
 MAYBE_TAKEN = (
-    f"It may have been taken nevertheless: look at {PAGE}/submissions before you send it again."
+    f"Kaggle may have accepted it nevertheless: see {PAGE}/submissions before you send it again."
 )
 DIFFERENCE_NOTE = (
-    "Difference: public less out of fold, in standard errors of both; from -2 to +2 is chance, and "
-    "a little above 0 no surprise, as all folds' nets together predict the test rows."
+    "Difference: public minus out of fold, in standard errors; from -2 to +2 is chance, and a "
+    "little above 0 is expected, as the nets of all folds together predict the test rows."
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One submission of the history; every value is text, empty where it is not known.
+    """One submission of the history; every value is text, empty where unknown.
 
     Attributes:
-        time: when it was sent, UTC, ISO 8601.
-        file: its path as it was given.
-        sha256: of the file, 64 hexadecimal digits.
-        config: the name of the configuration that made it.
-        out_of_fold: its out-of-fold accuracy, from 0 to 1, and a mark if that was selected.
-        reference: Kaggle's number of it.
+        time: UTC, ISO 8601.
+        file: its path as given.
+        out_of_fold: its out-of-fold accuracy, from 0 to 1, with a mark if that was selected.
+        reference: Kaggle's number of the submission.
         public_score: the accuracy on the public leaderboard, from 0 to 1.
         status: `pending`, `complete` or `error`.
-        error_description: why Kaggle could not score it.
-        out_of_fold_rows: how many rows its out-of-fold accuracy is a share of.
+        error_description: Kaggle's reason for an error.
+        out_of_fold_rows: the number of rows of the out-of-fold accuracy.
     """
 
     time: str
@@ -83,33 +78,37 @@ NEVER_EMPTY = ["time", "file", "sha256", "reference", "status"]
 
 
 def send(file: Path, message: str, force: bool = False) -> Entry:
-    """Submits a CSV to the competition, and keeps that in the history.
+    """Submits a CSV to the competition, and records it in the history.
 
     Args:
-        file: the submission.
-        message: the note beside it on Kaggle.
+        message: the description shown on Kaggle.
         force: send it even if the same bytes were sent before.
 
     Raises:
         UserError: when the file is not what the competition asks for, was submitted before, or
-            Kaggle did not take it.
+            Kaggle did not accept it.
     """
     made_from = read_provenance(file).get("data_set", COMPETITION)
     if made_from != COMPETITION:
         raise UserError(
             f"{file} was made from the data set '{made_from}', but Kaggle asks for the test rows "
-            f"of '{COMPETITION}'; submit one that was made from those"
+            f"of '{COMPETITION}'; submit a file made from that data set"
         )
     check_submission(file, checked_sample())
     with only_one(paths.SUBMISSIONS, BUSY), _copied(file) as copy:
         history, entry = read_history(), _new_entry(file, copy)
         same = history[history["sha256"] == entry.sha256]
         if len(same) and not force:
-            raise UserError(_sent_before(entry, Entry(*same.iloc[-1])))
+            before = Entry(*same.iloc[-1])
+            score = f", public score {before.public_score}" if before.public_score else ""
+            raise UserError(
+                f"{file} was submitted already, with the same content: {before.file} at "
+                f"{before.time} (reference {before.reference}{score}); FORCE=1 sends it again"
+            )
         entry = replace(entry, reference=_reference(file, copy, message))
         try:
             add_to_history(entry)
-        except OSError as error:  # the user has to know what was sent
+        except OSError as error:  # the user must know that it was sent
             raise UserError(
                 f"Kaggle has {file} as submission {entry.reference}, but the history could not be "
                 f"written ({error.strerror}), so `make scores` will not know of it. Do not send it "
@@ -119,10 +118,8 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
 
 
 def wait_for_score(entry: Entry) -> Entry:
-    """Asks for a submission's score until it is there, the time is over, or Ctrl-C.
-
-    Returns:
-        The entry as the history has it now, perhaps still pending.
+    """Asks for a submission's score until it is there, the time is over, or Ctrl-C; returns the
+    updated entry, which may still be pending.
 
     Raises:
         UserError: when Kaggle could not score it.
@@ -138,14 +135,14 @@ def wait_for_score(entry: Entry) -> Entry:
     except KeyboardInterrupt:
         print("\nno longer waiting; the submission stays", file=sys.stderr)
         return entry
-    except KaggleError as trouble:
-        print(f"the score could not be asked for. {trouble}", file=sys.stderr)
+    except KaggleError as error:
+        print(f"the score could not be asked for. {error}", file=sys.stderr)
         return entry
     found = outcome["submission"] or {}  # nothing if Kaggle does not list it
     try:
         _update_history({entry.reference: found})
-    except UserError as trouble:
-        print(f"the score is not in the history yet: {trouble}", file=sys.stderr)
+    except UserError as error:
+        print(f"the score is not in the history yet: {error}", file=sys.stderr)
     if found.get("status") == "error":
         raise UserError(
             f"Kaggle could not score submission {entry.reference}: "
@@ -158,7 +155,7 @@ def refresh_scores() -> None:
     """Fetches the scores of pending submissions into the history.
 
     Raises:
-        UserError: when Kaggle could not be asked, or the history is damaged or locked.
+        UserError: when Kaggle does not answer, or the history is damaged or locked.
     """
     history = read_history()
     pending = set(history["reference"][history["status"] == PENDING])
@@ -168,14 +165,13 @@ def refresh_scores() -> None:
 
 
 def scoreboard(history: "pd.DataFrame") -> "pd.DataFrame":
-    """Returns the history as a table to read, out-of-fold beside public scores."""
+    """Returns the history as a table to read, with out-of-fold beside public scores."""
     import pandas as pd
 
-    sent_at = history["time"].str.replace("T", " ").str.removesuffix("+00:00")
     status = (history["status"] + " " + history["error_description"]).str.split().str.join(" ")
     return pd.DataFrame(
         {
-            "submitted": sent_at,
+            "submitted": history["time"].str.replace("T", " ").str.removesuffix("+00:00"),
             "file": history["file"],
             "config": history["config"],
             "out of fold": history["out_of_fold"],
@@ -187,12 +183,10 @@ def scoreboard(history: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def difference(entry: Entry) -> str:
-    """Returns how far an entry's public accuracy is from its out-of-fold one, in standard errors.
+    """Returns public minus out-of-fold accuracy, in standard errors.
 
-    Both count as shares of independent rows of the same kind, n held-out and m public ones, with
-    the out-of-fold accuracy p as the true one; then their difference has the standard error
-    √(p(1 − p)(1/n + 1/m)). From about ±2 on they disagree by more than luck. It is empty where a
-    figure is not known, or was selected and so promises too much.
+    If p is the true accuracy, shares of n held-out and m public rows differ with a standard error
+    of √(p(1 − p)(1/n + 1/m)). Empty where a figure is unknown, or selected and so optimistic.
     """
     try:
         accuracy, public = float(entry.out_of_fold), float(entry.public_score)
@@ -204,12 +198,12 @@ def difference(entry: Entry) -> str:
 
 
 def command_line(file: Path, message: str) -> str:
-    """Returns the plain Kaggle command that submits a file."""
+    """Returns the Kaggle client's own command that submits a file."""
     return f'kaggle competitions submit -c {COMPETITION} -f {file} -m "{message}"'
 
 
 def read_history() -> "pd.DataFrame":
-    """Returns a row of text per submission, the oldest first, with the columns of `Entry`.
+    """Returns one row of text per submission, the oldest first, with the columns of `Entry`.
 
     Raises:
         UserError: when the file is damaged.
@@ -221,14 +215,14 @@ def read_history() -> "pd.DataFrame":
         history = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         return pd.DataFrame(columns=COLUMNS, dtype=str)
-    except ValueError:  # it is no text, or no CSV
+    except ValueError:  # not text, or not CSV
         history = pd.DataFrame()
-    # pandas fills up lines that are too short, and takes cells in excess for row names.
+    # pandas pads lines that are too short, and takes extra cells for row names.
     is_table = list(history.columns) == COLUMNS and isinstance(history.index, pd.RangeIndex)
     if not is_table or (history[NEVER_EMPTY] == "").to_numpy().any():
         raise UserError(
             f"{path} is damaged: expected the columns {', '.join(COLUMNS)}; fix it, or move it "
-            "away to begin a new one"
+            "away to start a new one"
         )
     return history
 
@@ -240,7 +234,7 @@ def add_to_history(entry: Entry) -> None:
 
 
 def _update_history(changes: dict[str, dict[str, str]]) -> None:
-    """Changes values of the entries with these references."""
+    """Changes values of entries, by reference."""
     with only_one(paths.SUBMISSIONS, BUSY):
         history = read_history()
         for reference, values in changes.items():
@@ -256,13 +250,12 @@ def _write_history(history: "pd.DataFrame") -> None:
 
 @contextmanager
 def _copied(file: Path) -> Iterator[Path]:
-    """Yields a copy under the same name: an ensemble may replace the file while it is sent."""
+    """Yields a copy with the same name: `make ensemble` may replace the file while it is sent."""
     with TemporaryDirectory(prefix="submission-") as folder:
         yield Path(shutil.copy(file, folder))
 
 
 def _new_entry(file: Path, copy: Path) -> Entry:
-    """Returns the entry of a file that is about to be sent, with what its provenance says."""
     provenance = read_provenance(file)
     out_of_fold = provenance.get("out_of_fold", {})
     return Entry(
@@ -275,16 +268,8 @@ def _new_entry(file: Path, copy: Path) -> Entry:
     )
 
 
-def _sent_before(entry: Entry, before: Entry) -> str:
-    score = f", public score {before.public_score}" if before.public_score else ""
-    return (
-        f"{entry.file} was submitted already, with the same content: {before.file} at "
-        f"{before.time} (reference {before.reference}{score}); FORCE=1 sends it again"
-    )
-
-
 def _reference(file: Path, copy: Path, message: str) -> str:
-    """Sends a file, by its copy, and returns Kaggle's reference of it."""
+    """Sends the copy of a file, and returns Kaggle's reference."""
     print(f"sending {file} to Kaggle", file=sys.stderr)
     seen: dict[str, Any] = {}
     try:
@@ -293,12 +278,12 @@ def _reference(file: Path, copy: Path, message: str) -> str:
         if seen.get("stage") == CONFIRMING:
             raise KeyboardInterrupt(f"interrupted. {MAYBE_TAKEN}") from None
         raise
-    except KaggleError as trouble:
-        refused = 400 <= (trouble.outcome.get("status") or 500) < 500
-        is_unclear = trouble.outcome.get("stage") == CONFIRMING and not refused
-        what_next = MAYBE_TAKEN if is_unclear else f"Nothing was submitted. {WORKAROUND}"
-        raise UserError(f"{trouble}\n{what_next}") from None
-    # A refused upload raises nothing in the client; only a reference says that it was taken.
+    except KaggleError as error:
+        is_refused = 400 <= (error.outcome.get("status") or 500) < 500
+        is_unclear = error.outcome.get("stage") == CONFIRMING and not is_refused
+        advice = MAYBE_TAKEN if is_unclear else f"Nothing was submitted. {WORKAROUND}"
+        raise UserError(f"{error}\n{advice}") from None
+    # The client raises nothing when an upload is refused; only a reference confirms it.
     if outcome["reference"]:
         return str(outcome["reference"])
     if outcome["stage"] == UPLOADING:
@@ -306,5 +291,5 @@ def _reference(file: Path, copy: Path, message: str) -> str:
             f"The upload of {file} to Kaggle's storage failed, so nothing was submitted; try "
             f"again.\n{WORKAROUND}"
         )
-    words = outcome["message"].rstrip(".") or "it gives no reason"
-    raise UserError(f"Kaggle did not take {file}: {words}. Nothing was submitted. {WORKAROUND}")
+    reason = outcome["message"].rstrip(".") or "it gives no reason"
+    raise UserError(f"Kaggle did not accept {file}: {reason}. Nothing was submitted. {WORKAROUND}")

@@ -1,1 +1,1 @@
-"""Which settings of a variant do best: Optuna around the training that everything else uses."""
+"""Search for the best settings of a variant: Optuna around the usual training."""

@@ -1,4 +1,4 @@
-"""What came of a study: a report on its trials, its best one, and their final evaluation."""
+"""The results of a study: its trials, the best one, and that one's final evaluation."""
 
 import warnings
 from collections.abc import Callable
@@ -12,7 +12,6 @@ import yaml
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from competition import paths
 from competition.config.loading import load_config
 from competition.console import count_of
 from competition.data.folds import split_names
@@ -33,7 +32,6 @@ if TYPE_CHECKING:  # pandas takes a second to import
 
 
 def trial_line(trial: FrozenTrial, search: Search, is_best: bool) -> str:
-    """Returns number, outcome, minutes and values of a trial that has ended."""
     minutes = f"{minutes_of(trial):.1f} min"
     if trial.state is TrialState.FAIL:
         outcome = f"FAILED, {trial.user_attrs.get(FAILURE, 'for an unknown reason')}"
@@ -47,35 +45,34 @@ def trial_line(trial: FrozenTrial, search: Search, is_best: bool) -> str:
 
 
 def value_of(trial: FrozenTrial) -> float:
-    """Returns what a trial reached of the objective; one that failed, nothing: infinity."""
+    """Returns the objective's value that a trial reached; infinity if it failed."""
     return float("inf") if trial.value is None else trial.value
 
 
 def value_text(trial: FrozenTrial, search: Search) -> str:
-    """Returns what a trial reached: a count of errors, or a log-loss."""
     return objective_form(search).format(value_of(trial))
 
 
 def objective_form(search: Search) -> str:
-    """Returns how a value of the objective is written."""
+    """Returns the format of the objective's values, a count of errors or a log-loss."""
     return "{:.0f}" if search.settings.objective == "errors" else "{:.5f}"
 
 
 def short(value: bool | int | float | str) -> str:
-    """Returns a setting's value with as many digits as one can take in."""
+    """Returns a setting's value with at most three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def minutes_of(trial: FrozenTrial) -> float:
-    """Returns the minutes of wall-clock time that an ended trial took; 0 if it never began."""
+    """Returns an ended trial's wall-clock minutes; 0 if it never began."""
     return trial.duration.total_seconds() / 60 if trial.duration else 0.0
 
 
 def trials_frame(study: Study, search: Search) -> "pd.DataFrame":
-    """Returns a row per trial: its state, what it reached, its values, and a remark."""
+    """Returns one row per trial: its state, objective, values, and a remark."""
     import pandas as pd
 
-    again = successors(study)
+    requeued = successors(study)
     columns = ["trial", "state", search.settings.objective, "minutes", *search.space, "remark"]
     rows = [
         [
@@ -84,7 +81,7 @@ def trials_frame(study: Study, search: Search) -> "pd.DataFrame":
             trial.value,
             round(minutes_of(trial), 2),
             *map(trial.params.get, search.space),
-            _remark(trial, again),
+            _remark(trial, requeued),
         ]
         for trial in study.get_trials(deepcopy=False)
     ]
@@ -92,27 +89,26 @@ def trials_frame(study: Study, search: Search) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
-def _remark(trial: FrozenTrial, again: dict[int, int]) -> str:
-    if trial.number in again:
-        return f"interrupted; re-queued as trial {again[trial.number]}"
+def _remark(trial: FrozenTrial, requeued: dict[int, int]) -> str:
+    if trial.number in requeued:
+        return f"interrupted; re-queued as trial {requeued[trial.number]}"
     if trial.state is not TrialState.FAIL:
-        return ""  # it may have the remark of the trial whose values it has
+        return ""  # a re-queued trial inherits the attributes of the failed one
     return trial.user_attrs.get(FAILURE, "").strip().split("\n")[-1]
 
 
 def write_trials(study: Study, search: Search) -> Path:
-    """Writes `trials.csv`, with every digit of the values, and returns its path."""
-    path = paths.TuningPaths(search.config.name, search.name).trials
-    with atomic_file(path) as partial:
+    """Writes `trials.csv`, with all digits of the values, and returns its path."""
+    with atomic_file(search.files.trials) as partial:
         write_csv(partial, trials_frame(study, search))
-    return path
+    return search.files.trials
 
 
 def best_trial(study: Study, search: Search) -> FrozenTrial:
-    """Returns the completed trial with the lowest value; of equal ones, the first.
+    """Returns the completed trial with the lowest value, the first if several are equal.
 
     Raises:
-        UserError: when none was completed.
+        UserError: when no trial is completed.
     """
     trials = study.get_trials(deepcopy=False)
     completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -124,27 +120,23 @@ def best_trial(study: Study, search: Search) -> FrozenTrial:
 
 
 def write_best(trial: FrozenTrial, search: Search) -> Path:
-    """Writes `best.yaml`: the study's configuration with the variant alone, as the trial has it."""
+    """Writes `best.yaml`: the study's configuration with only this variant, as the trial has it."""
     changes = {
         "name": search.best_name,
         "variants": {search.name: search.variant.with_values(trial.params)},
-        # The study's ensemble may name members that are not there, so all that there are go in.
+        # The study's ensemble may name variants that are gone here, so it takes every member.
         "ensemble": search.config.ensemble.model_copy(update={"variants": None, "seeds": None}),
     }
     config = search.config.model_copy(update=changes)
-    unused: dict[str, Any] = {
-        "defaults": True,
-        "tuning": True,
-        "variants": {search.name: {"search_space"}},
-    }
+    unused: Any = {"defaults": True, "tuning": True, "variants": {search.name: {"search_space"}}}
     content = config.model_dump(mode="json", exclude=unused)
     comment = (
         f"# Trial {trial.number} of the study {search}: {search.settings.objective} "
-        f"{value_text(trial, search)} on {folds_text(search.settings.folds)},\n"
-        "# by which it was chosen, so that this figure is too good. Those that count are in "
+        f"{value_text(trial, search)} on {folds_text(search.settings.folds)}.\n"
+        "# It was chosen by this figure, which is therefore optimistic; the unbiased ones are in "
         "summary.md.\n"
     )
-    path = paths.TuningPaths(search.config.name, search.name).best_config
+    path = search.files.best_config
     write_text(path, comment + yaml.safe_dump(content, sort_keys=False))
     return path
 
@@ -156,12 +148,12 @@ def folds_text(numbers: list[int]) -> str:
 
 @dataclass(frozen=True)
 class FinalEvaluation:
-    """How two settings do on held-out rows on which no trial was scored.
+    """The tuned settings and the original ones, scored on rows on which no trial was scored.
 
     Attributes:
         folds: numbers of the folds that hold these rows out.
         best: the score of the best trial's settings.
-        as_it_is: of the variant without any of them.
+        as_it_is: the score of the variant as configured.
         gain_interval: 95 % interval of `gain`, by a paired bootstrap over the rows.
     """
 
@@ -179,12 +171,10 @@ class FinalEvaluation:
 def final_evaluation(
     search: Search, run: Run, best_config: Path, workers: int | None
 ) -> FinalEvaluation:
-    """Trains both settings on the folds that are left, as far as they are not trained yet.
+    """Trains both settings on the folds that no trial used; finished jobs are skipped.
 
     Args:
-        search: whose study has ended.
-        run: its configuration with data and folds.
-        best_config: the file of the best trial's configuration.
+        run: the search's configuration with data and folds.
         workers: how many jobs run side by side; None leaves it to the machine.
 
     Raises:
@@ -202,32 +192,30 @@ def final_evaluation(
 
 
 def _held_out(run: Run, search: Search, folds: list[int], workers: int | None) -> Probabilities:
-    """Returns what a run's variant predicts of rows of these folds, none of which it learnt."""
+    """Returns the out-of-fold predictions of a run's variant for the rows of these folds."""
     splits = split_names(run.config.folds)
     jobs = [Job(run.config.name, search.name, search.seed, splits[fold]) for fold in folds]
     failures = train_folds(run, workers, jobs)
     if failures:
         reasons = "; ".join(f"{failure.job}: {failure.message}" for failure in failures)
-        raise UserError(f"the final evaluation has no figures, as trainings failed: {reasons}")
+        raise UserError(f"no final evaluation, as trainings failed: {reasons}")
     return mean_of([read_predictions(job, "out_of_fold") for job in jobs])
 
 
 def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> Table:
-    """Returns the best trial's score where it was chosen, and both settings' where it was not."""
+    """Returns the best trial's score on the tuning folds, and both settings' on the others."""
     import pandas as pd
 
-    tuned, chosen_on = f"trial {trial.number}", folds_text(search.settings.folds)
-    left = folds_text(evaluation.folds)
+    tuned, unused_folds = f"trial {trial.number}", folds_text(evaluation.folds)
+    optimistic = f"{folds_text(search.settings.folds)}: optimistic"
     scores = [
-        (tuned, f"{chosen_on}: optimistic", Score(*trial.user_attrs[SCORE])),
-        (tuned, left, evaluation.best),
-        (f"{search.name} as it is", left, evaluation.as_it_is),
+        (tuned, optimistic, Score(*trial.user_attrs[SCORE])),
+        (tuned, unused_folds, evaluation.best),
+        (f"{search.name} as it is", unused_folds, evaluation.as_it_is),
     ]
     frame = pd.DataFrame(
-        [
-            {"settings": name, "scored_on": folds, **score_values(score)}
-            for name, folds, score in scores
-        ]
+        {"settings": name, "scored_on": folds, **score_values(score)}
+        for name, folds, score in scores
     )
     columns = [Column("settings"), Column("scored on"), *SCORE_COLUMNS]
     note = conclusion(search, evaluation)
@@ -235,24 +223,24 @@ def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvalua
 
 
 def conclusion(search: Search, evaluation: FinalEvaluation) -> str:
-    """Returns which of the figures count, and what they show."""
+    """Returns in words which figures count, and whether the tuned settings are better."""
     fewer = evaluation.as_it_is.errors - evaluation.best.errors
     errors = count_of(abs(fewer), "fewer error" if fewer > 0 else "more error")
     low, high = evaluation.gain_interval
     if low > 0:
-        shown = "above 0: on such rows, the tuned settings are better"
+        shown = "is above 0: on such rows, the tuned settings are better"
     elif high < 0:
-        shown = "below 0: on such rows, the tuned settings are worse"
+        shown = "is below 0: on such rows, the tuned settings are worse"
     else:
-        shown = "on both sides of 0: these rows do not show which settings are better"
+        shown = "includes 0: these rows do not show which settings are better"
     sentences = [
         "The first line is optimistic, as the trial was chosen by it. The other two count: no "
         f"trial was scored on their {evaluation.best.rows:,} rows.",
         f"There the tuned settings make {f'{errors} than' if fewer else 'as many errors as'} "
         f"`{search.name}` as it is, and their log-loss is "
         f"{abs(evaluation.gain):.5f} {'lower' if evaluation.gain >= 0 else 'higher'}.",
-        f"The 95 % interval of how much lower it is, {low:+.5f} to {high:+.5f} by a paired "
-        f"bootstrap over the rows, lies {shown}. It does not cover the spread between seeds.",
+        f"The gain's 95 % interval, {low:+.5f} to {high:+.5f} by a paired bootstrap over the rows, "
+        f"{shown}. It does not cover the spread between seeds.",
     ]
     return " ".join([*sentences, *([SELECTED_NOTE] if search.variant.is_selected else [])])
 
@@ -264,8 +252,8 @@ def write_summary(
     evaluation: FinalEvaluation,
     pictures: list[Path],
 ) -> Path:
-    """Writes `summary.md` beside the study's journal and returns it."""
-    path = paths.TuningPaths(search.config.name, search.name).summary
+    """Writes `summary.md` beside the study's journal and returns its path."""
+    path = search.files.summary
     images = [
         f"![{picture.stem.replace('_', ' ')}]({picture.relative_to(path.parent)})"
         for picture in pictures
@@ -283,7 +271,7 @@ def write_summary(
 
 
 def settings_table(trial: FrozenTrial, search: Search) -> Table:
-    """Returns the searched settings, as the variant has them and as the trial has them."""
+    """Returns the searched settings of the variant as it is, beside those of the trial."""
     import pandas as pd
 
     rows = [
@@ -299,7 +287,7 @@ BEST_TRIALS_SHOWN = 10
 
 
 def best_trials_table(study: Study, search: Search) -> Table:
-    """Returns the best of the completed trials, and how many trials there are of each state."""
+    """Returns the best completed trials, with a note that counts the trials by state."""
     objective, frame = search.settings.objective, trials_frame(study, search)
     completed = frame[frame["state"] == "complete"]
     best = completed.sort_values([objective, "trial"]).head(BEST_TRIALS_SHOWN)
@@ -313,8 +301,8 @@ def best_trials_table(study: Study, search: Search) -> Table:
     columns = [Column(name, forms.get(name, "{}"), (name,)) for name in best.columns]
     states = [trial.state for trial in finished_trials(study)]
     note = (
-        f"{count_of(len(states), 'trial')}: {states.count(TrialState.COMPLETE)} completed, whose "
-        f"best are shown, {states.count(TrialState.PRUNED)} pruned, "
+        f"{count_of(len(states), 'trial')}: {states.count(TrialState.COMPLETE)} completed (the "
+        f"best are shown), {states.count(TrialState.PRUNED)} pruned, "
         f"{states.count(TrialState.FAIL)} failed. All of them are in trials.csv."
     )
     return Table("trials", "Trials", best, columns, note)
@@ -323,19 +311,14 @@ def best_trials_table(study: Study, search: Search) -> Table:
 DOTS_PER_INCH = 120
 INCHES_PER_SLICE, INCHES_PER_AXIS = 3.6, 1.8
 
-# Fewer completed trials show nothing, and of equal values no parameter can be important.
-FEWEST_VALUES = 2
-
 
 def draw_pictures(study: Study, search: Search) -> list[Path]:
-    """Draws history, parallel coordinates, importances and slices of the completed trials.
-
-    Returns:
-        The PNG files; none while there are fewer than two different values to show.
+    """Draws history, parallel coordinates, importances and slices of the completed trials, and
+    returns the PNG files.
     """
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len({trial.value for trial in completed}) < FEWEST_VALUES:
-        return []
+    if len({trial.value for trial in completed}) < 2:
+        return []  # where all values are equal, no parameter can be important
     import matplotlib
 
     matplotlib.use("agg")  # files only: no window, and no display needed
@@ -352,7 +335,7 @@ def draw_pictures(study: Study, search: Search) -> list[Path]:
         "importances": (partial(plots.plot_param_importances, evaluator=evaluator), None),
         "slices": (plots.plot_slice, (INCHES_PER_SLICE * searched, INCHES_PER_SLICE)),
     }  # fmt: skip
-    final = paths.TuningPaths(search.config.name, search.name).pictures
+    final = search.files.pictures
     with atomic_folder(final) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, (draw, inches) in pictures.items():
@@ -362,7 +345,7 @@ def draw_pictures(study: Study, search: Search) -> list[Path]:
 
 
 def _save_figure(path: Path, inches: tuple[float, float] | None) -> None:
-    """Writes what was drawn last, without labels and grids that would cover one another."""
+    """Writes Matplotlib's current figure, without labels and grids that would overlap."""
     from matplotlib import pyplot
     from matplotlib.ticker import LogLocator, NullFormatter
 

@@ -1,9 +1,7 @@
 """Optuna's samplers and pruners by the names of the registry.
 
-A sampler's function takes the search space and the study's seed, a pruner's the epochs of the
-longest training, then what YAML may give. As every trial asks a sampler of its own, in whichever
-process it runs, samplers draw from the seed and the trial's number: with the same trials before
-it, a trial is the same one again.
+A sampler's function takes the search space and the study's seed; a pruner's takes the epochs of
+the longest training; then come the parameters that YAML may set.
 """
 
 import importlib.util
@@ -24,10 +22,10 @@ Space = dict[str, Parameter]
 
 
 def tpe(space: Space, seed: int, startup_trials: int = 10) -> BaseSampler:
-    """Tree-structured Parzen estimator (J. Bergstra et al., NeurIPS 2011): Optuna's own choice.
+    """Tree-structured Parzen estimator (J. Bergstra et al., NeurIPS 2011), Optuna's default.
 
     Args:
-        startup_trials: are drawn at random first.
+        startup_trials: how many trials are random before the sampler learns from them.
     """
     return SeededByNumber(lambda own: TPESampler(n_startup_trials=startup_trials, seed=own), seed)
 
@@ -46,12 +44,9 @@ def gp(space: Space, seed: int, startup_trials: int = 10) -> BaseSampler:
     """Bayesian optimisation with a Gaussian process; needs the package `torch`.
 
     Args:
-        startup_trials: are drawn at random first.
-
-    Raises:
-        UserError: when torch is not installed.
+        startup_trials: as in `tpe`.
     """
-    if importlib.util.find_spec("torch") is None:  # which nothing else needs
+    if importlib.util.find_spec("torch") is None:  # not in the requirements: only this needs it
         raise UserError(
             "the sampler 'gp' needs the package 'torch': .venv/bin/pip install torch; or choose "
             "another tuning.sampler"
@@ -60,11 +55,10 @@ def gp(space: Space, seed: int, startup_trials: int = 10) -> BaseSampler:
 
 
 class SeededByNumber(BaseSampler):
-    """A sampler that is made anew for each trial, with a seed of the trial's own.
+    """Makes a new sampler for each trial, seeded by the study's seed and the trial's number.
 
-    Args:
-        make: returns a sampler that draws with the seed that it is given.
-        seed: of the study.
+    So a trial draws the same values again if the trials before it are the same, in whichever
+    worker process it runs.
     """
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int):
@@ -104,7 +98,7 @@ def median(epochs: int, startup_trials: int = 5) -> BasePruner:
     """Ends a trial that is worse than the others' median at the same share of the training.
 
     Args:
-        startup_trials: so many are trained to their end first.
+        startup_trials: how many trials are trained to their end before any is ended.
     """
     return MedianPruner(n_startup_trials=startup_trials)
 
@@ -113,10 +107,7 @@ def hyperband(epochs: int, reduction_factor: int = 3) -> BasePruner:
     """Successive halving in several brackets (L. Li et al., JMLR 18, 2018).
 
     Args:
-        reduction_factor: one of so many trials goes on from each rung.
-
-    Raises:
-        ValueError: when it is below 2.
+        reduction_factor: one in this many trials goes on from each rung; at least 2.
     """
     if reduction_factor < 2:
         raise ValueError(f"reduction_factor is {reduction_factor}, expected 2 or more")
@@ -124,9 +115,10 @@ def hyperband(epochs: int, reduction_factor: int = 3) -> BasePruner:
 
 
 def wilcoxon(epochs: int, p_threshold: float = 0.1) -> BasePruner:
-    """Ends a trial that is worse than the best one on the same folds, by Wilcoxon's test.
+    """Ends a trial that is significantly worse than the best one on the same folds (Wilcoxon's
+    signed-rank test).
 
     Args:
-        p_threshold: the one-sided p-value below which it is.
+        p_threshold: the one-sided p-value below which a trial counts as worse.
     """
     return WilcoxonPruner(p_threshold=p_threshold)

@@ -20,45 +20,33 @@ from optuna.trial import FrozenTrial, TrialState
 
 from competition.errors import UserError
 
-# A process that gave no sign of life for so long has ended, as far as a database can know.
-HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120
-
-# A trial that crashed its worker so often, perhaps for want of memory, is not tried again.
-MOST_RETRIES = 2
+HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120  # in a database, longer silence means a dead process
+MOST_RETRIES = 2  # of a trial that crashes its worker, perhaps for lack of memory
 
 
 def quiet_optuna() -> None:
-    """Turns Optuna's own messages off: this package reports what happens."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", module=r"optuna\b")
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
-    """Opens a database, or without a URL the journal, which is made if it is not there.
-
-    Raises:
-        UserError: when the database cannot be used.
-    """
+    """Opens the database at the URL; without one, opens or creates the journal."""
     if url is None:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        # Optuna's lock is a link to this very path; a relative one would lead nowhere, and a
-        # lock that a killed process left would be waited for for ever.
+        # Absolute, as Optuna's lock is a symbolic link to this path: a relative one would be
+        # broken, and Optuna would wait for ever for a lock that a killed process left.
         return JournalStorage(JournalFileBackend(str(journal.absolute())))
     if url.startswith("sqlite"):
         raise UserError(
-            "SQLite breaks when several processes write it; leave tuning.storage out, as the "
-            "journal takes several, or for several machines give the URL of a PostgreSQL database"
+            "SQLite breaks when several processes write to it; leave tuning.storage out, as the "
+            "journal allows several, or for several machines give the URL of a PostgreSQL database"
         )
     return open_database(url)
 
 
 def open_database(url: str) -> RDBStorage:
-    """Opens a database, in which a trial that falls silent is queued again.
-
-    Raises:
-        UserError: when it cannot be used.
-    """
+    """Opens a database, in which trials of silent processes are re-queued."""
     retry = RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
     try:
         return RDBStorage(
@@ -67,13 +55,13 @@ def open_database(url: str) -> RDBStorage:
             grace_period=SILENT_SECONDS,
             heartbeat_stale_trial_callback=retry,
         )
-    except Exception as error:  # a wrong URL has many, from SQLAlchemy, Optuna and the driver
+    except Exception as error:  # a wrong URL raises many types: SQLAlchemy's, Optuna's, a driver's
         raise _unusable(url, error) from None
 
 
 @contextmanager
 def explain_database_errors(url: str | None) -> Iterator[None]:
-    """Raises UserError in place of any error of the database at `url`, if there is one."""
+    """Turns errors of the database at `url`, if there is one, into UserErrors."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -95,25 +83,25 @@ def _unusable(url: str, error: Exception) -> UserError:
     )
 
 
-# An @ after the host would belong to a password, so that what looks like a host is none.
+# No @ may follow the host: it would belong to a password, and the host found would be part of it.
 WELL_FORMED = re.compile(r"\w[\w+]*://(?:[^/?#@]*@)?(?P<host>[\w.-]+)(?::\d+)?(?:[/?][^@]*)?")
 
 
 def scheme_and_host(url: str) -> str:
-    """Returns all of a URL that may be shown; of one that is not well-formed, the scheme."""
+    """Returns the parts of a URL without secrets; only the scheme if it is malformed."""
     found = WELL_FORMED.fullmatch(url)
     return f"{url.partition('://')[0]}://{found['host'] if found else '…'}"
 
 
 def finished_trials(study: Study) -> list[FrozenTrial]:
-    """Returns the trials that completed, were pruned or failed, but not those that run again."""
-    again = successors(study)
+    """Returns the completed, pruned and failed trials, without those that were re-queued."""
+    requeued = successors(study)
     trials = study.get_trials(deepcopy=False)
-    return [t for t in trials if t.state.is_finished() and t.number not in again]
+    return [t for t in trials if t.state.is_finished() and t.number not in requeued]
 
 
 def successors(study: Study) -> dict[int, int]:
-    """Returns, by the number of each interrupted trial, that of the latest with its values."""
+    """Returns the number of the latest re-queued trial by that of each interrupted one."""
     return {
         earlier: trial.number
         for trial in study.get_trials(deepcopy=False)
@@ -122,12 +110,9 @@ def successors(study: Study) -> dict[int, int]:
 
 
 def requeue_interrupted(study: Study) -> tuple[int, int]:
-    """Records every trial that is said to run as failed, and queues its values again.
+    """Marks every running trial as failed and re-queues its values; no process may run trials.
 
-    To be called only while no process works on the study.
-
-    Returns:
-        How many were queued again, and how many were not, as they crash their worker every time.
+    Returns how many were re-queued, and how many were not, as they crashed their worker every time.
     """
     retry = RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
     running = study.get_trials(states=(TrialState.RUNNING,))
@@ -139,18 +124,14 @@ def requeue_interrupted(study: Study) -> tuple[int, int]:
 
 
 def requeue_failed(study: Study, number: int) -> None:
-    """Queues the values of a trial again if it failed: after Ctrl-C, it did so by no fault."""
+    """Re-queues a trial's values if it failed: after Ctrl-C, they are not to blame."""
     trial = study.get_trials()[number]
     if trial.state is TrialState.FAIL:
         RetryHeartbeatStaleTrialCallback(max_retry=None)(study, trial)
 
 
 def repair_journal(journal: Path) -> None:
-    """Cuts off a last line that a killed process left unfinished; nobody may be writing.
-
-    Raises:
-        UserError: when another line is damaged.
-    """
+    """Cuts off a last line that a killed process left unfinished; no process may be writing."""
     if not journal.exists():
         return
     journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # of a killed process
@@ -164,6 +145,6 @@ def repair_journal(journal: Path) -> None:
             json.loads(line)
         except ValueError as error:
             raise UserError(
-                f"{journal} is damaged in line {number} ({error}); bring back a copy of it, or "
-                "remove it to begin the study anew"
+                f"{journal} is damaged in line {number} ({error}); restore a copy of it, or "
+                "remove it to start the study again"
             ) from None

@@ -27,7 +27,7 @@ from competition.tuning.storage import finished_trials, open_storage
 
 @dataclass(frozen=True)
 class Search:
-    """The search for the best settings of one variant, by name; it travels to worker processes."""
+    """The search for the best settings of the variant `name`; workers receive it pickled."""
 
     config: Config
     name: str
@@ -36,28 +36,30 @@ class Search:
         return f"{self.config.name}/{self.name}"  # no name of a configuration has a slash
 
     @property
+    def files(self) -> paths.TuningPaths:
+        return paths.TuningPaths(self.config.name, self.name)
+
+    @property
     def best_name(self) -> str:
-        """The name of the configuration that the best trial becomes."""
+        """The name of the configuration made from the best trial."""
         return f"{self.config.name}-{self.name}-best"
 
     @property
     def variant(self) -> Variant:
-        """The variant as it is."""
         return self.config.variants[self.name]
 
     @property
     def space(self) -> dict[str, Parameter]:
-        """The parameters that are searched, by full name."""
+        """The searched parameters by full name, such as `augmentation.rotation`."""
         return self.variant.search_space
 
     @property
     def settings(self) -> Tuning:
-        """How they are searched."""
         return self.config.tuning
 
     @property
     def seed(self) -> int:
-        """The seed of the nets that are trained: of several, the first."""
+        """The seed of all trials' nets: the variant's first."""
         return self.variant.seeds[0]
 
     @property
@@ -67,18 +69,18 @@ class Search:
 
     @property
     def splits(self) -> list[str]:
-        """The folds on which trials are scored."""
+        """Names of the folds on which trials are scored."""
         return [split_names(self.config.folds)[fold] for fold in self.settings.folds]
 
     @property
     def wanted_trials(self) -> int:
-        """How many trials the study is to have: as configured, but no more than a whole grid."""
+        """The configured number of trials, but no more than a whole grid."""
         if self.settings.sampler.name != "grid":
             return self.settings.trials
         return min(self.settings.trials, combinations(self.space))
 
     def value_as_it_is(self, path: str) -> Any:
-        """Returns the value that the variant itself has of a setting of the search space."""
+        """Returns the variant's own value of a searched setting."""
         section, _, name = path.partition(".")
         value = getattr(self.variant, section)
         if not isinstance(value, Component):
@@ -87,37 +89,35 @@ class Search:
         return value.parameters.get(name, known[name][1]) if name else value.name
 
     def job(self, split: str) -> Job:
-        """Returns the job that trains the variant with the same seed on a fold."""
         return Job(self.config.name, self.name, self.seed, split)
 
     def has_one_policy(self) -> bool:
-        """Says whether all trials have the augmentation of the variant as it is."""
+        """Whether no trial changes the variant's augmentation."""
         return not any(path.partition(".")[0] == "augmentation" for path in self.space)
 
     def owner(self, trial: int | str) -> str:
-        """Suffix of the folder with a trial's own augmented images."""
-        return f"{self.config.name}.{self.name}.trial{trial}"  # no name has a point
+        """Returns the suffix of the folder with a trial's own augmented images."""
+        return f"{self.config.name}.{self.name}.trial{trial}"  # unique: no name has a point
 
     def training_epochs(self, data: str) -> AugmentedEpochs:
-        """Returns the augmented images of the variant as it is, of the data with a fingerprint."""
+        """Returns the images augmented by the variant's own policy; `data`: their fingerprint."""
         return AugmentedEpochs(self.variant.augmentation, self.seed, data)
 
     def tta_epochs(self, data: str) -> AugmentedEpochs:
-        """Returns the drawn views that the predictions of all trials average."""
+        """Returns the random views that every trial averages over when it predicts."""
         return tta_epochs(self.variant, self.seed, data, "train")
 
     def shared_epochs(self, data: str) -> Counter[AugmentedEpochs]:
-        """Returns all augmented images that trials share, with the number of their epochs."""
+        """Returns the augmented images shared by all trials, with how many epochs they need."""
         shared = Counter({self.tta_epochs(data): self.variant.test_time_draws})
-        if (
-            self.has_one_policy()
-        ):  # views may be drawn by that very policy: the larger number counts
+        if self.has_one_policy():
+            # | takes the larger number where views and trainings share one policy.
             shared |= Counter({self.training_epochs(data): self.longest_epochs})
         return shared
 
     def identity(self, run: Run) -> dict[str, Any]:
-        """Returns what makes the values of two trials comparable, as JSON values."""
-        # These stand for the whole space, and may exclude one another.
+        """Returns what two trials must have in common to be comparable, as JSON values."""
+        # Placeholders for the whole space; together they may be impossible.
         fixed = {path: parameter.lowest() for path, parameter in self.space.items()}
         return {
             "recipe_version": RECIPE_VERSION,
@@ -139,9 +139,10 @@ def find_search(config: Config, name: str | None) -> Search:
     """Returns the search of a variant; without a name, of the only one with a search space.
 
     Raises:
-        UserError: when it is unclear which one is meant, or the variant has no search space.
+        UserError: when several could be meant, the variant has no search space, or a name is too
+            long.
     """
-    searched = [one for one, variant in config.variants.items() if variant.search_space]
+    searched = [each for each, variant in config.variants.items() if variant.search_space]
     if name is None and len(searched) == 1:
         name = searched[0]
     known = ", ".join(searched) or "none of this configuration"
@@ -154,39 +155,30 @@ def find_search(config: Config, name: str | None) -> Search:
         )
     search = Search(config, name)
     if len(search.best_name) > LONGEST_NAME:
-        raise UserError(f"'{search.best_name}' is too long a name; choose a shorter SET=\"name=…\"")
+        raise UserError(f"the name '{search.best_name}' is too long; shorten it, SET=\"name=…\"")
     return search
 
 
 def open_study(search: Search) -> Study:
-    """Opens a search's study, or makes it, with the sampler and the pruner that are configured.
-
-    Raises:
-        UserError: when the storage cannot be used, or the sampler needs a package.
-    """
+    """Opens or creates a search's study, with the configured sampler and pruner."""
     settings = search.settings
-    journal = paths.TuningPaths(search.config.name, search.name).journal
-    known = {
+    options = {
         "study_name": str(search),
-        "storage": open_storage(settings.storage, journal),
+        "storage": open_storage(settings.storage, search.files.journal),
         "sampler": settings.sampler.build(search.space, settings.seed),
         "pruner": settings.pruner.build(search.longest_epochs),
     }
     try:
-        return optuna.load_study(**known)
-    except KeyError:  # another process may make it at this moment
-        return optuna.create_study(**known, direction="minimize", load_if_exists=True)
+        return optuna.load_study(**options)
+    except KeyError:  # it does not exist; another process may create it meanwhile
+        return optuna.create_study(**options, direction="minimize", load_if_exists=True)
 
 
 IDENTITY = "identity"
 
 
 def require_comparable(study: Study, search: Search, run: Run) -> None:
-    """Marks a new study with what its trials have in common, and compares an old one with it.
-
-    Raises:
-        UserError: when its trials cannot be compared with new ones.
-    """
+    """Records a new study's identity; raises UserError if an old one's differs."""
     identity = json.loads(json.dumps(search.identity(run)))
     before = study.user_attrs.get(IDENTITY, identity)
     if study.trials and before != identity:
@@ -198,7 +190,7 @@ def require_comparable(study: Study, search: Search, run: Run) -> None:
     is_grid = search.settings.sampler.name == "grid"
     if is_grid and not all("grid_id" in trial.system_attrs for trial in finished_trials(study)):
         raise UserError(
-            f"the study {search} has trials of another sampler, so that a grid would never be "
+            f"the study {search} has trials of another sampler, so a grid would never be "
             f"complete; {_new_study(search)}"
         )
     if study.user_attrs.get(IDENTITY) != identity:
@@ -207,8 +199,8 @@ def require_comparable(study: Study, search: Search, run: Run) -> None:
 
 def _new_study(search: Search) -> str:
     removal = (
-        f"remove {paths.TuningPaths(search.config.name, search.name).journal}"
+        f"remove {search.files.journal}"
         if search.settings.storage is None
         else f"delete it with `optuna delete-study --study-name {search} --storage …`"
     )
-    return f'begin another study with SET="name=…", or {removal}'
+    return f'start another study with SET="name=…", or {removal}'

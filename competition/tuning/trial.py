@@ -1,4 +1,4 @@
-"""One trial, in a worker process: the study gives the values, and is told what they reach."""
+"""One trial in a worker process: ask the study for values, train, tell it the score."""
 
 import shutil
 import time
@@ -30,62 +30,60 @@ from competition.tuning.storage import (
 )
 from competition.tuning.study import Search, open_study
 
-# What a trial keeps of itself besides its value.
+# User attributes of a trial.
 FAILURE, SCORE = "failure", "score"
 
 
 def run_trial(
     search: Search, number: int, context: WorkerContext, deadline: float
 ) -> FrozenTrial | None:
-    """Asks the study for values, trains with them, and tells it what they reach.
+    """Runs the study's next trial; a failure is recorded in the trial that is returned.
 
     Args:
         number: the trial's place on the progress board.
-        deadline: seconds since 1970 after which no trial begins.
+        deadline: seconds since 1970; no trial starts later.
 
-    Returns:
-        The trial, whatever its state: a failure is recorded. None if the study has enough.
-
-    Raises:
-        UserError: when the storage cannot be used.
+    Returns None after the deadline, or if the study has enough trials.
     """
     context.command.join()
     quiet_optuna()
     trial = None
     with explain_database_errors(search.settings.storage):
         study = open_study(search)
-        optuna.storages.fail_stale_trials(study)  # of other machines; a journal knows of none
+        optuna.storages.fail_stale_trials(study)  # of other machines; does nothing in a journal
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        begun = len(finished_trials(study)) + len(running)
-        if time.time() < deadline and begun < search.wanted_trials:
+        started = len(finished_trials(study)) + len(running)
+        if time.time() < deadline and started < search.wanted_trials:
             start_keras(context.plan.threads)
-            trial = _run_next(study, lambda trial: _recorded(search, trial, number, context))
+            trial = _run_next(study, lambda trial: _evaluate(search, trial, number, context))
     context.board.shares()[number] = 1
     return trial
 
 
 def _run_next(study: Study, evaluate: Callable[[Trial], float]) -> FrozenTrial:
-    """Runs the study's next trial; after Ctrl-C, its values are queued again."""
-    begun: list[Trial] = []
+    """Runs the study's next trial; after Ctrl-C, re-queues its values."""
+    started: list[Trial] = []
     ended: list[FrozenTrial] = []
 
-    def noted(trial: Trial) -> float:
-        begun.append(trial)
+    def remember_and_evaluate(trial: Trial) -> float:
+        started.append(trial)
         return evaluate(trial)
 
     try:
         with interruptible():
-            note = [lambda _, trial: ended.append(trial)]
-            study.optimize(noted, n_trials=1, catch=(Exception,), callbacks=note)
+            callbacks = [lambda _, trial: ended.append(trial)]
+            study.optimize(
+                remember_and_evaluate, n_trials=1, catch=(Exception,), callbacks=callbacks
+            )
     except KeyboardInterrupt:
-        for trial in begun:
+        for trial in started:
             requeue_failed(study, trial.number)
         raise
     return ended[0]
 
 
-def _recorded(search: Search, trial: Trial, number: int, context: WorkerContext) -> float:
-    """Returns the trial's value, and keeps its score, or why it failed."""
+def _evaluate(search: Search, trial: Trial, number: int, context: WorkerContext) -> float:
+    """Returns the trial's value, and records its score, or why it failed."""
     shares = context.board.shares()
     try:
         reached = objective(search, trial, lambda share: shares.__setitem__(number, share))
@@ -99,22 +97,18 @@ def _recorded(search: Search, trial: Trial, number: int, context: WorkerContext)
 
 
 def objective(search: Search, trial: Trial, on_progress: Callable[[float], None]) -> Score:
-    """Trains the variant with the trial's values on each of the study's folds.
+    """Trains the variant with the trial's values, and scores the held-out rows of all folds.
+
+    The score is the one that jobs with these settings would reach.
 
     Args:
-        trial: gives the values, and is told how far it got.
-        on_progress: is called after each step with the share that is done.
-
-    Returns:
-        The score of the held-out rows of all these folds together, just as their jobs have it.
+        on_progress: called after each step with the share of the trial that is done.
 
     Raises:
-        TrialPruned: when the pruner has seen enough.
-        UserError: when the variant cannot be trained with these values.
+        TrialPruned: when the pruner ends the trial.
     """
     variant = search.variant.with_values(suggested(search, trial))
-    tried = search.config.model_copy(update={"variants": {search.name: variant}})
-    run = load_run(tried)
+    run = load_run(search.config.model_copy(update={"variants": {search.name: variant}}))
     predicted, labels = [], []
     with trial_epochs(search, variant, run, trial.number) as epochs:
         for position, split in enumerate(search.splits):
@@ -126,7 +120,7 @@ def objective(search: Search, trial: Trial, on_progress: Callable[[float], None]
 
 
 def suggested(search: Search, trial: Trial) -> dict[str, Any]:
-    """Returns the values that a trial is to have, by the names of the search space."""
+    """Returns the trial's values, by the names of the search space."""
     values: dict[str, Any] = {}
     for name, parameter in search.space.items():
         low, high, step = parameter.low, parameter.high, parameter.step
@@ -135,7 +129,7 @@ def suggested(search: Search, trial: Trial) -> dict[str, Any]:
         elif isinstance(low, int) and isinstance(high, int):
             whole = 1 if step is None else int(step)
             values[name] = trial.suggest_int(name, low, high, step=whole, log=parameter.log)
-        elif low is not None and high is not None:  # as the configuration has checked
+        elif low is not None and high is not None:  # always so here; tells mypy
             values[name] = trial.suggest_float(name, low, high, step=step, log=parameter.log)
     return values
 
@@ -144,9 +138,8 @@ def suggested(search: Search, trial: Trial) -> dict[str, Any]:
 def trial_epochs(
     search: Search, variant: Variant, run: Run, trial: int
 ) -> Iterator[AugmentedEpochs]:
-    """Yields the images that a trial learns; those of a policy of its own are removed afterwards.
-
-    Nobody else is likely to need them: hardly ever do two trials draw the same policy.
+    """Yields a trial's training images; if it has its own policy, removes them afterwards, as
+    two trials hardly ever draw the same one.
     """
     shared = search.training_epochs(run.fingerprint)
     if search.has_one_policy():
@@ -162,12 +155,7 @@ def trial_epochs(
 
 @dataclass(frozen=True)
 class FoldTraining:
-    """A trial's training on one of the study's folds, which the pruner may end.
-
-    Attributes:
-        position: of the fold among those of the study.
-        on_progress: is called after each step with the share of the whole trial that is done.
-    """
+    """A trial's training on one of the study's folds, the one at `position`; pruning may end it."""
 
     search: Search
     trial: Trial
@@ -178,7 +166,7 @@ class FoldTraining:
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels of the held-out rows."""
+        """The labels of the held-out rows, uint8 `[n]`."""
         return self.fold.digits.labels[self.fold.validation_rows]
 
     def predictions(self) -> np.ndarray:
@@ -190,8 +178,7 @@ class FoldTraining:
         views = tta_views(variant, fold.digits, fold.validation_rows, drawn)
         predicted = predict_tta(model, views)
         if search.settings.pruned_by == "folds":
-            is_last = self.position + 1 == len(search.splits)
-            self._report(predicted, self.position, is_last)
+            self._report(predicted, self.position, self.position + 1 == len(search.splits))
         return predicted
 
     def _after_step(self, step: int) -> None:
@@ -201,15 +188,15 @@ class FoldTraining:
     def _after_epoch(self, epoch: int, model: Any) -> None:
         if self.search.settings.pruned_by != "epochs" or self.position > 0:
             return
-        # The learning rate falls to its end in each training, so one of three epochs is as far
-        # after its first epoch as one of six after its second: what is compared are shares of the
-        # training, counted in epochs of the longest one.
+        # Each training's learning rate falls to its end, so a training of three epochs is after
+        # its first one as far as a training of six after its second. The pruner therefore compares
+        # equal shares of a training, counted in epochs of the longest one.
         share = epoch / self.variant.epochs
         predicted = predict(model, self.fold.digits.images[self.fold.validation_rows])
         self._report(predicted, round(share * self.search.longest_epochs), is_last=share == 1)
 
     def _report(self, predicted: np.ndarray, step: int, is_last: bool) -> None:
-        """Tells the pruner of a step; after the last one, ending the trial would save nothing."""
+        """Reports a score to the pruner, which may end the trial unless it is the last one."""
         reached = score(predicted, self.labels)
         self.trial.report(getattr(reached, self.search.settings.objective), step)
         if not is_last and self.trial.should_prune():

@@ -1,4 +1,4 @@
-"""The whole study: what is left of it, done by worker processes that share one storage."""
+"""Runs the missing trials of a study, in worker processes that share one storage."""
 
 import shutil
 import time
@@ -31,24 +31,21 @@ from competition.tuning.trial import run_trial
 
 
 def run_study(search: Search, run: Run, workers: int | None) -> Study:
-    """Runs the trials that a study lacks, and says what it does.
-
-    Several commands may work on one study at the same time.
+    """Runs the trials that a study lacks; several commands may work on one study at once.
 
     Args:
         run: the search's configuration with data and folds.
         workers: how many trials run side by side; None leaves it to the machine.
 
     Raises:
-        UserError: before any work, when the storage cannot be used, the trials that are there
-            cannot be compared with new ones, the variant cannot be trained as it is, or the disk
-            is too small; later, when the system ends a worker.
+        UserError: before any trial, when the storage cannot be used, the study's trials are not
+            comparable with new ones, the variant cannot be trained, or the disk is too small;
+            later, when the system kills a worker.
     """
     quiet_optuna()
     with explain_database_errors(search.settings.storage):
         study = prepared_study(search, run)
-        lock = paths.TuningPaths(search.config.name, search.name).lock
-        with storage.shared(lock):  # lets other commands know that the study is being worked on
+        with storage.shared(search.files.lock):  # tells other commands that the study is in use
             done, wanted = len(finished_trials(study)), search.wanted_trials
             print(f"{search}: {count_of(wanted, 'trial')}, {min(done, wanted)} done already")
             if done < wanted:
@@ -58,17 +55,17 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
 
 
 def prepared_study(search: Search, run: Run) -> Study:
-    """Opens the study; if no other command works on it, clears up what a killed one left."""
+    """Opens the study; if no other command uses it, cleans up after killed ones."""
     is_journal = search.settings.storage is None
-    with storage.exclusive(paths.TuningPaths(search.config.name, search.name).lock) as is_alone:
+    with storage.exclusive(search.files.lock) as is_alone:
         if is_alone:
             for folder in sorted(paths.POOLS.glob(f"*.{search.owner('*')}")):
                 shutil.rmtree(folder, ignore_errors=True)
         if is_alone and is_journal:
-            repair_journal(paths.TuningPaths(search.config.name, search.name).journal)
+            repair_journal(search.files.journal)
         study = open_study(search)
         require_comparable(study, search, run)
-        if is_alone and is_journal:  # in a database, other machines may still run theirs
+        if is_alone and is_journal:  # trials in a database may run on other machines
             queued, given_up = requeue_interrupted(study)
             if queued:
                 print(f"{search}: re-queued {count_of(queued, 'interrupted trial')}")
@@ -95,13 +92,13 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
                 _report_trials(study, search, parallel(calls), display)
     if time.time() >= deadline:
         done, wanted = len(finished_trials(study)), count_of(search.wanted_trials, "trial")
-        print(f"the time is up with {done} of {wanted}")
+        print(f"the time limit is reached, with {done} of {wanted} done")
 
 
 def _report_trials(
     study: Study, search: Search, outcomes: Iterable[FrozenTrial | None], display: ProgressDisplay
 ) -> None:
-    """Says how each trial ended, as it ends."""
+    """Prints a line per trial as it ends."""
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = min(map(value_of, completed), default=inf)
     for trial in filter(None, outcomes):
