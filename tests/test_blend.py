@@ -242,7 +242,6 @@ def with_nets_on_all_rows(run: Run, variant: str, *seeds: int, confidence: float
         )
         run.identities[job] = identity
         write(job, identity, test=values_of_test(run, confidence))
-    vars(run).pop("codes", None)  # cached before, so without these jobs
     return run
 
 
