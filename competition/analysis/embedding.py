@@ -51,6 +51,8 @@ def embed(
         seed: of the sample and of t-SNE.
         on_progress: receives the share of the work done.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     random = np.random.default_rng(seed)
     labelled = _sample(random, len(train), LABELLED_ROWS)
     rows = np.concatenate([labelled, len(train) + _sample(random, len(test), TEST_ROWS)])
@@ -58,7 +60,9 @@ def embed(
     if len(labels) < FEWEST_LABELLED:
         return Embedding(labels, chosen[:, :2], None, None)
     neighbours = _tsne(chosen, seed, on_progress)
-    agreement = _agreement(neighbours[: len(labels)], labels)
+    search = NearestNeighbors(n_neighbors=1).fit(neighbours[: len(labels)])
+    nearest = search.kneighbors(return_distance=False)[:, 0]
+    agreement = float((labels[nearest] == labels).mean())
     return Embedding(labels, chosen[:, :2], neighbours, agreement)
 
 
@@ -81,13 +85,6 @@ def _tsne(features: np.ndarray, seed: int, on_progress: Callable[[float], None])
     planned = TSNE(perplexity=perplexity, max_iter=ITERATIONS, random_state=seed, verbose=2)
     with redirect_stdout(Iterations()):
         return planned.fit_transform(features)
-
-
-def _agreement(points: np.ndarray, labels: np.ndarray) -> float:
-    from sklearn.neighbors import NearestNeighbors
-
-    nearest = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False)
-    return float((labels[nearest[:, 0]] == labels).mean())
 
 
 def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:

@@ -42,15 +42,7 @@ class LabelErrors:
 
 @dataclass(frozen=True)
 class Findings:
-    """The contents of a gallery.
-
-    Attributes:
-        name: of the configuration.
-        fingerprint: of the data set.
-        members: their names.
-        labelled: the labelled rows, with out-of-fold probabilities.
-        test: the test rows.
-    """
+    """The contents of a gallery; `name` is the configuration's, `fingerprint` the data set's."""
 
     name: str
     fingerprint: str

@@ -91,7 +91,6 @@ class FoldScores:
     """The scores of one member, variant or ensemble.
 
     Attributes:
-        name: of it.
         whole: on all rows together.
         by_fold: by the number of the fold or hold-out; empty for an ensemble with overlapping
             hold-outs, which predicts a row by the nets of all hold-outs that contain it.
@@ -169,7 +168,6 @@ class JobRow:
     """One finished job.
 
     Attributes:
-        job: which one.
         score: on its held-out rows; None where it held none out.
         minutes: wall-clock time, while `workers` jobs ran side by side.
         cpu_minutes: processor time.
