@@ -143,7 +143,6 @@ class Subject:
 
     Attributes:
         name: of the variant, or "ensemble".
-        run: the configuration, with data and folds.
         member_predictions: the members that were combined.
         predicted: the held-out rows; `ensemble` in it holds the subject's own probabilities.
         comparison: of the ensemble methods; None for a variant.

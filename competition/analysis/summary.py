@@ -170,8 +170,6 @@ class JobRow:
     Attributes:
         score: on its held-out rows; None where it held none out.
         minutes: wall-clock time, while `workers` jobs ran side by side.
-        cpu_minutes: processor time.
-        workers: number of jobs side by side.
         is_selected: whether its held-out rows influenced its training.
     """
 
@@ -272,7 +270,6 @@ class Baseline:
 
     Attributes:
         name: of the variant, marked if it is selected.
-        title: a short description.
         claim: the accuracy that its authors report, in their words.
         nets: number of nets behind the score; nets trained on all rows do not count.
         parameters: per net.

@@ -114,7 +114,7 @@ def scale_of(drops: list[np.ndarray]) -> float:
 
 
 def overlay(drops: np.ndarray, scale: float) -> np.ndarray:
-    """Returns a map as BGRA, uint8 `[14, 14, 4]`: green for evidence, purple against the class."""
+    """Returns a map as BGRA, uint8 `[14, 14, 4]`: green for the class, purple against it."""
     green, purple = (np.frombuffer(bytes.fromhex(each[1:]), np.uint8) for each in (GREEN, PURPLE))
     colours = np.where((drops >= 0)[..., None], green, purple)[..., ::-1]
     alpha = np.rint(np.abs(drops) / scale * STRENGTH * 255)

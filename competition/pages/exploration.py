@@ -161,7 +161,7 @@ def _space(study: DataStudy) -> str:
     never = np.count_nonzero(pixels.inked == 0)
     return (
         f"The ink of every labelled digit fits into a box of {height} × {width} pixels, its centre "
-        f"of mass at most {study.train.off_centre.max():.1f} pixels from the middle; {never} of "
+        f"of mass at most {study.train.off_centre.max():.1f} pixels from the image's; {never} of "
         f"{pixels.inked.size} pixels never have ink."
     )
 
@@ -252,7 +252,7 @@ def _duplicate_figures(study: DataStudy) -> list[Figure]:
          "The closest pairs, copies first: a net can simply memorise such rows, so many of them "
          "between folds would flatter out-of-fold figures."),
         (contradictions, "contradictions", "Nearly the same, labelled differently",
-         "The closest labelled pairs whose labels differ: either label may be an error, or the "
+         "The closest labelled pairs with different labels: either label may be an error, or the "
          "digit is one that people read both ways."),
     ]  # fmt: skip
     return [
@@ -265,8 +265,8 @@ def _duplicate_figures(study: DataStudy) -> list[Figure]:
 def _plane_figures(study: DataStudy) -> list[Figure]:
     found = study.embedding
     components = Figure(
-        "principal_components", "Main components",
-        "The first two main components of a sample (dots: labelled rows in the colour of their "
+        "principal_components", "Principal components",
+        "The first two principal components of a sample (labelled rows in the colour of their "
         "label, test rows grey): where colours mix, two components cannot separate the classes.",
         partial(drawing.plane, found.principal, found.labels), 370,
     )  # fmt: skip

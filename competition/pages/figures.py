@@ -67,7 +67,6 @@ class Figure:
 
     Attributes:
         key: of its files, and in the page.
-        title: what it shows.
         caption: what to look for, in a sentence.
         draw: draws onto an empty matplotlib Figure.
         height: in points; the width is `WIDTH`.

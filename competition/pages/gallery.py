@@ -30,9 +30,7 @@ class View:
 
     Attributes:
         key: its name in the page's address.
-        title: its name on the page.
         sort: its default order: `loss`, `margin`, `disagreement`, `rank` or `id`.
-        note: its content, in a sentence.
     """
 
     key: str
@@ -50,7 +48,7 @@ VIEWS = (
     View("uncertain", "Least certain", "margin",
          "Out-of-fold digits, right or wrong, with the smallest margin between two classes."),
     View("test", "Test rows", "margin",
-         "The test digits with the smallest margin; nobody knows their labels."),
+         "The test digits with the smallest margin; they have no labels."),
     View("all", "All", "loss",
          "Every digit on this page; make gallery ALL=1 adds all labelled ones."),
 )  # fmt: skip
@@ -165,14 +163,7 @@ def _per_mille(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Series:
-    """Digits of one kind, on as many sheets as they fill.
-
-    Attributes:
-        stem: of the file names.
-        title: the sheets' heading.
-        order: the line below it, which states the order.
-        predicted: the digits, in this order.
-    """
+    """Digits of one kind, on as many sheets as they fill; `order` is a sentence on their order."""
 
     stem: str
     title: str

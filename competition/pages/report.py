@@ -48,9 +48,7 @@ class Section:
 
     Attributes:
         key: its anchor in the page.
-        title: its heading.
         words: paragraphs; names from a configuration stand in backticks.
-        tables, figures: in this order.
     """
 
     key: str

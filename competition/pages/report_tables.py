@@ -126,14 +126,10 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
         "beside_best": f"{contributions.best.variant} with it",
     }
     rows = [
-        {
-            "variant": part.variant,
-            **_short("alone", part.alone),
-            **_short("without", part.without),
-            **_short("beside_best", part.beside_best),
-        }
+        {"variant": part.variant, **_short("alone", part.alone), **_short("without", part.without),
+         **_short("beside_best", part.beside_best)}
         for part in contributions.variants
-    ]
+    ]  # fmt: skip
     rows.append({"variant": "all together", **_short("alone", contributions.together)})
     frame = pd.DataFrame(rows).astype({f"{what}_errors": COUNT for what in titles})
     columns = [
