@@ -157,7 +157,7 @@ class _Search:
         return np.stack([rows[lines], others[columns]], axis=1)
 
     def _measured(self, candidates: list[np.ndarray], limit: float) -> Pairs:
-        """Returns the candidates whose exact distance is within the limit, the closest first."""
+        """Returns the candidates with an exact distance within the limit, the closest first."""
         rows = np.concatenate([np.empty((0, 2), int), *candidates])
         distances = np.empty(len(rows))
         for start in range(0, len(rows), BLOCK):

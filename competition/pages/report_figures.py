@@ -32,9 +32,9 @@ from competition.pages.figures import (
 )
 from competition.results import Job
 
-# The shortest axis of an enlarged corner; a perfect curve would leave none.
+# The shortest axis of an enlarged corner; perfect curves alone would give it no length.
 SMALLEST_CORNER = 1e-3
-# The largest start of a logarithmic axis of false positive rates; without any, it would have none.
+# A logarithmic axis of false positive rates starts here at the latest, even without false alarms.
 LARGEST_EDGE = 1e-2
 
 TRAINING: dict[str, Any] = {"linestyle": (0, (3, 1.5))}
@@ -290,7 +290,7 @@ def agreement_figure(summary: Summary) -> Figure:
 
 def _draw_disagreement(counts: np.ndarray, figure) -> None:
     pairs = ~np.eye(len(counts), dtype=bool)
-    # The counts differ little, so shades begin at the smallest one.
+    # The counts differ little, so the shades begin at the smallest.
     above = np.where(pairs, counts - counts[pairs].min() + 1, 0)
     axes = _draw_cells(figure, shades(above**2), counts.astype(str), 1)
     axes.set(xlabel="member", ylabel="member")
