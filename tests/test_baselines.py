@@ -154,7 +154,7 @@ def test_the_table_is_markdown_and_csv(baselines_project):
     line = f"| stopped (selected) | ends early | 1 | 1 | 1.0 | {figures}"
     assert line in text
     assert SELECTED_NOTE in text
-    assert "on the held-out rows, as many as the column `rows` says. A variant" in text
+    assert "on the held-out rows; the column `rows` has their number. A variant" in text
     with path.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["claimed"] for row in rows] == [
@@ -236,7 +236,7 @@ def test_baselines_are_trained_and_shown_by_one_command(baselines_project):
     assert "| **ensemble (selected)** |" in run("ensemble")
     assert "(selected) |" in run("report")
     report = (baselines_project / "output/tried/report/results.md").read_text()
-    assert "### Rows of each class to learn from" in report
+    assert "### Training rows per class" in report
     assert "balanced seed0 fold0 | before" in report
 
 
@@ -280,5 +280,5 @@ def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
     lines = [line for line in shown.splitlines() if line.startswith("| E ")]
     nets_and_rows = [(line.split(" | ")[2], line.split(" | ")[5]) for line in lines]
     assert nets_and_rows == [("1", "17"), ("2", str(len({*scored[0], *scored[1]})))]
-    assert "some systems have other rows" in shown
+    assert "it differs between systems" in shown
     assert (project / "output/own+twice/baselines.csv").exists()

@@ -138,9 +138,7 @@ def test_rows_asked_for_come_first_and_no_row_twice():
     rows = rows_to_explain(predicted, [*asked, asked[0]])
     assert rows[:2].tolist() == worst[[250, 3]].tolist()
     assert rows[2:].tolist() == [row for row in worst[:WORST] if row != worst[3]]
-    with pytest.raises(
-        UserError, match="id 301, 0; there are 300 such rows, their ids go from 1 to 300"
-    ):
+    with pytest.raises(UserError, match="id 301, 0; the 300 held-out rows have ids from 1 to 300"):
         rows_to_explain(predicted, [5, 301, 0])
 
 
@@ -255,7 +253,7 @@ def test_progress_counts_every_image_that_a_net_is_asked_about(run, made, monkey
     left_out = int(run.data_set.train.ids[TWIN])
     explain(dataclasses.replace(run, label_errors={left_out: None}), made, [])
     (description, total), *counts = shown
-    assert description == "looking into 6 nets"
+    assert description == "asking 6 nets"
     # Two variants: 100 rows, each with 196 patches hidden, whole, and for its features. Each of 120
     # digits is learnt by two nets of three, but for the one that is left out.
     assert total == counts[-1] == 2 * (100 * 198 + 119 * 2)

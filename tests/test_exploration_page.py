@@ -210,7 +210,7 @@ def test_few_digits_make_a_page_without_what_needs_more(tiny, workplace):
     found = study(load_config(workplace / "tiny.yaml"), few)
     keys = {figure.key for figure in all_figures(found)}
     assert not {"tsne", "shift"} & keys
-    assert "too few to learn" in exploration.findings(found)["Train against test"]
+    assert "too few to compare" in exploration.findings(found)["Train against test"]
     drawn = [figure._repr_png_() for figure in all_figures(found)]
     assert all(image.startswith(b"\x89PNG") for image in drawn)
 

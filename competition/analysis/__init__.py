@@ -1,1 +1,1 @@
-"""Numbers: what the predictions, the nets and the data say. Nothing here draws."""
+"""Numbers about predictions, nets and data. Nothing here draws."""

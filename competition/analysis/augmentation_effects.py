@@ -1,4 +1,4 @@
-"""What the augmentation policies make of some digits."""
+"""What each augmentation policy does to a sample of digits."""
 
 from dataclasses import dataclass
 
@@ -18,17 +18,16 @@ DIGITS_MEASURED = 1000
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy, and what it did.
+    """A policy, and how it changes digits.
 
     Attributes:
-        augmentation: its name and the parameters that are not its own defaults.
         variants: names of the configuration's variants that train with it.
         before: uint8 `[10, 28, 28]`, the same digits for each policy.
-        after: uint8 `[5, 10, 28, 28]`, draws of them.
-        measured: how many digits the following figures are of.
+        after: uint8 `[5, 10, 28, 28]`, five augmented copies of each.
+        measured: number of digits behind the figures below.
         slant_before, slant_after: standard deviation of the slant in degrees.
-        ink_ratio: ink after, as a share of that before.
-        at_edge: share of the varied digits with ink on the image's edge.
+        ink_ratio: ink after augmentation as a share of the ink before.
+        at_edge: share of the augmented digits with ink on the image's edge.
     """
 
     augmentation: Augmentation
@@ -43,20 +42,14 @@ class Policy:
 
     @property
     def values(self) -> dict[str, object]:
-        """Every parameter with the value it has, given or by default."""
+        """Every parameter with its value, given or default."""
         known = registry.parameters(registry.AUGMENTATIONS[self.augmentation.name])
         defaults = {name: default for name, (_, default) in known.items()}
         return defaults | self.augmentation.parameters
 
 
 def study_policies(config: Config, digits: Digits, seed: int) -> list[Policy]:
-    """Tries every policy of the registry, and those that the configuration's variants name.
-
-    Args:
-        config: its variants name policies.
-        digits: labelled; some are drawn, of as many classes as there are.
-        seed: draws digits and variations.
-    """
+    """Applies all policies of the registry and the configuration's variants to labelled digits."""
     shown = digits.images[_one_per_class(digits, seed)]
     random = np.random.default_rng(seed)
     count = min(len(digits), DIGITS_MEASURED)
@@ -74,7 +67,7 @@ def study_policies(config: Config, digits: Digits, seed: int) -> list[Policy]:
 
 
 def _one_per_class(digits: Digits, seed: int) -> np.ndarray:
-    """Returns positions of ten digits: of different classes, as far as these go."""
+    """Returns the positions of ten random digits, of different classes as far as possible."""
     order = np.random.default_rng(seed).permutation(len(digits))
     _, firsts = np.unique(digits.labels[order], return_index=True)
     others = np.setdiff1d(np.arange(len(digits)), firsts)
@@ -88,9 +81,9 @@ def _study(
     measured: np.ndarray,
     seed: int,
 ) -> Policy:
-    varied = augment(measured, augmentation, seed, epoch=0)
-    has_ink = varied.any(axis=(1, 2))  # a digit may be shifted out of the image altogether
-    before, after = measure(measured), measure(varied[has_ink])
+    augmented = augment(measured, augmentation, seed, epoch=0)
+    has_ink = augmented.any(axis=(1, 2))  # a shift may move a whole digit out of the image
+    before, after = measure(measured), measure(augmented[has_ink])
     edge = np.ones((SIDE, SIDE), bool)
     edge[1:-1, 1:-1] = False
     return Policy(
@@ -102,5 +95,5 @@ def _study(
         slant_before=float(before.slant.std()),
         slant_after=float(after.slant.std()),
         ink_ratio=float(after.ink.sum() / before.ink.sum()),
-        at_edge=float(varied[:, edge].any(axis=1).mean()),
+        at_edge=float(augmented[:, edge].any(axis=1).mean()),
     )

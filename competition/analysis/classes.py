@@ -6,7 +6,7 @@ import numpy as np
 
 from competition.digits import CLASSES
 
-# A curve keeps at most two points per step; the areas are those of the whole curve.
+# A drawn curve keeps at most two points per step; areas are computed from all points.
 CURVE_STEPS = 400
 
 
@@ -19,14 +19,7 @@ def confusion_counts(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """The figures of a classification report, float64 `[10]` each; NaN where nothing is counted.
-
-    Attributes:
-        precision: the share of the rows predicted as a class that are of it.
-        recall: the share of the rows of a class that are predicted as it.
-        f1: the harmonic mean of both.
-        support: the rows of the class, int.
-    """
+    """A classification report, `[10]` each: float64, NaN where nothing is counted; support int."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -61,7 +54,7 @@ class Confused:
 
 
 def most_confused(confusion: np.ndarray, count: int) -> list[Confused]:
-    """Returns the most frequent confusions, at most `count`; level ones in the classes' order."""
+    """Returns the `count` most frequent confusions; ties stand in the order of the classes."""
     support = confusion.sum(axis=1)
     mistakes = confusion - np.diag(confusion.diagonal())
     order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
@@ -78,14 +71,10 @@ class ClassCurves:
     """One class against all others, over every threshold of its probability.
 
     Attributes:
-        label: the class.
-        false_positive_rate: float `[p]`, rising; the share of the other classes' rows taken.
-        true_positive_rate: float `[p]`, the share of the class's rows taken.
-        roc_area: under the curve of these two: how often a row of the class has a higher
-            probability of it than a row of another.
-        recall: float `[r]`, falling.
-        precision: float `[r]`.
-        average_precision: the area under these two, without interpolation.
+        false_positive_rate, true_positive_rate: float `[p]` each, rising.
+        roc_area: area under the curve of these two.
+        recall, precision: float `[r]` each; recall falls.
+        average_precision: area under the curve of these two, without interpolation.
     """
 
     label: int
@@ -98,11 +87,9 @@ class ClassCurves:
 
 
 def class_curves(values: np.ndarray, labels: np.ndarray) -> list[ClassCurves]:
-    """Returns the curves of each class that has rows, if other classes have rows too.
+    """Returns each class's curves, from probabilities `[n, 10]` and labels `[n]`.
 
-    Args:
-        values: probabilities `[n, 10]`.
-        labels: the classes `[n]`.
+    A class without rows, or with all of them, has no curve.
     """
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
@@ -125,13 +112,13 @@ def class_curves(values: np.ndarray, labels: np.ndarray) -> list[ClassCurves]:
 
 
 def _thinned(xs: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a curve with fewer points that looks the same, also where few corners are crowded."""
-    # Points amid a horizontal or a vertical piece are no corners.
-    amid = [(each[:-2] == each[1:-1]) & (each[1:-1] == each[2:]) for each in (xs, ys)]
-    is_corner = np.pad(~(amid[0] | amid[1]), 1, constant_values=True)
+    """Returns a curve with fewer points that looks the same."""
+    # Points inside a horizontal or vertical piece are not needed.
+    level = [(each[:-2] == each[1:-1]) & (each[1:-1] == each[2:]) for each in (xs, ys)]
+    is_corner = np.pad(~(level[0] | level[1]), 1, constant_values=True)
     xs, ys = xs[is_corner], ys[is_corner]
-    # The steps are equal in length and corners together, and both ends of the piece at each step
-    # stay: so no long piece moves, and where corners are few, none is lost.
+    # Steps are equal in length plus number of corners, and both ends of the piece at each step are
+    # kept: so no long piece moves, and no corner is lost where there are few.
     length = np.hypot(np.diff(xs, prepend=xs[0]), np.diff(ys, prepend=ys[0])).cumsum()
     walked = length / length[-1] + np.arange(len(xs)) / len(xs)
     after = np.searchsorted(walked, np.linspace(0, walked[-1], CURVE_STEPS))

@@ -1,4 +1,4 @@
-"""Everything that is studied of a data set before training."""
+"""Everything measured of a data set before training."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,16 +39,10 @@ class DataStudy:
 
     Attributes:
         name: of the configuration.
-        data_set: what was studied: of labelled rows, those that are no test rows.
-        counts: of the classes.
-        examples: for each class, positions of some labelled rows, at most 16.
-        means, deviations: float64 `[10, 28, 28]`, images of each class, 0 to 255.
-        train_pixels, test_pixels: grey values, and where the ink is.
-        train, test: ink, slant and centre of each row.
-        policies: of augmentation.
-        duplicates: exact and near ones.
-        shift: the two-sample test; None if there are too few rows.
-        embedding: a sample of the rows in the plane.
+        data_set: without the labelled rows that are test rows too.
+        examples: per class, positions of up to 16 labelled rows.
+        means, deviations: float64 `[10, 28, 28]`, 0 to 255, an image per class.
+        shift: None if there are too few rows.
     """
 
     name: str
@@ -68,18 +62,18 @@ class DataStudy:
 
 
 def study(config: Config, data_set: DataSet) -> DataStudy:
-    """Studies a data set, with progress: a minute or so of one core for 70,000 digits.
+    """Studies a data set, with a progress bar; 70,000 digits take about a minute on one core.
 
-    Labelled rows that are the data's own test rows are studied as test rows only: on both sides,
-    they would all be duplicates, and hide how the sides differ.
+    Where the data set's test rows are labelled rows too, they count as test rows only: on both
+    sides they would all be duplicates, and hide how the sides differ.
 
     Raises:
-        UserError: when a policy of the configuration refuses its parameters.
+        UserError: when an augmentation policy of the configuration has invalid parameters.
     """
     if data_set.held_out is not None:
         rows = np.flatnonzero(~np.isin(data_set.train.ids, data_set.held_out))
         data_set = replace(data_set, train=data_set.train.take(rows))
-    # Of a hundred, each stage has what it takes of the time for the competition's digits.
+    # The stages' shares of 100 are their shares of the time with the competition's digits.
     with ProgressDisplay(f"exploring {data_set.name}", 100) as display, single_threaded():
         return _study(config, data_set, display)
 
@@ -117,7 +111,7 @@ def _study(config: Config, data_set: DataSet, display: ProgressDisplay) -> DataS
 
 
 def write_class_counts(path: Path, counts: ClassCounts) -> None:
-    """Writes a line per class, beside equal shares."""
+    """Writes one line per class: its rows, and the rows at equal shares."""
     import pandas as pd
 
     total, expected = counts.counts.sum(), counts.expected

@@ -1,4 +1,4 @@
-"""What is measured of digits one by one, and counted over a data set."""
+"""Measures of single digits (ink, slant, centre), and counts over a data set."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,14 @@ BLOCK = 10_000
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How often each class was labelled, beside equal shares.
-
-    Attributes:
-        counts: int `[10]`.
-        p_value: of a chi-squared test that every class has a share of a tenth.
-    """
+    """Rows per class, int `[10]`, and the p of a chi-squared test of equal shares."""
 
     counts: np.ndarray
     p_value: float
 
     @property
     def expected(self) -> float:
-        """Rows that each class would have at equal shares."""
+        """Rows per class at equal shares."""
         return self.counts.sum() / CLASSES
 
 
@@ -37,10 +32,7 @@ def class_counts(labels: np.ndarray) -> ClassCounts:
 
 
 def class_images(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean and the standard deviation of each class, 0 to 255, `[10, 28, 28]` each.
-
-    A class without rows has images without ink.
-    """
+    """Returns mean and standard deviation per class, 0 to 255, `[10, 28, 28]`; 0 without rows."""
     means, deviations = np.zeros((2, CLASSES, SIDE, SIDE))
     for label in np.unique(labels):
         digits = images[labels == label]
@@ -50,12 +42,12 @@ def class_images(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
 
 @dataclass(frozen=True)
 class Measures:
-    """Figures of each digit, all float64 `[n]`.
+    """Measures of each digit, float64 `[n]` each.
 
     Attributes:
         ink: sum of the pixels, each from 0 to 1: the inked area in pixels.
-        slant: lean of the strokes in degrees, to the right if positive.
-        off_centre: pixels between the ink's centre of mass and the middle of the image.
+        slant: of the strokes in degrees, positive to the right.
+        off_centre: pixels from the ink's centre of mass to the centre of the image.
     """
 
     ink: np.ndarray
@@ -64,27 +56,23 @@ class Measures:
 
 
 def measure(images: np.ndarray) -> Measures:
-    """Measures digits by the moments of their ink up to the second.
+    """Measures images, uint8 `[n, 28, 28]`, each with some ink, by its moments up to order 2.
 
-    The slant is that of the line along which the centre of each row's ink moves with the height,
-    the one that deslanting takes out (Y. LeCun et al., Proceedings of the IEEE 86, 1998). Ink in
-    a single row has no slant; it is taken for upright.
-
-    Args:
-        images: uint8 `[n, 28, 28]`, each with some ink.
+    The slant is the one that deslanting removes (Y. LeCun et al., Proceedings of the IEEE 86,
+    1998): that of the regression line of x on y. Ink in a single line of pixels has slant 0.
     """
     starts = range(0, len(images), BLOCK)
     moments = np.concatenate([_moments(images[start : start + BLOCK]) for start in starts])
     ink, right, up, mixed, upwards = moments.T
     right, up = right / ink, up / ink
     covariance, variance = mixed / ink - right * up, upwards / ink - up**2
-    is_flat = variance < 1e-9  # rounding leaves traces of variance where there is none
+    is_flat = variance < 1e-9  # rounding errors make a variance of 0 a little larger
     lean = np.where(is_flat, 0, covariance) / np.where(is_flat, 1, variance)
     return Measures(ink, np.rad2deg(np.arctan(lean)), np.hypot(right, up))
 
 
 def _moments(images: np.ndarray) -> np.ndarray:
-    """Returns sums over pixels of 1, x, y, xy and y², from the centre on, y upwards: `[n, 5]`."""
+    """Returns the ink's sums of 1, x, y, xy and y², `[n, 5]`, from the centre, y upwards."""
     places = np.arange(SIDE) - (SIDE - 1) / 2
     right, up = np.meshgrid(places, -places)
     weights = np.stack([np.ones_like(up), right, up, right * up, up * up], axis=-1)
@@ -97,9 +85,9 @@ class Pixels:
 
     Attributes:
         values: float64 `[256]`, the share of each grey value.
-        inked: float64 `[28, 28]`, in what share of the digits each pixel has ink.
+        inked: float64 `[28, 28]`, the share of digits with ink at each pixel.
         mean, deviation: of all pixels, each from 0 to 1.
-        largest: height and width of the largest boxes that hold a digit's ink, in pixels.
+        largest: largest height and largest width of a digit's ink, in pixels.
     """
 
     values: np.ndarray
@@ -121,7 +109,7 @@ def pixels(images: np.ndarray) -> Pixels:
 
 
 def _longest(has_ink: np.ndarray) -> int:
-    """Returns the longest way from the first to the last line with ink, of bool `[n, 28]`."""
+    """Returns the largest distance from the first to the last line with ink, of bool `[n, 28]`."""
     first = has_ink.argmax(axis=1)
     last = SIDE - has_ink[:, ::-1].argmax(axis=1)
     return int((last - first)[has_ink.any(axis=1)].max(initial=0))

@@ -7,36 +7,32 @@ import numpy as np
 from competition.metrics import wilson_interval
 
 FOLDS = 5
-# An accuracy of 51 % is then told from chance in about nine cases out of ten.
+# Enough to tell an accuracy of 51 % from chance in about nine cases out of ten.
 ROWS_PER_SIDE = 10_000
-# With fewer rows per side, the trees have nothing to split.
+# With fewer rows per side, the trees cannot split.
 FEWEST_ROWS = 40
 
 
 @dataclass(frozen=True)
 class ShiftTest:
-    """The out-of-fold answers of a classifier to the question whether a row is a test row.
-
-    Attributes:
-        train_values, test_values: float64 `[n]` each, its probability that a row is a test row.
-    """
+    """Out-of-fold probabilities of being a test row, float64 `[n]`, of train and of test rows."""
 
     train_values: np.ndarray
     test_values: np.ndarray
 
     @property
     def rows(self) -> int:
-        """How many rows it was asked about."""
+        """Number of train and test rows."""
         return len(self.train_values) + len(self.test_values)
 
     @property
     def right(self) -> int:
-        """How many rows it told right."""
+        """Number of rows classified correctly."""
         return int((self.train_values < 0.5).sum() + (self.test_values >= 0.5).sum())
 
     @property
     def accuracy(self) -> float:
-        """The share of rows that it told right, from 0 to 1."""
+        """Share of rows classified correctly, from 0 to 1."""
         return self.right / self.rows
 
     def interval(self) -> tuple[float, float]:
@@ -45,25 +41,18 @@ class ShiftTest:
 
     @property
     def p_value(self) -> float:
-        """How likely it is to get as many rows right, or more, by tossing a coin."""
+        """Probability of so many correct rows, or more, by tossing a coin."""
         from scipy.stats import binomtest
 
         return float(binomtest(self.right, self.rows, 0.5, alternative="greater").pvalue)
 
 
 def shift_test(train: np.ndarray, test: np.ndarray, seed: int) -> ShiftTest | None:
-    """Runs a classifier two-sample test (D. Lopez-Paz, M. Oquab, ICLR 2017).
+    """Runs a classifier two-sample test (D. Lopez-Paz, M. Oquab, ICLR 2017); None for few rows.
 
-    Gradient-boosted trees learn from as many labelled as test rows which are which, over folds;
-    an accuracy above chance shows that the two differ. The paper splits once; with folds every
-    row counts, at the price that the answers are not wholly independent.
-
-    Args:
-        train, test: float32 `[n, c]` each, features of all rows.
-        seed: draws the rows, the folds and the trees.
-
-    Returns:
-        None if there are too few rows to learn from.
+    Gradient-boosted trees separate equally many labelled and test rows, features float32 `[n, c]`;
+    an out-of-fold accuracy above chance shows that the two differ. The paper splits once; with
+    folds every row counts, but the predictions are not wholly independent.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict

@@ -1,7 +1,7 @@
-"""Digits that are the same as others, or nearly, and such pairs whose labels differ.
+"""Exact and near duplicates among the digits, and close pairs with different labels.
 
-The distance of two digits is that of their images as vectors of length 1: from 0, the same but for
-brightness, to 1.41, no pixel of ink in common.
+The distance of two digits is that of their images as vectors of length 1: from 0 (equal up to
+brightness) to 1.41 (no pixel of ink in common).
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from competition.analysis.embedding import principal_components
 from competition.digits import CLASSES, DataSet
 from competition.tables import write_csv
 
-# Of 1,000 digits of the competition, 95 % are no further than this from themselves after a shift
-# by a quarter of a pixel, which is less than any augmentation policy shifts.
+# 95 % of 1,000 digits of the competition are within this distance of themselves shifted by a
+# quarter of a pixel, which is less than any augmentation policy shifts.
 NEAR = 0.2
-# Digits of different labels are hardly ever so near: the closest are searched within this.
+# Digits with different labels are hardly ever closer than this.
 CONTRADICTION = 0.5
 CLOSEST_CONTRADICTIONS = 100
 
 SEARCH_COMPONENTS = 64
-BLOCK = 1000  # rows whose distances to all others are computed together: 280 MB for 70,000
-# Distances are compared in float32, whose rounding must lose no pair.
+BLOCK = 1000  # rows compared with all others at once: 280 MB for 70,000 rows
+# Added to limits in float32, so that rounding loses no pair.
 ROUNDING = 1e-5
 
 
@@ -48,8 +48,8 @@ class Duplicates:
     """What a data set holds more than once.
 
     Attributes:
-        labelled: how many labelled rows there are; positions of test rows begin here.
-        exact: each copy with the first row that it is the same as, pixel by pixel.
+        labelled: number of labelled rows; positions of test rows begin here.
+        exact: each copy after the first row with the same pixels.
         near: pairs of different images within `NEAR`.
         contradictions: the closest labelled pairs of different labels, within `CONTRADICTION`.
     """
@@ -66,21 +66,16 @@ class Duplicates:
         return dict(zip(("train", "both", "test"), counts, strict=True))
 
     def seen_test_rows(self) -> int:
-        """Counts test rows with an exact or near duplicate among the labelled rows."""
+        """Counts the test rows that are exact or near duplicates of a labelled row."""
         rows = np.concatenate([self.exact.rows, self.near.rows])
         between = (rows >= self.labelled).sum(axis=1) == 1
         seen = rows[between].max(axis=1)
-        firsts, copies = self.exact.rows.T  # near pairs are of first copies alone
+        firsts, copies = self.exact.rows.T  # near pairs hold only the first of equal rows
         return len(np.union1d(seen, copies[np.isin(firsts, seen)]))
 
 
 def find_duplicates(data_set: DataSet, on_progress: Callable[[float], None]) -> Duplicates:
-    """Searches all pairs of rows: none within the distances is missed.
-
-    Args:
-        data_set: labelled and test rows.
-        on_progress: is called from time to time with the share of the work that is done.
-    """
+    """Finds every pair within the limits; `on_progress` receives the share of the work done."""
     train, test = data_set.train, data_set.test
     images = np.concatenate([train.images, test.images]).reshape(len(train) + len(test), -1)
     seen: dict[bytes, int] = {}
@@ -103,16 +98,15 @@ def find_duplicates(data_set: DataSet, on_progress: Callable[[float], None]) -> 
 
 @dataclass(frozen=True)
 class _Search:
-    """Images ready to be searched for close pairs.
+    """Images prepared for a search of close pairs.
 
-    A projection onto orthogonal directions brings no pair further apart. So the pairs that are
-    close in the principal components, which are compared by matrix products, hold all that are
-    close.
+    An orthogonal projection never increases a distance. So the pairs that are close in the
+    principal components, found by matrix products, include all close pairs.
 
     Attributes:
         images: uint8 `[n, 784]`.
         lengths: float32 `[n]`, of the images as vectors.
-        features: float32 `[n, c]`, principal components of the images brought to length 1.
+        features: float32 `[n, c]`, principal components of the images scaled to length 1.
     """
 
     images: np.ndarray
@@ -128,7 +122,7 @@ class _Search:
         return cls(images, lengths, principal_components(vectors, SEARCH_COMPONENTS))
 
     def within(self, limit: float, on_progress: Callable[[float], None]) -> Pairs:
-        """Returns all pairs within a distance, each once."""
+        """Returns all pairs within a distance, each pair once."""
         found, count = [], len(self.images)
         for start in range(0, count, BLOCK):
             rows = np.arange(start, min(start + BLOCK, count))
@@ -140,7 +134,7 @@ class _Search:
     def contradictions(
         self, labels: np.ndarray, limit: float, on_progress: Callable[[float], None]
     ) -> Pairs:
-        """Returns all pairs of different labels within a distance, each once."""
+        """Returns all pairs of different labels within a distance, each pair once."""
         found = []
         for label in range(CLASSES):
             rows, others = np.flatnonzero(labels == label), np.flatnonzero(labels > label)
@@ -152,7 +146,7 @@ class _Search:
     def _candidates(self, rows: np.ndarray, others: np.ndarray, limit: float) -> np.ndarray:
         """Returns the pairs of `rows` and `others` that are close in the components, int `[k, 2]`.
 
-        |a - b|² is at most the limit's square where a·b - |b|²/2 is at least half of |a|² less it.
+        |a - b|² <= limit² is the same as a·b - |b|²/2 >= (|a|² - limit²)/2.
         """
         one, other = self.features[rows], self.features[others]
         products = one @ other.T
@@ -163,7 +157,7 @@ class _Search:
         return np.stack([rows[lines], others[columns]], axis=1)
 
     def _measured(self, candidates: list[np.ndarray], limit: float) -> Pairs:
-        """Measures candidates exactly, and returns those within the limit, the closest first."""
+        """Returns the candidates with an exact distance within the limit, the closest first."""
         rows = np.concatenate([np.empty((0, 2), int), *candidates])
         distances = np.empty(len(rows))
         for start in range(0, len(rows), BLOCK):
@@ -179,7 +173,7 @@ class _Search:
 
 
 def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:
-    """Returns part, id and label as text, none for a test row, of a position as in `Pairs`."""
+    """Returns part, id and label ("" for a test row) of a position as in `Pairs`."""
     train, test = data_set.train, data_set.test
     if row < len(train):
         return "train", int(train.ids[row]), str(train.labels[row])
@@ -187,7 +181,7 @@ def describe_row(data_set: DataSet, row: int) -> tuple[str, int, str]:
 
 
 def write_pairs(path: Path, data_set: DataSet, kinds: dict[str, Pairs]) -> None:
-    """Writes a line per pair with its kind; test rows have no label."""
+    """Writes one line per pair with its kind; test rows have no label."""
     import pandas as pd
 
     lines = [

@@ -1,4 +1,4 @@
-"""Digits as points of a plane: principal components and t-SNE."""
+"""Digits as points in the plane: principal components and t-SNE."""
 
 import io
 import re
@@ -14,20 +14,20 @@ COMPONENTS = 50
 LABELLED_ROWS, TEST_ROWS = 2400, 600
 PERPLEXITY = 30
 ITERATIONS = 1000
-# t-SNE looks for the neighbours of each point, so it needs a few points.
+# t-SNE keeps neighbours together, so it needs a few points.
 FEWEST_LABELLED = 10
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """A sample of the digits in two planes.
+    """A sample of n labelled rows, then m test rows, in the plane.
 
     Attributes:
-        labels: uint8 `[n]` of the labelled rows, which come first; test rows follow.
+        labels: uint8 `[n]`.
         principal: float32 `[n + m, 2]`, the first two principal components.
-        neighbours: float32 `[n + m, 2]`, of t-SNE; None if there are too few rows.
-        agreement: share of the labelled points whose nearest labelled point in `neighbours` has
-            the same label; None without it.
+        neighbours: float32 `[n + m, 2]`, by t-SNE; None if there are too few rows.
+        agreement: share of labelled points in `neighbours` with the same label as the nearest
+            labelled point; None without `neighbours`.
     """
 
     labels: np.ndarray
@@ -47,10 +47,12 @@ def embed(
 
     Args:
         train, test: the digits.
-        components: float32 `[n + m, c]`, principal components of all of them, in this order.
-        seed: draws the sample.
-        on_progress: is called from time to time with the share of the work that is done.
+        components: float32 `[n + m, c]`, principal components of all train, then all test rows.
+        seed: of the sample and of t-SNE.
+        on_progress: receives the share of the work done.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     random = np.random.default_rng(seed)
     labelled = _sample(random, len(train), LABELLED_ROWS)
     rows = np.concatenate([labelled, len(train) + _sample(random, len(test), TEST_ROWS)])
@@ -58,7 +60,9 @@ def embed(
     if len(labels) < FEWEST_LABELLED:
         return Embedding(labels, chosen[:, :2], None, None)
     neighbours = _tsne(chosen, seed, on_progress)
-    agreement = _agreement(neighbours[: len(labels)], labels)
+    search = NearestNeighbors(n_neighbors=1).fit(neighbours[: len(labels)])
+    nearest = search.kneighbors(return_distance=False)[:, 0]
+    agreement = float((labels[nearest] == labels).mean())
     return Embedding(labels, chosen[:, :2], neighbours, agreement)
 
 
@@ -70,7 +74,7 @@ def _tsne(features: np.ndarray, seed: int, on_progress: Callable[[float], None])
     from sklearn.manifold import TSNE
 
     class Iterations(io.TextIOBase):
-        """Reads how far t-SNE is from what it prints, as scikit-learn has no callback for it."""
+        """Reads the progress from what t-SNE prints: scikit-learn has no callback for it."""
 
         def write(self, text: str) -> int:
             if found := re.match(r"\[t-SNE\] Iteration (\d+):", text):
@@ -81,13 +85,6 @@ def _tsne(features: np.ndarray, seed: int, on_progress: Callable[[float], None])
     planned = TSNE(perplexity=perplexity, max_iter=ITERATIONS, random_state=seed, verbose=2)
     with redirect_stdout(Iterations()):
         return planned.fit_transform(features)
-
-
-def _agreement(points: np.ndarray, labels: np.ndarray) -> float:
-    from sklearn.neighbors import NearestNeighbors
-
-    nearest = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False)
-    return float((labels[nearest[:, 0]] == labels).mean())
 
 
 def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
@@ -103,12 +100,12 @@ def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
 
 
 def single_threaded() -> AbstractContextManager:
-    """Returns a context in which matrix products and scikit-learn compute in one thread.
+    """Returns a context in which matrix products and scikit-learn use one thread.
 
-    What several threads add up depends on which is ready first. And on a machine that does other
-    work too, threads that wait for each other took up to sixty times as long as one.
+    Sums over several threads depend on which thread finishes first. And on a busy machine, threads
+    that wait for each other took up to sixty times as long as one.
     """
-    import sklearn.decomposition  # noqa: F401  only libraries that are loaded already are limited
+    import sklearn.decomposition  # noqa: F401  only loaded libraries are limited
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1)

@@ -1,9 +1,8 @@
 """Explanations of predictions: occlusion maps and nearest training digits, per variant.
 
-Each row is explained by nets that held it out. A map tells where the ink counts: a grey patch hides
-one place after the other, and the net says how much probability that costs. The neighbours tell
-what a net has learnt to call such shapes: of its training digits, those with the most alike
-features.
+Each row is explained by nets that held it out. An occlusion map shows where the ink counts: a grey
+patch hides one place after another, and the map holds the probability lost each time. The
+neighbours are the training digits of the net with the most similar features.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,9 +23,8 @@ from competition.results import ALL_ROWS, Job
 from competition.system import core_count, interruptible
 from competition.training.resources import start_keras
 
-# As many of the worst rows as somebody may want to look through.
-WORST = 100
-NEIGHBOURS = 6  # that are shown beside each digit
+WORST = 100  # rows that a person can still look through
+NEIGHBOURS = 6
 # A map has a cell for every 2x2 pixels; the patch around each is 6x6, about twice a stroke's width.
 CELL, PATCH = 2, 6
 CELLS = SIDE // CELL
@@ -35,16 +33,16 @@ PATCHES = CELLS**2
 
 @dataclass(frozen=True)
 class VariantExplanation:
-    """What one variant says of n rows, each by the net that held it out.
+    """The explanations of n rows by one variant, each by the net that held the row out.
 
     Attributes:
-        values: float32 `[n, 10]`, class probabilities of that net alone, of the image as it is.
-        drops: float32 `[n, 2, 14, 14]`, how much of the probability of the label (first) and of
-            its rival is lost when a patch is hidden.
-        neighbours: int `[n, k]`, positions among all labelled rows, the nearest first; the net
-            learnt from all of them.
-        labels: uint8 `[n, k]`, as which it learnt them.
-        distances: float32 `[n, k]`, 1 less the cosine between features.
+        values: float32 `[n, 10]`, class probabilities of that net alone for the whole image.
+        drops: float32 `[n, 2, 14, 14]`, the probability that the label (first) and its rival lose
+            when a patch is hidden.
+        neighbours: int `[n, k]`, positions of training digits among all labelled rows, the nearest
+            first.
+        labels: uint8 `[n, k]`, their labels in training.
+        distances: float32 `[n, k]`, 1 minus the cosine of the features.
     """
 
     values: np.ndarray
@@ -56,16 +54,15 @@ class VariantExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Rows, and why each variant says of them what it says.
+    """The explanations of n rows by each variant.
 
     Attributes:
         name: of the configuration.
         train: all labelled digits.
-        predicted: the n rows: those that were asked for, then the worst.
-        asked: how many were asked for.
-        rivals: int `[n]`, the ensemble's likeliest class besides the label; of a mistake, the one
-            that it predicts.
-        by_variant: by the variant's name, with its seed.
+        predicted: the n rows: those asked for, then the worst.
+        asked: number of rows asked for.
+        rivals: int `[n]`, the ensemble's likeliest class other than the label.
+        by_variant: by the variant's name and seed.
     """
 
     name: str
@@ -77,16 +74,15 @@ class Explanation:
 
 
 def explain(run: Run, ensemble_result: EnsembleResult, asked: list[int]) -> Explanation:
-    """Looks into the nets of each variant's first seed, with progress.
+    """Explains rows by the nets of each variant's first seed, with a progress bar.
 
     Args:
         run: configuration, data and folds.
-        ensemble_result: the run's ensemble, which says which rows are the worst.
-        asked: ids of labelled rows to be explained besides the worst.
+        ensemble_result: its losses decide which rows are the worst.
+        asked: ids of labelled rows to explain besides the worst.
 
     Raises:
-        UserError: when an id is of no row that was held out; naming the models that are missing,
-            or the one that is damaged.
+        UserError: when no held-out row has an id, or models are missing or damaged.
     """
     predicted = out_of_fold_predictions(run, ensemble_result)
     chosen = predicted.take(rows_to_explain(predicted, asked))
@@ -98,8 +94,7 @@ def explain(run: Run, ensemble_result: EnsembleResult, asked: list[int]) -> Expl
     classes = np.column_stack([chosen.digits.labels, rivals]).astype(int)
     grey = round(run.data_set.train.images.mean())
     done, total = 0, sum(assignment.image_count for assignment in all_assignments)
-    description = f"looking into {len(all_assignments)} nets"
-    with interruptible(), ProgressDisplay(description, total) as display:
+    with interruptible(), ProgressDisplay(f"asking {len(all_assignments)} nets", total) as display:
 
         def on_images(count: int) -> None:
             nonlocal done
@@ -116,21 +111,13 @@ def explain(run: Run, ensemble_result: EnsembleResult, asked: list[int]) -> Expl
 
 
 def rows_to_explain(predicted: PredictedDigits, asked: list[int]) -> np.ndarray:
-    """Returns positions among labelled rows: those asked for, then those of the highest loss.
-
-    Args:
-        predicted: the labelled rows.
-        asked: ids, each of which may come again.
-
-    Raises:
-        UserError: naming the ids that are not among them.
-    """
+    """Returns the positions of the ids in `asked`, then those of the rows with the highest loss."""
     places = {row: place for place, row in enumerate(predicted.digits.ids.tolist())}
     unknown = [str(row) for row in asked if row not in places]
     if unknown:
         raise UserError(
-            f"no held-out row has the id {', '.join(unknown)}; there are {len(places):,} such "
-            f"rows, their ids go from {min(places)} to {max(places)}"
+            f"no held-out row has the id {', '.join(unknown)}; the {len(places):,} held-out rows "
+            f"have ids from {min(places)} to {max(places)}"
         )
     worst = np.argsort(-predicted.losses, kind="stable")[:WORST].tolist()
     return np.array(list(dict.fromkeys([*(places[row] for row in asked), *worst])))
@@ -138,32 +125,32 @@ def rows_to_explain(predicted: PredictedDigits, asked: list[int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A net, and which of the rows to explain it held out.
+    """A net, and the rows that it explains, as it held them out.
 
     Attributes:
-        job: that made the net.
+        job: the training of the net.
         rows: int `[q]`, positions among the rows to explain.
-        train: all labelled digits, with the labels that the net learnt.
-        learnt: int `[t]`, positions of the digits among them that the net learnt from.
+        train: all labelled digits, with the labels that the net was trained on.
+        training_rows: int `[t]`, positions in `train` of the net's training digits.
     """
 
     job: Job
     rows: np.ndarray
     train: Digits
-    learnt: np.ndarray
+    training_rows: np.ndarray
 
     @property
     def image_count(self) -> int:
-        """How many images the net is asked about: the rows, each also for a map; its digits."""
-        return len(self.rows) * (1 + PATCHES + 1) + len(self.learnt)
+        """Number of images to predict: each row, the images of its map, and the training digits."""
+        return len(self.rows) * (1 + PATCHES + 1) + len(self.training_rows)
 
 
 def assignments_by_variant(
     run: Run, member_predictions: MemberPredictions, ids: np.ndarray
 ) -> dict[str, list[Assignment]]:
-    """Returns the nets of each variant's first seed that held any of these labelled rows out."""
-    first = {member.variant: member for member in reversed(member_predictions.members)}
+    """Returns the nets of each variant's first seed that held out any of these labelled rows."""
     rows = positions(run.data_set.train.ids, ids)
+    first = {member.variant: member for member in reversed(member_predictions.members)}
     return {
         str(member): _assignments(run, member, rows)
         for member in member_predictions.members
@@ -172,7 +159,7 @@ def assignments_by_variant(
 
 
 def _assignments(run: Run, member: Member, rows: np.ndarray) -> list[Assignment]:
-    """Returns an assignment for each net that is the first to hold some of these rows out."""
+    """Assigns each row to the first net that held it out."""
     is_waiting = np.ones(len(rows), bool)
     assignments = []
     for job in member.manifests:
@@ -194,26 +181,25 @@ def _explain_variant(
     grey: int,
     on_images: Callable[[int], None],
 ) -> VariantExplanation:
-    """Asks the nets of one variant, and returns their answers in the order of the rows.
+    """Returns one variant's explanations in the order of the rows.
 
     Args:
-        assignments: each row in one of them.
+        assignments: each row is in one of them.
         images: uint8 `[n, 28, 28]`, the rows to explain.
         classes: int `[n, 2]`, label and rival of each row.
-        grey: what patches are filled with.
-        on_images: is told how many more images have been answered.
+        grey: the value of hidden pixels.
+        on_images: receives the number of images predicted since the last call.
     """
     parts = []
     for assignment in assignments:
         net, own = load_net(assignment.job), images[assignment.rows]
-        questions = occluded_and_whole(own, grey)
-        answers = (values for _, values in net.answers(questions, on_images))
-        drops, values = occlusion_drops(answers, classes[assignment.rows])
+        hidden = net.answers(occluded_and_whole(own, grey), on_images)
+        drops, values = occlusion_drops((values for _, values in hidden), classes[assignment.rows])
         queries = np.concatenate([features for features, _ in net.answers(own, on_images)])
-        learnt = assignment.train.images[assignment.learnt]
-        blocks = (features for features, _ in net.answers(learnt, on_images))
+        training = net.answers(assignment.train.images[assignment.training_rows], on_images)
+        blocks = (features for features, _ in training)
         nearest, distances = nearest_neighbours(queries, blocks, NEIGHBOURS)
-        neighbours = assignment.learnt[nearest]
+        neighbours = assignment.training_rows[nearest]
         parts.append((values, drops, neighbours, assignment.train.labels[neighbours], distances))
     back = np.argsort(np.concatenate([assignment.rows for assignment in assignments]))
     return VariantExplanation(
@@ -222,15 +208,12 @@ def _explain_variant(
 
 
 def occluded(image: np.ndarray, grey: int) -> np.ndarray:
-    """Returns a digit once per cell of a map, with the patch around that cell hidden.
+    """Returns one copy per cell of the map with the patch around it hidden, uint8 `[196, 28, 28]`.
 
     Args:
         image: uint8 `[28, 28]`.
-        grey: what is put in place of the patch's pixels. The mean of all pixels tells a net the
-            least: neither that there is ink, nor that there is none.
-
-    Returns:
-        uint8 `[196, 28, 28]`, line by line; patches end where the image ends.
+        grey: the value of hidden pixels. The mean of all pixels tells the net the least: neither
+            that there is ink, nor that there is none.
     """
     places = np.arange(SIDE)
     starts = np.arange(CELLS)[:, None] * CELL - (PATCH - CELL) // 2
@@ -240,26 +223,21 @@ def occluded(image: np.ndarray, grey: int) -> np.ndarray:
 
 
 def occluded_and_whole(images: np.ndarray, grey: int) -> np.ndarray:
-    """Returns what a net is asked for maps of images `[n, 28, 28]`: uint8 `[n * 197, 28, 28]`.
-
-    Each image comes with every patch hidden, and then as it is.
-    """
+    """Returns each image with every patch hidden in turn, then whole: uint8 `[n * 197, 28, 28]`."""
     return np.concatenate([[*occluded(image, grey), image] for image in images])
 
 
 def occlusion_drops(
     answers: Iterable[np.ndarray], classes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how much of a class's probability is lost with each patch.
+    """Returns the probability lost per patch, and the probabilities `[n, 10]` of whole images.
+
+    The former is float32 `[n, c, 14, 14]`: positive where hiding the patch costs the class
+    probability, negative where the class gains.
 
     Args:
-        answers: the probabilities of `occluded_and_whole`, `[n * 197, 10]`, in pieces.
-        classes: int `[n, c]`, the classes that are looked at in each image.
-
-    Returns:
-        float32 `[n, c, 14, 14]`, from -1 to 1: positive where hiding the patch costs the class
-        probability, negative where it gains; and the probabilities of the whole images,
-        float32 `[n, 10]`.
+        answers: blocks of the probabilities of `occluded_and_whole`, together `[n * 197, 10]`.
+        classes: int `[n, c]`, the classes to map in each image.
     """
     values = np.concatenate(list(answers)).reshape(len(classes), PATCHES + 1, -1)
     class_values = np.take_along_axis(values, classes[:, None, :], axis=2)
@@ -271,20 +249,15 @@ def occlusion_drops(
 def nearest_neighbours(
     queries: np.ndarray, blocks: Iterable[np.ndarray], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the rows with the most alike features; of rows that are level, the first.
+    """Returns positions of the nearest rows, and their distances (float32), `[q, count]` each.
 
-    The distance is 1 less the cosine of the angle: 0 for the same direction, 1 for nothing in
-    common. All rows are compared, none is missed.
+    The distance is 1 minus the cosine. The search is exact; ties go to the earlier row.
 
     Args:
-        queries: float32 `[q, f]`.
-        blocks: the features of the rows to search, `[b, f]` each, of which only the cosines are
-            kept: all features at once may not fit into memory.
-        count: how many to find for each query; fewer if there are not so many rows.
-
-    Returns:
-        Positions among the rows of all blocks, int `[q, count]`, the nearest first, and their
-        distances, float32 `[q, count]`.
+        queries: features, float32 `[q, f]`.
+        blocks: features of the rows to search, `[b, f]` each. Only the cosines are kept, as all
+            features at once may not fit into memory.
+        count: neighbours per query; fewer if there are fewer rows.
     """
     directions = _directions(queries)
     cosines = np.concatenate([directions @ _directions(block).T for block in blocks], axis=1)
@@ -294,6 +267,6 @@ def nearest_neighbours(
 
 
 def _directions(features: np.ndarray) -> np.ndarray:
-    """Returns features of length 1; those without any stay zero."""
+    """Returns features scaled to length 1; zeros stay zero."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.where(lengths > 0, lengths, 1)

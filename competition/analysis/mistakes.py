@@ -1,4 +1,4 @@
-"""Rows worth a look: mistakes, uncertain digits, and labels that are likely wrong."""
+"""Rows worth a look: mistakes, uncertain digits, and likely label errors."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +17,7 @@ from competition.ensemble.comparison import EnsembleResult
 from competition.metrics import Score, score
 from competition.tables import write_csv
 
-# As many uncertain rows, labelled and not, as somebody may want to look through.
-LEAST_CERTAIN = 100
+LEAST_CERTAIN = 100  # rows that a person can still look through
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ class LabelErrors:
 
     Attributes:
         rows: int `[k]`, positions among the labelled rows.
-        suggested: int `[k]`, the likeliest class besides the label.
-        margins: float `[k]`, probability of the label less that of the suggested class.
-        confident: bool `[k]`, whether confident learning counts the row as an error too.
+        suggested: int `[k]`, the likeliest class other than the label.
+        margins: float `[k]`, probability of the label minus that of the suggested class.
+        confident: bool `[k]`, whether confident learning flags the row too.
     """
 
     rows: np.ndarray
@@ -43,15 +42,7 @@ class LabelErrors:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a gallery shows.
-
-    Attributes:
-        name: of the configuration.
-        fingerprint: of the data set.
-        members: their names.
-        labelled: every labelled row, with out-of-fold probabilities.
-        test: every test row.
-    """
+    """The contents of a gallery; `name` is the configuration's, `fingerprint` the data set's."""
 
     name: str
     fingerprint: str
@@ -61,7 +52,7 @@ class Findings:
 
     @cached_property
     def score(self) -> Score:
-        """The ensemble's, out of fold."""
+        """The ensemble's out-of-fold score."""
         return score(self.labelled.ensemble, self.labelled.digits.labels)
 
     @cached_property
@@ -81,12 +72,12 @@ class Findings:
 
     @cached_property
     def label_errors(self) -> LabelErrors:
-        """Labels that are likely wrong, the likeliest first."""
+        """Likely label errors, the likeliest first."""
         return likely_label_errors(self.labelled)
 
 
 def find(run: Run, ensemble_result: EnsembleResult) -> Findings:
-    """Looks through every row of a run and its ensemble."""
+    """Returns the findings of a run and its ensemble."""
     return Findings(
         run.config.name,
         run.fingerprint,
@@ -97,7 +88,7 @@ def find(run: Run, ensemble_result: EnsembleResult) -> Findings:
 
 
 def mistakes(predicted: PredictedDigits) -> np.ndarray:
-    """Returns the positions that were predicted wrongly, the most confident ones first."""
+    """Returns the positions of wrong predictions, the most confident first."""
     wrong = np.flatnonzero(predicted.wrong)
     confidence = predicted.class_probabilities(predicted.predictions)[wrong]
     return wrong[np.argsort(-confidence, kind="stable")]
@@ -111,7 +102,7 @@ def least_certain(predicted: PredictedDigits, count: int) -> np.ndarray:
 def confused_pairs(
     predicted: PredictedDigits, rows: np.ndarray
 ) -> dict[tuple[int, int], np.ndarray]:
-    """Groups mistakes by the two classes that were confused, either way; most frequent first."""
+    """Groups mistakes by pair of classes, in either direction; the most frequent pair first."""
     labels, predictions = predicted.digits.labels[rows], predicted.predictions[rows]
     smaller, larger = np.minimum(labels, predictions), np.maximum(labels, predictions)
     groups: dict[tuple[int, int], np.ndarray] = {}
@@ -121,35 +112,28 @@ def confused_pairs(
 
 
 def likely_label_errors(predicted: PredictedDigits) -> LabelErrors:
-    """Ranks the labels against which all members vote for one other class.
+    """Ranks the rows for which all members vote for the same class, and not for the label.
 
-    The order is that of the normalised margin. `confident` are the rows off the diagonal of the
+    The order is that of the normalised margin. `confident` rows are off the diagonal of the
     confident joint (C. Northcutt, L. Jiang, I. Chuang, "Confident Learning", JAIR 70, 2021): of the
-    classes whose threshold they reach, the likeliest is not the label. That rule alone names too
-    few where nets are nearly always sure: its thresholds are then about 0.99.
-
-    Args:
-        predicted: labelled rows with out-of-fold probabilities.
+    classes that reach their threshold, the likeliest is not the label. That rule alone flags too
+    few rows where nets are nearly always sure: its thresholds are then about 0.99.
     """
     labels, values = predicted.digits.labels, predicted.ensemble
     suggested = predicted.best_other_than(labels)
     margins = predicted.class_probabilities(labels) - predicted.class_probabilities(suggested)
-    reached = np.where(values >= _thresholds(values, labels), values, 0)
+    by_class = [values[labels == label, label] for label in range(CLASSES)]
+    # A class without labelled rows is never reached.
+    thresholds = [each.mean() if len(each) else np.inf for each in by_class]
+    reached = np.where(values >= thresholds, values, 0)
     confident = (reached.max(axis=1) > 0) & (reached.argmax(axis=1) != labels)
     candidates = np.flatnonzero(predicted.unanimous_against_label)
     rows = candidates[np.argsort(margins[candidates], kind="stable")]
     return LabelErrors(rows, suggested[rows], margins[rows], confident[rows])
 
 
-def _thresholds(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns each class's mean probability over the rows that are labelled so, float `[10]`."""
-    own = [values[labels == label, label] for label in range(CLASSES)]
-    # A class that no row is labelled as cannot be reached.
-    return np.array([each.mean() if len(each) else np.inf for each in own])
-
-
 def write_label_errors(path: Path, errors: LabelErrors, predicted: PredictedDigits) -> None:
-    """Writes a line per likely error, the likeliest first; `confident` is yes or no."""
+    """Writes one line per likely error, the likeliest first; `confident` is yes or no."""
     import pandas as pd
 
     rows = predicted.take(errors.rows)

@@ -1,4 +1,4 @@
-"""Rows with everything that was predicted of them, and figures of each row."""
+"""Rows with their predictions by members and ensemble, and figures of each row."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,13 +19,13 @@ from competition.metrics import entropies, log_losses, marked
 
 @dataclass(frozen=True)
 class PredictedDigits:
-    """Digits with what each member and the ensemble predict, in one order.
+    """Digits with the probabilities of the members and the ensemble, in one order.
 
     Attributes:
         digits: n of them, labelled or not.
-        folds: int8 `[n]`, the fold that each row was held out in; None for test rows.
-        ensemble: float32 `[n, 10]`, the ensemble's probabilities.
-        members: float32 `[m, n, 10]`, each member's.
+        folds: int8 `[n]`, the fold that held each row out; None for test rows.
+        ensemble: float32 `[n, 10]`.
+        members: float32 `[m, n, 10]`.
     """
 
     digits: Digits
@@ -48,13 +48,13 @@ class PredictedDigits:
 
     @cached_property
     def margins(self) -> np.ndarray:
-        """How far the likeliest class is ahead of the next one, float `[n]` from 0 to 1."""
+        """Probability of the likeliest class minus that of the next, float `[n]`."""
         first, second = map(self.class_probabilities, (self.predictions, self.runners_up))
         return first - second
 
     @cached_property
     def losses(self) -> np.ndarray:
-        """Log-loss of each row in nats, float64 `[n]`; the run's log-loss is their mean."""
+        """Log-loss of each row in nats, float64 `[n]`."""
         return log_losses(self.ensemble, self.digits.labels)
 
     @cached_property
@@ -64,9 +64,9 @@ class PredictedDigits:
 
     @cached_property
     def disagreements(self) -> np.ndarray:
-        """Jensen-Shannon divergence of the members in nats, float64 `[n]`; 0 if all say the same.
+        """Jensen-Shannon divergence of the members in nats, float64 `[n]`; 0 if they are equal.
 
-        It is the entropy of their mean less the mean of their entropies (J. Lin, IEEE Transactions
+        It is the entropy of their mean minus the mean of their entropies (J. Lin, IEEE Transactions
         on Information Theory 37, 1991).
         """
         members = self.members.astype(np.float64)
@@ -74,7 +74,7 @@ class PredictedDigits:
 
     @cached_property
     def wrong(self) -> np.ndarray:
-        """Whether the ensemble predicts another class than the label, bool `[n]`."""
+        """Whether the ensemble's prediction differs from the label, bool `[n]`."""
         return self.predictions != self.digits.labels
 
     @cached_property
@@ -84,7 +84,7 @@ class PredictedDigits:
 
     @cached_property
     def unanimous_against_label(self) -> np.ndarray:
-        """Whether all members vote for one class, and it is not the label, bool `[n]`."""
+        """Whether all members vote for the same class, and not for the label, bool `[n]`."""
         return self.unanimous & (self.votes[0] != self.digits.labels)
 
     def class_probabilities(self, classes: np.ndarray) -> np.ndarray:
@@ -92,19 +92,19 @@ class PredictedDigits:
         return self.ensemble[np.arange(len(self)), classes]
 
     def best_other_than(self, classes: np.ndarray) -> np.ndarray:
-        """Returns the likeliest class besides the given one of each row, int `[n]`."""
+        """Returns the likeliest class other than the given one per row, int `[n]`."""
         others = self.ensemble.copy()
         others[np.arange(len(self)), classes] = -1
         return others.argmax(axis=1)
 
     def confusion(self) -> np.ndarray:
-        """Counts the mistakes, int `[10, 10]`, by label (first) and prediction."""
+        """Counts mistakes, int `[10, 10]`, by label (first) and prediction."""
         counts = confusion_counts(self.digits.labels, self.predictions)
         np.fill_diagonal(counts, 0)
         return counts
 
     def take(self, rows: np.ndarray) -> "PredictedDigits":
-        """Returns the rows at these positions, in their order."""
+        """Returns the rows at these positions, in the order given."""
         return PredictedDigits(
             self.digits.take(rows),
             None if self.folds is None else self.folds[rows],
@@ -114,12 +114,12 @@ class PredictedDigits:
 
 
 def out_of_fold_predictions(run: Run, ensemble_result: EnsembleResult) -> PredictedDigits:
-    """Returns the labelled rows of the folds that count, each predicted without having seen it."""
+    """Returns the held-out rows with out-of-fold predictions."""
     return _labelled(run, ensemble_result.member_predictions, ensemble_result.out_of_fold.values)
 
 
 def test_predictions(run: Run, ensemble_result: EnsembleResult) -> PredictedDigits:
-    """Returns every test row."""
+    """Returns the test rows with their predictions."""
     members = [member.test.values for member in ensemble_result.member_predictions.members]
     return PredictedDigits(run.data_set.test, None, ensemble_result.test.values, np.stack(members))
 
@@ -127,7 +127,7 @@ def test_predictions(run: Run, ensemble_result: EnsembleResult) -> PredictedDigi
 def _labelled(
     run: Run, member_predictions: MemberPredictions, values: np.ndarray
 ) -> PredictedDigits:
-    """Returns the members' labelled rows, with probabilities `[n, 10]` of what combines them."""
+    """Returns the members' labelled rows; `values`, `[n, 10]`, are the combined probabilities."""
     train = run.data_set.train
     rows = positions(train.ids, member_predictions.ids)
     members = [member.out_of_fold.values for member in member_predictions.members]
@@ -139,14 +139,12 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about: an ensemble, or one variant.
+    """The subject of a report: an ensemble, or one variant.
 
     Attributes:
-        name: of a variant, or "ensemble".
-        run: the configuration, with data and folds.
+        name: of the variant, or "ensemble".
         member_predictions: the members that were combined.
-        predicted: the labelled rows of the folds that count; the subject's own out-of-fold
-            probabilities stand as `ensemble`.
+        predicted: the held-out rows; `ensemble` in it holds the subject's own probabilities.
         comparison: of the ensemble methods; None for a variant.
     """
 
@@ -158,7 +156,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """The name, with a mark if the figures are selected."""
+        """The name, marked if the figures are selected."""
         return marked(self.name, self.member_predictions.is_selected)
 
     @property
@@ -187,7 +185,7 @@ def variant_subject(run: Run, variant: str) -> Subject:
     """Returns the plain mean of one variant's seeds; the other variants need no results.
 
     Raises:
-        UserError: when there is no such variant; naming its jobs that are missing or stale.
+        UserError: when there is no such variant, or its jobs are missing or stale.
     """
     known = run.config.variants
     if variant not in known:
@@ -201,15 +199,14 @@ def variant_subject(run: Run, variant: str) -> Subject:
 
 @dataclass(frozen=True)
 class Agreement:
-    """The members of an ensemble, m of them, on its labelled rows.
+    """How the m members of an ensemble agree; every figure counts labelled rows.
 
     Attributes:
-        rows: int `[m + 1]`, for how many rows 0, 1, … m members are right.
-        rescued: int `[m + 1]`, for how many of these rows the ensemble is right.
-        disagreement: int `[m, m]`, for how many rows two members predict different classes.
-        both_wrong: int `[m, m]`, for how many rows two members are both wrong; on the diagonal,
-            for how many each is.
-        unanimous: for how many rows all members predict the same class.
+        rows: int `[m + 1]`, rows with 0, 1, … m right members.
+        rescued: int `[m + 1]`, those among them with the right prediction of the ensemble.
+        disagreement: int `[m, m]`, rows for which two members predict different classes.
+        both_wrong: int `[m, m]`, rows for which both members are wrong.
+        unanimous: rows for which all members predict the same class.
     """
 
     rows: np.ndarray

@@ -1,4 +1,4 @@
-"""The figures of a run: scores by member and fold, finished jobs, baselines, and the report's."""
+"""All figures of a report: scores by member and fold, finished jobs, baselines."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,8 +33,8 @@ from competition.results import (
     read_predictions,
 )
 
-# The fingerprint of the competition's data set, of which settings and nets were tried on the first
-# fold of three and, after a while, of five (EXPERIMENTS.md), whatever folds a preset has.
+# The competition's data set. The settings of all presets were searched on its first fold, at first
+# of three folds, later of five (EXPERIMENTS.md).
 SEARCHED_DATA = "8685adddc7c71a9df3f8d249a7da70d5a52e0f2b9f37f1115dac2e3642649cea"
 SEARCHED_FOLDS = Folds(count=3, seed=0), Folds(count=5, seed=0)
 SEARCHED_SPLIT = "fold0"
@@ -45,11 +45,11 @@ class Scores:
     """The out-of-fold scores of an ensemble, or of one variant.
 
     Attributes:
-        members: each member's score by its name.
-        ensemble: the score of what was made of the members.
-        unsearched: the same on the rows that the search for the presets' settings did not see;
+        members: by the member's name.
+        ensemble: of the combined members.
+        unsearched: the same on the rows that the search for the presets' settings did not use;
             None if there are none, or the data are not the competition's.
-        is_selected: whether the rows had a part in the training of any member.
+        is_selected: whether held-out rows influenced the training of any member.
     """
 
     members: dict[str, Score]
@@ -59,7 +59,7 @@ class Scores:
 
 
 def ensemble_scores(run: Run, member_predictions: MemberPredictions, values: np.ndarray) -> Scores:
-    """Returns the scores of members and of what was made of them, `[n, 10]`, on the same rows."""
+    """Returns the scores of the members and of their combination, probabilities `[n, 10]`."""
     labels, is_unsearched = member_predictions.labels, unsearched(run, member_predictions.ids)
     return Scores(
         members={
@@ -75,9 +75,9 @@ def ensemble_scores(run: Run, member_predictions: MemberPredictions, values: np.
 
 
 def unsearched(run: Run, ids: np.ndarray) -> np.ndarray:
-    """Returns which labelled rows no trial of the presets was judged by, bool `[n]`.
+    """Returns which rows the search for the presets' settings did not use, bool `[n]`.
 
-    All False for any other data set. A user's own trials, as those of `make tune`, do not count.
+    All False for other data sets. A user's own search, as by `make tune`, does not count.
     """
     if run.fingerprint != SEARCHED_DATA:
         return np.zeros(len(ids), bool)
@@ -88,13 +88,12 @@ def unsearched(run: Run, ids: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FoldScores:
-    """The scores of one set of out-of-fold probabilities.
+    """The scores of one member, variant or ensemble.
 
     Attributes:
-        name: of a member, a variant or the ensemble.
         whole: on all rows together.
-        by_fold: on the rows of each fold or hold-out, by its number; empty for an ensemble where
-            hold-outs overlap, as it predicts a row by the nets of all that have it.
+        by_fold: by the number of the fold or hold-out; empty for an ensemble with overlapping
+            hold-outs, which predicts a row by the nets of all hold-outs that contain it.
     """
 
     name: str
@@ -117,23 +116,23 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 
 
 def fold_scores(subject: Subject) -> list[FoldScores]:
-    """Scores each member, each variant that has several seeds, and last an ensemble."""
+    """Scores each member, each variant with several seeds, and last an ensemble."""
     members = subject.member_predictions.members
     groups = {str(member): [member] for member in members}
     for variant in dict.fromkeys(member.marked_variant for member in members):
         own = [member for member in members if member.marked_variant == variant]
         if len(own) > 1:
             groups[f"{variant}, all seeds"] = own
-    found = [
+    scores = [
         _mean_scores(name, group, subject.member_predictions) for name, group in groups.items()
     ]
-    return found if subject.variant else [*found, _ensemble_fold_scores(subject)]
+    return scores if subject.variant else [*scores, _ensemble_fold_scores(subject)]
 
 
 def _mean_scores(
     name: str, members: list[Member], member_predictions: MemberPredictions
 ) -> FoldScores:
-    """Scores the mean of some members, in each fold that of its own nets on all of its rows."""
+    """Scores the mean of some members; in each fold, the mean of that fold's nets."""
     labels = member_predictions.labels
     by_fold = {}
     for number, held_out in sorted(members[0].by_split.items()):
@@ -152,29 +151,26 @@ def _ensemble_fold_scores(subject: Subject) -> FoldScores:
     labels, folds = subject.member_predictions.labels, subject.member_predictions.folds
     values = subject.predicted.ensemble
     by_fold = {}
-    if not overlap(subject.member_predictions):  # so that each row belongs to one fold alone
+    if not overlap(subject.member_predictions):  # each row belongs to one fold
         for number in np.unique(folds).tolist():
             by_fold[number] = score(values[folds == number], labels[folds == number])
     return FoldScores(subject.title, score(values, labels), by_fold)
 
 
 def overlap(member_predictions: MemberPredictions) -> bool:
-    """Whether rows were held out more than once, and are predicted by the mean of several nets."""
+    """Whether any row was held out more than once, and so predicted by the mean of several nets."""
     held_out = member_predictions.members[0].by_split.values()
     return sum(len(part.ids) for part in held_out) > len(member_predictions.ids)
 
 
 @dataclass(frozen=True)
 class JobRow:
-    """One finished job: its score on the rows that it held out, and what it took.
+    """One finished job.
 
     Attributes:
-        job: which one.
-        score: on the held-out rows; None where no rows were held out.
-        minutes: of wall-clock time, while `workers` jobs ran side by side.
-        cpu_minutes: of processor time.
-        workers: how many jobs shared the machine.
-        is_selected: whether the rows that it held out had a part in its training.
+        score: on its held-out rows; None where it held none out.
+        minutes: wall-clock time, while `workers` jobs ran side by side.
+        is_selected: whether its held-out rows influenced its training.
     """
 
     job: Job
@@ -186,19 +182,19 @@ class JobRow:
 
 
 def job_rows(run: Run) -> list[JobRow]:
-    """Returns the finished jobs of a run that fit its configuration, in training order."""
+    """Returns the finished jobs that fit the configuration of a run, in training order."""
     done = set(job_status(run.identities).done)
     return [_job_row(run, job) for job in run.identities if job in done]
 
 
 def _job_row(run: Run, job: Job) -> JobRow:
-    manifest, reached = read_manifest(job), None
+    manifest, job_score = read_manifest(job), None
     if job.split != ALL_ROWS:
         out_of_fold = read_predictions(job, "out_of_fold")
-        reached = score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
+        job_score = score(out_of_fold.values, run.data_set.train.labels_of(out_of_fold.ids))
     return JobRow(
         job=job,
-        score=reached,
+        score=job_score,
         minutes=manifest["minutes"],
         cpu_minutes=manifest["cpu_minutes"],
         workers=manifest["workers"],
@@ -208,22 +204,13 @@ def _job_row(run: Run, job: Job) -> JobRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that a report shows of an ensemble, or of one variant.
+    """All figures of a report on an ensemble, or on one variant.
 
     Attributes:
-        subject: which of these, with its predictions.
-        scores: of it and its members.
-        folds: the same by fold.
-        jobs: every finished job that fits; of a variant, only its own.
-        histories: the training curves of the nets that were combined.
-        manifests: of the same.
-        confusion: int `[10, 10]`, rows by label (first) and prediction, right ones too.
-        classes: the classification report.
-        curves: of each class against all others.
-        reliability: rows by confidence.
-        calibration_error: expected, from 0 to 1.
-        agreement: of the members.
-        contributions: of the variants.
+        jobs: every finished job of the configuration, or of the variant.
+        histories, manifests: of the nets that were combined.
+        confusion: int `[10, 10]`, rows by label (first) and prediction, right ones included.
+        calibration_error: expected calibration error, from 0 to 1.
     """
 
     subject: Subject
@@ -242,16 +229,16 @@ class Summary:
 
     @property
     def minutes(self) -> float:
-        """Of training the nets, each job's divided by how many ran side by side."""
+        """Training time of the nets, each job's divided by the number of jobs side by side."""
         return minutes_of(self.manifests.values())
 
     @property
     def cpu_minutes(self) -> float:
-        """Of processor time, all these nets together."""
+        """Processor time of all these nets together."""
         return sum(manifest["cpu_minutes"] for manifest in self.manifests.values())
 
     def distinct(self, fact: str) -> list[str]:
-        """Returns the different values of a key of the nets' manifests, as sorted texts."""
+        """Returns the distinct values of a key in the nets' manifests, as sorted texts."""
         return sorted({str(manifest[fact]) for manifest in self.manifests.values()})
 
 
@@ -279,18 +266,17 @@ def summarise(subject: Subject) -> Summary:
 
 @dataclass(frozen=True)
 class Baseline:
-    """One variant with its first seed, or the plain mean of all its seeds.
+    """One variant with its first seed, or the mean of all its seeds.
 
     Attributes:
-        name: of the variant, perhaps marked.
-        title: what it is.
+        name: of the variant, marked if it is selected.
         claim: the accuracy that its authors report, in their words.
-        nets: how many were trained for its score; those of all rows have no part in it.
-        parameters: of each of them.
-        minutes: of training, each job's divided by how many ran side by side.
+        nets: number of nets behind the score; nets trained on all rows do not count.
+        parameters: per net.
+        minutes: training time, each job's divided by the number of jobs side by side.
         score: on the held-out rows.
         precision, recall, f1: means over the classes.
-        is_selected: whether its callbacks looked at the held-out rows.
+        is_selected: whether its callbacks used the held-out rows.
     """
 
     name: str
@@ -314,10 +300,10 @@ class Baseline:
 
 
 def baselines(run: Run) -> list[Baseline]:
-    """Returns each variant of a run with its first seed, and the mean of those with several.
+    """Returns each variant with its first seed, and with the mean of its seeds if it has several.
 
     Raises:
-        UserError: naming every job that is missing or stale.
+        UserError: naming every missing or stale job.
     """
     every_variant = run.config.model_copy(update={"ensemble": Ensemble()})
     member_predictions = load_member_predictions([replace(run, config=every_variant)])

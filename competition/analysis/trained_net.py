@@ -1,4 +1,4 @@
-"""Trained nets as they were saved: the only module of this wing that loads models."""
+"""Saved nets and their features: the only module of this wing that loads models."""
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -14,17 +14,13 @@ from competition.results import Job, by_variant
 from competition.training.predict import PREDICTION_BATCH_SIZE, batches, class_probabilities
 from competition.training.resources import forget_models
 
-# Images whose features are in memory at a time: 50 MB for the widest net of the registry.
+# Images with features in memory at a time: 50 MB for the widest net of the registry.
 BLOCK = 2 * PREDICTION_BATCH_SIZE
 SHAPES = (None, SIDE, SIDE, 1), (None, CLASSES)
 
 
 class Net:
-    """A trained net that also tells its features: everything that its last layer receives.
-
-    Args:
-        model: a Keras model from images to logits.
-    """
+    """A Keras model from images to logits, with its features: all inputs of its last layer."""
 
     def __init__(self, model):
         import keras
@@ -36,14 +32,11 @@ class Net:
     def answers(
         self, images: np.ndarray, on_block: Callable[[int], None] = lambda count: None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields features and probabilities of images, in blocks.
+        """Yields features float32 `[b, f]` and probabilities float32 `[b, 10]`, block by block.
 
         Args:
             images: uint8 `[n, 28, 28]`.
-            on_block: is told how many images a block had, once the caller has used it.
-
-        Yields:
-            Features float32 `[b, f]` and class probabilities float32 `[b, 10]` of the next rows.
+            on_block: receives the number of images in a block after the caller has used it.
         """
         for start in range(0, len(images), BLOCK):
             block = images[start : start + BLOCK]
@@ -55,7 +48,7 @@ class Net:
 
 
 def require_models(jobs: Collection[Job]) -> None:
-    """Raises UserError naming every job whose result has no model."""
+    """Raises UserError naming every job without a saved model."""
     missing = [job for job in jobs if not (job.folder() / paths.MODEL).exists()]
     if missing:
         named = by_variant(dict.fromkeys(missing, "no model"))
@@ -67,24 +60,24 @@ def require_models(jobs: Collection[Job]) -> None:
 
 
 def load_net(job: Job) -> Net:
-    """Loads a job's model, and forgets those that were loaded before.
+    """Loads a job's model, and frees those loaded before.
 
-    Keras makes layers of its own and of this project only, and runs no code that a file brings.
+    Keras builds only its own layers and those of this project: no code in the file runs.
 
     Raises:
-        UserError: when the file is damaged, or is no model of this project.
+        UserError: when the file is damaged, or not a model of this project.
     """
     for location in registry.ARCHITECTURES.values():
-        registry.resolve(location)  # registers the layers that it is made of
+        registry.resolve(location)  # registers its layers with Keras
     forget_models()
     path = job.folder() / paths.MODEL
     path.open("rb").close()  # an unreadable file raises OSError, which says why
     try:
         return Net(_load_model(path))
-    except Exception as error:  # Keras raises whatever the damage leads to
+    except Exception as error:  # Keras raises many types, depending on the damage
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder, "
+            f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder "
             "and run `make train-folds` again"
         ) from None
 

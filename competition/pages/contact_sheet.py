@@ -1,4 +1,4 @@
-"""White sheets of pictures and text as PNG files, for where there is no browser."""
+"""Contact sheets: white PNG files of pictures and text, where there is no browser."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from competition.digits import SIDE
 from competition.pages.figures import DEEP_BLUE, QUIET, RUST
 
-# Pixels: every digit is drawn at the same whole multiple of its size, with three lines below.
+# Sizes are in pixels. Below each digit is room for three lines.
 DOTS_PER_INCH = 120
 SCALE = 4
 DIGIT = SCALE * SIDE
@@ -21,13 +21,7 @@ BORDER_GREY = 204
 
 
 class ContactSheet:
-    """A sheet of cells, ten per line, below a heading.
-
-    Args:
-        lines: of cells.
-        title: the heading; it shrinks until it fits.
-        note: a line below it.
-    """
+    """A sheet of ten cells per line, with a heading and a note above."""
 
     def __init__(self, lines: int, title: str, note: str):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -45,8 +39,7 @@ class ContactSheet:
     def draw(self, line: int, column: int, picture: np.ndarray) -> tuple[float, float]:
         """Draws a picture, uint8 `[112, 112]` or `[112, 112, 3]` (RGB), in a thin frame.
 
-        Returns:
-            Where its caption begins: the middle of the cell, and the picture's lower edge.
+        Returns the place of its caption: the centre of the cell, and the lower edge.
         """
         left, top = MARGIN + column * CELL_WIDTH, HEADER_HEIGHT + line * CELL_HEIGHT
         inset = left + (CELL_WIDTH - DIGIT) // 2
@@ -58,19 +51,12 @@ class ContactSheet:
     def write(
         self, left: float, top: float, text: str, within: float | None = None, **style: Any
     ) -> None:
-        """Writes a line.
-
-        Args:
-            left, top: where it begins, in pixels from the upper left corner.
-            text: what it says.
-            within: so many pixels it may be wide; it shrinks if it has to.
-            style: of matplotlib's texts.
-        """
-        # Without `parse_math`, a dollar sign in a name stays one.
+        """Writes a line at a place in pixels; the font shrinks until the line is `within` wide."""
+        # Without `parse_math`, a dollar sign in a name is an ordinary character.
         place = left / WIDTH, 1 - top / self._height
         line = self._figure.text(*place, text, va="top", parse_math=False, **style)
         if within:
-            # Letters shrink by whole pixels, so some room is left.
+            # Letters shrink by whole pixels, so leave some room.
             share = 0.95 * within / line.get_window_extent().width
             line.set_fontsize(float(line.get_fontsize()) * min(1, share))
 
@@ -81,7 +67,7 @@ class ContactSheet:
         self.write(centre, top, text, within, ha="center", fontsize=7.5, **style)
 
     def write_classes(self, label: int | None, predicted: int, centre: float, top: float) -> None:
-        """Writes a label and what it is taken for as the first line of a caption."""
+        """Writes label → prediction as the first line of a caption."""
         style: dict[str, Any] = {"ha": "center", "fontsize": 11}
         middle = centre if label is None else centre + 24
         self.write(middle, top + 7, f"{predicted}", color=PREDICTED_COLOUR, weight="bold", **style)
@@ -94,12 +80,12 @@ class ContactSheet:
         import cv2
 
         self._canvas.draw()
-        # The figure holds the text only: its own way to draw pictures takes as long again.
+        # The figure holds only the text: matplotlib would draw the pictures in twice the time.
         written = np.asarray(self._canvas.buffer_rgba())[..., :3]
         drawn = np.minimum(written, self._pictures)[..., ::-1]
         cv2.imwrite(str(path), drawn, [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
 def ink_on_paper(image: np.ndarray) -> np.ndarray:
-    """Returns a digit, uint8 `[28, 28]`, as dark ink on white paper, at the sheets' scale."""
+    """Returns a digit, uint8 `[28, 28]`, as dark ink on white paper, uint8 `[112, 112]`."""
     return 255 - image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)

@@ -1,8 +1,4 @@
-"""Explanations of predictions as people look at them: a page, PNG sheets, a table of neighbours.
-
-What a net sees of a row comes as it was computed: how much probability each hidden place costs, and
-the most alike digits that the net learnt from. Here it becomes colours over a digit, and captions.
-"""
+"""Explanations of predictions for people: a page, PNG sheets, a table of neighbours."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,27 +21,19 @@ from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, data_uri, 
 from competition.storage import atomic_folder
 from competition.tables import write_csv
 
-# Of a row whose maps hold less than this, none is drawn as strongly as it could be.
-FAINTEST_SCALE = 0.1
-# At full strength a colour still lets the digit through.
-STRENGTH = 0.9
-# How dark the ink is below a map, as in `why.css`: so that the colour is seen on it too.
-INK = 0.4
-# Lines of a sheet; in the first columns the digit and its two maps, after a gap the neighbours.
-LINES = 20
-FIRST_NEIGHBOUR = 4
+FAINTEST_SCALE = 0.1  # the smallest probability that is drawn at full strength
+STRENGTH = 0.9  # opacity at full strength: the digit stays visible
+INK = 0.4  # how dark the ink below a map is, as in `why.css`: the map's colours stay visible
+LINES = 20  # per sheet
+FIRST_NEIGHBOUR = 4  # column; before it the digit, its two maps and a gap
 NOTE = (
-    "A line per variant: the digit; what hiding a place does to its label and to the rival "
-    "(green: costs, purple: gains probability); the digits it learnt from that are most alike."
+    "One line per variant: the digit; what hiding a place does to its label and to the rival "
+    "class (green: costs, purple: gains probability); the most similar training digits."
 )
 
 
 def write_explanation(explanation: Explanation) -> Path:
-    """Writes `output/<config>/why/` anew.
-
-    Returns:
-        The folder.
-    """
+    """Writes and returns `output/<config>/why/`."""
     final = paths.OutputPaths(explanation.name).why
     with atomic_folder(final) as folder:
         write_page(folder / paths.PAGE, explanation)
@@ -55,18 +43,18 @@ def write_explanation(explanation: Explanation) -> Path:
 
 
 def explained_rows(config_name: str) -> set[int]:
-    """Returns the ids of the rows that the last explanation has, none if there is none."""
+    """Returns the ids of the rows in the last explanation; none without one."""
     import pandas as pd
 
     path = paths.OutputPaths(config_name).why / paths.NEIGHBOURS
     try:
         return set(pd.read_csv(path, usecols=["id"], dtype=int)["id"].tolist())
-    except (OSError, ValueError):  # there is none, or a person has changed it
+    except (OSError, ValueError):  # there is no file, or a person has changed it
         return set()
 
 
 def write_neighbours(path: Path, explanation: Explanation) -> None:
-    """Writes a line for each neighbour of each row, by variant."""
+    """Writes one line per row, variant and neighbour."""
     import pandas as pd
 
     digits = explanation.predicted.digits
@@ -83,15 +71,14 @@ def write_neighbours(path: Path, explanation: Explanation) -> None:
 
 @dataclass(frozen=True)
 class Map:
-    """What hiding the places of a digit does to the probability of one class.
+    """The occlusion map of one class.
 
     Attributes:
-        role: `true` for the label's, `predicted` for its rival's.
-        digit_class: the class.
-        value: its probability, of the image as it is.
-        lowest, highest: what becomes of that when a patch is hidden, at worst and at best.
-        drops: float `[14, 14]`, how much of it each hidden patch costs.
-        scale: the probability that the maps of the row show at full strength.
+        role: `true` for the label, `predicted` for its rival.
+        value: probability of the class for the whole image.
+        lowest, highest: its extremes when a patch is hidden.
+        drops: float `[14, 14]`, the probability that each hidden patch costs.
+        scale: the probability at full strength, the same in all maps of a row.
     """
 
     role: str
@@ -104,12 +91,12 @@ class Map:
 
     @property
     def address(self) -> str:
-        """The map's picture."""
+        """The map's picture as a data URI."""
         return data_uri(overlay(self.drops, self.scale))
 
 
 def maps_of(explanation: Explanation, row: int, evidence: VariantExplanation) -> list[Map]:
-    """Returns a variant's maps of a row: of its label, and of the label's rival."""
+    """Returns a variant's maps of a row: of its label and of the rival class."""
     scale = scale_of([each.drops[row] for each in explanation.by_variant.values()])
     classes = explanation.predicted.digits.labels[row], explanation.rivals[row]
     maps = []
@@ -122,17 +109,12 @@ def maps_of(explanation: Explanation, row: int, evidence: VariantExplanation) ->
 
 
 def scale_of(drops: list[np.ndarray]) -> float:
-    """Returns the probability that is drawn at full strength in all maps of a row."""
+    """Returns the probability drawn at full strength in all maps of a row."""
     return max(FAINTEST_SCALE, *(float(np.abs(each).max()) for each in drops))
 
 
 def overlay(drops: np.ndarray, scale: float) -> np.ndarray:
-    """Returns a map as BGRA, uint8 `[14, 14, 4]`: green what speaks for a class, purple against.
-
-    Args:
-        drops: `[14, 14]`, the probability that is lost when a place is hidden.
-        scale: what is drawn at full strength.
-    """
+    """Returns a map as BGRA, uint8 `[14, 14, 4]`: green for the class, purple against it."""
     green, purple = (np.frombuffer(bytes.fromhex(each[1:]), np.uint8) for each in (GREEN, PURPLE))
     colours = np.where((drops >= 0)[..., None], green, purple)[..., ::-1]
     alpha = np.rint(np.abs(drops) / scale * STRENGTH * 255)
@@ -140,7 +122,7 @@ def overlay(drops: np.ndarray, scale: float) -> np.ndarray:
 
 
 def on_paper(image: np.ndarray, drops: np.ndarray, scale: float) -> np.ndarray:
-    """Returns a map over a digit, dark ink on white, RGB, uint8 `[112, 112, 3]`."""
+    """Returns a map over a digit, dark ink on white, as RGB, uint8 `[112, 112, 3]`."""
     import cv2
 
     colours = cv2.resize(overlay(drops, scale), (DIGIT, DIGIT), interpolation=cv2.INTER_LINEAR)
@@ -152,7 +134,7 @@ def on_paper(image: np.ndarray, drops: np.ndarray, scale: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training digit: its place among the sprites, and what is told of it."""
+    """A training digit; `sprite` is its position among the sprites."""
 
     sprite: int
     id: int
@@ -163,15 +145,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the page.
-
-    Attributes:
-        sprite: its place among the sprites.
-        asked: whether it was asked for.
-        id, label, prediction, confidence, loss, fold: as the ensemble has them.
-        scale: the probability that its maps show at full strength.
-        by_variant: maps and neighbours, by the variant's name.
-    """
+    """A row of the page, with maps and neighbours by the variant's name."""
 
     sprite: int
     asked: bool
@@ -205,11 +179,11 @@ def write_page(path: Path, explanation: Explanation) -> None:
 
 
 def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
-    """Returns a row; `places` are those of its neighbours' digits, `[v, k]` for v variants."""
-    predicted, looks = explanation.predicted, {}
+    """Returns a row; `places` are its neighbours' sprites, `[v, k]` for v variants."""
+    predicted, by_variant = explanation.predicted, {}
     for (name, evidence), own in zip(explanation.by_variant.items(), places.tolist(), strict=True):
         maps = maps_of(explanation, row, evidence)
-        looks[name] = maps, _neighbours(explanation, evidence, row, own)
+        by_variant[name] = maps, _neighbours(explanation, evidence, row, own)
     prediction = int(predicted.predictions[row])
     return Row(
         sprite=row,
@@ -221,7 +195,7 @@ def _row(explanation: Explanation, row: int, places: np.ndarray) -> Row:
         loss=float(predicted.losses[row]),
         fold=int(np.asarray(predicted.folds)[row]),
         scale=maps[0].scale,
-        by_variant=looks,
+        by_variant=by_variant,
     )
 
 
@@ -239,7 +213,7 @@ def _neighbours(
 
 
 def write_sheets(folder: Path, explanation: Explanation) -> None:
-    """Writes as many sheets as the rows fill; a row is never divided."""
+    """Writes as many sheets as the rows fill; all variants of a row are on one sheet."""
     rows, variants = range(len(explanation.predicted)), explanation.by_variant
     rows_per_sheet = max(1, LINES // len(variants))
     starts = range(0, len(rows), rows_per_sheet)

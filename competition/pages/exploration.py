@@ -1,11 +1,7 @@
-"""The exploration of the data: findings in sentences, figures with captions, the page, the tables.
-
-Every sentence is made of computed values; nothing else is computed here.
-"""
+"""The exploration of the data: findings in sentences, figures with captions, page and tables."""
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,67 +23,47 @@ from competition.pages.figures import Figure
 from competition.pages.html import markup, render
 from competition.storage import atomic_folder
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-# Below this, what was found is hardly due to chance.
-SIGNIFICANT = 0.05
+SIGNIFICANT = 0.05  # p below this
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def write_exploration(study: DataStudy) -> Path:
-    """Writes `output/<config>/exploration/` anew: the page, a PNG per figure, and tables.
-
-    Returns:
-        The folder.
-    """
+    """Writes `output/<config>/exploration/` anew (page, a PNG per figure, tables); returns it."""
     final = paths.OutputPaths(study.name).exploration
-    found = {title: figures for title, figures in sections(study).items() if figures}
-    duplicates = study.duplicates
+    shown = {title: figures for title, figures in sections(study).items() if figures}
+    all_figures = [figure for figures in shown.values() for figure in figures]
+    drawn, duplicates = {}, study.duplicates
     with atomic_folder(final) as folder:
-        drawn = _draw(folder, [figure for figures in found.values() for figure in figures])
+        for figure in with_progress(f"drawing {len(all_figures)} figures", all_figures):
+            svg, png = figure.svg_and_png()
+            (folder / f"{figure.key}.png").write_bytes(png)
+            drawn[figure.key] = markup(figure.for_page(svg))
         write_class_counts(folder / paths.CLASS_COUNTS, study.counts)
         same = {"exact": duplicates.exact, "near": duplicates.near}
         write_pairs(folder / paths.DUPLICATES, study.data_set, same)
         contradictions = {"contradiction": duplicates.contradictions}
         write_pairs(folder / paths.CONTRADICTIONS, study.data_set, contradictions)
         page = render(
-            "exploration.html", study=study, findings=findings(study), sections=found, drawn=drawn
+            "exploration.html", study=study, findings=findings(study), sections=shown, drawn=drawn
         )
         (folder / paths.PAGE).write_text(page, encoding="utf-8")
     return final
 
 
-def _draw(folder: Path, figures: list[Figure]) -> dict[str, "Markup"]:
-    """Writes each figure as PNG, and returns it as SVG for the page, by its key."""
-    drawn = {}
-    for figure in with_progress(f"drawing {len(figures)} figures", figures):
-        svg, png = figure.svg_and_png()
-        (folder / f"{figure.key}.png").write_bytes(png)
-        drawn[figure.key] = markup(figure.for_page(svg))
-    return drawn
-
-
 def findings(study: DataStudy) -> dict[str, str]:
-    """Returns what was found, a subject and a sentence or two each."""
+    """Returns the findings, one or two sentences by subject."""
+    rows = (
+        f"The labels of the {len(study.data_set.test):,} test rows are known; here they count as "
+        "test rows only, and the labelled rows are all others."
+    )
     return {
-        **_rows(study),
+        **({} if study.data_set.held_out is None else {"Rows": rows}),
         "Classes": _class_counts(study),
         "Train against test": _shift(study),
         "Duplicates": _near_pairs(study),
         "Labels": _contradictions(study),
-        "Strokes": f"{_ink(study)} {_slant(study)}",
+        "Strokes": _strokes(study),
         "Space": _space(study),
-    }
-
-
-def _rows(study: DataStudy) -> dict[str, str]:
-    """Says where labelled rows are test rows, and so on which side they are counted."""
-    if study.data_set.held_out is None:
-        return {}
-    return {
-        "Rows": f"The labels of the {len(study.data_set.test):,} test rows are known; here they "
-        "count as test rows only, and the labelled rows are all others."
     }
 
 
@@ -108,13 +84,9 @@ def _class_counts(study: DataStudy) -> str:
 
 
 def _shift(study: DataStudy) -> str:
-    """Says whether a classifier can tell labelled from test rows."""
     found = study.shift
     if found is None:
-        return (
-            f"There are fewer than {FEWEST_ROWS} labelled or test rows, too few to learn whether "
-            "they differ."
-        )
+        return f"Fewer than {FEWEST_ROWS} labelled or test rows are too few to compare them."
     low, high = found.interval()
     meaning = (
         "they differ, so out-of-fold figures may not carry over to the test rows"
@@ -124,12 +96,11 @@ def _shift(study: DataStudy) -> str:
     return (
         "A classifier tells labelled from test rows with an accuracy of "
         f"{percent(found.accuracy)} (95{NO_BREAK}% interval {percent(low)} to {percent(high)}, "
-        f"{p_text(found.p_value)} against a coin, {found.rows:,} rows): {meaning}."
+        f"{p_text(found.p_value)} against chance, {found.rows:,} rows): {meaning}."
     )
 
 
 def _near_pairs(study: DataStudy) -> str:
-    """Counts copies and near duplicates, and says where they are."""
     duplicates = study.duplicates
     exact, near = len(duplicates.exact), len(duplicates.near)
     places = duplicates.places(duplicates.near)
@@ -157,13 +128,12 @@ def _most_common_label(study: DataStudy) -> str:
 
 
 def _contradictions(study: DataStudy) -> str:
-    """Says whether near duplicates have different labels."""
     pairs = study.duplicates.contradictions
     if not len(pairs):
         return f"No two digits of different labels are within a distance of {CONTRADICTION}."
     near = int((pairs.distances <= NEAR).sum())
     found = count_of(near, "near-duplicate pair") if near else "No near duplicates"
-    if near == CLOSEST_CONTRADICTIONS:  # no more are kept
+    if near == CLOSEST_CONTRADICTIONS:  # the search keeps no more
         found = f"At least {found}"
     return (
         f"{found} {'has' if near == 1 else 'have'} labels that contradict each other; the closest "
@@ -171,50 +141,44 @@ def _contradictions(study: DataStudy) -> str:
     )
 
 
-def _ink(study: DataStudy) -> str:
+def _strokes(study: DataStudy) -> str:
     labels, values = study.data_set.train.labels, study.train.ink
     medians = {int(label): np.median(values[labels == label]) for label in np.unique(labels)}
     least, most = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
+    train, test = study.train.slant, study.test.slant
     return (
         f"The median ink of a class goes from {medians[least]:.0f} pixels ({least}) to "
         f"{medians[most]:.0f} ({most}); over all, it is {np.median(values):.0f} in train and "
-        f"{np.median(study.test.ink):.0f} in test."
-    )
-
-
-def _slant(study: DataStudy) -> str:
-    train, test = study.train.slant, study.test.slant
-    return (
+        f"{np.median(study.test.ink):.0f} in test. "
         f"Strokes lean {abs(train.mean()):.1f}° to the {'right' if train.mean() > 0 else 'left'} "
         f"on average, with a standard deviation of {train.std():.1f}° (test: {test.std():.1f}°)."
     )
 
 
 def _space(study: DataStudy) -> str:
-    """Says how much of the image the digits fill."""
     pixels = study.train_pixels
     height, width = pixels.largest
     never = np.count_nonzero(pixels.inked == 0)
     return (
         f"The ink of every labelled digit fits into a box of {height} × {width} pixels, its centre "
-        f"of mass at most {study.train.off_centre.max():.1f} pixels from the middle; {never} of "
+        f"of mass at most {study.train.off_centre.max():.1f} pixels from the image's; {never} of "
         f"{pixels.inked.size} pixels never have ink."
     )
 
 
 def p_text(p_value: float) -> str:
-    """Returns for example `"p = 0.31"`, or `"p < 0.001"`, on one line of the page."""
+    """Returns for example `"p = 0.31"`, or `"p < 0.001"`, with no-break spaces."""
     text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
     return text.replace(" ", NO_BREAK)
 
 
 def percent(share: float) -> str:
-    """Returns for example `"49.7 %"`, on one line of the page."""
+    """Returns for example `"49.7 %"`, with a no-break space."""
     return f"{100 * share:.1f}{NO_BREAK}%"
 
 
 def sections(study: DataStudy) -> dict[str, list[Figure]]:
-    """Returns the figures that there is something to draw for, by the title of their section."""
+    """Returns the figures by the title of their section."""
     return {
         "Classes": _class_figures(study),
         "Strokes": _stroke_figures(study),
@@ -232,7 +196,7 @@ def _class_figures(study: DataStudy) -> list[Figure]:
                f"{p_text(study.counts.p_value)}): folds are stratified, so that each has these "
                "shares.", partial(drawing.counts, study)),
         Figure("examples", "Examples",
-               "Labelled digits drawn at random, a line per label: this variety is what "
+               "Random labelled digits, one line per label: this variety is what "
                "augmentation has to extend without turning a digit into another.",
                partial(drawing.examples, study), 240),
         Figure("class_means", "Mean and standard deviation",
@@ -250,7 +214,7 @@ def _stroke_figures(study: DataStudy) -> list[Figure]:
                "apart.", partial(drawing.ink, study), 370),
         Figure("slant", "Slant",
                "The same for the slant: an augmentation that shears much more than this spread "
-               "makes digits that nobody wrote.", partial(drawing.slant, study), 370),
+               "makes digits that nobody writes.", partial(drawing.slant, study), 370),
     ]  # fmt: skip
 
 
@@ -259,17 +223,17 @@ def _shift_figures(study: DataStudy) -> list[Figure]:
     figures = []
     if study.shift:
         figures.append(
-            Figure("shift", "What a classifier says",
-                   "What the classifier says of rows that it has not learned from: the further "
-                   "the two are apart, the more train and test differ.",
+            Figure("shift", "Predictions of the classifier",
+                   "Out-of-fold probabilities of being a test row: the further apart the two "
+                   "distributions, the more train and test differ.",
                    partial(drawing.shift, study.shift), 230)
         )  # fmt: skip
     return [
         *figures,
         Figure("grey_values", "Grey values",
                f"{percent(train.values[0])} of the pixels in train are paper and "
-               f"{percent(test.values[0])} in test; from 0 to 1, train has a mean of "
-               f"{train.mean:.3f} and a standard deviation of {train.deviation:.3f}, by which a "
+               f"{percent(test.values[0])} in test; scaled from 0 to 1, train has a mean of "
+               f"{train.mean:.3f} and a standard deviation of {train.deviation:.3f}, with which a "
                "net can standardise.", partial(drawing.grey_values, study), 230),
         Figure("inked", "Where the ink is",
                "How often each pixel has ink: the empty rim is the room that shifts and zooms "
@@ -288,7 +252,7 @@ def _duplicate_figures(study: DataStudy) -> list[Figure]:
          "The closest pairs, copies first: a net can simply memorise such rows, so many of them "
          "between folds would flatter out-of-fold figures."),
         (contradictions, "contradictions", "Nearly the same, labelled differently",
-         "The closest labelled pairs whose labels differ: either label may be an error, or the "
+         "The closest labelled pairs with different labels: either label may be an error, or the "
          "digit is one that people read both ways."),
     ]  # fmt: skip
     return [
@@ -301,24 +265,24 @@ def _duplicate_figures(study: DataStudy) -> list[Figure]:
 def _plane_figures(study: DataStudy) -> list[Figure]:
     found = study.embedding
     components = Figure(
-        "principal_components", "Main components",
-        "The first two main components of a sample (dots: labelled rows in the colour of their "
-        "label, test rows grey): where colours mix, two directions cannot tell classes apart.",
+        "principal_components", "Principal components",
+        "The first two principal components of a sample (labelled rows in the colour of their "
+        "label, test rows grey): where colours mix, two components cannot separate the classes.",
         partial(drawing.plane, found.principal, found.labels), 370,
     )  # fmt: skip
-    if found.neighbours is None or found.agreement is None:  # there are too few rows
+    if found.neighbours is None or found.agreement is None:  # too few rows
         return [components]
     neighbours = Figure(
         "tsne", "Neighbours (t-SNE)",
-        f"t-SNE of the same sample: {percent(found.agreement)} of the labelled dots have one of "
-        "the same label as their nearest, and dots within another colour may be hard or "
-        "mislabelled.", partial(drawing.plane, found.neighbours, found.labels), 370,
+        f"t-SNE of the same sample: for {percent(found.agreement)} of the labelled dots, the "
+        "nearest one has the same label; dots inside another colour may be hard or mislabelled.",
+        partial(drawing.plane, found.neighbours, found.labels), 370,
     )  # fmt: skip
     return [components, neighbours]
 
 
 def _policy_figure(number: int, policy: Policy) -> Figure:
-    """Returns the figure of a policy; two of the same name differ by their numbers."""
+    """Returns the figure of a policy; the number tells apart policies of the same name."""
     name = policy.augmentation.name
     used = f", of {' and '.join(policy.variants)}" if policy.variants else ""
     values = ", ".join(f"{what} {value:g}" for what, value in policy.values.items())

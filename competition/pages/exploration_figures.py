@@ -1,6 +1,6 @@
-"""How the figures of the exploration are drawn; computes nothing but what a chart is made of.
+"""The drawing of the exploration's figures.
 
-Each function takes what it shows, and last the empty matplotlib figure.
+Each function takes its data, and last an empty matplotlib figure.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ TRAIN, TEST = DEEP_BLUE, RUST
 SIDES = {"train": TRAIN, "test": TEST}
 BINS = 60
 POINT = 4
-# How much of a figure's side a badge takes; so far apart, after so many rounds, are any two.
+# Labels in the plane are pushed apart to this share of the figure's side, in so many rounds.
 BADGE_SHARE = 0.065
 ROUNDS_OF_PUSHING = 50
 PAIR_COLUMNS, PAIR_LINES = 3, 4
@@ -93,7 +93,7 @@ def _distributions(study: DataStudy, values: dict[str, np.ndarray], what: str, f
 
 
 def _overlaid(axes, values: dict[str, np.ndarray], edges: np.ndarray) -> None:
-    """Draws the shares of two sides: one filled, the other a line, so both can be seen."""
+    """Draws two histograms: train filled and test as a line, so that both are visible."""
     styles: dict[str, dict[str, Any]] = {
         "train": {"histtype": "stepfilled", "alpha": 0.55},
         "test": {"histtype": "step", "linewidth": 1.6},
@@ -130,7 +130,7 @@ def inked(study: DataStudy, figure) -> None:
 
 
 def shift(found: ShiftTest, figure) -> None:
-    """Draws what the classifier said of train and of test rows."""
+    """Draws the classifier's probabilities for train and test rows."""
     axes = figure.subplots()
     values = {"train": found.train_values, "test": found.test_values}
     furthest = max(0.1, *(np.abs(each - 0.5).max() for each in values.values()))
@@ -140,12 +140,12 @@ def shift(found: ShiftTest, figure) -> None:
 
 
 def plane(points: np.ndarray, labels: np.ndarray, figure) -> None:
-    """Draws a dot per row, grey for test rows, and each label where its rows are.
+    """Draws one dot per row, grey for test rows, and each label at the median of its rows.
 
     Args:
-        points: float `[n, 2]`, the labelled rows first.
-        labels: of these.
-        figure: to draw on.
+        points: float `[n + m, 2]`, the labelled rows first.
+        labels: uint8 `[n]`.
+        figure: empty.
     """
     axes = figure.subplots()
     hide_axes(axes)
@@ -162,7 +162,7 @@ def plane(points: np.ndarray, labels: np.ndarray, figure) -> None:
 
 
 def _apart(places: np.ndarray) -> np.ndarray:
-    """Returns places `[n, 2]`, shares of a figure's sides, pushed apart so that all are seen."""
+    """Returns places `[n, 2]`, as shares of a figure's sides, pushed apart."""
     moved = places.copy()
     for _ in range(ROUNDS_OF_PUSHING):
         gaps = moved[:, None] - moved
@@ -173,14 +173,14 @@ def _apart(places: np.ndarray) -> np.ndarray:
 
 
 def examples(study: DataStudy, figure) -> None:
-    """Draws a line of digits for each label."""
+    """Draws one line of digits per label."""
     images = study.data_set.train.images
     lines = [images[rows] for rows in study.examples]
     _draw_lines(figure.subplots(), lines, EXAMPLES, [str(label) for label in range(CLASSES)])
 
 
 def class_means(study: DataStudy, figure) -> None:
-    """Draws the mean of each class above its standard deviation."""
+    """Draws each class's mean, and below its standard deviation."""
     panels = figure.subplots(2, 1)
     shown = {"mean": study.means, "standard deviation, doubled": 2 * study.deviations}
     for axes, (title, values) in zip(panels, shown.items(), strict=True):
@@ -189,7 +189,7 @@ def class_means(study: DataStudy, figure) -> None:
 
 
 def pairs(study: DataStudy, shown: Pairs, figure) -> None:
-    """Draws the first pairs of digits, each with its distance and whose they are."""
+    """Draws the first pairs of digits, each with its distance, ids and labels."""
     panels = figure.subplots(PAIR_LINES, PAIR_COLUMNS).ravel()
     train, test = study.data_set.train.images, study.data_set.test.images
     for axes in panels:
@@ -198,16 +198,14 @@ def pairs(study: DataStudy, shown: Pairs, figure) -> None:
         two = [train[row] if row < len(train) else test[row - len(train)] for row in rows]
         _draw_lines(axes, [np.stack(two)], 2)
         axes.set_title(f"distance {distance:.3f}", fontsize=SMALL_TEXT_SIZE, loc="center")
-        axes.set_xlabel("\n".join(_whose(study, row) for row in rows), fontsize=8.5)
-
-
-def _whose(study: DataStudy, row: int) -> str:
-    part, number, label = describe_row(study.data_set, row)
-    return f"{part} {number}: {f'label {label}' if label else 'no label'}"
+        described = [describe_row(study.data_set, row) for row in rows]
+        texts = [f"{part} {id}: {f'label {label}' if label else 'no label'}"
+                 for part, id, label in described]  # fmt: skip
+        axes.set_xlabel("\n".join(texts), fontsize=8.5)
 
 
 def policy(shown: Policy, figure) -> None:
-    """Draws digits, and below each what the policy made of it."""
+    """Draws digits, and below them augmented copies."""
     before, after = figure.subplots(2, 1, height_ratios=(1, DRAWS_SHOWN))
     _draw_lines(before, [shown.before], DIGITS_SHOWN, ["before"])
     draws = [f"draw {number}" for number in range(1, DRAWS_SHOWN + 1)]
@@ -217,7 +215,7 @@ def policy(shown: Policy, figure) -> None:
 def _draw_lines(
     axes, lines: list[np.ndarray], columns: int, names: list[str] | None = None
 ) -> None:
-    """Draws images, 0 to 255, in lines of so many columns, each line with its name."""
+    """Draws images, 0 to 255, in named lines of `columns` images."""
     cell = SIDE + GAP
     paper = np.zeros((len(lines) * cell - GAP, columns * cell - GAP))
     for top, images in enumerate(lines):

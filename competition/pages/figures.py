@@ -1,7 +1,7 @@
-"""One way to draw a figure: SVG in the page's colours, and PNG in those of the light theme.
+"""A figure as SVG in the colours of a page, and as PNG in those of the light theme.
 
-Each colour below is one of `static/base.css` or `static/figures.css` in a light page. In the SVG of
-a page it becomes that style sheet's variable, so that a dark page puts its own in its place.
+Each colour below is one of the light theme in `static/base.css` or `static/figures.css`. In the SVG
+of a page it becomes the variable of that style sheet, so that the dark theme can replace it.
 """
 
 import re
@@ -14,22 +14,23 @@ from typing import Any
 import numpy as np
 
 INK, QUIET, CONTROL, LINE, SURFACE = "#1c1e22", "#575c66", "#85888f", "#dcdcd6", "#ffffff"
-# Labelled rows and what is true, test rows and what is predicted: as text on white.
+# Labelled rows and labels, test rows and predictions: dark enough for text on white.
 DEEP_BLUE, RUST = "#005f96", "#a84300"
-# Series follow M. Okabe and K. Ito, "Color Universal Design", 2008: they can be told apart without
-# telling red from green.
+# Series follow M. Okabe and K. Ito, "Color Universal Design", 2008: they differ for people who
+# cannot tell red from green.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#00805d", "#b5598c"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, INK)
-# Their eight colours and two more; some a step beside a series, so that a page can tell them apart.
+# Their eight colours and two more. Some are one step off a series' colour, as `VARIABLES` needs
+# unique keys.
 CLASS_COLOURS = ("#000001", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b1", "#d55e01",
                  "#cc79a7", "#882255", "#7a5230")  # fmt: skip
-# How dark a cell of a confusion matrix can be; 0 is for none.
+# Shades of a confusion matrix; 0 is an empty cell.
 SHADES = 5
 SHADE_FILLS = (SURFACE, "#e3eef5", "#bcd7e8", "#86b6d4", "#2b75a3", "#00527f")
-# A step beside black and white, so that a page can tell them from other text.
+# One step off INK and SURFACE, as `VARIABLES` needs unique keys.
 ON_LIGHT_SHADE, ON_DARK_SHADE = "#1c1e21", "#fffffe"
 
-# The names that the style sheets have for them.
+# Their names in the style sheets.
 VARIABLES = {
     INK: "ink", QUIET: "quiet", CONTROL: "control", LINE: "line", SURFACE: "surface",
     DEEP_BLUE: "true", RUST: "predicted",
@@ -39,7 +40,7 @@ VARIABLES = {
     **{colour: f"class{label}" for label, colour in enumerate(CLASS_COLOURS)},
 }  # fmt: skip
 
-# In points: so narrow that text of this size is still read where a phone shows the whole width.
+# In points: narrow enough for readable text on a phone.
 WIDTH, HEIGHT = 380, 280
 TEXT_SIZE, SMALL_TEXT_SIZE = 11, 10
 POINTS_PER_INCH = 72
@@ -65,11 +66,10 @@ class Figure:
     """A figure that can be drawn.
 
     Attributes:
-        key: of its files, and of the place in the page.
-        title: what it is.
+        key: of its files, and in the page.
         caption: what to look for, in a sentence.
         draw: draws onto an empty matplotlib Figure.
-        height: of the figure, in points; `WIDTH` is that of all.
+        height: in points; the width is `WIDTH`.
     """
 
     key: str
@@ -79,7 +79,7 @@ class Figure:
     height: int = HEIGHT
 
     def svg_and_png(self) -> tuple[str, bytes]:
-        """Draws the figure once, and returns both files."""
+        """Draws the figure once, and returns it in both formats."""
         svg, png = self._drawn(
             {"format": "svg", "metadata": {"Date": None, "Creator": None}}, _png(DOTS_PER_INCH)
         )
@@ -93,7 +93,7 @@ class Figure:
         from matplotlib import rc_context
         from matplotlib.figure import Figure as Canvas
 
-        # The salt makes names within the SVG the same each time, and other than in other figures.
+        # The salt makes ids in the SVG reproducible, and different between figures.
         with rc_context({**STYLE, "svg.hashsalt": self.key}):
             size = WIDTH / POINTS_PER_INCH, self.height / POINTS_PER_INCH
             canvas = Canvas(figsize=size, layout="constrained")
@@ -104,11 +104,15 @@ class Figure:
         return [file.getvalue() for file in files]
 
     def for_page(self, svg: str) -> str:
-        """Returns the `<svg>` element alone, with names and colours that fit into a page."""
+        """Returns the `<svg>` element, with ids and colours that fit into a page."""
         body = svg[svg.index(">", svg.index("<svg")) + 1 :]
         body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
         body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.key}-", body)
-        body = re.sub(r"#[0-9a-f]{6}\b", _variable, body)
+        body = re.sub(
+            r"#[0-9a-f]{6}\b",
+            lambda found: f"var(--{VARIABLES[found[0]]})" if found[0] in VARIABLES else found[0],
+            body,
+        )
         box, label = f"0 0 {WIDTH} {self.height}", escape(f"{self.title}. {self.caption}")
         return f'<svg viewBox="{box}" role="img" aria-label="{label}">{body.strip()}'
 
@@ -117,13 +121,8 @@ def _png(dots_per_inch: int) -> dict[str, Any]:
     return {"format": "png", "dpi": dots_per_inch, "metadata": {"Software": None}}
 
 
-def _variable(colour: re.Match) -> str:
-    name = VARIABLES.get(colour[0])
-    return f"var(--{name})" if name else colour[0]
-
-
 def shades(counts: np.ndarray) -> np.ndarray:
-    """Returns how dark each cell is, int from 0 to `SHADES`; roots, so that small ones differ."""
+    """Returns each cell's shade, int from 0 to `SHADES`, by the root: small counts differ too."""
     return np.ceil(np.sqrt(counts / max(1, counts.max())) * SHADES).astype(int)
 
 
@@ -133,9 +132,9 @@ def on_shade(shade: int) -> str:
 
 
 def draw_picture(axes, values: np.ndarray, full: float, colour: str = INK):
-    """Draws amounts `[h, w]` from 0 to `full` as ink of so much opacity; returns what is drawn.
+    """Draws amounts `[h, w]`, 0 to `full`, as opacity of ink, and returns the image.
 
-    The paper stays transparent, and a dark page inverts the ink: so it is shown in both themes.
+    The background stays transparent and a dark page inverts the ink, so it suits both themes.
     """
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
@@ -146,7 +145,7 @@ def draw_picture(axes, values: np.ndarray, full: float, colour: str = INK):
 
 
 def hide_axes(axes) -> None:
-    """Leaves a panel without ticks, grid and frame."""
+    """Removes ticks, grid and frame."""
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)

@@ -1,7 +1,4 @@
-"""The gallery: a page of digits worth a look, PNG sheets of the same, and the label errors as CSV.
-
-Findings come as they were computed; here they become compact data for the page's scripts.
-"""
+"""The gallery: a page of digits worth a look, PNG sheets of them, and the label errors as CSV."""
 
 import shutil
 from collections.abc import Collection
@@ -15,32 +12,25 @@ from competition.analysis.mistakes import Findings, confused_pairs, write_label_
 from competition.analysis.predictions import PredictedDigits
 from competition.console import count_of, with_progress
 from competition.data import label_marks
-from competition.pages.contact_sheet import (
-    COLUMNS,
-    QUIET_COLOUR,
-    ContactSheet,
-    ink_on_paper,
-)
+from competition.pages.contact_sheet import COLUMNS, QUIET_COLOUR, ContactSheet, ink_on_paper
 from competition.pages.figures import shades
 from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, render, sprites
 from competition.storage import atomic_folder
 
 ROWS = 8
 DIGITS_PER_SHEET = COLUMNS * ROWS
-# A bad run has thousands of mistakes: the page shows them all, the sheets the first of each kind.
+# A bad run has thousands of mistakes: the page has all, the sheets only the first of each kind.
 SHEETS_PER_KIND = 3
 KEY = "Below each digit: {}; the two likeliest classes; #row id."
 
 
 @dataclass(frozen=True)
 class View:
-    """A choice of the page's rows.
+    """A selection of the page's rows.
 
     Attributes:
         key: its name in the page's address.
-        title: what it is called.
-        sort: the order that suits it: `loss`, `margin`, `disagreement`, `rank` or `id`.
-        note: what it holds, in a sentence.
+        sort: its default order: `loss`, `margin`, `disagreement`, `rank` or `id`.
     """
 
     key: str
@@ -51,29 +41,26 @@ class View:
 
 VIEWS = (
     View("mistakes", "Mistakes", "loss",
-         "Out-of-fold digits that the ensemble takes for another class than their label."),
+         "Out-of-fold digits for which the ensemble's prediction differs from the label."),
     View("label-errors", "Likely label errors", "rank",
          "Labels that all members contradict, most suspicious first; a star: also flagged by "
          "confident learning."),
     View("uncertain", "Least certain", "margin",
          "Out-of-fold digits, right or wrong, with the smallest margin between two classes."),
     View("test", "Test rows", "margin",
-         "The test digits with the smallest margin; nobody knows their labels."),
+         "The test digits with the smallest margin; they have no labels."),
     View("all", "All", "loss",
-         "Every digit of this page; make gallery ALL=1 puts all labelled ones into it."),
+         "Every digit on this page; make gallery ALL=1 adds all labelled ones."),
 )  # fmt: skip
 
 
 def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int] = ()) -> Path:
-    """Writes `output/<config>/gallery/` anew; only exported marks that lie there are kept.
+    """Writes and returns `output/<config>/gallery/`; of the old one, only exported marks stay.
 
     Args:
-        findings: what is shown.
-        all_rows: whether the page has every labelled row, or just those worth a look.
-        explained: ids of the labelled rows that `make why` has explained.
-
-    Returns:
-        The folder.
+        findings: the contents.
+        all_rows: whether the page has all labelled rows, or only those worth a look.
+        explained: ids of the labelled rows explained by `make why`; the page links them.
     """
     final = paths.OutputPaths(findings.name).gallery
     with atomic_folder(final) as folder:
@@ -88,14 +75,7 @@ def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int]
 def write_page(
     path: Path, findings: Findings, all_rows: bool, explained: Collection[int] = ()
 ) -> None:
-    """Writes the page.
-
-    Args:
-        path: the file.
-        findings: what is shown.
-        all_rows: whether every labelled row is in the page, or just those worth a look.
-        explained: ids of the labelled rows that `make why` has explained, which are linked.
-    """
+    """Writes the page; arguments as of `write_gallery`."""
     rows = _labelled_rows(findings, all_rows, explained)
     labelled, test = findings.labelled.take(rows), findings.test.take(findings.uncertain_test)
     confusion = findings.labelled.confusion()
@@ -113,7 +93,7 @@ def write_page(
 
 
 def _labelled_rows(findings: Findings, all_rows: bool, explained: Collection[int]) -> np.ndarray:
-    """Returns positions among the labelled rows, the highest loss first."""
+    """Returns the positions of the page's labelled rows, the highest loss first."""
     labelled = findings.labelled
     linked = np.flatnonzero(np.isin(labelled.digits.ids, [*explained]))
     worth_a_look = findings.mistakes, findings.uncertain, findings.label_errors.rows, linked
@@ -122,7 +102,7 @@ def _labelled_rows(findings: Findings, all_rows: bool, explained: Collection[int
 
 
 def _view_rows(findings: Findings, rows: np.ndarray, tests: int) -> dict[str, np.ndarray]:
-    """Returns positions by view, among `rows` and the test rows that follow them."""
+    """Returns each view's positions in the page, which has `rows`, then the test rows."""
     place = np.full(len(findings.labelled), -1)
     place[rows] = np.arange(len(rows))
     return {
@@ -137,10 +117,10 @@ def _view_rows(findings: Findings, rows: np.ndarray, tests: int) -> dict[str, np
 def _data(
     findings: Findings, rows: np.ndarray, labelled: PredictedDigits, test: PredictedDigits
 ) -> dict:
-    """Returns what the page's scripts read, as JSON values: a list per column, test rows last."""
+    """Returns the page's data as JSON values: one list per column, test rows last."""
     view_rows = _view_rows(findings, rows, len(test))
     errors = findings.label_errors
-    # Among the likely label errors: the rank, 0 for none, and 1 for starred ones.
+    # Of likely label errors: the rank, 0 for other rows, and whether there is a star.
     rank, confident = np.zeros((2, len(findings.labelled)), int)
     rank[errors.rows], confident[errors.rows] = np.arange(1, len(errors) + 1), errors.confident
     return {
@@ -173,7 +153,7 @@ def _data(
 
 
 def _joined(labelled: np.ndarray, test: np.ndarray) -> list:
-    """Returns one flat list, row after row."""
+    """Returns one flat list, row by row."""
     return np.concatenate([labelled.reshape(-1), test.reshape(-1)]).tolist()
 
 
@@ -183,14 +163,7 @@ def _per_mille(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Series:
-    """Digits of one kind, on as many sheets as they fill.
-
-    Attributes:
-        stem: of the file names.
-        title: the sheets' heading.
-        order: a line below it: what comes first.
-        predicted: what is drawn, in this order.
-    """
+    """Digits of one kind, on as many sheets as they fill; `order` is a sentence on their order."""
 
     stem: str
     title: str
@@ -219,8 +192,8 @@ def _kinds(findings: Findings) -> list[Series]:
         Series(
             "label-errors",
             f"{count_of(len(errors), 'likely label error')} in the digits of “{name}”",
-            f"All members contradict the label; likeliest first. {errors.confident.sum()} of them "
-            "are errors by confident learning.",
+            "All members contradict the label; likeliest first. Confident learning flags "
+            f"{errors.confident.sum()} of them.",
             labelled.take(errors.rows),
         ),
         Series(
@@ -253,7 +226,7 @@ def _pairs(findings: Findings) -> list[Series]:
 
 
 def _write_series(folder: Path, series: Series) -> None:
-    """Writes numbered sheets; at least one, if only to say that there is nothing."""
+    """Writes numbered sheets, or a single one; an empty series gets an empty sheet."""
     shown = min(len(series.predicted), SHEETS_PER_KIND * DIGITS_PER_SHEET)
     pages = [
         np.arange(start, min(start + DIGITS_PER_SHEET, shown))
@@ -281,7 +254,7 @@ def _write_sheet(path: Path, title: str, order: str, predicted: PredictedDigits)
 def _write_caption(
     sheet: ContactSheet, predicted: PredictedDigits, row: int, centre: float, top: float
 ) -> None:
-    """Writes the classes, the two likeliest with their probabilities, and the id."""
+    """Writes label → prediction, the two likeliest classes with probabilities, and the id."""
     label = None if predicted.digits.labels is None else predicted.digits.labels[row]
     sheet.write_classes(label, predicted.predictions[row], centre, top)
     two = (predicted.predictions[row], predicted.runners_up[row])

@@ -1,4 +1,4 @@
-"""Templates made into one self-contained page: style, scripts and data inside, nothing fetched."""
+"""Self-contained pages from templates: style, scripts and data inside, nothing is fetched."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
 
-# Digits per sprite: browsers keep the decoded sprites of what is seen, so each must be small.
+# Small sprites: browsers keep every visible sprite decoded in memory.
 SPRITE_COLUMNS, SPRITE_ROWS = 32, 32
 DIGITS_PER_SPRITE = SPRITE_COLUMNS * SPRITE_ROWS
 
 
 def render(template: str, **values: Any) -> str:
-    """Returns a page; every value is escaped, so that text stays text.
+    """Returns a page; all values are escaped.
 
-    Templates take files of `static/` in with `static("name")`, and data with `value | tojson`.
+    Templates include files of `static/` by `static("name")`, and data by `value | tojson`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,41 +33,36 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Style and scripts are our own, and no value of a user's is in them.
+    # Style and scripts are our own, without any value from a user.
     environment.globals["static"] = lambda name: markup((STATIC / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment.get_template(template).render(values)
 
 
 def markup(text: str) -> "Markup":
-    """Returns HTML that stays as it is; what a user wrote must be escaped in it already."""
+    """Marks HTML as safe; text from users must be escaped in it already."""
     from markupsafe import Markup
 
-    return Markup(text)  # noqa: S704 (that is what it is for)
+    return Markup(text)  # noqa: S704
 
 
 def sprites(images: np.ndarray) -> list[str]:
-    """Returns grey PNG images as data URIs, on which the digits stand in rows of 32.
-
-    Args:
-        images: uint8 `[n, 28, 28]`.
-    """
-    parts = range(0, len(images), DIGITS_PER_SPRITE)
-    return [_sprite(images[start : start + DIGITS_PER_SPRITE]) for start in parts]
-
-
-def _sprite(images: np.ndarray) -> str:
-    lines = -(-len(images) // SPRITE_COLUMNS)
-    full = np.zeros((lines * SPRITE_COLUMNS, SIDE, SIDE), np.uint8)
-    full[: len(images)] = images
-    grid = full.reshape(lines, SPRITE_COLUMNS, SIDE, SIDE).swapaxes(1, 2)
-    return data_uri(grid.reshape(lines * SIDE, SPRITE_COLUMNS * SIDE))
+    """Returns images, uint8 `[n, 28, 28]`, as data URIs of grey PNGs with 32 digits per line."""
+    uris = []
+    for start in range(0, len(images), DIGITS_PER_SPRITE):
+        part = images[start : start + DIGITS_PER_SPRITE]
+        lines = -(-len(part) // SPRITE_COLUMNS)
+        full = np.zeros((lines * SPRITE_COLUMNS, SIDE, SIDE), np.uint8)
+        full[: len(part)] = part
+        grid = full.reshape(lines, SPRITE_COLUMNS, SIDE, SIDE).swapaxes(1, 2)
+        uris.append(data_uri(grid.reshape(lines * SIDE, SPRITE_COLUMNS * SIDE)))
+    return uris
 
 
 def data_uri(picture: np.ndarray) -> str:
     """Returns a picture, uint8, grey `[h, w]` or BGRA `[h, w, 4]`, as the data URI of a PNG."""
     import cv2
 
-    settings = [cv2.IMWRITE_PNG_COMPRESSION, 6]  # 9 takes ten times as long, for 3 % less
+    settings = [cv2.IMWRITE_PNG_COMPRESSION, 6]  # 9 takes ten times as long for 3 % less
     _, png = cv2.imencode(".png", picture, settings)
     return f"data:image/png;base64,{b64encode(png.tobytes()).decode()}"

@@ -47,11 +47,8 @@ class Section:
     """A part of a report under a heading of its own.
 
     Attributes:
-        key: its place in the page.
-        title: its heading.
-        words: paragraphs, in which names out of a configuration stand in backticks.
-        tables: shown first.
-        figures: shown below, two side by side where there is room.
+        key: its anchor in the page.
+        words: paragraphs; names from a configuration stand in backticks.
     """
 
     key: str
@@ -62,16 +59,17 @@ class Section:
 
 
 def write_report(summary: Summary) -> Path:
-    """Writes `output/<config>/report/` anew, or `report-<variant>/` of one variant.
+    """Writes and returns `output/<config>/report/`, or `report-<variant>/` of one variant.
 
-    Returns:
-        The folder: `index.html`, `results.md`, `figures/` (SVG and PNG), `tables/` (CSV).
+    It has `index.html`, `results.md`, `figures/` (SVG and PNG) and `tables/` (CSV).
     """
     sections = sections_of(summary)
     final = paths.OutputPaths(summary.subject.run.config.name).report(summary.subject.variant)
     with atomic_folder(final) as folder:
         drawn = _write_figures(folder / paths.FIGURES, sections)
-        _write_tables(folder / paths.TABLES, sections)
+        (folder / paths.TABLES).mkdir()
+        for table in [table for section in sections for table in section.tables]:
+            table.write_csv(folder / paths.TABLES / f"{table.key}.csv")
         results, page = report_markdown(summary, sections), report_page(summary, sections, drawn)
         (folder / paths.RESULTS).write_text(results, encoding="utf-8")
         (folder / paths.PAGE).write_text(page, encoding="utf-8")
@@ -79,7 +77,7 @@ def write_report(summary: Summary) -> Path:
 
 
 def _write_figures(folder: Path, sections: list[Section]) -> dict[str, "Markup"]:
-    """Writes SVG and PNG files, and returns each figure for the page, by its key."""
+    """Writes SVG and PNG files, and returns the SVG for the page by the figure's key."""
     folder.mkdir()
     figures = [figure for section in sections for figure in section.figures]
     drawn = {}
@@ -91,15 +89,12 @@ def _write_figures(folder: Path, sections: list[Section]) -> dict[str, "Markup"]
     return drawn
 
 
-def _write_tables(folder: Path, sections: list[Section]) -> None:
-    folder.mkdir()
-    for section in sections:
-        for table in section.tables:
-            table.write_csv(folder / f"{table.key}.csv")
-
-
 def sections_of(summary: Summary) -> list[Section]:
-    """Returns the sections that have something to tell of a run."""
+    """Returns the sections of a report, without those that would be empty."""
+    calibration = (
+        f"The expected calibration error is {summary.calibration_error:.5f}: "
+        "confidence and accuracy differ by this much on average over the rows."
+    )
     return [
         Section("glance", "At a glance", tables=[preset_table(summary), glance_table(summary)]),
         _by_fold(summary),
@@ -110,7 +105,7 @@ def sections_of(summary: Summary) -> list[Section]:
                 figures=confusion_figures(summary)),
         Section("classes", "Classes", tables=[classes_table(summary)],
                 figures=class_figures(summary)),
-        _calibration(summary),
+        Section("calibration", "Calibration", [calibration], figures=[reliability_figure(summary)]),
         *_agreement(summary),
         *_methods(summary),
         *_contributions(summary),
@@ -127,8 +122,8 @@ def _by_fold(summary: Summary) -> Section:
     some = f"each of {rows:,} rows, out of {labelled:,} labelled ones,"
     which = "every labelled row" if rows == labelled else some
     words = (
-        f"Out of fold: {which} is predicted by nets that never learnt from it. Where nothing is "
-        "said to be selected, the last epoch is the one that counts."
+        f"Out of fold: {which} is predicted by nets that were not trained on it. Unless a net is "
+        "marked as selected, the last epoch is the one that counts."
         if summary.scores.is_selected
         else f"Out of fold: {which} is predicted by nets that never saw it; the last epoch is the "
         "one that counts."
@@ -158,17 +153,9 @@ def _learning(summary: Summary) -> Section:
     for variant in variants:
         own = {job: curve for job, curve in summary.histories.items() if job.variant == variant}
         by_variant.append(learning_figures(own, variant, variant not in plain))
-    # The same figure of all variants first, to be compared.
-    figures = [figure for alike in zip(*by_variant, strict=True) for figure in alike]
+    # One kind of figure after another, each with all variants side by side.
+    figures = [figure for kind in zip(*by_variant, strict=True) for figure in kind]
     return Section("learning", "Learning curves", [words], figures=figures)
-
-
-def _calibration(summary: Summary) -> Section:
-    words = (
-        f"The expected calibration error is {summary.calibration_error:.5f}: "
-        "confidence and accuracy differ by this much on average over the rows."
-    )
-    return Section("calibration", "Calibration", [words], figures=[reliability_figure(summary)])
 
 
 def _agreement(summary: Summary) -> list[Section]:
@@ -177,17 +164,16 @@ def _agreement(summary: Summary) -> list[Section]:
         return []
     share = summary.agreement.unanimous / len(summary.subject.predicted)
     words = [f"All members predict the same class for {share:.2%} of the rows."]
-    # Of two members the figure would be a single number.
+    # With two members the figure would be a single number.
     figures = [agreement_figure(summary)] if len(members) > 2 else []
     return [Section("agreement", "Member agreement", words, agreement_tables(summary), figures)]
 
 
 def _methods(summary: Summary) -> list[Section]:
-    comparison = summary.subject.comparison
-    if not comparison:
+    if not (comparison := summary.subject.comparison):
         return []
-    words = methods_words(comparison)
-    return [Section("methods", "Ensemble methods", words, [methods_table(comparison)])]
+    tables = [methods_table(comparison)]
+    return [Section("methods", "Ensemble methods", methods_words(comparison), tables)]
 
 
 def _contributions(summary: Summary) -> list[Section]:
@@ -203,13 +189,7 @@ def _tuning(summary: Summary) -> list[Section]:
 
 
 def report_page(summary: Summary, sections: list[Section], drawn: dict[str, "Markup"]) -> str:
-    """Returns the page.
-
-    Args:
-        summary: what it is of.
-        sections: what it tells.
-        drawn: each figure as SVG, by its key.
-    """
+    """Returns the page; `drawn` has each figure as SVG, by its key."""
     name = summary.subject.run.config.name
     gallery = paths.OutputPaths(name).gallery
     return render(
@@ -227,7 +207,7 @@ def report_page(summary: Summary, sections: list[Section], drawn: dict[str, "Mar
 
 
 def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
-    """Returns the figures on top: what, how much, and what it says of itself."""
+    """Returns the key figures at the top of the page: name, value and note of each."""
     score = summary.scores.ensemble
     low, high = score.interval()
     return [
@@ -244,22 +224,18 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
 
 
 def _other_reports(summary: Summary) -> list[tuple[str, str]]:
-    """Returns the name and the address of this run's other reports, as far as they are written."""
+    """Returns the names and addresses of this run's other reports that exist."""
     config, shown = summary.subject.run.config, summary.subject.variant
-    folders = {
-        variant or ENSEMBLE: paths.OutputPaths(config.name).report(variant)
-        for variant in (None, *config.variants)
-        if variant != shown
-    }
-    return [
-        (name, f"../{folder.name}/{paths.PAGE}")
-        for name, folder in folders.items()
-        if (folder / paths.PAGE).exists()
-    ]
+    found = []
+    for variant in (None, *config.variants):
+        folder = paths.OutputPaths(config.name).report(variant)
+        if variant != shown and (folder / paths.PAGE).exists():
+            found.append((variant or ENSEMBLE, f"../{folder.name}/{paths.PAGE}"))
+    return found
 
 
 def _in_code(text: str) -> "Markup":
-    """Returns a sentence, escaped, with what stands in backticks as code."""
+    """Returns a sentence as HTML, escaped, with backticks as code."""
     from markupsafe import escape
 
     return markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))

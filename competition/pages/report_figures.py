@@ -1,7 +1,6 @@
-"""The figures of a report: learning curves, curves of classes, reliability, confusions, digits.
+"""The figures of a report: learning curves, ROC and PR curves, reliability, confusions, digits.
 
-Each `_draw_` function takes what it shows, and last the empty matplotlib figure; none computes more
-than a chart is made of.
+Each `_draw_` function takes its data, and last an empty matplotlib figure.
 """
 
 from collections.abc import Callable
@@ -33,12 +32,11 @@ from competition.pages.figures import (
 )
 from competition.results import Job
 
-# The least that a figure of a corner shows of its axes, or a perfect curve would have no room.
+# The shortest axis of an enlarged corner; perfect curves alone would give it no length.
 SMALLEST_CORNER = 1e-3
-# Where a logarithmic axis begins at the latest; nets that raise no false alarm would have no axis.
+# A logarithmic axis of false positive rates starts here at the latest, even without false alarms.
 LARGEST_EDGE = 1e-2
 
-# How the two kinds of training curves are told apart, whatever their colour.
 TRAINING: dict[str, Any] = {"linestyle": (0, (3, 1.5))}
 VALIDATION: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 
@@ -46,27 +44,21 @@ Histories = dict[Job, pd.DataFrame]
 
 
 def learning_figures(histories: Histories, variant: str, is_augmented: bool) -> list[Figure]:
-    """Returns loss, accuracy and learning rate over the epochs of one variant's nets.
-
-    Args:
-        histories: of these nets.
-        variant: its name.
-        is_augmented: whether they learnt augmented digits.
-    """
+    """Returns loss, accuracy and learning rate per epoch of one variant's nets."""
     reason = (
         "augmented training digits are harder, so the validation loss may lie below"
         if is_augmented
-        else "where the validation loss rises again, the net learns its rows by heart"
+        else "where the validation loss rises again, the net overfits"
     )
     return [
         Figure(f"learning-{variant}-loss", f"{variant}: loss",
                f"Both should fall and level off; {reason}.", partial(_draw_losses, histories)),
         Figure(f"learning-{variant}-accuracy", f"{variant}: accuracy",
                "A fold far from the others, or a gap that widens towards the end, is worth a look; "
-               "the first epochs may lie below the figure.", partial(_draw_accuracies, histories)),
+               "the first epochs may lie below the axis.", partial(_draw_accuracies, histories)),
         Figure(f"learning-{variant}-rate", f"{variant}: learning rate",
-               "Of each epoch's last step. A schedule is the same in every fold; a callback lowers "
-               "the rate by what it sees of the fold.",
+               "At the last step of each epoch. A schedule is the same in every fold; a callback "
+               "may lower the rate earlier in some folds.",
                partial(_draw_learning_rates, histories)),
     ]  # fmt: skip
 
@@ -80,7 +72,7 @@ def _draw_losses(histories: Histories, figure) -> None:
 
 
 def _draw_accuracies(histories: Histories, figure) -> None:
-    """Leaves the first epochs out where they would flatten all that follows."""
+    """Cuts off the first epochs where they would flatten the rest of the curves."""
     axes = figure.add_subplot(xlabel="epoch", ylabel="accuracy")
     _draw_histories(axes, histories, "accuracy")
     training = [value for history in histories.values() for value in history["accuracy"]]
@@ -100,7 +92,7 @@ def _draw_learning_rates(histories: Histories, figure) -> None:
 
 
 def _draw_histories(axes, histories: Histories, what: str) -> None:
-    """Draws a colour per split, dashes for training and dots where it was validated."""
+    """Draws one colour per split, dashes for training and dots for validation."""
     splits = list(dict.fromkeys(job.split for job in histories))
     for job, history in histories.items():
         colour = SERIES[splits.index(job.split) % len(SERIES)]
@@ -125,10 +117,10 @@ def _learning_legend(axes, splits: list[str]) -> None:
 
 
 def _plain_numbers(axes) -> None:
-    """Writes numbers as 0.001, without powers of ten; of a logarithmic axis, the decades at least.
+    """Writes numbers as 0.001, without powers of ten.
 
-    Where an axis has less than a decade, some numbers between are written too; where it has less
-    than two, twice and five times the decades.
+    On a logarithmic axis: the decades; below two decades also their double and fivefold; below one
+    decade all minor ticks of matplotlib.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -143,7 +135,7 @@ def _plain_numbers(axes) -> None:
 
 
 def class_figures(summary: Summary) -> list[Figure]:
-    """Returns ROC and precision-recall curves of each class against all others, and their ends."""
+    """Returns the ROC and PR curves of each class against all others, whole and enlarged."""
     curves = summary.curves
     return [
         Figure("roc", "ROC, one class against all others",
@@ -151,12 +143,12 @@ def class_figures(summary: Summary) -> list[Figure]:
                partial(_draw_roc, curves)),
         Figure("roc-corner", "ROC, its left edge",
                "The same with the false positive rate on a logarithmic scale: which classes can be "
-               "told apart with hardly any false alarm.", partial(_draw_roc_corner, curves)),
+               "told apart with hardly any false alarms.", partial(_draw_roc_corner, curves)),
         Figure("precision-recall", "Precision and recall",
                "The nearer to the upper right corner, the better.",
                partial(_draw_precision_recall, curves)),
         Figure("precision-recall-corner", "Precision and recall, the corner",
-               "The same from nearby: the class whose line bends first is the hardest.",
+               "The same, enlarged: the class with the line that bends first is the hardest.",
                partial(_draw_precision_recall_corner, curves)),
     ]  # fmt: skip
 
@@ -173,7 +165,7 @@ def _draw_roc(curves: list[ClassCurves], figure) -> None:
 def _draw_roc_corner(curves: list[ClassCurves], figure) -> None:
     axes = figure.add_subplot(xlabel="false positive rate", ylabel="true positive rate")
     rates = np.concatenate([[1.0], *(curve.false_positive_rate for curve in curves)])
-    # Where the logarithm has no place for none at all.
+    # A logarithmic axis has no 0.
     edge = min(LARGEST_EDGE, rates[rates > 0].min() / 2)
     for curve in curves:
         rate = curve.false_positive_rate.clip(edge)
@@ -205,7 +197,7 @@ def _draw_precision_recall_corner(curves: list[ClassCurves], figure) -> None:
 
 
 def _class_style(curve: ClassCurves) -> dict:
-    """Returns five colours, and dashes for the second five classes."""
+    """Returns one of five colours; classes 5 to 9 are dashed."""
     dashes = "-" if curve.label < len(SERIES) else (0, (3, 1.2))
     colour = SERIES[curve.label % len(SERIES)]
     return {"color": colour, "linestyle": dashes, "label": str(curve.label)}
@@ -217,15 +209,11 @@ def _class_legend(axes, place: str) -> None:
 
 
 def reliability_figure(summary: Summary) -> Figure:
-    """Returns accuracy over confidence, and how many rows have it."""
-    return Figure(
-        "reliability",
-        "Reliability",
-        "Dots below the diagonal are rows that the probabilities are too sure of, above it too "
-        "unsure; bars are 95 % intervals, and few rows have a low confidence.",
-        partial(_draw_reliability, summary.reliability),
-        height=360,
-    )
+    """Returns accuracy and number of rows by confidence."""
+    return Figure("reliability", "Reliability",
+                  "Dots below the diagonal show overconfident predictions, dots above it "
+                  "underconfident ones; bars are 95 % intervals. Few rows have a low confidence.",
+                  partial(_draw_reliability, summary.reliability), height=360)  # fmt: skip
 
 
 def _draw_reliability(found: Reliability, figure) -> None:
@@ -260,7 +248,7 @@ def confusion_figures(summary: Summary) -> list[Figure]:
 
 
 def _draw_confusion(cells: np.ndarray, text: Callable[[float], str], figure) -> None:
-    """Draws counts or rates `[10, 10]`, each mistake as dark as it is frequent."""
+    """Draws counts or rates `[10, 10]`; the more frequent a mistake, the darker its cell."""
     texts = np.array([[text(cell) if cell else "" for cell in row] for row in cells.tolist()])
     mistakes = cells - np.diag(cells.diagonal())
     _draw_cells(figure, shades(mistakes), texts, 0).set(xlabel="prediction", ylabel="label")
@@ -271,10 +259,7 @@ def _three_digits(rate: float) -> str:
 
 
 def _draw_cells(figure, steps: np.ndarray, texts: np.ndarray, first: int):
-    """Draws a square table: how dark each cell is, and what stands in it.
-
-    Lines and columns are numbered from `first` on.
-    """
+    """Draws a square table with shades and texts; lines and columns are numbered from `first`."""
     from matplotlib.colors import ListedColormap
 
     axes, count = figure.subplots(), len(steps)
@@ -295,42 +280,39 @@ def _draw_cells(figure, steps: np.ndarray, texts: np.ndarray, first: int):
 
 
 def agreement_figure(summary: Summary) -> Figure:
-    """Returns for how many rows each two members predict different classes."""
-    return Figure(
-        "members-disagreement",
-        "Rows that two members predict differently",
-        "Members gain most from others that differ from them and are as good; the numbers are "
-        "those of the tables.",
-        partial(_draw_disagreement, summary.agreement.disagreement),
-        height=WIDTH,
-    )
+    """Returns the number of rows that each two members predict differently."""
+    return Figure("members-disagreement", "Rows that two members predict differently",
+                  "An ensemble gains most from members that are equally good and differ; members "
+                  "are numbered as in the tables.",
+                  partial(_draw_disagreement, summary.agreement.disagreement),
+                  height=WIDTH)  # fmt: skip
 
 
 def _draw_disagreement(counts: np.ndarray, figure) -> None:
     pairs = ~np.eye(len(counts), dtype=bool)
-    # They differ little beside their size, so the least is nearly white.
+    # The counts differ little, so the shades begin at the smallest.
     above = np.where(pairs, counts - counts[pairs].min() + 1, 0)
     axes = _draw_cells(figure, shades(above**2), counts.astype(str), 1)
     axes.set(xlabel="member", ylabel="member")
 
 
-# Five lines of four can be read on a phone.
+# Readable on a phone.
 SAMPLE_COLUMNS, SAMPLE_LINES = 4, 5
 SAMPLES = SAMPLE_COLUMNS * SAMPLE_LINES
 SAMPLE_SEED = 0
-# Pixels of a digit's cell, with its margin and room for a line of text.
+# Pixels of a digit with its margin and a line of text.
 CELL_WIDTH, CELL_HEIGHT = SIDE + 8, SIDE + 12
 
 
 def sample_figures(predicted: PredictedDigits) -> list[Figure]:
-    """Returns digits with their probabilities: any, wrong ones, and the least certain."""
+    """Returns random, wrong and uncertain digits with their predictions."""
     random = np.random.default_rng(SAMPLE_SEED)
     any_rows = random.choice(len(predicted), min(SAMPLES, len(predicted)), replace=False)
     below = "Below each digit: label → prediction, and its probability."
     found = [
         (any_rows, "samples", "Any digits", "Drawn at random with a fixed seed."),
         (mistakes(predicted), "samples-mistakes", "The most confident mistakes",
-         "Look for labels that seem wrong themselves."),
+         "Some of these labels may be wrong themselves."),
         (least_certain(predicted, SAMPLES), "samples-uncertain", "The least certain digits",
          "Right or wrong, two classes are nearly as likely."),
     ]  # fmt: skip
@@ -348,7 +330,7 @@ def _sample_figure(key: str, title: str, caption: str, shown: PredictedDigits) -
 
 
 def _draw_samples(predicted: PredictedDigits, lines: int, figure) -> None:
-    """Draws digits with a line of text below each; one picture of all takes less than one each."""
+    """Draws digits with a line of text below each, as one picture, which is smaller than many."""
     axes = figure.subplots()
     paper = np.zeros((lines * CELL_HEIGHT, SAMPLE_COLUMNS * CELL_WIDTH), np.uint8)
     for number, image in enumerate(predicted.digits.images):
@@ -356,7 +338,7 @@ def _draw_samples(predicted: PredictedDigits, lines: int, figure) -> None:
         top, left = line * CELL_HEIGHT + 2, column * CELL_WIDTH + 4
         paper[top : top + SIDE, left : left + SIDE] = image
         label, prediction = predicted.digits.labels[number], predicted.predictions[number]
-        # A page would show two usual spaces as one.
+        # HTML collapses two ordinary spaces into one.
         text = f"{label} → {prediction}\N{EN SPACE}{predicted.ensemble[number, prediction]:.1%}"
         axes.text(left + SIDE / 2, top + SIDE + 1, text, ha="center", va="top",
                   fontsize=SMALL_TEXT_SIZE,

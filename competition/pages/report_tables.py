@@ -1,4 +1,4 @@
-"""The tables of an ensemble and of a report: frames of computed values, with how to show them."""
+"""The tables of an ensemble and of a report: DataFrames with the format of each column."""
 
 from pathlib import Path
 
@@ -18,51 +18,49 @@ from competition.storage import atomic_file, write_text
 from competition.tables import SCORE_COLUMNS, Column, Table, score_values
 
 METHODS_NOTE = (
-    "Whatever a method fits was fitted without the fold that it is scored on. Above the lowest: in "
-    "log-loss, with the 95 % interval of a paired bootstrap over rows. Calibration: expected error "
-    "of the probabilities. Gained and lost: rows that only the method, or only the mean, gets "
-    "right, with the p of McNemar's exact test."
+    "The parameters of a method are fitted without the fold on which it is scored. Above the "
+    "lowest: in log-loss, with the 95 % interval of a paired bootstrap over rows. Calibration: "
+    "expected calibration error. Gained and lost: rows that only the method, or only the mean, "
+    "predicts correctly, with the p of McNemar's exact test."
 )
 VARIANTS_NOTE = (
-    "Errors and log-loss of plain means: of the variant's own members, of all others, and of the "
-    "variant together with the one that is best alone."
+    "Errors and log-loss of plain means over members: of the variant, of all others, and of the "
+    "variant together with the best single variant."
 )
 PARTITION_NOTE = "; so the mean may differ in the last digit from the figure of all rows together."
 OVERLAP_NOTE = (
-    ". A hold-out's figure is that of its own nets on all of its rows. The errors of all rows "
-    "count each row once, by the mean of the nets that held it out: so does an ensemble, which "
-    "has no figure of a single hold-out."
+    ". The figures of a hold-out are those of its own nets on all of its rows. The errors of all "
+    "rows count each row once, by the mean of the nets that held it out. An ensemble predicts in "
+    "the same way, so it has no figure of a single hold-out."
 )
 CLASSES_NOTE = (
-    "Precision: of the rows predicted as a class, the share that are of it. Recall: of the rows of "
-    "a class, the share predicted as it. F1: their harmonic mean. The areas are those of the class "
-    "against all others. The mean counts every class alike."
+    "Precision: of the rows predicted as a class, the share that belongs to it. Recall: of the "
+    "rows of a class, the share predicted as it. F1: their harmonic mean. The areas are those of "
+    "the class against all others. The mean weights all classes equally."
 )
 JOBS_NOTE = (
-    "Every net by itself, on the rows that it held out; a net of all rows held none out. Minutes "
-    "are not divided by the jobs that ran side by side."
+    "Every net alone, on the rows that it held out; nets trained on all rows have none. Minutes "
+    "are not divided by the number of jobs side by side."
 )
 COUNTS_NOTE = (
-    "Before and after resampling, rows counted by their weights. Held-out rows had no part in it, "
-    "and stay as they are."
+    "Before and after resampling, rows counted by their weights. Held-out rows are never resampled."
 )
 BASELINES_NOTE = (
-    "Errors are counted on the held-out rows, as many as the column `rows` says{}. A variant of "
-    "several seeds stands here with its first one, and then with the mean of all. Parameters are "
-    "of one net; minutes are of training, divided by the jobs side by side; precision, recall and "
-    "F1 are means over the classes. What is claimed was measured by its authors on rows of their "
-    "own; it is not reached where the accuracy here is below it."
+    "Errors are counted on the held-out rows; the column `rows` has their number{}. A variant with "
+    "several seeds has two lines: its first seed, and the mean of all. Parameters are per net; "
+    "minutes are training time, divided by the number of jobs side by side; precision, recall and "
+    "F1 are means over the classes. Authors measured their claims on rows of their own; a claim "
+    "is not reached if the accuracy here is below it."
 )
-# As many confusions as somebody may want to read.
-CONFUSIONS = 15
-# Whole numbers, of which some are missing.
+CONFUSIONS = 15  # in the table of the most common ones
+# The dtype of integers with missing values.
 COUNT = "Int64"
 
 
 def ensemble_tables(
     scores: Scores, comparison: Comparison, contributions: Contributions
 ) -> list[Table]:
-    """Returns what `ensemble` shows: scores, methods, and what each variant contributes."""
+    """Returns the tables of `make ensemble`: scores, methods, and contributions of variants."""
     return [
         scores_table(scores, "ensemble"),
         methods_table(comparison),
@@ -71,14 +69,7 @@ def ensemble_tables(
 
 
 def scores_table(scores: Scores, name: str) -> Table:
-    """Returns the out-of-fold scores of the members and, last, of what was made of them.
-
-    A last line leaves out the rows on which settings were tried, where it is known which.
-
-    Args:
-        scores: all of them.
-        name: of what was made of the members.
-    """
+    """Returns the out-of-fold scores of the members and of their combination, called `name`."""
     name = marked(name, scores.is_selected)
     lines = {**scores.members, name: scores.ensemble}
     if scores.unsearched:
@@ -90,7 +81,7 @@ def scores_table(scores: Scores, name: str) -> Table:
 
 
 def methods_table(comparison: Comparison) -> Table:
-    """Returns all methods side by side."""
+    """Returns one line per ensemble method."""
     gap = ("log_loss_above_lowest", "log_loss_above_lowest_low", "log_loss_above_lowest_high")
     rows = [
         {
@@ -117,16 +108,16 @@ def methods_table(comparison: Comparison) -> Table:
 
 
 def methods_words(comparison: Comparison) -> list[str]:
-    """Returns in sentences which method makes the submission, and which were left out."""
+    """Returns sentences: which method makes the submission, and which were left out."""
     sentences = [comparison.explain_choice(comparison.chosen)]
     if comparison.left_out:
         names = ", ".join(f"`{name}`" for name in comparison.left_out)
-        sentences.append(f"Left out, as they can only be judged on two folds or more: {names}.")
+        sentences.append(f"Left out, as scoring them takes two folds or more: {names}.")
     return sentences
 
 
 def contributions_tables(contributions: Contributions) -> list[Table]:
-    """Returns what each variant contributes, and how alike they err; nothing if there is one."""
+    """Returns each variant's contribution, and common errors of pairs; none for one variant."""
     if len(contributions.variants) < 2:
         return []
     titles = {
@@ -135,14 +126,10 @@ def contributions_tables(contributions: Contributions) -> list[Table]:
         "beside_best": f"{contributions.best.variant} with it",
     }
     rows = [
-        {
-            "variant": part.variant,
-            **_short("alone", part.alone),
-            **_short("without", part.without),
-            **_short("beside_best", part.beside_best),
-        }
+        {"variant": part.variant, **_short("alone", part.alone), **_short("without", part.without),
+         **_short("beside_best", part.beside_best)}
         for part in contributions.variants
-    ]
+    ]  # fmt: skip
     rows.append({"variant": "all together", **_short("alone", contributions.together)})
     frame = pd.DataFrame(rows).astype({f"{what}_errors": COUNT for what in titles})
     columns = [
@@ -167,7 +154,7 @@ def _short(what: str, score: Score | None) -> dict[str, float]:
 
 
 def _pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.ndarray) -> Table:
-    """Returns a table of counts `[k, k]` of rows between things of these names."""
+    """Returns a table of row counts, `[k, k]`, for each pair of names."""
     frame = pd.DataFrame(counts, columns=[name.replace(" ", "_") for name in names])
     frame.insert(0, noun, names)
     columns = [Column(what, names=(noun,)), *map(Column, names)]
@@ -175,7 +162,7 @@ def _pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.nd
 
 
 def preset_table(summary: Summary) -> Table:
-    """Returns the one line that the README's results table has of a preset."""
+    """Returns one line, as the README's results table has it for each preset."""
     is_selected = summary.scores.is_selected
     name, variant = summary.subject.run.config.name, summary.subject.variant
     values = {
@@ -200,7 +187,7 @@ def preset_table(summary: Summary) -> Table:
 
 
 def glance_table(summary: Summary) -> Table:
-    """Returns what was trained on what, and what is looked at."""
+    """Returns the data, the members and the training of a run."""
     subject = summary.subject
     run, members = subject.run, subject.member_predictions.members
     data, marks = run.data_set, run.config.marks
@@ -221,7 +208,7 @@ def glance_table(summary: Summary) -> Table:
 
 
 def _held_out_words(summary: Summary) -> str:
-    """Returns which rows the nets are judged on, as the scheme of the splits says it."""
+    """Returns the held-out rows and splits in words."""
     subject, settings = summary.subject, summary.subject.run.config.folds
     rows, labelled = len(subject.predicted), len(subject.run.data_set.train)
     count = f"{rows:,} of {labelled:,} labelled rows count"
@@ -235,12 +222,11 @@ def _held_out_words(summary: Summary) -> str:
 
 
 def _split_noun(settings: Folds) -> str:
-    """Returns what a reader calls one of the splits."""
     return "fold" if settings.scheme == "kfold" else "hold-out"
 
 
 def folds_table(summary: Summary) -> Table:
-    """Returns the errors in each fold or hold-out, and mean and standard deviation over them."""
+    """Returns the errors per fold or hold-out, and mean and standard deviation over them."""
     scores, noun = summary.folds, _split_noun(summary.subject.run.config.folds)
     folds = sorted(scores[0].by_fold)
     rows = []
@@ -253,7 +239,7 @@ def folds_table(summary: Summary) -> Table:
     frame = pd.DataFrame(rows, columns=["name", *counts, "errors", *spreads]).astype(counts)
     accuracy = Column("accuracy", "{:.5f} ± {:.5f}", ("accuracy_mean", "accuracy_std"))
     log_loss = Column("log-loss", "{:.5f} ± {:.5f}", ("log_loss_mean", "log_loss_std"))
-    if len(folds) == 1:  # of a single value there is no deviation
+    if len(folds) == 1:  # a single value has no deviation
         accuracy, log_loss = Column("accuracy", "{:.5f}"), Column("log-loss", "{:.5f}")
         frame = frame.rename(columns={"accuracy_mean": "accuracy", "log_loss_mean": "log-loss"})
         frame = frame.drop(columns=["accuracy_std", "log_loss_std"])
@@ -267,7 +253,7 @@ def folds_table(summary: Summary) -> Table:
 
 
 def jobs_table(rows: list[JobRow]) -> Table:
-    """Returns the finished jobs: errors, accuracy, and wall-clock and processor minutes."""
+    """Returns the finished jobs: errors, accuracy, wall-clock and processor minutes."""
     names = ["variant", "seed", "split", "errors", "rows", "accuracy", "minutes", "CPU_minutes"]
     values = []
     for row in rows:
@@ -289,7 +275,7 @@ def jobs_table(rows: list[JobRow]) -> Table:
 
 
 def class_counts_table(summary: Summary) -> Table:
-    """Returns the training rows of each class before and after resampling, where there was any."""
+    """Returns the training rows per class before and after resampling, for resampled nets only."""
     labels = [str(label) for label in range(10)]
     rows = [
         [str(job), when, *manifest[CLASS_COUNTS][when]]
@@ -300,16 +286,16 @@ def class_counts_table(summary: Summary) -> Table:
     frame = pd.DataFrame(rows, columns=["net", "counted", *labels])
     by_class = [Column(label, "{:,.10g}") for label in labels]
     columns = [Column("net"), Column("rows", names=("counted",)), *by_class]
-    title = "Rows of each class to learn from"
+    title = "Training rows per class"
     return Table("resampled-counts", title, frame, columns, COUNTS_NOTE)
 
 
 def classes_table(summary: Summary) -> Table:
-    """Returns the classification report, with the areas under each class's curves."""
+    """Returns the classification report, with the areas under the curves."""
     found = summary.classes
     values = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
     frame = pd.DataFrame({"class": map(str, range(10)), **values, "support": found.support})
-    # By their labels: a class without curves stays without areas.
+    # Aligned by label: a class without curves gets no areas.
     for name, area in (("roc_auc", "roc_area"), ("average_precision", "average_precision")):
         areas = {curve.label: getattr(curve, area) for curve in summary.curves}
         frame[name] = pd.Series(areas, dtype=float)
@@ -340,7 +326,7 @@ def confusions_table(summary: Summary) -> Table:
 
 
 def confusion_table(summary: Summary) -> Table:
-    """Returns how many rows of each label were predicted as each class."""
+    """Returns the confusion matrix, in rows."""
     labels = [str(label) for label in range(len(summary.confusion))]
     frame = pd.DataFrame(summary.confusion, columns=labels)
     frame.insert(0, "label", labels)
@@ -349,7 +335,7 @@ def confusion_table(summary: Summary) -> Table:
 
 
 def agreement_tables(summary: Summary) -> list[Table]:
-    """Returns how many members are right at once, and how often two of them differ."""
+    """Returns how many members are right per row, and how often two of them differ."""
     found, members = summary.agreement, summary.subject.member_predictions.members
     right = [f"{right} of {len(members)}" for right in range(len(found.rows))]
     frame = pd.DataFrame({"members_right": right, "rows": found.rows, "right": found.rescued})
@@ -368,7 +354,7 @@ def agreement_tables(summary: Summary) -> list[Table]:
 
 
 def baselines_table(baselines: list[Baseline]) -> Table:
-    """Returns a line for each system."""
+    """Returns one line per system."""
     rows = [
         {
             "system": each.name,
@@ -393,7 +379,7 @@ def baselines_table(baselines: list[Baseline]) -> Table:
         Column("claimed"),
     ]  # fmt: skip
     has_other_rows = len({each.score.rows for each in baselines}) > 1
-    others = "; some systems have other rows, so only shares can be compared"
+    others = "; it differs between systems, so compare only shares"
     note = BASELINES_NOTE.format(others if has_other_rows else "")
     if any(each.is_selected for each in baselines):
         note = f"{note} {SELECTED_NOTE}"
@@ -401,7 +387,7 @@ def baselines_table(baselines: list[Baseline]) -> Table:
 
 
 def write_baselines(config_name: str, table: Table) -> Path:
-    """Writes `output/<config>/baselines.md`, with a CSV file beside it, and returns its path."""
+    """Writes `output/<config>/baselines.md` and `.csv`, and returns the path of the former."""
     path = paths.OutputPaths(config_name).baselines
     write_text(path, f"# Systems of `{config_name}`\n\n{table.markdown_with_note()}\n")
     with atomic_file(path.with_suffix(".csv")) as partial:

@@ -42,7 +42,7 @@ function drawBars(card, row) {
     const height = ensembleOf(row, label) / 50;
     if (height) paths[roleOf(row, label)] += `M${label * 10 + 1} 20v-${height}h8v${height}z`;
   }
-  // A dash below the line shows where the label stands, however unlikely it is.
+  // A dash below the line marks the label, even without a visible bar.
   if (!isTest(row)) paths.true += `M${labelOf(row) * 10 + 1} 21h8v2h-8z`;
   for (const [role, path] of Object.entries(paths)) {
     card.querySelector(`.bars .${role}`).setAttribute("d", path);
@@ -73,7 +73,7 @@ function describe(row, mark) {
 const cards = () => [...grid.querySelectorAll(".card")];
 const cardOf = (row) => grid.querySelector(`.card[data-row="${row}"]`);
 
-// One card is in the order of the Tab key; the arrows go from it to the others.
+// Tab reaches one card; the arrow keys move to the others.
 function makeReachable(card) {
   grid.querySelector('.card[tabindex="0"]')?.setAttribute("tabindex", "-1");
   card?.setAttribute("tabindex", "0");

@@ -1,4 +1,4 @@
-// The chosen digit, with all that is known of it.
+// The panel with everything about the chosen digit.
 const detail = document.getElementById("detail");
 const detailPart = (id) => document.getElementById(id);
 

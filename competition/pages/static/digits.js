@@ -1,4 +1,4 @@
-// Showing digits: each is a piece of a sprite, an image of many; a sprite is decoded once it is seen.
+// Digits are pieces of sprites, each an image of many; a sprite is decoded when first shown.
 const sprites = new Set();
 const spriteRules = document.head.appendChild(document.createElement("style")).sheet;
 

@@ -1,4 +1,4 @@
-// The page as a whole: the address says what is shown; controls and keys change the address.
+// The page as a whole: its address holds the state; controls and keys change the address.
 const byId = (id) => document.getElementById(id);
 let state = readState(location.hash);
 let rows = [];
@@ -65,7 +65,7 @@ function showExport() {
   byId("storage-notice").hidden = storageWorks;
 }
 
-// A cell stands for both classes, a heading for one.
+// A cell has label and prediction, a heading only one of them.
 function isPressedCell({ label, predicted }) {
   return (label === undefined || label === state.label) && (predicted === undefined || predicted === state.predicted);
 }
@@ -102,7 +102,7 @@ function makeChip([, text, changes]) {
   chip.type = "button";
   chip.setAttribute("aria-label", `remove the filter ${text}`);
   chip.addEventListener("click", () => {
-    go(changes); // makes the chips anew, so that the focus would be lost
+    go(changes); // replaces the chips, so the focus would be lost
     (byId("chips").querySelector("button") ?? byId("sort")).focus();
   });
   return chip;
@@ -132,7 +132,7 @@ function move(steps) {
   focusCard(row);
 }
 
-// Whoever goes on with the buttons beside the digit keeps the focus there.
+// The focus stays on the buttons beside the digit while a person uses them.
 function focusCard(row) {
   const card = cardOf(row);
   if (!card) return;
@@ -175,7 +175,7 @@ function onKey(event) {
   }
 }
 
-// The key's place on the keyboard tells a digit, whatever signs the layout has there.
+// `code` is the place of a key, so Shift and a digit work in every keyboard layout.
 function onDigitKey(event) {
   const place = /^Digit([0-9])$/.exec(event.code)?.[1];
   const row = currentRow();
@@ -261,7 +261,7 @@ function listen() {
   addEventListener("storage", () => { marks = readMarks(); applyTheme(); showMarks(); });
 }
 
-// The keys are for the digit that is shown, so the focus goes back with it.
+// Keys act on the focused digit, so the focus follows the one that is shown.
 function goBack() {
   state = readState(location.hash);
   show();
@@ -273,7 +273,7 @@ function toggleFilters() {
   byId("filters-button").setAttribute("aria-expanded", isShown);
 }
 
-// The address is taken by the state, so the link cannot go there by itself.
+// The hash of the address holds the state, so the link cannot use it.
 function skipToDigits(event) {
   event.preventDefault();
   if (rows.length) focusCard(pageRows(state.page)[0]);

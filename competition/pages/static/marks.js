@@ -1,4 +1,4 @@
-// A person's marks of labelled rows, kept in the browser under the data set's fingerprint.
+// A person's marks of labelled rows, stored in the browser under the data set's fingerprint.
 const MARKS = `digit-marks-${data.fingerprint}`;
 let marks = readMarks();
 
@@ -12,7 +12,7 @@ function readMarks() {
 
 const markOf = (row) => (isTest(row) ? undefined : marks[data.id[row]]);
 
-// Other galleries of the same data may be open: theirs is read first, so that nothing is lost.
+// Other galleries of the same data may be open: read their marks first, to lose none.
 function setMark(row, mark, label = null) {
   marks = readMarks();
   if (mark) marks[data.id[row]] = { given: labelOf(row), mark, label };

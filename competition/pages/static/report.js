@@ -1,4 +1,4 @@
-// Marks the section that is read in the table of contents.
+// Marks the visible section in the table of contents.
 const links = new Map(
   [...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]),
 );

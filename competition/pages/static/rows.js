@@ -1,4 +1,4 @@
-// The rows of the page. A row is known by its number here; labelled rows come first, then test rows.
+// The rows of the page, by number: labelled rows first, then test rows.
 const data = JSON.parse(document.getElementById("data").textContent);
 const CLASSES = 10;
 const memberCount = data.members.length;
@@ -7,7 +7,7 @@ const isTest = (row) => row >= data.labelled;
 const labelOf = (row) => (isTest(row) ? null : data.label[row]);
 const voteOf = (row, member) => data.votes[row * memberCount + member];
 
-// Probabilities are whole per mille.
+// Probabilities are integers, in per mille.
 const ensembleOf = (row, label) => data.ensemble[row * CLASSES + label];
 const memberOf = (row, member, label) => data.memberValues[(row * memberCount + member) * CLASSES + label];
 const confidenceOf = (row) => ensembleOf(row, data.prediction[row]);
@@ -37,7 +37,7 @@ const SORT_KEYS = {
 function selectedRows(state, markOf) {
   const rows = data.views[state.view].filter((row) => fits(row, state, markOf));
   const key = SORT_KEYS[state.sort];
-  // Equal keys, and two infinite ones, whose difference is no number, leave the page's order.
+  // Ties keep the page's order, and so do two infinite keys: their difference is NaN.
   return rows.sort((one, other) => key[one] - key[other] || one - other);
 }
 

@@ -1,5 +1,5 @@
-// What is shown, as the page's address has it: #view=mistakes&label=4&predicted=9&sort=margin&row=train-17
-// The first ones need a label, which test rows have not.
+// The state in the page's address: #view=mistakes&label=4&predicted=9&sort=margin&row=train-17
+// These filters need a label, so they do not apply to test rows.
 const NO_LABEL_FILTERS = { label: "", right: [], wrong: [], agree: false, mark: "" };
 const NO_FILTERS = { ...NO_LABEL_FILTERS, predicted: "", from: 0, to: 100 };
 const START = { view: "mistakes", ...NO_FILTERS, sort: "loss", page: 1, row: "" };
@@ -31,7 +31,7 @@ function readPercent(text, fallback) {
   return text === null || text === "" || !(number >= 0 && number <= 100) ? fallback : number;
 }
 
-// What is as it would be anyway is left out.
+// Default values are left out.
 function writeState(state) {
   const address = new URLSearchParams();
   const usual = { ...START, sort: data.sorts[state.view] };

@@ -1,4 +1,4 @@
-// What this browser keeps; some keep nothing for pages opened from disk, or have no room left.
+// Storage of this browser; some store nothing for pages from disk, or have no space left.
 const memory = new Map();
 let storageWorks = true;
 

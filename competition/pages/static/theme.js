@@ -1,4 +1,4 @@
-// Light or dark: as the system has it, until a person chooses.
+// Light or dark: the setting of the system, until a person chooses.
 const THEME = "digit-theme";
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -19,7 +19,7 @@ function toggleTheme() {
 
 applyTheme();
 systemIsDark.addEventListener("change", applyTheme);
-// Paper is white.
+// Prints use the light theme.
 addEventListener("beforeprint", () => (document.documentElement.dataset.theme = "light"));
 addEventListener("afterprint", applyTheme);
 document.addEventListener("DOMContentLoaded", () => {

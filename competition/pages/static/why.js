@@ -1,4 +1,4 @@
-// The arrows go from row to row; the address says which one it is.
+// The arrow keys move between rows; the address holds the current one.
 const articles = [...document.querySelectorAll("article")];
 
 function chosen() {
