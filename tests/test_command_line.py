@@ -257,6 +257,24 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
     assert "plain seed0 fold0 fold1: trained differently (variant.epochs: 1 → 2)" in stale.stderr
 
 
+def test_results_of_other_code_are_named_and_trained_again_where_that_is_asked_for(trained):
+    before = manifests(trained)
+    file = trained / "output/tiny/jobs/plain/seed0/fold0/manifest.json"
+    manifest = json.loads(file.read_text())
+    assert re.fullmatch("[0-9a-f]{64}", manifest["code"])
+    file.write_text(json.dumps(manifest | {"code": "of an older net"}))
+    told = "trained by code that has changed since: plain; `make train-folds FORCE=1` trains every"
+    assert told in train(trained).stdout
+    assert told in run_main("ensemble", "--config", "configs/tiny.yaml", folder=trained).stdout
+    again = train(trained, "--force", "--variant", "plain")
+    assert "tiny: 2 jobs, 2 done already\nall of them are trained again" in again.stdout
+    after = manifests(trained)
+    changed = {job.split("/")[3] for job in before if after[job] != before[job]}
+    assert changed == {"plain"}
+    assert "trained by code" not in train(trained).stdout
+    assert_refused(train(trained, "--variant", "plan"), "did you mean 'plain'?")
+
+
 def test_a_net_of_all_rows_is_trained_last_and_predicts_the_test_rows_only(trained):
     before = manifests(trained)
     done = train(trained, "--set", "variants.plain.all_rows_seeds=[7]")

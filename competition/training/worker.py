@@ -73,6 +73,7 @@ def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> 
     """Trains a job, predicts its held-out rows and the test rows, and writes its result folder."""
     forget_models()
     variant, data = run.config.variants[job.variant], training_data(run, job)
+    code = run.codes[job.variant]  # read now: somebody may edit it during the training
     wall, cpu = time.perf_counter(), time.process_time()
     rows = len(run.data_set.test) + len(data.validation_rows)
     progress = JobProgress(context.board, number, variant, data.steps_per_epoch(variant), rows)
@@ -82,7 +83,7 @@ def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> 
 
     manifest: dict[str, Any] = {
         "identity": run.identities[job],
-        CODE: run.codes[job.variant],
+        CODE: code,
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
     }
