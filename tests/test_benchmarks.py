@@ -182,6 +182,7 @@ with fresh_workers(1, partial(start_stock_keras, 1)) as process:
 """
 
 
+@pytest.mark.long
 def test_stock_keras_starts_as_it_does_by_itself(monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     done = run_code(BESIDE_THE_ENGINE)
@@ -235,6 +236,7 @@ def test_the_engine_is_timed_with_its_augmented_images(project, monkeypatch):
     assert all(0 < loss < 10 for _, loss in curve)
 
 
+@pytest.mark.long
 def test_a_tiny_race_is_run_by_both(project, monkeypatch):
     """On the first split that is trained, whatever it is called; the first epoch has the target."""
     monkeypatch.setattr(race, "SEEDS", (0,))

@@ -299,6 +299,7 @@ def killed_after_its_first_job(project) -> dict[str, int]:
     return manifests(project)
 
 
+@pytest.mark.long
 def test_killed_training_goes_on_where_it_stopped_to_the_same_predictions(project, training):
     finished = killed_after_its_first_job(project)
     assert 1 <= len(finished) < 4

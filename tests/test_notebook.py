@@ -73,6 +73,7 @@ def kinds(cell: nbformat.NotebookNode) -> set[str]:
     return found - {"text/html"}
 
 
+@pytest.mark.long
 def test_it_runs_as_it_is_committed(committed, executed):
     checkout, ran = executed
     sources = [(cell.cell_type, cell.source) for cell in committed.cells]
@@ -83,6 +84,7 @@ def test_it_runs_as_it_is_committed(committed, executed):
     assert len(list(checkout.glob("output/walkthrough/jobs/*/*/*/manifest.json"))) == 9
 
 
+@pytest.mark.long
 def test_what_is_committed_shows_what_the_code_shows(committed, executed):
     shown = {cell.id: kinds(cell) for cell in code_cells(committed)}
     assert {cell.id: kinds(cell) for cell in code_cells(executed[1])} == shown

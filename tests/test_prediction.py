@@ -11,10 +11,10 @@ from competition.training.predict import (
     predict_tta,
     shifted,
     shifts,
-    tta_epochs,
     tta_view_count,
     tta_views,
 )
+from competition.training.training_data import tta_epochs
 
 
 class CornerModel:

@@ -49,7 +49,7 @@ def train_folds(
             return []
         plan = chosen_plan(len(run.identities), len(jobs), workers)
         with workers_may_end(f"finished jobs are kept: {less_memory(plan)}"):
-            return train_jobs(run, jobs, plan)
+            return train_jobs(run, jobs, plan, plan.parallel())
 
 
 def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
@@ -71,10 +71,10 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
     return [job for job in run.identities if job in left]
 
 
-def train_jobs(run: Run, jobs: list[Job], plan: Plan) -> list[Failure]:
+def train_jobs(run: Run, jobs: list[Job], plan: Plan, parallel: Parallel) -> list[Failure]:
     """Trains jobs as planned, shows their progress, and returns the failures."""
     with ProgressBoard.on_disk(len(jobs)) as board:
-        context, parallel = WorkerContext(plan, board), plan.parallel()
+        context = WorkerContext(plan, board)
         require_trainable(jobs, run.config, parallel, context)
         print(f"{count_of(len(jobs), 'job')} on this machine ({plan})")
         with (

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from competition.config.schema import Variant
-from competition.data.augmented_epochs import AugmentedEpochs, Part
+from competition.data.augmented_epochs import AugmentedEpochs
 from competition.digits import Digits
 from competition.errors import UserError
 
@@ -84,11 +84,6 @@ def tta_view_count(variant: Variant) -> int:
     """Returns how many views a prediction averages."""
     moved = shifts(variant.test_time_shift, variant.test_time_directions)
     return len(moved) + variant.test_time_draws
-
-
-def tta_epochs(variant: Variant, seed: int, fingerprint: str, part: Part) -> AugmentedEpochs:
-    """Returns the views that the policy draws of one part, the same for every fold of a member."""
-    return AugmentedEpochs(variant.test_time_augmentation, seed, fingerprint, part)
 
 
 def shifts(pixels: int, directions: int = 4) -> list[tuple[int, int]]:

@@ -14,7 +14,6 @@ from competition.data.label_marks import without_label_errors
 from competition.data.run import Run
 from competition.digits import CLASSES, SIDE, Digits
 from competition.results import Job
-from competition.training.predict import tta_epochs
 
 NO_IMAGES = np.empty((0, SIDE, SIDE), np.uint8)
 NO_LABELS = np.empty(0, np.uint8)
@@ -90,6 +89,11 @@ def unbalanced_data(run: Run, job: Job) -> TrainingData:
 def training_epochs(run: Run, job: Job) -> AugmentedEpochs:
     """Returns the augmented epochs that a job trains on: one policy and seed, on every fold."""
     return AugmentedEpochs(run.config.variants[job.variant].augmentation, job.seed, run.fingerprint)
+
+
+def tta_epochs(variant: Variant, seed: int, fingerprint: str, part: Part) -> AugmentedEpochs:
+    """Returns the views that the policy draws of one part, the same for every fold of a member."""
+    return AugmentedEpochs(variant.test_time_augmentation, seed, fingerprint, part)
 
 
 def epochs_needed(run: Run, jobs: Iterable[Job]) -> dict[AugmentedEpochs, int]:

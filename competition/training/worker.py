@@ -17,12 +17,12 @@ from competition.errors import UserError, as_the_disk_allows, disk_trouble
 from competition.probabilities import Probabilities
 from competition.results import CLASS_COUNTS, CODE, Job, write_result
 from competition.system import Command, code_version, interruptible, library_versions, machine_name
-from competition.training.predict import predict_tta, tta_epochs, tta_views
+from competition.training.predict import predict_tta, tta_views
 from competition.training.progress import JobProgress, ProgressBoard
 from competition.training.resources import Plan, forget_models, start_keras, use_precision
 from competition.training.tensorboard import write_log
 from competition.training.train import callback_list, compiled_model, train_one_fold
-from competition.training.training_data import training_data, unbalanced_data
+from competition.training.training_data import training_data, tta_epochs, unbalanced_data
 
 
 @dataclass(frozen=True)

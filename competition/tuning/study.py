@@ -21,7 +21,7 @@ from competition.data.folds import split_names
 from competition.data.run import Run
 from competition.errors import UserError
 from competition.results import Job, differences
-from competition.training.predict import tta_epochs
+from competition.training.training_data import tta_epochs
 from competition.tuning.storage import finished_trials, open_storage
 
 
