@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, one_sure, run_command, write_made_up_result
+from conftest import ROOT, one_sure, run_main, write_made_up_result
 
 from competition.analysis.summary import Baseline, baselines
 from competition.config.loading import load_config
@@ -207,7 +207,7 @@ def rows_of(project: Path, job: str) -> list[dict[str, str]]:
 
 def test_baselines_are_trained_and_shown_by_one_command(baselines_project):
     def run(*command: str) -> str:
-        done = run_command(*command, "--config", "configs/tried.yaml", folder=baselines_project)
+        done = run_main(*command, "--config", "configs/tried.yaml", folder=baselines_project)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -266,7 +266,7 @@ def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
 
     def run(command: str, *configs: str) -> str:
         named = [word for name in configs for word in ("--config", f"configs/{name}.yaml")]
-        done = run_command(command, *named, folder=project)
+        done = run_main(command, *named, folder=project)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

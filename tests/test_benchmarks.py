@@ -150,6 +150,7 @@ def test_stock_keras_has_the_same_regularisation(project):
     assert stock_model(variant, "bfloat16").layers[2].compute_dtype == "bfloat16"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("best", ["float32", "bfloat16"])
 def test_the_contenders_train_in_their_precision(tiny, monkeypatch, best):
     """Stock Keras in bfloat16 only where hardware multiplies it."""

@@ -377,6 +377,7 @@ def wait_for_steps(project, jobs: int) -> None:
     wait_until(told, "a training step")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_interrupting_says_how_to_go_on(project, jobs):
     with long_training(project, "--jobs", jobs, "--set", "defaults.augmentation=none") as process:

@@ -48,10 +48,10 @@ def start_stock_keras(threads: int) -> None:
 
 
 def started_threads() -> int | None:
-    """Returns the threads that TensorFlow was started with in this process, None if it was not."""
+    """Returns TensorFlow's threads in this process; None: not started, 0: its own choice."""
     if "tensorflow" not in sys.modules:
         return None
-    return sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads() or None
+    return sys.modules["tensorflow"].config.threading.get_intra_op_parallelism_threads()
 
 
 @contextmanager
