@@ -23,7 +23,7 @@ from competition.metrics import Score
 from competition.probabilities import Probabilities
 from competition.results import Job
 from competition.training.progress import ProgressBoard
-from competition.training.resources import Plan, started_threads
+from competition.training.resources import Plan
 from competition.training.worker import WorkerContext
 from competition.tuning import trial
 from competition.tuning.outcome import (
@@ -116,8 +116,8 @@ def known_losses(monkeypatch):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Has a whole study run here, where training is replaced, and without building a net."""
-    plan = Plan(1, started_threads() or 1)
-    monkeypatch.setattr("competition.tuning.tune.chosen_plan", lambda *jobs: plan)
+    monkeypatch.setattr("competition.training.resources.started_threads", lambda: None)
+    monkeypatch.setattr("competition.tuning.tune.chosen_plan", lambda *jobs: Plan(1, 1))
     monkeypatch.setattr("competition.tuning.tune.require_trainable", lambda *jobs: None)
 
 
