@@ -79,7 +79,8 @@ bench: setup ## Compare the training speed with stock Keras; LONG=1 also races t
 	@$(COMPETITION) bench $(CONFIGURED) $(if $(filter-out 0,$(value LONG)),--long)
 
 docs: setup ## Write docs/components.md from signatures and docstrings
-	@$(COMPETITION) components > docs/components.md
+	@$(COMPETITION) components > docs/components.md.new || { rm docs/components.md.new; exit 1; }
+	@mv docs/components.md.new docs/components.md
 
 notebook: $(VENV)/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep its outputs in it
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
