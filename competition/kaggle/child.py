@@ -51,6 +51,8 @@ def _signed_in(note: Note) -> Any:
     from kaggle.api.kaggle_api_extended import KaggleApi, ResumableUploadResult
 
     class NotedApi(KaggleApi):
+        """The client, with a note of each stage that it reaches."""
+
         def download_file(self, response, *arguments, **options):
             size = int(response.headers.get("Content-Length") or 0)
             note(stage=DOWNLOADING, total=size)
