@@ -53,16 +53,13 @@ def test_a_log_has_a_line_now_and_then(monkeypatch, capsys):
     ]
 
 
-def test_the_board_shows_the_sum_of_the_shares():
+def test_the_board_shows_the_sum_of_the_shares(monkeypatch):
     shown = []
-
-    class Display:
-        update = staticmethod(shown.append)
-
+    monkeypatch.setattr(ProgressDisplay, "update", lambda display, done: shown.append(done))
     with ProgressBoard.on_disk(2) as board:
         same_file = ProgressBoard(board.file, 2)  # as a worker process has it
         same_file.shares()[:] = [1.0, 0.5]
-        with board.shown_on(Display):
+        with board.shown("training"):
             deadline = time.monotonic() + 10
             while not shown and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -6,7 +6,7 @@ from joblib import Parallel, delayed
 
 from competition import paths, storage
 from competition.config.loading import Config
-from competition.console import ProgressDisplay, count_of
+from competition.console import count_of
 from competition.data.augmented_epochs import pools_at_hand
 from competition.data.label_marks import label_errors_in_words
 from competition.data.run import Run
@@ -73,14 +73,14 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
 
 def train_jobs(run: Run, jobs: list[Job], plan: Plan, parallel: Parallel) -> list[Failure]:
     """Trains jobs as planned, shows their progress, and returns the failures."""
+    needed = epochs_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
         context = WorkerContext(plan, board)
         require_trainable(jobs, run.config, parallel, context)
         print(f"{count_of(len(jobs), 'job')} on this machine ({plan})")
         with (
-            pools_at_hand(epochs_needed(run, jobs), run.data_set, plan.threads),
-            ProgressDisplay("training", len(jobs)) as display,
-            board.shown_on(display),
+            pools_at_hand(needed, run.data_set, plan.threads),
+            board.shown("training") as display,
         ):
             shares, failures = board.shares(), []
             calls = (delayed(run_job)(run.config, job, n, context) for n, job in enumerate(jobs))

@@ -37,21 +37,22 @@ class ProgressBoard:
         return np.memmap(self.file, np.float64, "r+", shape=(self.jobs,))
 
     @contextmanager
-    def shown_on(self, display: ProgressDisplay) -> Iterator[None]:
-        """Keeps a display, whose total is the number of jobs, up to date while the block runs."""
+    def shown(self, description: str) -> Iterator[ProgressDisplay]:
+        """Yields a display that follows the board while the block runs."""
         ended = threading.Event()
 
         def look() -> None:
             while not ended.wait(SECONDS_BETWEEN_LOOKS):
                 display.update(float(self.shares().sum()))
 
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        with ProgressDisplay(description, self.jobs) as display:
+            thread = threading.Thread(target=look, daemon=True)
+            thread.start()
+            try:
+                yield display
+            finally:
+                ended.set()
+                thread.join()
 
 
 # Training on a row takes one forward pass, and twice its work for the gradients.

@@ -86,10 +86,11 @@ def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -
         print(f"{left} to do on this machine ({plan})")
         calls = (delayed(run_trial)(search, number, context, deadline) for number in range(left))
         shared = search.shared_epochs(run.fingerprint)
-        with pools_at_hand(shared, run.data_set, plan.threads):
-            display = ProgressDisplay("tuning", left)
-            with display, board.shown_on(display):
-                _report_trials(study, search, parallel(calls), display)
+        with (
+            pools_at_hand(shared, run.data_set, plan.threads),
+            board.shown("tuning") as display,
+        ):
+            _report_trials(study, search, parallel(calls), display)
     if time.time() >= deadline:
         done, wanted = len(finished_trials(study)), count_of(search.wanted_trials, "trial")
         print(f"the time limit is reached, with {done} of {wanted} done")
