@@ -16,11 +16,11 @@ from competition.analysis.duplicates import (
     Pairs,
     write_pairs,
 )
-from competition.console import count_of, with_progress
+from competition.console import count_of
 from competition.digits import CLASSES
 from competition.pages import exploration_figures as drawing
-from competition.pages.figures import Figure
-from competition.pages.html import markup, render
+from competition.pages.figures import Figure, write_figures
+from competition.pages.html import render
 from competition.storage import atomic_folder
 
 SIGNIFICANT = 0.05  # p below this
@@ -32,12 +32,9 @@ def write_exploration(study: DataStudy) -> Path:
     final = paths.OutputPaths(study.name).exploration
     shown = {title: figures for title, figures in sections(study).items() if figures}
     all_figures = [figure for figures in shown.values() for figure in figures]
-    drawn, duplicates = {}, study.duplicates
+    duplicates = study.duplicates
     with atomic_folder(final) as folder:
-        for figure in with_progress(f"drawing {len(all_figures)} figures", all_figures):
-            svg, png = figure.svg_and_png()
-            (folder / f"{figure.key}.png").write_bytes(png)
-            drawn[figure.key] = markup(figure.for_page(svg))
+        drawn = write_figures(folder, all_figures)
         write_class_counts(folder / paths.CLASS_COUNTS, study.counts)
         same = {"exact": duplicates.exact, "near": duplicates.near}
         write_pairs(folder / paths.DUPLICATES, study.data_set, same)

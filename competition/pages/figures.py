@@ -9,9 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from competition.console import with_progress
+from competition.pages.html import markup
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 INK, QUIET, CONTROL, LINE, SURFACE = "#1c1e22", "#575c66", "#85888f", "#dcdcd6", "#ffffff"
 # Labelled rows and labels, test rows and predictions: dark enough for text on white.
@@ -115,6 +122,20 @@ class Figure:
         )
         box, label = f"0 0 {WIDTH} {self.height}", escape(f"{self.title}. {self.caption}")
         return f'<svg viewBox="{box}" role="img" aria-label="{label}">{body.strip()}'
+
+
+def write_figures(
+    folder: Path, figures: list[Figure], with_svg: bool = False
+) -> dict[str, "Markup"]:
+    """Writes PNG files, and SVG files too; returns the SVG for the page by the figure's key."""
+    drawn = {}
+    for figure in with_progress(f"drawing {len(figures)} figures", figures):
+        svg, png = figure.svg_and_png()
+        (folder / f"{figure.key}.png").write_bytes(png)
+        if with_svg:
+            (folder / f"{figure.key}.svg").write_text(svg, encoding="utf-8")
+        drawn[figure.key] = markup(figure.for_page(svg))
+    return drawn
 
 
 def _png(dots_per_inch: int) -> dict[str, Any]:

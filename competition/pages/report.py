@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from competition import paths
 from competition.analysis.predictions import ENSEMBLE
 from competition.analysis.summary import Summary
-from competition.console import with_progress
 from competition.metrics import marked
-from competition.pages.figures import Figure
+from competition.pages.figures import Figure, write_figures
 from competition.pages.html import markup, render
 from competition.pages.report_figures import (
     agreement_figure,
@@ -66,7 +65,9 @@ def write_report(summary: Summary) -> Path:
     sections = sections_of(summary)
     final = paths.OutputPaths(summary.subject.run.config.name).report(summary.subject.variant)
     with atomic_folder(final) as folder:
-        drawn = _write_figures(folder / paths.FIGURES, sections)
+        figures = [figure for section in sections for figure in section.figures]
+        (folder / paths.FIGURES).mkdir()
+        drawn = write_figures(folder / paths.FIGURES, figures, with_svg=True)
         (folder / paths.TABLES).mkdir()
         for table in [table for section in sections for table in section.tables]:
             table.write_csv(folder / paths.TABLES / f"{table.key}.csv")
@@ -74,19 +75,6 @@ def write_report(summary: Summary) -> Path:
         (folder / paths.RESULTS).write_text(results, encoding="utf-8")
         (folder / paths.PAGE).write_text(page, encoding="utf-8")
     return final
-
-
-def _write_figures(folder: Path, sections: list[Section]) -> dict[str, "Markup"]:
-    """Writes SVG and PNG files, and returns the SVG for the page by the figure's key."""
-    folder.mkdir()
-    figures = [figure for section in sections for figure in section.figures]
-    drawn = {}
-    for figure in with_progress(f"drawing {len(figures)} figures", figures):
-        svg, png = figure.svg_and_png()
-        (folder / f"{figure.key}.svg").write_text(svg, encoding="utf-8")
-        (folder / f"{figure.key}.png").write_bytes(png)
-        drawn[figure.key] = markup(figure.for_page(svg))
-    return drawn
 
 
 def sections_of(summary: Summary) -> list[Section]:
