@@ -6,14 +6,12 @@ from functools import cached_property
 import numpy as np
 
 from competition.analysis.classes import confusion_counts
-from competition.config.base import nearest
 from competition.config.loading import Ensemble
 from competition.data.run import Run
 from competition.digits import Digits, positions
 from competition.ensemble.comparison import Comparison, EnsembleResult
 from competition.ensemble.contributions import count_pairs
 from competition.ensemble.members import MemberPredictions, load_member_predictions
-from competition.errors import UserError
 from competition.metrics import entropies, log_losses, marked
 
 
@@ -187,9 +185,7 @@ def variant_subject(run: Run, variant: str) -> Subject:
     Raises:
         UserError: when there is no such variant, or its jobs are missing or stale.
     """
-    known = run.config.variants
-    if variant not in known:
-        raise UserError(f"'{run.config.name}' has no variant '{variant}'{nearest(variant, known)}")
+    run.config.require_variant(variant)
     alone = Ensemble(variants=[variant], folds=run.config.ensemble.folds)
     narrowed = replace(run, config=run.config.model_copy(update={"ensemble": alone}))
     members = load_member_predictions([narrowed])

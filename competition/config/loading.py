@@ -68,11 +68,10 @@ class Config(Section):
         tuning = self.tuning.model_copy(update={"trials": trials})
         return self.model_copy(update={"tuning": tuning})
 
-    def require_variant(self, name: str) -> Variant:
-        """Returns a variant by its name; refuses an unknown one."""
+    def require_variant(self, name: str) -> None:
+        """Raises UserError if no variant has this name."""
         if name not in self.variants:
             raise UserError(f"'{self.name}' has no variant '{name}'{nearest(name, self.variants)}")
-        return self.variants[name]
 
     def to_yaml(self) -> str:
         """Returns the whole configuration, including every default."""

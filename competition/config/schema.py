@@ -328,7 +328,10 @@ def _is_url(storage: str) -> str:
     if not re.match(r"[a-z][a-z0-9+]*://", storage):
         raise ValueError("expected a URL, such as postgresql://user@host/name")
     if re.fullmatch(r"sqlite(\+\w+)?:///?(:memory:)?", storage):
-        raise ValueError("other processes cannot reach a database in memory; expected a file")
+        raise ValueError(
+            "other processes cannot reach a database in memory; leave storage out, or give the URL "
+            "of a PostgreSQL database"
+        )
     return storage
 
 
