@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ensemble": {"config", "data"},
     "analysis": {"config", "data", "ensemble", "training"},
     "pages": {"config", "data", "ensemble", "analysis"},
+    "deployment": {"config", "data", "models", "training", "ensemble"},
     "kaggle": {"data"},
 }
 # Where a wing may use a part of another one only.

@@ -1,0 +1,1 @@
+"""A trained ensemble put to use: one small net that predicts anywhere."""
