@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
+LEARNER = "model.npz"  # in place of it, of a variant that is not a net
 
 # The page to open, in every folder that has one.
 PAGE = "index.html"

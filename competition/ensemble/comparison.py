@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -211,7 +211,7 @@ def compare(members: MemberPredictions, named: Method) -> Comparison:
     fitted: dict[Method, Fitted] = {}
     combined: dict[Method, np.ndarray] = {}
     for method in methods:
-        function = method.function()
+        function = partial(method.function(), is_net=members.is_net)
         fitted[method] = function(members.out_of_fold, labels)
         if members.can_nest:  # safer, even for methods that say they fit nothing
             combined[method] = nested(function, members.out_of_fold, labels, members.folds)
