@@ -10,7 +10,7 @@ from conftest import one_sure
 from scipy.stats import binomtest
 
 from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
-from competition.ensemble.comparison import Comparison, compare, nested
+from competition.ensemble.comparison import Comparison, EnsembleResult, compare, nested
 from competition.ensemble.contributions import contributions
 from competition.ensemble.members import Member, MemberPredictions
 from competition.ensemble.methods import Fitted
@@ -467,6 +467,28 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     assert "chosen on the rows that it is scored on" in text
     kept = comparison.explain_choice(comparison.mean)
     assert kept == f"`mean` is kept beside `{name}`, to compare."
+
+
+def test_the_ensemble_is_shown_beside_its_best_member():
+    labels = np.zeros(100, int)
+    right, wrong = one_sure(0, 0.9), one_sure(1, 0.6)
+    good = np.stack([wrong] * 10 + [right] * 90)
+    better = np.stack([right] * 7 + [wrong] * 2 + [right] * 91)
+    predictions = panel_of(np.stack([good, better]), labels, names="ab")
+    result = EnsembleResult([], predictions, compare(predictions, Method(name="mean")))
+    # In the mean, 0.9 of the right outweighs 0.6 of the wrong: rows 7 and 8 stay wrong.
+    assert result.beside_best_member() == (
+        "the ensemble makes 2 errors, its best member alone (b seed0) 2: the difference is within "
+        "chance (McNemar's test, p = 1)"
+    )
+    worse = EnsembleResult([], predictions, compare(predictions, Method(name="majority_vote")))
+    assert worse.comparison.chosen.score.errors == 2
+    far = panel_of(np.stack([good, good[::-1]]), labels, names="ab")
+    together = EnsembleResult([], far, compare(far, Method(name="mean")))
+    assert together.beside_best_member() == (
+        "the ensemble makes 0 errors, its best member alone (a seed0) 10: the difference is more "
+        "than chance (McNemar's test, p = 0.002)"
+    )
 
 
 def test_what_is_fitted_cannot_be_judged_on_one_fold():

@@ -328,8 +328,8 @@ class Ensemble(Section):
         if self.test == "all_rows" and lacking:
             yield (
                 "test",
-                f"all_rows needs a training on all rows of each variant, which {', '.join(lacking)} "
-                "has not; set all_rows_seeds, or test: both",
+                f"all_rows needs trainings on all rows, which {', '.join(lacking)} has not; set "
+                "all_rows_seeds, or test: both",
             )
         for name, variant in chosen.items():
             if self.variants and self.seeds and not {*self.seeds} & {*variant.seeds}:

@@ -109,8 +109,9 @@ def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> 
     }
     file = paths.MODEL if variant.is_net else paths.LEARNER
     write_result(job, manifest, history, predictions, model.save, file)
-    with as_the_disk_allows():  # the result is complete without the log
-        write_log(job, history)
+    if variant.is_net:
+        with as_the_disk_allows():  # the result is complete without the log
+            write_log(job, history)
 
 
 def predict_parts(
