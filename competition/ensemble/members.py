@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from competition.config.schema import Folds
+from competition.console import count_of
 from competition.data.folds import split_names, split_number, trained_splits
 from competition.data.run import Run
 from competition.errors import UserError
@@ -94,6 +95,12 @@ class MemberPredictions:
     def can_nest(self) -> bool:
         """Whether a method can be fitted to other folds than the one that is scored."""
         return len(np.unique(self.folds)) > 1
+
+    def trained_in_words(self) -> str:
+        """Returns how many take part, such as `10 nets and 5 other learners`."""
+        nets = len({job for each in self.members if each.is_net for job in each.manifests})
+        counts = {"net": nets, "other learner": len(self.manifests()) - nets}
+        return " and ".join(count_of(count, noun) for noun, count in counts.items() if count)
 
     def manifests(self) -> dict[Job, dict]:
         """Returns the manifest of every net, each once."""

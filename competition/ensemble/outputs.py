@@ -110,7 +110,7 @@ def provenance(name: str, result: EnsembleResult, method: MethodResult) -> dict[
     configs = [run.config.model_dump(mode="json") for run in result.runs]
     low, high = method.score.interval()
     return {
-        "message": f"{name}: {len(manifests)} nets, {method.method.name}, {accuracy}",
+        "message": f"{name}: {members.trained_in_words()}, {method.method.name}, {accuracy}",
         "config": configs[0] if len(configs) == 1 else {"name": result.name, "blend_of": configs},
         "data_set": first.data_set.name,
         "data_fingerprint": first.fingerprint,

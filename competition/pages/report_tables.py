@@ -167,7 +167,7 @@ def preset_table(summary: Summary) -> Table:
     name, variant = summary.subject.run.config.name, summary.subject.variant
     values = {
         "preset": f"{name}, {variant}" if variant else name,
-        "nets": len(summary.manifests),
+        "trained": summary.subject.member_predictions.trained_in_words(),
         **score_values(summary.scores.ensemble),
         "training_minutes": summary.minutes,
         "CPU_minutes": summary.cpu_minutes,
@@ -179,7 +179,7 @@ def preset_table(summary: Summary) -> Table:
         values["remark"] = SELECTED
         accuracy = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
     columns = [
-        Column("preset", is_code=True), Column("nets"), errors, accuracy, *others,
+        Column("preset", is_code=True), Column("trained"), errors, accuracy, *others,
         Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
     ]  # fmt: skip
     frame = pd.DataFrame([values])[[name for column in columns for name in column.sources]]
@@ -199,7 +199,7 @@ def glance_table(summary: Summary) -> Table:
         "data fingerprint": run.fingerprint[:16],
         "held out": _held_out_words(summary),
         "members": f"{len(members)}: " + ", ".join(map(str, members)),
-        "nets": str(len(summary.manifests)),
+        "trained": subject.member_predictions.trained_in_words(),
         "training": f"{summary.minutes:.1f} minutes, {summary.cpu_minutes:.1f} of processor time",
         "machine": "; ".join(summary.distinct("machine")),
         "code": ", ".join(summary.distinct("code_version")),
