@@ -9,6 +9,7 @@ import io
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def _stock_layer(layer):
 
     if isinstance(layer, SelfRouting):
         return _stock_routing(layer)
-    stock = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
+    stock: Any = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
     return stock.from_config({**layer.get_config(), "dtype": "float32"})
 
 
