@@ -227,6 +227,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         *CONFIGURED,
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
+    "distil": ("teach one small net what the ensemble says of every row", *CONFIGURED, JOBS),
     "submit": (
         "check a submission and send it to Kaggle",
         *CONFIGURED,

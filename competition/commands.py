@@ -300,6 +300,16 @@ def bench(config: Config, long: bool) -> None:
     print(f"\nall figures are in {kept}")
 
 
+def distil(config: Config, jobs: int | None) -> None:
+    """Trains the students of an ensemble; compares them with it and with labels alone."""
+    from competition.data.run import load_run
+    from competition.deployment.distillation import distil, student_run, teacher_of
+    from competition.ensemble.comparison import combine
+
+    result = combine([run := load_run(config)])
+    _raise_failures(distil(student_run(run, teacher_of(result)), jobs))
+
+
 def clean() -> None:
     """Removes caches, augmented epochs and leftovers of killed commands; keeps results and data."""
     with storage.exclusive(paths.POOLS_LOCK) as is_free:

@@ -23,6 +23,10 @@ HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
 
+# Files of an export, by format; any may be absent.
+EXPORTED = {"keras": "digits.keras", "onnx": "digits.onnx", "litert": "digits.tflite"}
+MODEL_CARD = "model_card.md"
+
 # The page to open, in every folder that has one.
 PAGE = "index.html"
 
@@ -85,6 +89,8 @@ class OutputPaths:
         self.gallery = self.folder / "gallery"
         self.why = self.folder / "why"
         self.exploration = self.folder / "exploration"
+        self.export = self.folder / "export"
+        self.students = self.folder / "student"
         self.baselines = self.folder / "baselines.md"  # its CSV file is beside it
         self.bench = self.folder / "bench.json"
 
