@@ -2,10 +2,14 @@
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from competition.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
@@ -54,7 +58,7 @@ def read_grey(source: Path | bytes) -> np.ndarray:
                 raise Image.DecompressionBombError
             picture.draft(None, (LONGEST_SIDE, LONGEST_SIDE))  # JPEG is decoded in a smaller size
             picture.load()
-            return _grey(ImageOps.exif_transpose(picture))
+            return grey_values(ImageOps.exif_transpose(picture))
     except Image.DecompressionBombError:
         raise UserError(
             f"{name} has more than {MOST_PIXELS:,} pixels; make it smaller, or cut out the digits"
@@ -64,15 +68,15 @@ def read_grey(source: Path | bytes) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"there is no {name}; expected a picture or a folder of pictures") from None
     # All that Pillow was seen to raise for damaged files.
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error):
         raise UserError(
-            f"{name} cannot be read as a picture ({error}); expected PNG, JPEG, WebP, BMP or TIFF; "
-            "fetch it again if it may be cut"
+            f"{name} cannot be read as a picture; expected PNG, JPEG, WebP, BMP or TIFF; fetch it "
+            "again if it may be cut, or move it away if it is no picture"
         ) from None
 
 
-def _grey(picture) -> np.ndarray:
-    """Returns the clearest grey values of a Pillow image."""
+def grey_values(picture: "Image") -> np.ndarray:
+    """Returns the clearest grey values of a picture that is open, as `read_grey` does."""
     if picture.mode.startswith(("I", "F")):
         values = np.asarray(picture).astype(float)
         if picture.mode.startswith("I;16"):

@@ -15,6 +15,8 @@ BOX = 20
 DARKEST = 8
 # Ink differs from paper by as many grey values, and by as many times the paper's noise.
 LEAST_CONTRAST, LEAST_SIGNAL = 24, 6
+# Most of the ink is as bright as this percentile of all that is no paper; ruled lines are fainter.
+INK_PERCENTILE = 90
 # Light changes more slowly than over this share of the picture; strokes are narrower.
 LIGHT_SHARE = 4
 # What is smaller than this share of the largest digit is a speck, a comma or a ruler's mark.
@@ -28,6 +30,8 @@ RULED_SHARE, RULER = 0.7, 100
 # The strokes of MNIST are about this share of the digit's longer side wide; finer pens are
 # thickened, or they would fade when they are scaled.
 PEN_SHARE = 0.1
+
+WHOLE = 0.5, 0.5  # the place of a digit that is the whole picture
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def find_digits(grey: np.ndarray) -> tuple[list[Found], bool]:
     """
     bright, is_clear = bright_ink(grey)
     if bright.shape == (SIDE, SIDE) and np.median(bright) <= DARKEST:
-        return ([Found(bright, (0.5, 0.5))] if bright.max() >= LEAST_CONTRAST else []), is_clear
+        return ([Found(bright, WHOLE)] if bright.max() >= LEAST_CONTRAST else []), is_clear
     ink = _without_paper(bright)
     found = []
     for part in _digits_apart(ink > 0):
@@ -79,17 +83,17 @@ def _without_paper(bright: np.ndarray) -> np.ndarray:
     width = min(bright.shape) // LIGHT_SHARE | 1
     light = cv2.blur(_opened(smooth, width), (width, width), borderType=cv2.BORDER_REPLICATE)
     rise = cv2.subtract(smooth, light)
-    threshold, mask = cv2.threshold(rise, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    paper = rise[mask == 0]
-    if not mask.any() or not len(paper):
+    middle = float(np.median(rise))
+    noise = 1.4826 * float(np.median(cv2.absdiff(rise, np.full_like(rise, round(middle)))))
+    least = middle + max(LEAST_CONTRAST, LEAST_SIGNAL * noise)
+    if not (rise > least).any():
         return np.zeros_like(bright)
-    level = float(np.median(rise[mask > 0])) - float(np.median(paper))
-    noise = 1.4826 * float(np.median(np.abs(paper - np.median(paper))))
-    if level < max(LEAST_CONTRAST, LEAST_SIGNAL * noise):
-        return np.zeros_like(bright)
+    # Not Otsu's threshold, which a fine pen's few pixels do not move.
+    threshold = max(least, float(np.percentile(rise[rise > least], INK_PERCENTILE)) / 2)
+    mask = np.where(rise > threshold, 255, 0).astype(np.uint8)
     mask = _without_lines(mask)
     # Edges stay soft: full ink is reached at one and a half times the threshold.
-    soft = ((rise - threshold / 2) * (255 / max(threshold, 1))).clip(0, 255).round()
+    soft = ((rise - threshold / 2) * (255 / threshold)).clip(0, 255).round()
     near = cv2.dilate(mask, np.ones((3, 3), np.uint8))
     return np.where(near > 0, soft, 0).astype(np.uint8)
 
@@ -151,7 +155,7 @@ def _digits_apart(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _grouped(boxes: np.ndarray) -> list[np.ndarray]:
-    """Returns which parts are one digit: those above one another, as the bar of a 5 is.
+    """Returns which parts are one digit: the bar of a 5 is above it, a piece is close beside.
 
     Args:
         boxes: left, top, width and height, int `[n, 4]`.
@@ -163,10 +167,12 @@ def _grouped(boxes: np.ndarray) -> list[np.ndarray]:
     # How much two boxes share in x and in y; below 0 it is the gap between them.
     shared = np.minimum(ends[:, None], ends) - np.maximum(starts[:, None], starts)
     shorter, longer = np.minimum(sides[:, None], sides), np.maximum(sides[:, None], sides)
+    gaps = -shared / longer[..., 1:]
+    is_small = shorter[..., 1] < longer[..., 1] / 2
     is_above = shared[..., 0] >= shorter[..., 0] / 2
-    is_flat = shorter[..., 1] < longer[..., 1] / 2
-    is_near = shared[..., 1] > -longer[..., 1] * np.where(is_flat, WIDEST_GAP, WIDEST_GAP / 4)
-    count, group_of = connected_components(is_above & is_near)
+    above_another = is_above & (gaps[..., 1] < np.where(is_small, WIDEST_GAP, WIDEST_GAP / 4))
+    beside_another = is_small & (gaps < WIDEST_GAP / 4).all(axis=-1)
+    count, group_of = connected_components(above_another | beside_another)
     return [np.flatnonzero(group_of == number) for number in range(count)]
 
 
@@ -174,7 +180,7 @@ def _reading_order(lefts: np.ndarray, tops: np.ndarray, heights: np.ndarray) -> 
     """Returns the places of boxes line by line, and in each line from the left."""
     order = np.argsort(tops)
     lowest = np.maximum.accumulate((tops + heights)[order])
-    begins_line = tops[order][1:] > lowest[:-1] - np.median(heights) / 4
+    begins_line = tops[order][1:] > lowest[:-1]
     lines = np.split(order, np.flatnonzero(begins_line) + 1)
     return [int(number) for line in lines for number in line[np.argsort(lefts[line])]]
 
