@@ -264,8 +264,9 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         "serve the exported net and the drawing page over HTTP",
         *CONFIGURED,
         MODEL,
-        _option("--host", "the address to listen at (default: this machine only)",
-                default="127.0.0.1"),
+        _option(
+            "--host", "the address to listen at (default: this machine only)", default="127.0.0.1"
+        ),
         _option("--port", "the port (default: 8000)", type=_port, default=8000, metavar="N"),
     ),
     "latency": ("measure how fast exported nets answer, by format", *CONFIGURED, MODEL),

@@ -280,7 +280,11 @@ def _predict_rows(config: Config, rows: Path, model: Path, out: Path | None) -> 
     message = f"{config.name}, one exported net ({predictor.file.name})"
     sample = paths.DataPaths(config.data).sample_submission
     is_of_data = rows.resolve() == paths.DataPaths(config.data).test.resolve()
-    provenance = {"message": message, "model": str(predictor.file), "model_sha256": file_hash(predictor.file)}
+    provenance = {
+        "message": message,
+        "model": str(predictor.file),
+        "model_sha256": file_hash(predictor.file),
+    }
     write_submission(out, digits.ids, labels, provenance, sample if is_of_data else None)
     print(f"{out} is written and checked; send it with `make submit FILE={out}`")
 

@@ -1,4 +1,4 @@
-"""Pictures of any kind, PNG, JPEG, WebP, BMP or TIFF, as grey values, and which of these are ink."""
+"""Pictures in PNG, JPEG, WebP, BMP or TIFF, as grey values, and which of these are ink."""
 
 import io
 from pathlib import Path
@@ -134,13 +134,15 @@ def bright_ink(grey: np.ndarray) -> tuple[np.ndarray, bool]:
     """
     import cv2
 
+    if not np.ptp(grey):  # one colour, so nothing but paper: white or black
+        return np.where(grey >= 128, 255 - grey, grey), True
     flat = _without_shadows(grey)
-    threshold, is_light = cv2.threshold(flat, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, is_light = cv2.threshold(flat, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     depth = max(1, min(flat.shape) // 16)
     frame = np.ones(flat.shape, bool)
     frame[depth:-depth, depth:-depth] = False
     light_frame = float(is_light[frame].mean())
-    is_dark_ink = light_frame > 0.5 if np.ptp(flat) else flat.mean() >= 128
+    is_dark_ink = light_frame > 0.5
     ink = 1 - is_light if is_dark_ink else is_light
     is_clear = min(light_frame, 1 - light_frame) <= MOST_FRAME_INK and ink.mean() <= MOST_INK
     return 255 - grey if is_dark_ink else grey, bool(is_clear)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     # A file, what a file holds, a Pillow image, or uint8 `[height, width]` or `[height, width, 3]`.
-    Picture: TypeAlias = Union[str, Path, bytes, Image, np.ndarray]
+    Picture: TypeAlias = str | Path | bytes | Image | np.ndarray
 
 NO_DIGIT = "no digit"
 DOUBTFUL = "it is unclear whether its ink is the light or the dark"
@@ -56,8 +56,8 @@ class Predictor:
         """Predicts the digits in pictures.
 
         Args:
-            pictures: one or several; or uint8 `[n, 28, 28]`, digits as MNIST shows them, which are
-                predicted as they are.
+            pictures: one, or a list of them; or uint8 `[n, 28, 28]`, digits as MNIST shows them,
+                which are predicted as they are.
 
         Returns:
             A row per digit: `picture` (its file, or its number from 1), `position` (in reading
@@ -69,9 +69,7 @@ class Predictor:
         """
         return self.examine(pictures)[0]
 
-    def examine(
-        self, pictures: "Picture | Sequence[Picture]"
-    ) -> tuple["pd.DataFrame", np.ndarray]:
+    def examine(self, pictures: "Picture | Sequence[Picture]") -> tuple["pd.DataFrame", np.ndarray]:
         """Returns what `predict` does, and what the net saw for each row, uint8 `[n, 28, 28]`."""
         import pandas as pd
 
@@ -91,8 +89,8 @@ class Predictor:
         answers = pd.DataFrame(values, columns=PROBABILITIES)
         answers.insert(0, "digit", digits)
         answers.insert(1, "probability", values.max(axis=1))
-        note = frame.pop("note")
-        return pd.concat([frame, answers, note], axis=1), seen
+        frame = pd.concat([frame.drop(columns="note"), answers, frame[["note"]]], axis=1)
+        return frame, seen
 
 
 def picture_files(given: list[Path]) -> list[Path]:
@@ -117,9 +115,7 @@ def _looked_at(pictures: "Picture | Sequence[Picture]") -> Iterator[Looked]:
             has_ink = image.max() >= LEAST_CONTRAST
             yield str(number), [Found(image, WHOLE)] if has_ink else [], ""
         return
-    several = pictures if isinstance(pictures, Sequence) else [pictures]
-    if isinstance(pictures, (str, bytes)):
-        several = [pictures]
+    several = pictures if isinstance(pictures, (list, tuple)) else [cast("Picture", pictures)]
     for number, picture in enumerate(several, start=1):
         name = str(picture) if isinstance(picture, (str, Path)) else str(number)
         found, is_clear = find_digits(_grey(picture))

@@ -21,6 +21,9 @@ INK_PERCENTILE = 90
 LIGHT_SHARE = 4
 # What is smaller than this share of the largest digit is a speck, a comma or a ruler's mark.
 LEAST_SHARE = 0.3
+# The largest digit's longer side is at least as many pixels, and the picture's shorter side divided
+# by this: what is smaller is a speck.
+LEAST_PIXELS, LEAST_SIDE = 5, 25
 # A part of a digit has at least this share of the longest one, and is no further away than this
 # share of the taller one; two parts that are equally tall must nearly touch.
 LEAST_PART, WIDEST_GAP = 0.1, 0.3
@@ -65,7 +68,9 @@ def find_digits(grey: np.ndarray) -> tuple[list[Found], bool]:
     ink = _without_paper(bright)
     found = []
     for part in _digits_apart(ink > 0):
-        digit = np.where(part, ink, 0)
+        # In a shadow, ink stands out less.
+        full = 255 / np.percentile(ink[part], INK_PERCENTILE)
+        digit = np.where(part, ink * full, 0).clip(0, 255).round().astype(np.uint8)
         image = centred(_thickened(digit))
         rows, columns = (np.flatnonzero(part.any(axis=axis)) for axis in (1, 0))
         place = (columns[0] + columns[-1] + 1) / 2, (rows[0] + rows[-1] + 1) / 2
@@ -116,22 +121,23 @@ def _without_lines(mask: np.ndarray) -> np.ndarray:
         thin, 1, np.pi / 360, shorter // 4, minLineLength=shorter // 2, maxLineGap=shorter // 8
     )
     ruled = np.zeros_like(mask)
-    for x0, y0, x1, y1 in [] if found is None else found.reshape(-1, 4).tolist():
-        path = _line_through(x0, y0, x1 - x0, y1 - y0, mask.shape)
+    for line in [] if found is None else np.asarray(found).reshape(-1, 2, 2):
+        path = _line_through(line, mask.shape)
         inked = cv2.dilate(thin, np.ones((3, 3), np.uint8))[path[:, 1], path[:, 0]] > 0
         end = max(2, len(inked) // 20)
         if inked[:end].any() and inked[-end:].any() and inked.mean() > RULED_SHARE:
-            cv2.line(ruled, *path[[0, -1]].tolist(), 255, pen)
+            cv2.line(ruled, path[0].tolist(), path[-1].tolist(), 255, pen)
     rest = cv2.subtract(mask, ruled)
     # Strokes that cross a line are whole again.
     closed = cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones((2 * pen, 2 * pen), np.uint8))
     return rest | (closed & mask)
 
 
-def _line_through(x: int, y: int, dx: int, dy: int, shape: tuple[int, ...]) -> np.ndarray:
+def _line_through(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Returns the pixels of a line through a picture, from edge to edge: (x, y), int `[n, 2]`."""
+    way = points[1] - points[0]
     steps = np.arange(-sum(shape), sum(shape))[:, None]
-    path = np.round((x, y) + steps * np.array([dx, dy]) / max(abs(dx), abs(dy))).astype(int)
+    path = np.round(points[0] + steps * way / np.abs(way).max()).astype(int)
     return path[((path >= 0) & (path < shape[1::-1])).all(axis=1)]
 
 
@@ -144,6 +150,8 @@ def _digits_apart(mask: np.ndarray) -> list[np.ndarray]:
     if not len(boxes):
         return []
     sizes = boxes[:, 2:].max(axis=1)
+    if sizes.max() < max(LEAST_PIXELS, min(mask.shape) / LEAST_SIDE):
+        return []
     large = np.flatnonzero(sizes >= sizes.max() * LEAST_PART)
     groups = [large[members] for members in _grouped(boxes[large])]
     tops = np.array([boxes[group, 1].min() for group in groups])

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -70,7 +70,9 @@ def make_app(predictor: Predictor, pages: list[Path]) -> "FastAPI":
     app = FastAPI(title="Digit Recognizer", version="1", redoc_url=None)
     app.add_middleware(LimitedBody)
     one_at_a_time = threading.Lock()
-    troubles = {status: {"model": Trouble} for status in (400, 413, 422)}
+    troubles: dict[int | str, dict[str, Any]] = {
+        status: {"model": Trouble} for status in (400, 413, 422)
+    }
 
     @app.post("/predict", responses=troubles)
     def predict(

@@ -90,7 +90,7 @@ class ContactSheet:
         written = np.asarray(self._canvas.buffer_rgba())[..., :3]
         drawn = np.minimum(written, self._pictures)[..., ::-1]
         # `imwrite` would want a name that ends in .png, which a partial file's does not.
-        path.write_bytes(cv2.imencode(".png", drawn, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1])
+        path.write_bytes(cv2.imencode(".png", drawn, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes())
 
 
 def ink_on_paper(image: np.ndarray) -> np.ndarray:
@@ -112,14 +112,15 @@ def write_seen(path: Path, predicted: "DataFrame", images: np.ndarray, title: st
         f"; the first {shown} of {len(predicted):,}" if shown < len(predicted) else ""
     )
     sheet = ContactSheet(math.ceil(shown / COLUMNS), title, note)
-    rows = zip(predicted[:shown].itertuples(index=False), images[:shown], strict=True)
-    for place, (row, image) in enumerate(rows):
-        centre, top = sheet.draw(*divmod(place, COLUMNS), ink_on_paper(image))
-        if row.position:
-            sheet.write_classes(None, row.digit, centre, top)
-            sheet.write_small(centre, top + 30, f"{row.probability:.1%}", color=QUIET_COLOUR)
+    for place, row in enumerate(predicted[:shown].to_dict("records")):
+        centre, top = sheet.draw(*divmod(place, COLUMNS), ink_on_paper(images[place]))
+        if row["position"]:
+            sheet.write_classes(None, row["digit"], centre, top)
+            sheet.write_small(centre, top + 30, f"{row['probability']:.1%}", color=QUIET_COLOUR)
         else:
-            sheet.write_small(centre, top + 10, row.note, CELL_WIDTH, color=RUST)
-        where = Path(row.picture).name + (f", digit {row.position}" if row.position > 1 else "")
+            sheet.write_small(centre, top + 10, row["note"], CELL_WIDTH, color=RUST)
+        where = Path(row["picture"]).name
+        if row["position"] > 1:
+            where += f", digit {row['position']}"
         sheet.write_small(centre, top + 44, where, CELL_WIDTH, color=QUIET_COLOUR)
     sheet.save(path)
