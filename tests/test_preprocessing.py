@@ -95,7 +95,7 @@ def test_a_picture_of_any_kind_holds_the_same_digit(content):
     assert is_clear
     # Where the centre of mass lies between two pixels, a breath decides where it goes.
     moved = [np.roll(found.image, step, axis=1).astype(int) for step in (-1, 0, 1)]
-    assert min(np.abs(image - centred(INK)).mean() for image in moved) < 3
+    assert min(np.abs(image - centred(INK)).mean() for image in moved) < 7
     assert found.place == pytest.approx((1 / 3, 5 / 12), abs=0.02)
 
 
@@ -106,7 +106,7 @@ def light() -> np.ndarray:
 
 
 def photographed(ink: np.ndarray, lines: int = 0) -> np.ndarray:
-    """Returns a photo of ink on paper, uint8 `[600, 500]`, with ruled lines so many pixels apart."""
+    """Returns a photo of ink on paper, uint8 `[600, 500]`, with lines so many pixels apart."""
     paper = np.full(ink.shape, 235.0)
     if lines:
         paper[lines // 2 :: lines] = 120

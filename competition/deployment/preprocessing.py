@@ -17,6 +17,8 @@ DARKEST = 8
 LEAST_CONTRAST, LEAST_SIGNAL = 24, 6
 # Most of the ink is as bright as this percentile of all that is no paper; ruled lines are fainter.
 INK_PERCENTILE = 90
+# An edge of ink is less blurred than this share of the picture.
+BLUR = 60
 # Light changes more slowly than over this share of the picture; strokes are narrower.
 LIGHT_SHARE = 4
 # What is smaller than this share of the largest digit is a speck, a comma or a ruler's mark.
@@ -96,11 +98,26 @@ def _without_paper(bright: np.ndarray) -> np.ndarray:
     # Not Otsu's threshold, which a fine pen's few pixels do not move.
     threshold = max(least, float(np.percentile(rise[rise > least], INK_PERCENTILE)) / 2)
     mask = np.where(rise > threshold, 255, 0).astype(np.uint8)
-    mask = _without_lines(mask)
+    if np.median(rise[_around(mask)]) > threshold / 2:  # a shadow: ink has sharp edges
+        return np.zeros_like(bright)
+    mask = _without_lines(mask, rise > threshold / 2)
     # Edges stay soft: full ink is reached at one and a half times the threshold.
     soft = ((rise - threshold / 2) * (255 / threshold)).clip(0, 255).round()
     near = cv2.dilate(mask, np.ones((3, 3), np.uint8))
     return np.where(near > 0, soft, 0).astype(np.uint8)
+
+
+def _around(mask: np.ndarray) -> np.ndarray:
+    """Returns which pixels are beside those of a mask, but not next to them."""
+    import cv2
+
+    near = max(1, min(mask.shape) // BLUR)
+    inner, outer = (
+        cv2.dilate(mask, np.ones((2 * size + 1, 2 * size + 1), np.uint8))
+        for size in (near, 2 * near)
+    )
+    ring = (outer > 0) & (inner == 0)
+    return ring if ring.any() else mask == 0
 
 
 def _opened(picture: np.ndarray, width: int) -> np.ndarray:
@@ -110,8 +127,11 @@ def _opened(picture: np.ndarray, width: int) -> np.ndarray:
     return cv2.morphologyEx(picture, cv2.MORPH_OPEN, square)
 
 
-def _without_lines(mask: np.ndarray) -> np.ndarray:
-    """Removes ruled lines from a mask of 0 and 255: thin ones from edge to edge of the picture."""
+def _without_lines(mask: np.ndarray, faint: np.ndarray) -> np.ndarray:
+    """Removes ruled lines from a mask of 0 and 255: thin ones from edge to edge of the picture.
+
+    In a shadow they may be `faint` only.
+    """
     import cv2
 
     shorter = min(mask.shape)
@@ -120,10 +140,11 @@ def _without_lines(mask: np.ndarray) -> np.ndarray:
     found = cv2.HoughLinesP(
         thin, 1, np.pi / 360, shorter // 4, minLineLength=shorter // 2, maxLineGap=shorter // 8
     )
+    wide = cv2.dilate(faint.astype(np.uint8), np.ones((3, 3), np.uint8))
     ruled = np.zeros_like(mask)
     for line in [] if found is None else np.asarray(found).reshape(-1, 2, 2):
         path = _line_through(line, mask.shape)
-        inked = cv2.dilate(thin, np.ones((3, 3), np.uint8))[path[:, 1], path[:, 0]] > 0
+        inked = wide[path[:, 1], path[:, 0]] > 0
         end = max(2, len(inked) // 20)
         if inked[:end].any() and inked[-end:].any() and inked.mean() > RULED_SHARE:
             cv2.line(ruled, path[0].tolist(), path[-1].tolist(), 255, pen)
