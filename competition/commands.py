@@ -303,7 +303,10 @@ def serve(config: Config, model: Path | None, host: str, port: int) -> None:
         f"{predictor.file} answers at {address}/predict, the drawing page is {address}/, "
         f"the documentation {address}/docs; Ctrl-C stops"
     )
-    server.serve(app, bound)
+    try:
+        server.serve(app, bound)
+    except KeyboardInterrupt:  # the way to end it
+        print("stopped")
 
 
 def latency(config: Config, model: Path | None) -> None:

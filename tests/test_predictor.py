@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_project, run_code, run_main
+from conftest import make_project, paper, run_code, run_main
 from PIL import Image
 
 from competition import paths
@@ -20,42 +20,8 @@ COLUMNS = ["picture", "position", "digit", "probability", *PROBABILITIES, "note"
 
 
 @pytest.fixture(scope="session")
-def export(tiny, tmp_path_factory) -> Path:
-    """A folder with a stock Keras net that has learnt the tiny digits, in all three formats."""
-    from competition.training.resources import start_keras
-
-    start_keras(2)
-    import keras
-
-    net = keras.Sequential(
-        [
-            keras.Input((28, 28, 1), name="images"),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Flatten(),
-            keras.layers.Dense(64, activation="relu"),
-            keras.layers.Dense(10, activation="softmax", name="probabilities"),
-        ]
-    )
-    net.compile("adam", "sparse_categorical_crossentropy")
-    images = tiny.train.images[..., None].astype(np.float32)
-    net.fit(images, tiny.train.labels, epochs=40, verbose=0)
-    folder = tmp_path_factory.mktemp("export")
-    net.save(folder / "digits.keras")
-    signature = [keras.InputSpec("float32", (None, 28, 28, 1), name="images")]
-    for form, name in (("onnx", "digits.onnx"), ("litert", "digits.tflite")):
-        net.export(folder / name, format=form, input_signature=signature, verbose=False)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def predictor(export) -> Predictor:
     return Predictor.load(export)
-
-
-def paper(*digits: np.ndarray, margin: int = 60) -> np.ndarray:
-    """Returns dark digits in a row on white paper, ten times as large."""
-    row = np.hstack([np.pad(digit, 2).repeat(10, axis=0).repeat(10, axis=1) for digit in digits])
-    return 255 - np.pad(cv2.GaussianBlur(row, (0, 0), 4), margin)
 
 
 def test_all_formats_say_the_same(export, predictor, tiny):
@@ -260,7 +226,9 @@ def test_without_an_export_the_message_says_how_to_make_one(place):
     assert "there is no exported net at output/tiny/export; `make export` writes" in done.stderr
 
 
-def test_latency_has_a_row_for_each_file(place):
+def test_latency_has_a_row_for_each_file(place, monkeypatch):
+    monkeypatch.setattr("benchmarks.latency.ROUNDS", 2)
+    monkeypatch.setattr("benchmarks.latency.SINGLE_DIGITS", 5)
     command = ("latency", "--config", "configs/tiny.yaml")
     done = run_main(*command, folder=place)
     assert done.returncode == 0, done.stderr

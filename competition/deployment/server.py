@@ -1,6 +1,5 @@
 """The web server: pictures in, digits out, and the drawing page."""
 
-import asyncio
 import socket
 import threading
 from pathlib import Path
@@ -176,4 +175,4 @@ def serve(app: "FastAPI", bound: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, lifespan="off"
     )
-    asyncio.run(uvicorn.Server(config).serve([bound]))
+    uvicorn.Server(config).run([bound])
