@@ -99,18 +99,18 @@ def test_a_picture_of_any_kind_holds_the_same_digit(content):
     assert found.place == pytest.approx((1 / 3, 5 / 12), abs=0.02)
 
 
-def light() -> np.ndarray:
+def light(shadow: float) -> np.ndarray:
     """Returns the light on paper of 600 × 500 pixels, from 0 to 1: a lamp at the left, a shadow."""
     y, x = np.mgrid[0:600, 0:500] / 600
-    return (1 - 0.4 * x) * (1 - 0.35 / (1 + np.exp(-40 * (x + y - 0.9))))
+    return (1 - 0.4 * x) * (1 - shadow / (1 + np.exp(-40 * (x + y - 0.9))))
 
 
-def photographed(ink: np.ndarray, lines: int = 0) -> np.ndarray:
+def photographed(ink: np.ndarray, lines: int = 0, shadow: float = 0.35) -> np.ndarray:
     """Returns a photo of ink on paper, uint8 `[600, 500]`, with lines so many pixels apart."""
     paper = np.full(ink.shape, 235.0)
     if lines:
         paper[lines // 2 :: lines] = 120
-    grey = (paper * (1 - ink / 255) + 60 * (ink / 255)) * light()
+    grey = (paper * (1 - ink / 255) + 60 * (ink / 255)) * light(shadow)
     grey = cv2.GaussianBlur(grey, (0, 0), 1)
     grey += np.random.default_rng(0).normal(0, 4, ink.shape)
     return grey.clip(0, 255).astype(np.uint8)
@@ -134,7 +134,7 @@ BLANK = {
     "faint noise in 28 × 28": np.full((28, 28), [3, 0] * 14, np.uint8),
     "noise": np.random.default_rng(1).normal(200, 12, (300, 400)).clip(0, 255).astype(np.uint8),
     "paper in uneven light": photographed(np.zeros((600, 500))),
-    "ruled paper": photographed(np.zeros((600, 500)), lines=70),
+    "ruled paper": photographed(np.zeros((600, 500)), lines=70, shadow=0.1),
     "one pixel": np.full((1, 1), 7, np.uint8),
 }  # fmt: skip
 
