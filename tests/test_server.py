@@ -158,10 +158,11 @@ def test_only_this_machine_can_reach_it_and_a_port_in_use_is_named(address, plac
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_cleanly_and_answers_what_it_was_asked(place, picture, number):
     with running(place) as (address, server):
+        httpx.get(f"{address}/healthz", timeout=60)
         answers = []
         asking = threading.Thread(target=lambda: answers.append(sent(address, *[picture] * 10)))
         asking.start()
-        time.sleep(0.5)
+        time.sleep(1)
         os.kill(server.pid, number)
         asking.join()
         assert server.wait(timeout=60) == (0 if number == signal.SIGINT else -signal.SIGTERM)

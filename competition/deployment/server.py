@@ -18,6 +18,7 @@ MOST_BYTES = 20_000_000
 MOST_PICTURES = 50
 
 SHUTDOWN_SECONDS = 10
+BACKLOG = 2048  # uvicorn's own default
 
 
 class Digit(BaseModel):
@@ -160,6 +161,7 @@ def listening(host: str, port: int) -> socket.socket:
         bound = socket.socket(family)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.listen(BACKLOG)  # whoever reads the address may ask at once
     except OSError as error:
         raise UserError(
             f"cannot listen at {host}, port {port}: {error.strerror}; another server may run "
