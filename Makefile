@@ -13,6 +13,11 @@ FORCE ?=
 LONG ?=
 ALL ?=
 ROWS ?=
+IMAGES ?=
+MODEL ?=
+OUT ?=
+HOST ?=
+PORT ?=
 
 # Quoted for the shell; `value` keeps a $ as it was given.
 quoted = '$(subst ','\'',$(1))'
@@ -25,8 +30,10 @@ CONFIGURED = --config $(call quoted,$(value CONFIG)) $(CHANGES)
 SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(CHANGES)
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 
+MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report predict serve latency submit scores doctor bench docs notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -66,6 +73,15 @@ why: setup ## Show what the nets looked at in the worst digits, output/<config>/
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name for one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
 
+predict: setup ## Predict IMAGES="photo.png folder/" or test.csv with MODEL=output/<config>/export, write OUT=predictions.csv
+	@$(COMPETITION) predict $(CONFIGURED) --images $(foreach image,$(value IMAGES),$(call quoted,$(image))) $(MODELLED) $(if $(value OUT),--out $(call quoted,$(value OUT)))
+
+serve: $(VENV)/.installed-deploy ## Serve the exported net and the drawing page at PORT=8000 of this machine, or of HOST=
+	@$(COMPETITION) serve $(CONFIGURED) $(MODELLED) $(if $(value HOST),--host $(call quoted,$(value HOST))) $(if $(value PORT),--port $(call quoted,$(value PORT)))
+
+latency: $(VENV)/.installed-deploy ## Measure how fast the exported nets answer, by format
+	@$(COMPETITION) latency $(CONFIGURED) $(MODELLED)
+
 submit: setup ## Check submissions/<config>.csv or FILE=path, and send it to Kaggle, with MESSAGE="…"
 	@$(COMPETITION) submit $(CONFIGURED) $(if $(value FILE),--file $(call quoted,$(value FILE))) $(if $(value MESSAGE),--message $(call quoted,$(value MESSAGE))) $(FORCED)
 
@@ -102,6 +118,10 @@ $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD_PYTHON)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-deploy: requirements-deploy.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

@@ -96,6 +96,12 @@ def _count(text: str, otherwise: str = "") -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port: expected a number up to 65535")
+    return int(text)
+
+
 def _row(text: str) -> int:
     """Returns the id of a labelled row; the gallery shows test rows as `test-3`."""
     if not re.fullmatch("[0-9]{1,9}", text):
@@ -162,6 +168,8 @@ JOBS = _option(
     metavar="N",
 )
 
+MODEL = _path_option("--model", "an exported net, or its folder (default: output/<config>/export)")
+
 # Commands, named like their functions in `commands.py`: a line of help, then the options.
 COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
     "demo": ("from download to report, on digits embedded in scikit-learn", JOBS),
@@ -227,6 +235,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         *CONFIGURED,
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
+    "distil": ("teach one small net what the ensemble says of every row", *CONFIGURED, JOBS),
     "submit": (
         "check a submission and send it to Kaggle",
         *CONFIGURED,
@@ -236,6 +245,31 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         ),
         _switch("--force", "send it even if the same content was sent before"),
     ),
+    "predict": (
+        "predict pictures with the exported net: a table, a CSV, a sheet of what it saw",
+        *CONFIGURED,
+        _path_option(
+            "--images",
+            "pictures, folders of pictures, or the competition's test.csv",
+            nargs="+",
+            required=True,
+        ),
+        MODEL,
+        _path_option(
+            "--out",
+            "the CSV to write (default: predictions.csv; submissions/<config>-export.csv)",
+        ),
+    ),
+    "serve": (
+        "serve the exported net and the drawing page over HTTP",
+        *CONFIGURED,
+        MODEL,
+        _option(
+            "--host", "the address to listen at (default: this machine only)", default="127.0.0.1"
+        ),
+        _option("--port", "the port (default: 8000)", type=_port, default=8000, metavar="N"),
+    ),
+    "latency": ("measure how fast exported nets answer, by format", *CONFIGURED, MODEL),
     "scores": ("print every submission with its out-of-fold and public score",),
     "doctor": ("check what a download and a submission need",),
     "components": ("print what a configuration can name, with parameters and defaults",),

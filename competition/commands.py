@@ -245,6 +245,80 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
         print(f"out of fold {scored.out_of_fold}: {gap} standard errors apart")
 
 
+def predict(config: Config, images: list[Path], model: Path | None, out: Path | None) -> None:
+    """Predicts pictures, or makes a submission of the competition's test rows."""
+    from competition.deployment.predictor import Predictor, picture_files
+    from competition.pages.contact_sheet import write_seen
+    from competition.tables import Column, Table, print_table, write_csv
+
+    model = model or paths.OutputPaths(config.name).export
+    if [path.suffix for path in images] == [".csv"]:
+        _predict_rows(config, images[0], model, out)
+        return
+    files = picture_files(images)
+    predictor = Predictor.load(model)
+    predicted, seen = predictor.examine(files)
+    out = out or paths.PREDICTIONS
+    sheet = out.with_suffix(".png")
+    with storage.atomic_file(out) as partial:
+        write_csv(partial, predicted, digits=6)
+    with storage.atomic_file(sheet) as partial:
+        write_seen(partial, predicted, seen, f"by {predictor.file}")
+    columns = [Column(name) for name in ("picture", "position", "digit")]
+    columns += [Column("probability", "{:.4f}"), Column("note")]
+    print_table(Table("predictions", "Predictions", predicted, columns))
+    print(f"\n{out} has the probabilities of all classes, {sheet} what the net saw")
+
+
+def _predict_rows(config: Config, rows: Path, model: Path, out: Path | None) -> None:
+    from competition.data.loading import read_csv
+    from competition.deployment.predictor import Predictor
+    from competition.submission import file_hash, write_submission
+
+    digits = read_csv(rows, labelled=False)
+    predictor = Predictor.load(model)
+    out = out or paths.submission_csv(paths.exported_name(config.name))
+    labels = predictor.probabilities(digits.images).argmax(axis=1)
+    message = f"{config.name}, one exported net ({predictor.file.name})"
+    sample = paths.DataPaths(config.data).sample_submission
+    is_of_data = rows.resolve() == paths.DataPaths(config.data).test.resolve()
+    provenance = {
+        "message": message,
+        "model": str(predictor.file),
+        "model_sha256": file_hash(predictor.file),
+    }
+    write_submission(out, digits.ids, labels, provenance, sample if is_of_data else None)
+    print(f"{out} is written and checked; send it with `make submit FILE={out}`")
+
+
+def serve(config: Config, model: Path | None, host: str, port: int) -> None:
+    """Serves the exported net and the drawing page, until Ctrl-C."""
+    from competition.deployment import server
+    from competition.deployment.predictor import Predictor
+
+    outputs = paths.OutputPaths(config.name)
+    predictor = Predictor.load(model or outputs.export)
+    app = server.make_app(predictor, [outputs.draw, paths.DRAWING_PAGE])
+    bound = server.listening(host, port)
+    address = f"http://{host}:{bound.getsockname()[1]}"
+    print(
+        f"{predictor.file} answers at {address}/predict, the drawing page is {address}/, "
+        f"the documentation {address}/docs; Ctrl-C stops"
+    )
+    try:
+        server.serve(app, bound)
+    except KeyboardInterrupt:  # the way to end it
+        print("stopped")
+
+
+def latency(config: Config, model: Path | None) -> None:
+    """Measures how fast exported nets answer, side by side."""
+    from benchmarks.latency import measure
+    from competition.tables import print_table
+
+    print_table(measure(model or paths.OutputPaths(config.name).export))
+
+
 def scores() -> None:
     """Prints every submission in the history, after asking Kaggle for missing scores."""
     from competition.kaggle.submissions import (
@@ -300,6 +374,16 @@ def bench(config: Config, long: bool) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; finished parts are in {kept}") from None
     print(f"\nall figures are in {kept}")
+
+
+def distil(config: Config, jobs: int | None) -> None:
+    """Trains the students of an ensemble; compares them with it and with labels alone."""
+    from competition.data.run import load_run
+    from competition.deployment.distillation import distil, student_run, teacher_of
+    from competition.ensemble.comparison import combine
+
+    result = combine([run := load_run(config)])
+    _raise_failures(distil(student_run(run, teacher_of(result)), jobs))
 
 
 def clean() -> None:

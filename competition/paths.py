@@ -17,12 +17,22 @@ COMPETITION = "digit-recognizer"
 POOLS = OUTPUT / "pools"
 POOLS_LOCK = OUTPUT / ".pools.lock"
 
+# The drawing page that the repository has.
+DRAWING_PAGE = Path("docs/draw.html")
+
+# What `predict` writes, unless it is told another file; the sheet is beside it.
+PREDICTIONS = Path("predictions.csv")
+
 # Files of a finished job.
 MANIFEST = "manifest.json"
 HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
 LEARNER = "model.npz"  # in place of it, of a variant that is not a net
+
+# Files of an export, by format; any may be absent.
+EXPORTED = {"keras": "digits.keras", "onnx": "digits.onnx", "litert": "digits.tflite"}
+MODEL_CARD = "model_card.md"
 
 # The page to open, in every folder that has one.
 PAGE = "index.html"
@@ -86,6 +96,9 @@ class OutputPaths:
         self.gallery = self.folder / "gallery"
         self.why = self.folder / "why"
         self.exploration = self.folder / "exploration"
+        self.export = self.folder / "export"
+        self.draw = self.folder / "draw.html"
+        self.students = self.folder / "student"
         self.baselines = self.folder / "baselines.md"  # its CSV file is beside it
         self.bench = self.folder / "bench.json"
 
@@ -132,6 +145,11 @@ def mean_name(name: str) -> str:
 def submission_csv(name: str) -> Path:
     """Returns the submission file of a configuration or of an ensemble."""
     return SUBMISSIONS / f"{name}.csv"
+
+
+def exported_name(name: str) -> str:
+    """Returns the name of the submission that the exported net of `name` makes alone."""
+    return f"{name}-export"
 
 
 def provenance_json(submission: Path) -> Path:

@@ -246,7 +246,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 # Increase it when the same files are read differently: then every cache is made again.
-READER_VERSION = 2
+READER_VERSION = 3
 
 STAMP = "stamp"
 

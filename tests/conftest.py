@@ -85,6 +85,34 @@ def tiny_files(tiny, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def export(tiny, tmp_path_factory) -> Path:
+    """A folder with a stock Keras net that has learnt the tiny digits, in all three formats."""
+    from competition.training.resources import start_keras
+
+    start_keras(2)
+    import keras
+
+    net = keras.Sequential(
+        [
+            keras.Input((28, 28, 1), name="images"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(10, activation="softmax", name="probabilities"),
+        ]
+    )
+    net.compile("adam", "sparse_categorical_crossentropy")
+    images = tiny.train.images[..., None].astype(np.float32)
+    net.fit(images, tiny.train.labels, epochs=40, verbose=0)
+    folder = tmp_path_factory.mktemp("export")
+    net.save(folder / "digits.keras")
+    signature = [keras.InputSpec("float32", (None, 28, 28, 1), name="images")]
+    for form, name in (("onnx", "digits.onnx"), ("litert", "digits.tflite")):
+        net.export(folder / name, format=form, input_signature=signature, verbose=False)
+    return folder
+
+
 @pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
     """An empty working folder, entered; worker processes follow their command into it."""
@@ -220,6 +248,14 @@ def open_page(chromium):
     for context in contexts:
         context.close()
     assert trouble == []
+
+
+def paper(*digits: np.ndarray, margin: int = 60) -> np.ndarray:
+    """Returns dark digits in a row on white paper, ten times as large."""
+    import cv2
+
+    row = np.hstack([np.pad(digit, 2).repeat(10, axis=0).repeat(10, axis=1) for digit in digits])
+    return 255 - np.pad(cv2.GaussianBlur(row, (0, 0), 4), margin)
 
 
 def environment() -> dict[str, str]:

@@ -1,12 +1,16 @@
 """Contact sheets: white PNG files of pictures and text, where there is no browser."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from competition.digits import SIDE
 from competition.pages.figures import DEEP_BLUE, QUIET, RUST
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # Sizes are in pixels. Below each digit is room for three lines.
 DOTS_PER_INCH = 120
@@ -18,6 +22,8 @@ WIDTH = COLUMNS * CELL_WIDTH + 2 * MARGIN
 
 TRUE_COLOUR, PREDICTED_COLOUR, QUIET_COLOUR = DEEP_BLUE, RUST, QUIET
 BORDER_GREY = 204
+
+MOST_SEEN = 300
 
 
 class ContactSheet:
@@ -83,9 +89,38 @@ class ContactSheet:
         # The figure holds only the text: matplotlib would draw the pictures in twice the time.
         written = np.asarray(self._canvas.buffer_rgba())[..., :3]
         drawn = np.minimum(written, self._pictures)[..., ::-1]
-        cv2.imwrite(str(path), drawn, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+        # `imwrite` would want a name that ends in .png, which a partial file's does not.
+        path.write_bytes(cv2.imencode(".png", drawn, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes())
 
 
 def ink_on_paper(image: np.ndarray) -> np.ndarray:
     """Returns a digit, uint8 `[28, 28]`, as dark ink on white paper, uint8 `[112, 112]`."""
     return 255 - image.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+
+
+def write_seen(path: Path, predicted: "DataFrame", images: np.ndarray, title: str) -> None:
+    """Writes a sheet of the first digits that were found in pictures, as the net saw them.
+
+    Args:
+        path: a PNG file, written over.
+        predicted: a row per digit, of `Predictor.predict`.
+        images: uint8 `[n, 28, 28]`, of the same rows.
+        title: heads the sheet.
+    """
+    shown = min(len(predicted), MOST_SEEN)
+    note = "what the net saw, and its answer" + (
+        f"; the first {shown} of {len(predicted):,}" if shown < len(predicted) else ""
+    )
+    sheet = ContactSheet(math.ceil(shown / COLUMNS), title, note)
+    for place, row in enumerate(predicted[:shown].to_dict("records")):
+        centre, top = sheet.draw(*divmod(place, COLUMNS), ink_on_paper(images[place]))
+        if row["position"]:
+            sheet.write_classes(None, row["digit"], centre, top)
+            sheet.write_small(centre, top + 30, f"{row['probability']:.1%}", color=QUIET_COLOUR)
+        else:
+            sheet.write_small(centre, top + 10, row["note"], CELL_WIDTH, color=RUST)
+        where = Path(row["picture"]).name
+        if row["position"] > 1:
+            where += f", digit {row['position']}"
+        sheet.write_small(centre, top + 44, where, CELL_WIDTH, color=QUIET_COLOUR)
+    sheet.save(path)

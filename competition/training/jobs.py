@@ -17,7 +17,15 @@ from competition.system import workers_may_end
 from competition.training.progress import ProgressBoard
 from competition.training.resources import Plan, chosen_plan
 from competition.training.training_data import epochs_needed
-from competition.training.worker import Failure, WorkerContext, less_memory, run_job, trial_build
+from competition.training.worker import (
+    Failure,
+    Prepare,
+    WorkerContext,
+    less_memory,
+    prepare_fold,
+    run_job,
+    trial_build,
+)
 
 
 def train_folds(
@@ -71,7 +79,9 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
     return [job for job in run.identities if job in left]
 
 
-def train_jobs(run: Run, jobs: list[Job], plan: Plan, parallel: Parallel) -> list[Failure]:
+def train_jobs(
+    run: Run, jobs: list[Job], plan: Plan, parallel: Parallel, prepare: Prepare = prepare_fold
+) -> list[Failure]:
     """Trains jobs as planned, shows their progress, and returns the failures."""
     needed = epochs_needed(run, jobs)
     with ProgressBoard.on_disk(len(jobs)) as board:
@@ -83,7 +93,10 @@ def train_jobs(run: Run, jobs: list[Job], plan: Plan, parallel: Parallel) -> lis
             board.shown("training") as display,
         ):
             shares, failures = board.shares(), []
-            calls = (delayed(run_job)(run.config, job, n, context) for n, job in enumerate(jobs))
+            calls = (
+                delayed(run_job)(run.config, job, number, context, prepare)
+                for number, job in enumerate(jobs)
+            )
             for job, failure in parallel(calls):
                 shares[jobs.index(job)] = 1  # done, even if it ended before its last epoch
                 display.say(f"{job}: FAILED, {failure.message}" if failure else f"{job}: done")

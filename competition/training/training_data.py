@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -19,24 +20,35 @@ NO_IMAGES = np.empty((0, SIDE, SIDE), np.uint8)
 NO_LABELS = np.empty(0, np.uint8)
 
 
+class Epochs(Protocol):
+    """Augmented epochs of some digits, as of `AugmentedEpochs`."""
+
+    @property
+    def data_fingerprint(self) -> str: ...
+
+    def epoch(self, number: int, digits: Digits) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """The rows of one fold as a training takes them.
 
     Attributes:
-        digits: all labelled digits, then the synthetic ones.
+        digits: all labelled digits, then synthetic ones or, for a student, unlabelled ones.
         training_rows: int `[n]`, positions to train on; repeated ones count several times.
         validation_rows: int `[m]`, positions held out; none when training on all rows.
         number: of the split; part of the random seed.
         class_weights: float32 `[10]`, the weight of a row of each class; None: all equal.
+        targets: float32 `[len(digits), 10]`, probabilities to learn; None: the labels.
     """
 
     digits: Digits
     training_rows: np.ndarray
     validation_rows: np.ndarray
-    augmented: AugmentedEpochs
+    augmented: Epochs
     number: int
     class_weights: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
     def steps_per_epoch(self, variant: Variant) -> int:
         """Returns the full batches per epoch; the rows left over differ from epoch to epoch."""
@@ -52,13 +64,14 @@ class TrainingData:
         return order[: self.steps_per_epoch(variant) * variant.batch_size]
 
     def arrays(self, epoch: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Returns images, uint8 `[n, 28, 28, 1]`, one-hot labels, float32 `[n, 10]`, and, where
-        classes are weighted, the rows' weights, float32 `[n]`.
+        """Returns images, uint8 `[n, 28, 28, 1]`, one-hot labels or targets, float32 `[n, 10]`,
+        and, where classes are weighted, the rows' weights, float32 `[n]`.
         """
         labels = self.digits.labels[rows]
+        targets = one_hot(labels) if self.targets is None else self.targets[rows]
         weights = [] if self.class_weights is None else [self.class_weights[labels]]
         images = self.augmented.epoch(epoch, self.digits)[rows]
-        return images[..., None], one_hot(labels), *weights
+        return images[..., None], targets, *weights
 
     def class_counts(self) -> list[float]:
         """Returns the number of training rows per class, multiplied by its weight."""

@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +24,12 @@ from competition.training.progress import JobProgress, ProgressBoard
 from competition.training.resources import Plan, forget_models, start_keras, use_precision
 from competition.training.tensorboard import write_log
 from competition.training.train import callback_list, compiled_model, train_one_fold
-from competition.training.training_data import training_data, tta_epochs, unbalanced_data
+from competition.training.training_data import (
+    TrainingData,
+    training_data,
+    tta_epochs,
+    unbalanced_data,
+)
 
 
 @dataclass(frozen=True)
@@ -51,20 +57,29 @@ class Failure:
     cannot_be_trained: bool = False
 
 
+# From a configuration and a job, in the worker: the run, and what the job trains on.
+Prepare = Callable[[Config, Job], tuple[Run, TrainingData]]
+
+
+def prepare_fold(config: Config, job: Job) -> tuple[Run, TrainingData]:
+    """Reads the data of a job here, so that no arrays are sent to the worker."""
+    run = load_run(config)
+    return run, training_data(run, job)
+
+
 def run_job(
-    config: Config, job: Job, number: int, context: WorkerContext
+    config: Config, job: Job, number: int, context: WorkerContext, prepare: Prepare = prepare_fold
 ) -> tuple[Job, Failure | None]:
     """Trains a job and writes its result; returns the job, and its failure if it failed.
 
     Args:
-        config: the whole configuration; the data is read here, so that no arrays are sent.
         number: the job's place on the progress board.
     """
     try:
         with interruptible():
             context.command.join()
             start(config.variants[job.variant], context.plan)
-            train_and_write(load_run(config), job, number, context)
+            train_and_write(*prepare(config, job), job, number, context)
     except Exception as error:  # must not stop the other jobs
         return job, Failure(job, explain(error, context.plan))
     return job, None
@@ -77,9 +92,11 @@ def start(variant: Variant, plan: Plan) -> None:
         forget_models()
 
 
-def train_and_write(run: Run, job: Job, number: int, context: WorkerContext) -> None:
+def train_and_write(
+    run: Run, data: TrainingData, job: Job, number: int, context: WorkerContext
+) -> None:
     """Trains a job, predicts its held-out rows and the test rows, and writes its result folder."""
-    variant, data = run.config.variants[job.variant], training_data(run, job)
+    variant = run.config.variants[job.variant]
     code = run.codes[job.variant]  # read now: somebody may edit it during the training
     wall, cpu = time.perf_counter(), time.process_time()
     rows = len(run.data_set.test) + len(data.validation_rows)

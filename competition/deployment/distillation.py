@@ -1,0 +1,226 @@
+"""One small net, the student, that learns what the ensemble says of all rows.
+
+(G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network",
+arXiv:1503.02531.) It learns from stored probabilities; no net of the ensemble is needed.
+
+The student to use learns from every labelled row. So that its figure is honest, there is one more
+student per fold, which only serves to be judged: nothing that teaches it has seen a label of the
+rows that it is judged on. It learns the labels of the other folds, and for the unlabelled rows
+the probabilities of the nets that held out the same fold. It does without the out-of-fold
+probabilities of labelled rows: they come from nets that have learnt the judged fold's labels.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from competition import paths, storage
+from competition.config.loading import Config
+from competition.config.schema import Training, Variant
+from competition.console import count_of
+from competition.data.augmented_epochs import AugmentedEpochs, Part, pools_at_hand
+from competition.data.folds import trained_splits
+from competition.data.run import Run, load_run
+from competition.digits import DataSet, Digits, positions
+from competition.ensemble.comparison import EnsembleResult
+from competition.probabilities import Probabilities
+from competition.results import (
+    ALL_ROWS,
+    Job,
+    by_variant,
+    job_identity,
+    job_status,
+    read_predictions,
+)
+from competition.storage import remove_partials
+from competition.system import workers_may_end
+from competition.training.jobs import train_jobs
+from competition.training.resources import chosen_plan
+from competition.training.training_data import TrainingData, one_hot, unbalanced_data
+from competition.training.worker import Failure, less_memory
+
+STUDENT = "student"
+
+# What the student learns of a labelled row: this share of the teacher's out-of-fold probabilities,
+# and for the rest the label.
+SOFT_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Student(Job):
+    """The training of a student; its result is beside the jobs of the ensemble's nets."""
+
+    def folder(self):
+        return paths.OutputPaths(self.config).students / self.split
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What an ensemble says of the rows, by the method that makes its submission.
+
+    Attributes:
+        out_of_fold: of the labelled rows that some net held out.
+        test: by split, of every unlabelled row: for a fold by the nets that held out that fold,
+            for `all` by the whole ensemble.
+        identity: JSON values that identify the ensemble.
+    """
+
+    out_of_fold: Probabilities
+    test: dict[str, Probabilities]
+    identity: dict[str, Any]
+
+
+def teacher_of(result: EnsembleResult) -> Teacher:
+    """Returns what an ensemble of one run teaches, from its stored probabilities."""
+    (run,) = result.runs
+    members = result.member_predictions
+    method, test = result.chosen.method, {ALL_ROWS: result.test}
+    used = {job.split for job in members.manifests()}
+    for split in filter(used.__contains__, trained_splits(run.config.folds)):
+        # As when methods are scored: fitted, if it fits anything, to the other folds.
+        others = ~run.folds.held_out[split][positions(run.folds.ids, members.ids)]
+        fitted = method.function()(members.out_of_fold[:, others], members.labels[others])
+        values = fitted.combine(_test_of_split(result, split))
+        test[split] = Probabilities(result.test.ids, values.astype(np.float32))
+    results = [manifest["identity_hash"] for manifest in members.manifests().values()]
+    identity = {"method": method.identity(), "results": sorted(results)}
+    return Teacher(result.out_of_fold, test, identity)
+
+
+def _test_of_split(result: EnsembleResult, split: str) -> np.ndarray:
+    """Returns the test probabilities of the nets that held out one split, float64 `[m, k, 10]`."""
+    nets = [
+        next(job for job in member.manifests if job.split == split)
+        for member in result.member_predictions.members
+    ]
+    read = [read_predictions(job, "test").aligned_to(result.test.ids) for job in nets]
+    return np.stack([each.values for each in read], dtype=float)
+
+
+@dataclass(frozen=True)
+class StudentRun(Run):
+    """A run whose jobs are students: one to use, and one per fold to be judged."""
+
+    teacher: Teacher = field(kw_only=True)
+
+    @cached_property
+    def identities(self) -> dict[Job, dict[str, Any]]:
+        """Every student with the identity of its result, the one to use first."""
+        variant, folds = self.config.variants[STUDENT], self.folds.fingerprint()
+        found: dict[Job, dict[str, Any]] = {}
+        for split in self.teacher.test:
+            job = Student(self.config.name, STUDENT, variant.seeds[0], split)
+            identity = job_identity(variant, job, self.fingerprint, folds) | self.marks_identity()
+            share = {"soft_share": SOFT_SHARE} if split == ALL_ROWS else {}
+            found[job] = identity | {"teacher": {**self.teacher.identity, **share}}
+        return found
+
+
+def student_run(run: Run, teacher: Teacher) -> StudentRun:
+    """Returns the run of a teacher's students, by the run of the ensemble."""
+    config = run.config.model_copy(update={"variants": {STUDENT: student(run.config.defaults)}})
+    return StudentRun(
+        config, run.data_set, run.fingerprint, run.folds, run.label_errors, teacher=teacher
+    )
+
+
+def student(defaults: Training) -> Variant:
+    """Returns the student's net and training: `plain`, with the settings of `defaults:`.
+
+    It predicts without test-time augmentation, as the exported net answers.
+    """
+    settings = defaults.model_dump(exclude={"callbacks", "resampling", "seeds", "all_rows_seeds"})
+    one_view = {"test_time_shift": 0, "test_time_draws": 0}
+    return Variant.model_validate({**settings, **one_view, "architecture": {"name": "plain"}})
+
+
+def distil(students: StudentRun, workers: int | None) -> list[Failure]:
+    """Trains every student without a valid result, and returns the failures.
+
+    Args:
+        workers: how many trainings run side by side; None: as many as suit the machine.
+
+    Raises:
+        UserError: before any work, when another process distils this configuration.
+    """
+    name, identities = students.config.name, students.identities
+    with storage.only_one(paths.OutputPaths(name).students, f"distilling '{name}'"):
+        remove_partials(paths.OutputPaths(name).students)
+        status = job_status(identities)
+        print(f"{name}: {count_of(len(identities), 'student')}, {len(status.done)} done already")
+        for line in by_variant(status.stale):
+            print(f"trained differently, and trained again:{line}")
+        jobs = [job for job in identities if job not in status.done]
+        if not jobs:
+            return []
+        plan = chosen_plan(len(identities), len(jobs), workers)
+        needed = dict.fromkeys(
+            student_epochs(students).parts, students.config.variants[STUDENT].epochs
+        )
+        with (
+            workers_may_end(f"finished students are kept: {less_memory(plan)}"),
+            pools_at_hand(needed, students.data_set, plan.threads),
+        ):
+            prepare = partial(prepare_student, students.teacher)
+            return train_jobs(students, jobs, plan, plan.parallel(), prepare)
+
+
+def prepare_student(teacher: Teacher, config: Config, job: Job) -> tuple[Run, TrainingData]:
+    """Reads the data of a student; `config` is that of a `StudentRun`."""
+    students = student_run(load_run(config), teacher)
+    return students, student_data(students, job)
+
+
+@dataclass(frozen=True)
+class JoinedEpochs:
+    """The augmented epochs of the labelled rows, followed by those of the unlabelled rows."""
+
+    parts: tuple[AugmentedEpochs, ...]
+    data_set: DataSet
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Of the data set that the digits come from."""
+        return self.parts[0].data_fingerprint
+
+    def epoch(self, number: int, digits: Digits) -> np.ndarray:
+        """Returns the images of an existing epoch, uint8 `[n, 28, 28]`."""
+        images = [part.epoch(number, getattr(self.data_set, part.part)) for part in self.parts]
+        return np.concatenate(images)
+
+
+def student_epochs(students: StudentRun) -> JoinedEpochs:
+    """Returns the augmented epochs of all rows, the same ones for every student."""
+    variant = students.config.variants[STUDENT]
+    both: tuple[Part, ...] = ("train", "test")
+    policy, seed = variant.augmentation, variant.seeds[0]
+    parts = (AugmentedEpochs(policy, seed, students.fingerprint, part) for part in both)
+    return JoinedEpochs(tuple(parts), students.data_set)
+
+
+def student_data(students: StudentRun, job: Job) -> TrainingData:
+    """Returns what a student trains on: labelled rows that are not held out, and all unlabelled."""
+    data, teacher = unbalanced_data(students, job), students.teacher
+    labelled, unlabelled = data.digits, students.data_set.test
+    soft = teacher.test[job.split].aligned_to(unlabelled.ids)
+    targets = one_hot(labelled.labels)
+    if job.split == ALL_ROWS:
+        known = positions(labelled.ids, teacher.out_of_fold.ids)
+        targets[known] += SOFT_SHARE * (teacher.out_of_fold.values - targets[known])
+    first = labelled.ids.max() + 1
+    joined = Digits(
+        np.concatenate([labelled.ids, first + np.arange(len(unlabelled), dtype=np.int32)]),
+        np.concatenate([labelled.images, unlabelled.images]),
+        np.concatenate([labelled.labels, soft.predictions()]),
+    )
+    return replace(
+        data,
+        digits=joined,
+        training_rows=np.concatenate(
+            [data.training_rows, np.arange(len(labelled), len(joined), dtype=np.intp)]
+        ),
+        augmented=student_epochs(students),
+        targets=np.concatenate([targets, soft.values]),
+    )
