@@ -13,6 +13,8 @@ FORCE ?=
 LONG ?=
 ALL ?=
 ROWS ?=
+FORMAT ?=
+SPARSITY ?=
 
 # Quoted for the shell; `value` keeps a $ as it was given.
 quoted = '$(subst ','\'',$(1))'
@@ -26,7 +28,7 @@ SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export submit scores doctor bench docs notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -65,6 +67,12 @@ why: setup ## Show what the nets looked at in the worst digits, output/<config>/
 
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name for one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
+
+distil: setup ## Teach one small net what the ensemble says of every row, and compare the two
+	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
+
+export: setup ## Write the student, or VARIANT=name, for other programs; FORMAT=keras|onnx|litert, SPARSITY=0.5
+	@$(COMPETITION) export $(CONFIGURED) $(if $(value FORMAT),--format $(call quoted,$(value FORMAT))) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value SPARSITY),--sparsity $(call quoted,$(value SPARSITY)))
 
 submit: setup ## Check submissions/<config>.csv or FILE=path, and send it to Kaggle, with MESSAGE="…"
 	@$(COMPETITION) submit $(CONFIGURED) $(if $(value FILE),--file $(call quoted,$(value FILE))) $(if $(value MESSAGE),--message $(call quoted,$(value MESSAGE))) $(FORCED)

@@ -60,8 +60,8 @@ For learning, for demonstrations, and to read single, separate digits that are p
 
 MNIST = """\
 They come from MNIST (Y. LeCun, C. Cortes and C. Burges), which is under
-[CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/), by way of Kaggle's competition Digit
-Recognizer: written by employees of the US Census Bureau and by American pupils."""
+[CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/), by way of Kaggle's competition
+Digit Recognizer: written by employees of the US Census Bureau and by American pupils."""
 
 FILE_COLUMNS = [
     Column("file"),
