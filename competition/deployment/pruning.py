@@ -35,9 +35,9 @@ def prune(model, sparsity: float, variant: Variant, data: TrainingData) -> None:
     import keras
 
     kernels = [weight for weight in model.trainable_variables if len(weight.shape) > 1]
-    masks = [_mask(keras.ops.convert_to_numpy(kernel), sparsity) for kernel in kernels]
+    masks = [smallest_masked(keras.ops.convert_to_numpy(kernel), sparsity) for kernel in kernels]
 
-    def apply_masks(*_) -> None:
+    def apply_masks(*_, **__) -> None:
         for kernel, mask in zip(kernels, masks, strict=True):
             kernel.assign(kernel * mask)
 
@@ -51,7 +51,7 @@ def prune(model, sparsity: float, variant: Variant, data: TrainingData) -> None:
         model.fit(rows, shuffle=False, verbose=0, callbacks=[masking])
 
 
-def _mask(kernel: np.ndarray, sparsity: float) -> np.ndarray:
+def smallest_masked(kernel: np.ndarray, sparsity: float) -> np.ndarray:
     """Returns 0 for the share of weights with the smallest magnitude, and 1 for the others."""
     ranks = np.abs(kernel).ravel().argsort(kind="stable").argsort(kind="stable")
     return (ranks >= round(sparsity * kernel.size)).astype(np.float32).reshape(kernel.shape)
