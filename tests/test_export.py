@@ -334,4 +334,12 @@ def test_without_a_student_the_command_says_how_to_get_one(project):
         write(job, identity, **predictions_of(run, job, uniform))
     done = run_main(*COMMAND, "--format", "keras", folder=project)
     assert done.returncode == 1
-    assert "'tiny' has no trained student on this disk; run `make distil`" in done.stderr
+    assert "'tiny' has no trained student; run `make distil`" in done.stderr
+
+
+def test_a_clone_has_predictions_of_the_student_but_not_its_net(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "copy")
+    (tmp_path / "copy/output/tiny/student/all/model.keras").unlink()
+    done = run_main(*COMMAND, "--format", "keras", folder=tmp_path / "copy")
+    assert done.returncode == 1
+    assert "a clone has only predictions and the finished export. Remove output/tiny" in done.stderr

@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,20 +77,22 @@ def export_student(
     """
     done = job_status(students.identities).done
     nets = [job for job in done if (job.folder() / paths.MODEL).exists()]
-    chosen = [job for job in nets if job.split == ALL_ROWS]
-    if not chosen:
-        raise UserError(
-            f"'{students.config.name}' has no trained student on this disk; run `make distil` with "
-            "the same CONFIG and SET, or export one of its nets with VARIANT=name"
-        )
+    folds = [job for job in nets if job.split != ALL_ROWS]
+    chosen = _require_student(students, done, nets)
     start_keras(core_count())
+
+    def model_of(job: Job):
+        model = load_model(job)
+        if sparsity:
+            variant = students.config.variants[STUDENT]
+            prune(model, sparsity, variant, student_data(students, job))
+        return model
+
     needed = dict.fromkeys(student_epochs(students).parts, FINE_TUNING_EPOCHS if sparsity else 0)
     with pools_at_hand(needed, students.data_set, core_count()):
-        pruned = _Pruned(students, sparsity)
-        folds = [job for job in nets if job.split != ALL_ROWS]
-        judged = judge_files(students, folds, formats, pruned.model) if folds else None
-        model = pruned.model(chosen[0])
-    figures = None if {job.split for job in done} == {ALL_ROWS} else judge(result, students)
+        judged = judge_files(students, folds, formats, model_of) if folds else None
+        model = model_of(chosen)
+    figures = None if done == [chosen] else judge(result, students)
     return write_export(
         students,
         model,
@@ -101,18 +102,21 @@ def export_student(
     )
 
 
-@dataclass(frozen=True)
-class _Pruned:
-    students: StudentRun
-    sparsity: float
-
-    def model(self, job: Job):
-        """Returns a student's model, pruned and fine-tuned if asked for."""
-        model = load_model(job)
-        if self.sparsity:
-            variant = self.students.config.variants[STUDENT]
-            prune(model, self.sparsity, variant, student_data(self.students, job))
-        return model
+def _require_student(students: StudentRun, done: list[Job], nets: list[Job]) -> Job:
+    """Returns the student to use, if its net is on this disk."""
+    name, chosen = students.config.name, next(iter(students.identities))
+    if chosen not in done:
+        raise UserError(
+            f"'{name}' has no trained student; run `make distil` with the same CONFIG and SET, or "
+            "export one of its nets with VARIANT=name"
+        )
+    if chosen not in nets:
+        raise UserError(
+            f"{chosen.folder()} has no {paths.MODEL}; a clone has only predictions and the "
+            f"finished export. Remove {paths.OutputPaths(name).students}/, and `make distil` "
+            "trains it again"
+        )
+    return chosen
 
 
 def export_variant(run: Run, variant: str, formats: tuple[str, ...]) -> tuple[Path, Table]:
