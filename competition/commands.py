@@ -156,6 +156,8 @@ def ensemble(configs: list[Config]) -> None:
         print_table(table)
         print()
     print("\n".join([*methods_words(result.comparison), ""]))
+    if len(result.member_predictions.members) > 1:
+        print(result.beside_best_member())
     method = result.chosen.method.name
     mean = paths.submission_csv(paths.mean_name(result.name))
     mean_text = "has the same" if method == "mean" else "has the plain mean, to compare"

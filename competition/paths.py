@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
+LEARNER = "model.npz"  # in place of it, of a variant that is not a net
 
 # Files of an export, by format; any may be absent.
 EXPORTED = {"keras": "digits.keras", "onnx": "digits.onnx", "litert": "digits.tflite"}

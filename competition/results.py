@@ -162,6 +162,7 @@ def write_result(
     history: list[dict[str, float]],
     predictions: dict[str, Probabilities],
     save_model: Callable[[Path], None],
+    model_file: str = paths.MODEL,
 ) -> None:
     """Writes a job's folder; a kill at any moment leaves no folder or a complete one.
 
@@ -169,7 +170,7 @@ def write_result(
         manifest: JSON values, among them `identity` and `FACTS`; the identity's hash is added.
         history: one row per epoch, all with the same keys.
         predictions: `test` and, if rows were held out, `out_of_fold`.
-        save_model: writes the model to a path.
+        save_model: writes the model to the path of `model_file` in the folder.
     """
     import pandas as pd
 
@@ -177,7 +178,7 @@ def write_result(
     with atomic_folder(job.folder()) as folder:
         write_csv(folder / paths.HISTORY, pd.DataFrame(history))
         write_probabilities(folder / paths.PROBABILITIES, **predictions)
-        save_model(folder / paths.MODEL)
+        save_model(folder / model_file)
         (folder / paths.MANIFEST).write_text(json.dumps(full, indent=2) + "\n")
 
 

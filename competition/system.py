@@ -190,7 +190,9 @@ def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Pa
     """
     # joblib replaces a worker whose memory grew after its job: nothing is lost, so no warning.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
-    with parallel_config("loky", inner_max_num_threads=threads):
+    # A worker watches its command from its start: one that gets no task would outlive a kill.
+    watching = {"initializer": end_with, "initargs": (os.getpid(),)}
+    with parallel_config("loky", inner_max_num_threads=threads, **watching):
         if workers == 1 and not in_this_process:  # joblib starts at least two, so one waits
             return Parallel(2, pre_dispatch=1, return_as="generator_unordered", max_nbytes=None)
         return Parallel(workers, return_as="generator_unordered", max_nbytes=None)

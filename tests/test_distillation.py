@@ -124,7 +124,9 @@ def test_a_fitted_method_teaches_a_fold_by_weights_of_the_others(run):
     result = combine([config])
     members, teacher = result.member_predictions, teacher_of(result)
     others = members.folds != 0
-    fitted = result.chosen.method.function()(members.out_of_fold[:, others], members.labels[others])
+    fitted = result.chosen.method.function()(
+        members.out_of_fold[:, others], members.labels[others], is_net=members.is_net
+    )
     jobs = [Job("tiny", variant, 0, "fold0") for variant in ("plain", "perceptron")]
     values = fitted.combine(np.stack([read_predictions(job, "test").values for job in jobs]))
     np.testing.assert_allclose(teacher.test["fold0"].values, values, atol=1e-6)

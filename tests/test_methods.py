@@ -1,6 +1,8 @@
 """Ensemble methods, with exact arithmetic; nested figures; tests of significance."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,19 +10,10 @@ from conftest import one_sure
 from scipy.stats import binomtest
 
 from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
-from competition.ensemble.comparison import Comparison, compare, nested
+from competition.ensemble.comparison import Comparison, EnsembleResult, compare, nested
 from competition.ensemble.contributions import contributions
 from competition.ensemble.members import Member, MemberPredictions
-from competition.ensemble.methods import (
-    Fitted,
-    geometric_mean,
-    hill_climbing,
-    majority_vote,
-    mean,
-    stacking,
-    temperature,
-    weighted_mean,
-)
+from competition.ensemble.methods import Fitted
 from competition.errors import UserError
 from competition.metrics import (
     McNemar,
@@ -32,8 +25,20 @@ from competition.metrics import (
 from competition.pages.report_tables import contributions_tables, methods_words
 from competition.probabilities import Probabilities
 
-METHODS = {name: resolve(location) for name, location in ENSEMBLE_METHODS.items()}
-FITTED = ["weighted_mean", "hill_climbing", "temperature", "stacking"]
+
+def of_nets(method: Callable[..., Fitted]) -> Callable[..., Fitted]:
+    """Returns a method for members that are all nets."""
+
+    def fit(members, labels, **parameters):
+        return method(members, labels, np.ones(len(members), bool), **parameters)
+
+    return fit
+
+
+METHODS = {name: of_nets(resolve(location)) for name, location in ENSEMBLE_METHODS.items()}
+mean, geometric_mean, majority_vote, weighted_mean, hill_climbing, *_ = METHODS.values()
+*_, logarithmic_pool, temperature, stacking = METHODS.values()
+FITTED = ["weighted_mean", "hill_climbing", "logarithmic_pool", "temperature", "stacking"]
 
 
 def made_up(rows: int = 400, members: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +179,56 @@ def test_temperature_brings_the_result_to_its_own_temperature():
     assert again.settings["member_temperatures"] == pytest.approx([1], abs=2e-3)
 
 
+def test_a_logarithmic_pool_undoes_what_the_members_did_to_the_truth():
+    """Members that are powers of the right odds, one of noise: powers 2 and 0 give them back."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(20_000, 10))
+    right = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (right.cumsum(axis=1) < generator.random((len(right), 1))).sum(axis=1)
+    noise = np.exp(generator.normal(size=right.shape))
+    members = np.stack([right**0.5, noise])
+    members /= members.sum(axis=2, keepdims=True)
+    fitted = logarithmic_pool(members, labels)
+    assert fitted.settings["weights"] == pytest.approx([2, 0], abs=0.1)
+    np.testing.assert_allclose(fitted.combine(members), right, atol=0.02)
+
+
+def test_a_logarithmic_pool_without_evidence_is_the_geometric_mean_of_the_nets():
+    members, _ = made_up(members=3)
+    is_net = np.array([True, False, True])
+    pool = resolve(ENSEMBLE_METHODS["logarithmic_pool"])
+    fitted = pool(members[:, :0], np.empty(0, int), is_net)
+    assert fitted.settings["weights"] == [0.5, 0, 0.5]
+    expected = geometric_mean(members[is_net], np.empty(0)).combine(members[is_net])
+    np.testing.assert_allclose(fitted.combine(members), expected)
+
+
+def test_a_row_of_which_the_nets_are_sure_keeps_their_mean():
+    members, labels = made_up(members=3)
+    is_net = np.array([True, False, True])
+    pool = resolve(ENSEMBLE_METHODS["logarithmic_pool"])
+    fitted = pool(members, labels, is_net, below=0.6)
+    means = members[is_net].mean(axis=0)
+    sure = means.max(axis=1) >= 0.6
+    assert 50 < sure.sum() < 350
+    found = fitted.combine(members)
+    np.testing.assert_array_equal(found[sure], means[sure])
+    logits = np.tensordot(fitted.settings["weights"], np.log(members[:, ~sure]), axes=1)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found[~sure], expected, atol=1e-5)
+    only_unsure = pool(members[:, ~sure], labels[~sure], is_net)
+    assert fitted.settings == only_unsure.settings  # fitted to the rows that it decides
+
+
+def test_the_mean_is_that_of_the_nets_if_there_are_any():
+    members, labels = made_up(members=3)
+    plain = resolve(ENSEMBLE_METHODS["mean"])
+    some = plain(members, labels, np.array([True, False, True])).combine(members)
+    np.testing.assert_array_equal(some, members[[0, 2]].mean(axis=0))
+    none = plain(members, labels, np.zeros(3, bool)).combine(members)
+    np.testing.assert_array_equal(none, members.mean(axis=0))
+
+
 def test_stacking_without_evidence_is_the_geometric_mean():
     members, labels = made_up()
     expected = geometric_mean(members, labels).combine(members)
@@ -259,7 +314,7 @@ def test_impossible_parameters_are_refused(method, parameters, message):
         method(*made_up(), **parameters)
 
 
-def remembering(members: np.ndarray, labels: np.ndarray) -> Fitted:
+def remembering(members: np.ndarray, labels: np.ndarray, is_net: Any = None) -> Fitted:
     """A method that leaks: it knows the labels of the rows that it was fitted on, and hides it."""
     known = {row.tobytes(): label for row, label in zip(members[0], labels, strict=True)}
 
@@ -387,7 +442,7 @@ def test_one_sentence_says_which_method_makes_the_submission_and_what_is_recomme
     assert found.best is found.methods[-1]
     assert found.explain_choice(found.mean) == (
         "`mean` makes the submission, as the configuration names it; the figures recommend it: of "
-        "7 methods, it is the simplest whose log-loss is not significantly above the lowest, that "
+        "8 methods, it is the simplest whose log-loss is not significantly above the lowest, that "
         "of `stacking`."
     )
     two = Comparison([found.mean, found.methods[2]], [], "majority_vote")
@@ -408,10 +463,32 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
     assert f"`{name}` makes the submission, as it is recommended: " in text
-    assert "of 7 methods" in text
+    assert "of 8 methods" in text
     assert "chosen on the rows that it is scored on" in text
     kept = comparison.explain_choice(comparison.mean)
     assert kept == f"`mean` is kept beside `{name}`, to compare."
+
+
+def test_the_ensemble_is_shown_beside_its_best_member():
+    labels = np.zeros(100, int)
+    right, wrong = one_sure(0, 0.9), one_sure(1, 0.6)
+    good = np.stack([wrong] * 10 + [right] * 90)
+    better = np.stack([right] * 7 + [wrong] * 2 + [right] * 91)
+    predictions = panel_of(np.stack([good, better]), labels, names="ab")
+    result = EnsembleResult([], predictions, compare(predictions, Method(name="mean")))
+    # In the mean, 0.9 of the right outweighs 0.6 of the wrong: rows 7 and 8 stay wrong.
+    assert result.beside_best_member() == (
+        "the ensemble makes 2 errors, its best member alone (b seed0) 2: the difference is within "
+        "chance (McNemar's test, p = 1)"
+    )
+    worse = EnsembleResult([], predictions, compare(predictions, Method(name="majority_vote")))
+    assert worse.comparison.chosen.score.errors == 2
+    far = panel_of(np.stack([good, good[::-1]]), labels, names="ab")
+    together = EnsembleResult([], far, compare(far, Method(name="mean")))
+    assert together.beside_best_member() == (
+        "the ensemble makes 0 errors, its best member alone (a seed0) 10: the difference is more "
+        "than chance (McNemar's test, p = 0.002)"
+    )
 
 
 def test_what_is_fitted_cannot_be_judged_on_one_fold():

@@ -59,6 +59,20 @@ def test_workers_with_other_threads_are_others(monkeypatch):
     assert before not in others
 
 
+ONE_WORKER_HAS_NO_TASK = """
+import os, signal, time
+from joblib import delayed
+from competition.system import side_by_side
+list(side_by_side(2, 1)([delayed(time.sleep)(0.2)]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_without_a_task_ends_with_its_killed_command():
+    """It held the command's output open, for whoever reads that to its end, for minutes or ever."""
+    assert run_code(ONE_WORKER_HAS_NO_TASK, seconds=60).returncode == -signal.SIGKILL
+
+
 ASK_FOR_ONEDNN = """
 from competition.training.resources import start_keras
 start_keras(1)

@@ -150,10 +150,13 @@ def assignments_by_variant(
 ) -> dict[str, list[Assignment]]:
     """Returns the nets of each variant's first seed that held out any of these labelled rows."""
     rows = positions(run.data_set.train.ids, ids)
-    first = {member.variant: member for member in reversed(member_predictions.members)}
+    nets = [each for each in member_predictions.members if run.config.variants[each.variant].is_net]
+    if not nets:
+        raise UserError(f"'{run.config.name}' has no nets, and only nets can be explained")
+    first = {member.variant: member for member in reversed(nets)}
     return {
         str(member): _assignments(run, member, rows)
-        for member in member_predictions.members
+        for member in nets
         if first[member.variant] is member
     }
 

@@ -208,7 +208,8 @@ class Summary:
 
     Attributes:
         jobs: every finished job of the configuration, or of the variant.
-        histories, manifests: of the nets that were combined.
+        histories: of the nets that were combined.
+        manifests: of these and of other learners.
         confusion: int `[10, 10]`, rows by label (first) and prediction, right ones included.
         calibration_error: expected calibration error, from 0 to 1.
     """
@@ -252,7 +253,11 @@ def summarise(subject: Subject) -> Summary:
         scores=ensemble_scores(run, subject.member_predictions, values),
         folds=fold_scores(subject),
         jobs=[row for row in job_rows(run) if subject.variant in (None, row.job.variant)],
-        histories={job: read_history(job) for job in manifests},
+        histories={
+            job: read_history(job)
+            for job in manifests
+            if run.config.variants[job.variant].is_net  # others have no epochs
+        },
         manifests=manifests,
         confusion=confusion_counts(labels, predictions),
         classes=class_figures(labels, predictions),

@@ -31,6 +31,12 @@ ARCHITECTURES = {
     "capsules": "competition.models.capsules:capsules",
 }
 
+# Learners that are not nets; a variant names one in place of an architecture.
+LEARNERS = {
+    "gradient_svm": "competition.models.classical:gradient_svm",
+    "distortion_neighbours": "competition.models.classical:distortion_neighbours",
+}
+
 AUGMENTATIONS = {
     "none": "competition.data.augmentation:none",
     "affine": "competition.data.augmentation:affine",
@@ -61,14 +67,15 @@ CALLBACKS = {
 }
 
 # From simple to complex, by what each fits to m members: nothing (three methods), m - 1 weights,
-# m - 1 weights by a search, m + 1 temperatures, 10 (10 m + 1) weights. Of methods that are equally
-# good, the program recommends the first.
+# m - 1 weights by a search, m weights, m + 1 temperatures, 10 (10 m + 1) weights. Of methods that
+# are equally good, the program recommends the first.
 ENSEMBLE_METHODS = {
     "mean": "competition.ensemble.methods:mean",
     "geometric_mean": "competition.ensemble.methods:geometric_mean",
     "majority_vote": "competition.ensemble.methods:majority_vote",
     "weighted_mean": "competition.ensemble.methods:weighted_mean",
     "hill_climbing": "competition.ensemble.methods:hill_climbing",
+    "logarithmic_pool": "competition.ensemble.methods:logarithmic_pool",
     "temperature": "competition.ensemble.methods:temperature",
     "stacking": "competition.ensemble.methods:stacking",
 }
@@ -231,7 +238,11 @@ class Component(BaseModel):
 METHODS = {**ENSEMBLE_METHODS, RECOMMENDED: "competition.ensemble.comparison:recommended"}
 
 
-class Architecture(Component, kind="architecture", choices=ARCHITECTURES): ...
+class Architecture(Component, kind="architecture", choices=ARCHITECTURES | LEARNERS):
+    @property
+    def is_net(self) -> bool:
+        """Whether it is a Keras net, and not another learner."""
+        return self.name in ARCHITECTURES
 
 
 class Augmentation(Component, kind="augmentation", choices=AUGMENTATIONS): ...

@@ -117,11 +117,6 @@ class Training(Section):
                 "schedule: constant",
             )
 
-    @property
-    def is_selected(self) -> bool:
-        """Whether held-out rows influence the training, so that scores on them are optimistic."""
-        return bool(self.callbacks)
-
 
 class About(Section):
     """Texts for the table of baselines; they do not affect training.
@@ -152,6 +147,9 @@ USED_BY = {
     "test_time_augmentation": "test_time_draws",
 }
 
+# What has an effect on learners that are not nets.
+OF_LEARNERS = {"architecture", "resampling"}
+
 # All trials of a study share the images of test-time augmentation, which are made once.
 NOT_SEARCHED = NOT_IDENTITY | {"test_time_draws", "test_time_augmentation"}
 
@@ -170,11 +168,30 @@ class Variant(Training):
         invalid = cls.model_fields.keys() - info.data.keys() - {"search_space"}
         return checked_space(space, cls, given, invalid)
 
+    @model_validator(mode="after")
+    def _can_be_weighted(self):
+        if not self.is_net and self.resampling.name == "class_weights":
+            problem = f"{self.architecture.name} cannot weight rows; only nets can"
+            refuse([("resampling", problem)])
+        return self
+
+    @property
+    def is_net(self) -> bool:
+        """Whether it is a Keras net, and not another learner."""
+        return self.architecture.is_net
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether held-out rows influence the training, so that scores on them are optimistic."""
+        return self.is_net and bool(self.callbacks)
+
     def identity(self) -> dict[str, Any]:
         """Returns the values that differ from the defaults of this module and have an effect."""
         unused = NOT_IDENTITY | {
             name for name, used_by in USED_BY.items() if not getattr(self, used_by)
         }
+        if not self.is_net:
+            unused |= type(self).model_fields.keys() - OF_LEARNERS
         fields = {k: v for k, v in type(self).model_fields.items() if k not in unused}
         return {
             key: _as_json(value)
@@ -204,16 +221,16 @@ def _as_json(value: Any) -> Any:
 
 
 def code_hash(variant: Variant) -> str:
-    """Returns a SHA-256 of the code of a variant's net and augmentation, 64 hexadecimal digits.
+    """Returns a SHA-256 of the code of a variant's net or other learner and of its augmentation, 64
+    hexadecimal digits.
 
     It covers whole modules, as their functions use each other, and the layers that nets share, but
     no comments and docstrings.
     """
-    modules = {
-        component.choices[component.name].partition(":")[0]
-        for component in (variant.architecture, variant.augmentation)
-    }
-    if any(module.startswith("competition.models.") for module in modules):
+    components: list[Component] = [variant.architecture]
+    components += [variant.augmentation] if variant.is_net else []
+    modules = {each.choices[each.name].partition(":")[0] for each in components}
+    if variant.is_net and any(module.startswith("competition.models.") for module in modules):
         modules.add("competition.models.layers")
     code = "\n".join(code_of(module) for module in sorted(modules))
     return hashlib.sha256(code.encode()).hexdigest()
@@ -295,6 +312,9 @@ class Ensemble(Section):
     variants: Annotated[list[Name], Field(min_length=1), each_once("variant")] | None = None
     seeds: Annotated[list[Seed], Field(min_length=1), each_once("seed")] | None = None
     folds: Annotated[list[int], Field(min_length=1), each_once("split")] | None = None
+    test: Literal["both", "folds", "all_rows"] = Field(
+        "both", description="which nets predict the test rows: of the folds, of all rows, or both"
+    )
 
     def problems(self, folds: Folds, variants: dict[str, Variant]) -> Iterator[tuple[str, str]]:
         """Yields what the lists name but the rest of the configuration lacks: paths and texts."""
@@ -304,6 +324,13 @@ class Ensemble(Section):
             seeds = dict.fromkeys(seed for variant in chosen.values() for seed in variant.seeds)
             yield from _unknown("seeds", "seed", self.seeds, seeds)
         yield from _unknown("folds", "split", self.folds, folds.numbers)
+        lacking = [name for name, variant in chosen.items() if not variant.all_rows_seeds]
+        if self.test == "all_rows" and lacking:
+            yield (
+                "test",
+                f"all_rows needs trainings on all rows, which {', '.join(lacking)} has not; set "
+                "all_rows_seeds, or test: both",
+            )
         for name, variant in chosen.items():
             if self.variants and self.seeds and not {*self.seeds} & {*variant.seeds}:
                 own = ", ".join(map(str, variant.seeds))

@@ -91,7 +91,9 @@ def teacher_of(result: EnsembleResult) -> Teacher:
     for split in filter(used.__contains__, trained_splits(run.config.folds)):
         # As when methods are scored: fitted, if it fits anything, to the other folds.
         others = ~run.folds.held_out[split][positions(run.folds.ids, members.ids)]
-        fitted = method.function()(members.out_of_fold[:, others], members.labels[others])
+        fitted = method.function()(
+            members.out_of_fold[:, others], members.labels[others], is_net=members.is_net
+        )
         values = fitted.combine(_test_of_split(result, split))
         test[split] = Probabilities(result.test.ids, values.astype(np.float32))
     results = [manifest["identity_hash"] for manifest in members.manifests().values()]

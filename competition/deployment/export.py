@@ -123,9 +123,11 @@ def export_variant(run: Run, variant: str, formats: tuple[str, ...]) -> tuple[Pa
     """Exports the first net of a variant that is on this disk; returns as `export_student`.
 
     Raises:
-        UserError: when there is none, or a file does not answer as the net does.
+        UserError: when it is not a net, there is none, or a file does not answer as the net does.
     """
     run.config.require_variant(variant)
+    if not run.config.variants[variant].is_net:
+        raise UserError(f"'{variant}' is not a net; only nets can be exported")
     jobs = [job for job in job_status(run.identities).done if job.variant == variant]
     nets = [job for job in jobs if (job.folder() / paths.MODEL).exists()]
     if not nets:

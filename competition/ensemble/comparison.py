@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ from competition.probabilities import Probabilities
 
 # In nats. Rounding makes equal methods differ by less, but in every row alike, hence significantly.
 NEGLIGIBLE = 1e-9
+# The usual bound of a p-value, below which a difference counts as more than chance.
+SIGNIFICANT = 0.05
 
 
 class LossGap(NamedTuple):
@@ -184,6 +186,21 @@ class EnsembleResult:
         """The chosen method's predictions of the test rows."""
         return self.test_by(self.chosen)
 
+    def beside_best_member(self) -> str:
+        """Returns a sentence on the ensemble beside its member with the fewest errors."""
+        members = self.member_predictions
+        scores = [score(values, members.labels) for values in members.out_of_fold]
+        best = min(
+            range(len(scores)), key=lambda each: (scores[each].errors, scores[each].log_loss)
+        )
+        test = mcnemar(self.chosen.out_of_fold, members.out_of_fold[best], members.labels)
+        chance = "within chance" if test.p_value >= SIGNIFICANT else "more than chance"
+        return (
+            f"the ensemble makes {self.chosen.score.errors} errors, its best member alone "
+            f"({members.members[best]}) {scores[best].errors}: the difference is {chance} "
+            f"(McNemar's test, p = {test.p_value:.2g})"
+        )
+
     def test_by(self, method: MethodResult) -> Probabilities:
         """Returns a compared method's predictions of the test rows."""
         values = method.fitted.combine(self.member_predictions.test)
@@ -211,7 +228,7 @@ def compare(members: MemberPredictions, named: Method) -> Comparison:
     fitted: dict[Method, Fitted] = {}
     combined: dict[Method, np.ndarray] = {}
     for method in methods:
-        function = method.function()
+        function = partial(method.function(), is_net=members.is_net)
         fitted[method] = function(members.out_of_fold, labels)
         if members.can_nest:  # safer, even for methods that say they fit nothing
             combined[method] = nested(function, members.out_of_fold, labels, members.folds)

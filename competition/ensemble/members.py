@@ -25,6 +25,7 @@ class Member:
         out_of_fold: the labelled rows of the folds in use, each predicted by the net that did not
             see it, or by the mean of such nets where several hold-outs have the row.
         test: every test row, the mean over the nets.
+        is_net: whether Keras nets predicted, and not another learner.
         is_selected: whether callbacks of its trainings looked at the held-out rows.
     """
 
@@ -34,6 +35,7 @@ class Member:
     by_split: dict[int, Probabilities]
     out_of_fold: Probabilities
     test: Probabilities
+    is_net: bool = True
     is_selected: bool = False
 
     def __str__(self) -> str:
@@ -78,6 +80,11 @@ class MemberPredictions:
     def test_ids(self) -> np.ndarray:
         """Ids of the test rows, int32 `[k]`."""
         return self.members[0].test.ids
+
+    @property
+    def is_net(self) -> np.ndarray:
+        """Which members are nets, bool `[m]`."""
+        return np.array([member.is_net for member in self.members])
 
     @property
     def is_selected(self) -> bool:
@@ -177,7 +184,7 @@ def _jobs_by_member(run: Run, folds: list[str]) -> list[list[Job]]:
 
 
 def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, are_blended: bool) -> Member:
-    """Reads a member; on the test rows, all its nets have the same weight."""
+    """Reads a member; on the test rows, all nets that predict these have the same weight."""
     data, variant = run.data_set, jobs[0].variant
     by_split = {
         split_number(job.split): _read_rows(
@@ -186,7 +193,12 @@ def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, are_blended: bool) 
         for job in jobs
         if job.split != ALL_ROWS
     }
-    tests = [_read_rows(job, "test", data.test.ids).values for job in jobs]
+    wanted = run.config.ensemble.test
+    tests = [
+        _read_rows(job, "test", data.test.ids).values
+        for job in jobs
+        if wanted == "both" or (wanted == "all_rows") == (job.split == ALL_ROWS)
+    ]
     return Member(
         f"{run.config.name}/{variant}" if are_blended else variant,
         jobs[0].seed,
@@ -194,6 +206,7 @@ def _load_member(run: Run, jobs: list[Job], ids: np.ndarray, are_blended: bool) 
         by_split,
         mean_of(list(by_split.values())).aligned_to(ids),
         Probabilities(data.test.ids, np.mean(tests, axis=0)),
+        run.config.variants[variant].is_net,
         run.config.variants[variant].is_selected,
     )
 

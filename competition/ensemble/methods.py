@@ -1,9 +1,10 @@
 """The ensemble methods of the registry, the simplest first.
 
-A method is a function `method(members, labels, **parameters) -> Fitted`:
+A method is a function `method(members, labels, is_net, **parameters) -> Fitted`:
 
 - members: float64 `[m, n, 10]`, the members' probabilities of labelled rows;
 - labels: uint8 `[n]`, ignored by a method that fits nothing;
+- is_net: bool `[m]`, which members are nets; other learners' probabilities are less sharp;
 - parameters: what the configuration may set, each with a default.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from competition.digits import CLASSES
 from competition.errors import UserError
@@ -34,17 +35,18 @@ class Fitted:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
-    """The arithmetic mean of the members' probabilities."""
-    return Fitted(lambda rows: rows.mean(axis=0))
+def mean(members: np.ndarray, labels: np.ndarray, is_net: np.ndarray) -> Fitted:
+    """The arithmetic mean of the nets' probabilities; of all members', where none is a net."""
+    taken = is_net if is_net.any() else ~is_net
+    return Fitted(lambda rows: rows[taken].mean(axis=0))
 
 
-def geometric_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
+def geometric_mean(members: np.ndarray, labels: np.ndarray, is_net: np.ndarray) -> Fitted:
     """The normalised geometric mean: a member's near-zero probability works as a veto."""
     return Fitted(lambda rows: softmax(log_probabilities(rows).mean(axis=0), axis=-1))
 
 
-def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
+def majority_vote(members: np.ndarray, labels: np.ndarray, is_net: np.ndarray) -> Fitted:
     """The class that most members predict; the mean of their probabilities breaks ties.
 
     The probabilities are shares of the votes. The mean is one more voter that splits its vote, so
@@ -58,7 +60,7 @@ def majority_vote(members: np.ndarray, labels: np.ndarray) -> Fitted:
     return Fitted(combine)
 
 
-def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
+def weighted_mean(members: np.ndarray, labels: np.ndarray, is_net: np.ndarray) -> Fitted:
     """The weighted mean of least log-loss; weights are at least 0 and sum to 1.
 
     The log-loss is convex in the weights, so sequential least squares (SLSQP, D. Kraft, 1988) finds
@@ -85,7 +87,9 @@ def weighted_mean(members: np.ndarray, labels: np.ndarray) -> Fitted:
     return _weighted(weights / weights.sum())
 
 
-def hill_climbing(members: np.ndarray, labels: np.ndarray, rounds: int = 50) -> Fitted:
+def hill_climbing(
+    members: np.ndarray, labels: np.ndarray, is_net: np.ndarray, rounds: int = 50
+) -> Fitted:
     """Forward selection with replacement (R. Caruana et al., "Ensemble Selection from Libraries of
     Models", ICML 2004): each round adds the member that lowers the mean's log-loss most.
 
@@ -117,11 +121,50 @@ def _weighted(weights: np.ndarray) -> Fitted:
     )
 
 
+def logarithmic_pool(
+    members: np.ndarray, labels: np.ndarray, is_net: np.ndarray, below: float = 1.0
+) -> Fitted:
+    """The normalised product of the members' probabilities, each to a power of its own (C. Genest
+    and J. V. Zidek, "Combining Probability Distributions", Statistical Science 1, 1986).
+
+    The powers have the least log-loss. As they need not sum to 1, they also calibrate, and members
+    may differ in sharpness. The search begins at the geometric mean of the nets, towards which half
+    the squared distance is added to the summed loss: where no row is wrong, it still ends.
+
+    Args:
+        below: a row in which the mean of the nets is at least so sure keeps that mean.
+    """
+    committee = mean(members, labels, is_net).combine
+    start = is_net / is_net.sum() if is_net.any() else np.full(len(members), 1 / len(members))
+
+    def is_open(rows: np.ndarray) -> np.ndarray:
+        return committee(rows).max(axis=1) < below
+
+    taken = is_open(members)
+    logits, truth = log_probabilities(members[:, taken]), labels[taken]
+    each = np.arange(len(truth))
+
+    def loss_and_gradient(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        mixed = log_softmax(np.tensordot(weights, logits, axes=1), axis=1)
+        away = weights - start
+        expected = np.einsum("mnc,nc->m", logits, np.exp(mixed))
+        gradient = expected - logits[:, each, truth].sum(axis=1) + away
+        return (away**2).sum() / 2 - mixed[each, truth].sum(), gradient
+
+    weights = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B").x
+
+    def combine(rows: np.ndarray) -> np.ndarray:
+        pooled = softmax(np.tensordot(weights, log_probabilities(rows), axes=1), axis=1)
+        return np.where(is_open(rows)[:, None], pooled, committee(rows))
+
+    return Fitted(combine, {"weights": [round(float(weight), 6) for weight in weights]})
+
+
 # Wide enough for all trained nets; it keeps the search finite on untrained ones.
 INVERSE_TEMPERATURES = (0.05, 20.0)
 
 
-def temperature(members: np.ndarray, labels: np.ndarray) -> Fitted:
+def temperature(members: np.ndarray, labels: np.ndarray, is_net: np.ndarray) -> Fitted:
     """The mean of the members, each at its own temperature, with a temperature for the result.
 
     A temperature above 1 makes probabilities less sure, one below 1 surer (C. Guo et al., "On
@@ -162,7 +205,9 @@ def _fit_inverse_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(fitted.x[0])
 
 
-def stacking(members: np.ndarray, labels: np.ndarray, penalty: float = 1000.0) -> Fitted:
+def stacking(
+    members: np.ndarray, labels: np.ndarray, is_net: np.ndarray, penalty: float = 1000.0
+) -> Fitted:
     """Multinomial logistic regression on all log-probabilities of all members (D. H. Wolpert,
     "Stacked Generalization", 1992; K. M. Ting and I. H. Witten, "Issues in Stacked
     Generalization", 1999).

@@ -127,6 +127,8 @@ def _resampling(summary: Summary) -> list[Section]:
 
 def _learning(summary: Summary) -> Section:
     variants = list(dict.fromkeys(job.variant for job in summary.histories))
+    if not variants:
+        return Section("learning", "Learning curves", ["Only nets learn in epochs."])
     settings = summary.subject.run.config.variants
     plain = [name for name in variants if settings[name].augmentation.name == "none"]
     digits = "digits without augmentation"

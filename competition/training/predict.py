@@ -77,7 +77,13 @@ def batches(size: int, *arrays: np.ndarray):
 
 
 def predict(model, images: np.ndarray) -> np.ndarray:
-    """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`."""
+    """Returns class probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`.
+
+    Args:
+        model: a Keras model, or another learner.
+    """
+    if hasattr(model, "probabilities"):
+        return model.probabilities(images)
     logits = model.predict(batches(PREDICTION_BATCH_SIZE, images[..., None]), verbose=0)
     return class_probabilities(logits)
 
@@ -117,6 +123,9 @@ def tta_views(
         rows: int `[n]`, positions in this part.
         drawn: the views of this part that the policy drew; not read if the variant has none.
     """
+    if not variant.is_net:
+        yield digits.images[rows]
+        return
     for by in shifts(variant.test_time_shift, variant.test_time_directions):
         yield shifted(digits.images[rows], *by)
     for number in range(variant.test_time_draws):
@@ -124,7 +133,9 @@ def tta_views(
 
 
 def tta_view_count(variant: Variant) -> int:
-    """Returns how many views a prediction averages."""
+    """Returns how many views a prediction averages; only nets have more than one."""
+    if not variant.is_net:
+        return 1
     moved = shifts(variant.test_time_shift, variant.test_time_directions)
     return len(moved) + variant.test_time_draws
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from competition.config.schema import Variant
+from competition.results import HISTORY_COLUMNS
 from competition.training.predict import PREDICTION_BATCH_SIZE, batches, diverged
 from competition.training.resources import use_precision
 from competition.training.training_data import TrainingData, one_hot
@@ -20,6 +21,8 @@ def train_one_fold(
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Trains a variant from scratch; returns the Keras model and its history, one dict per epoch.
 
+    A variant that is not a net gives a fitted learner, and one empty epoch as its history.
+
     The model is that of the last epoch, unless the variant's callbacks, which see the held-out
     rows, end the training earlier or go back to an earlier epoch.
 
@@ -32,6 +35,8 @@ def train_one_fold(
     Raises:
         UserError: when the loss is no longer a number, or a part of the variant cannot be built.
     """
+    if not variant.is_net:
+        return fitted_learner(variant, data), [{**dict.fromkeys(HISTORY_COLUMNS, ""), "epoch": 1}]
     import keras
 
     # 1. The net, initialised by the random seed of this member on this fold.
@@ -70,6 +75,14 @@ def train_one_fold(
             break
     callbacks.on_train_end()
     return model, history
+
+
+def fitted_learner(variant: Variant, data: TrainingData):
+    """Returns the variant's learner, fitted to the training rows, which are not augmented."""
+    learner = variant.architecture.build()
+    rows = data.training_rows
+    learner.fit(data.digits.images[rows], data.digits.labels[rows])
+    return learner
 
 
 def compiled_model(variant: Variant, steps: int):

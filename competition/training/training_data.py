@@ -113,7 +113,8 @@ def epochs_needed(run: Run, jobs: Iterable[Job]) -> dict[AugmentedEpochs, int]:
     """Returns how many augmented epochs some jobs read, of training and test-time augmentation."""
     needed: Counter[AugmentedEpochs] = Counter()
     parts: tuple[Part, ...] = ("train", "test")
-    for job in jobs:
+    nets = (job for job in jobs if run.config.variants[job.variant].is_net)
+    for job in nets:
         variant = run.config.variants[job.variant]
         needed |= {training_epochs(run, job): variant.epochs}
         for part in parts:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from competition import paths
 from competition.config.loading import Config
 from competition.config.schema import Variant
 from competition.data.augmented_epochs import Part
@@ -77,18 +78,24 @@ def run_job(
     try:
         with interruptible():
             context.command.join()
-            start_keras(context.plan.threads)
+            start(config.variants[job.variant], context.plan)
             train_and_write(*prepare(config, job), job, number, context)
     except Exception as error:  # must not stop the other jobs
         return job, Failure(job, explain(error, context.plan))
     return job, None
 
 
+def start(variant: Variant, plan: Plan) -> None:
+    """Starts Keras with the plan's threads, and frees earlier models, if the variant is a net."""
+    if variant.is_net:
+        start_keras(plan.threads)
+        forget_models()
+
+
 def train_and_write(
     run: Run, data: TrainingData, job: Job, number: int, context: WorkerContext
 ) -> None:
     """Trains a job, predicts its held-out rows and the test rows, and writes its result folder."""
-    forget_models()
     variant = run.config.variants[job.variant]
     code = run.codes[job.variant]  # read now: somebody may edit it during the training
     wall, cpu = time.perf_counter(), time.process_time()
@@ -109,7 +116,7 @@ def train_and_write(
         manifest[CLASS_COUNTS] = {"before": before, "after": data.class_counts()}
     manifest |= {
         "parameters": model.count_params(),
-        "precision": model.dtype_policy.compute_dtype,
+        "precision": model.dtype_policy.compute_dtype if variant.is_net else "float32",
         "workers": context.plan.workers,
         "threads": context.plan.threads,
         "machine": context.machine,
@@ -117,9 +124,11 @@ def train_and_write(
         "code_version": context.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_result(job, manifest, history, predictions, model.save)
-    with as_the_disk_allows():  # the result is complete without the log
-        write_log(job, history)
+    file = paths.MODEL if variant.is_net else paths.LEARNER
+    write_result(job, manifest, history, predictions, model.save, file)
+    if variant.is_net:
+        with as_the_disk_allows():  # the result is complete without the log
+            write_log(job, history)
 
 
 def predict_parts(
@@ -149,8 +158,12 @@ def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | N
     try:
         with interruptible():
             context.command.join()
-            start_keras(context.plan.threads)
-            variant, data = config.variants[job.variant], training_data(load_run(config), job)
+            variant = config.variants[job.variant]
+            start(variant, context.plan)
+            data = training_data(load_run(config), job)
+            if not variant.is_net:
+                variant.architecture.build()
+                return None
             use_precision(variant.precision)
             model = compiled_model(variant, data.steps_per_epoch(variant) * variant.epochs)
             callback_list(variant, model)
