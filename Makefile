@@ -13,6 +13,8 @@ FORCE ?=
 LONG ?=
 ALL ?=
 ROWS ?=
+FORMAT ?=
+SPARSITY ?=
 IMAGES ?=
 MODEL ?=
 OUT ?=
@@ -33,7 +35,7 @@ FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report predict serve latency submit scores doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict serve latency submit scores doctor bench docs notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -73,6 +75,11 @@ why: setup ## Show what the nets looked at in the worst digits, output/<config>/
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name for one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
 
+distil: setup ## Teach one small net what the ensemble says of every row, and compare the two
+	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
+
+export: setup ## Write the student, or VARIANT=name, for other programs; FORMAT=keras|onnx|litert, SPARSITY=0.5
+	@$(COMPETITION) export $(CONFIGURED) $(if $(value FORMAT),--format $(call quoted,$(value FORMAT))) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value SPARSITY),--sparsity $(call quoted,$(value SPARSITY)))
 predict: setup ## Predict IMAGES="photo.png folder/" or test.csv with MODEL=output/<config>/export, write OUT=predictions.csv
 	@$(COMPETITION) predict $(CONFIGURED) --images $(foreach image,$(value IMAGES),$(call quoted,$(image))) $(MODELLED) $(if $(value OUT),--out $(call quoted,$(value OUT)))
 

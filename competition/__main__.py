@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from competition.errors import UserError, disk_trouble
+from competition.paths import EXPORTED
 
 DESCRIPTION = """\
 A fold-based ensemble for Kaggle's Digit Recognizer.
@@ -109,6 +110,12 @@ def _row(text: str) -> int:
             f"'{text}' is not the id of a labelled row: expected a number; test rows have no label"
         )
     return int(text)
+
+
+def _share(text: str) -> float:
+    if not re.fullmatch(r"0?\.[0-9]+|0", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share from 0 to below 1, such as 0.5")
+    return float(text)
 
 
 DEFAULT_CONFIG = Path("configs/default.yaml")
@@ -236,6 +243,19 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
     "distil": ("teach one small net what the ensemble says of every row", *CONFIGURED, JOBS),
+    "export": (
+        "write the student as files that other programs open, and check them",
+        *CONFIGURED,
+        _option("--format", "only this one (default: all)", choices=[*EXPORTED], dest="form"),
+        _option("--variant", "a net of this variant in place of the student", metavar="NAME"),
+        _option(
+            "--sparsity",
+            "prune this share of the student's weights first, and fine-tune the others",
+            type=_share,
+            default=0.0,
+            metavar="SHARE",
+        ),
+    ),
     "submit": (
         "check a submission and send it to Kaggle",
         *CONFIGURED,

@@ -379,11 +379,38 @@ def bench(config: Config, long: bool) -> None:
 def distil(config: Config, jobs: int | None) -> None:
     """Trains the students of an ensemble; compares them with it and with labels alone."""
     from competition.data.run import load_run
-    from competition.deployment.distillation import distil, student_run, teacher_of
+    from competition.deployment.distillation import distil, judge, student_run, teacher_of
     from competition.ensemble.comparison import combine
+    from competition.tables import print_table
 
     result = combine([run := load_run(config)])
-    _raise_failures(distil(student_run(run, teacher_of(result)), jobs))
+    students = student_run(run, teacher_of(result))
+    _raise_failures(distil(students, jobs))
+    print()
+    print_table(judge(result, students).table())
+    print("\nnext: `make export` with the same CONFIG and SET")
+
+
+def export(
+    config: Config, form: str | None, variant: str | None = None, sparsity: float = 0
+) -> None:
+    """Writes a trained net as files that other programs open, and prints a table of them."""
+    from competition.data.run import load_run
+    from competition.deployment import export as exporting
+    from competition.deployment.distillation import student_run, teacher_of
+    from competition.ensemble.comparison import combine
+    from competition.tables import print_table
+
+    formats = (form,) if form else tuple(paths.EXPORTED)
+    exporting.require_libraries(formats)
+    run = load_run(config)
+    if variant:
+        folder, table = exporting.export_variant(run, variant, formats)
+    else:
+        students = student_run(run, teacher_of(result := combine([run])))
+        folder, table = exporting.export_student(result, students, formats, sparsity)
+    print_table(table)
+    print(f"\n{folder}/ has the files and {paths.MODEL_CARD}")
 
 
 def clean() -> None:

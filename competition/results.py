@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from competition import paths
 from competition.config.loading import RECIPE_VERSION
@@ -47,6 +47,9 @@ class Job:
     variant: str
     seed: int
     split: str
+
+    # The command that makes the result.
+    made_by: ClassVar[str] = "make train-folds"
 
     def folder(self) -> Path:
         """Returns the folder of the job's result, which may not be there yet."""
@@ -190,7 +193,7 @@ def read_manifest(job: Job) -> dict[str, Any]:
         return manifest
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
-            f"{path} is damaged ({error}); remove its folder, and `make train-folds` makes it again"
+            f"{path} is damaged ({error}); remove its folder, and `{job.made_by}` makes it again"
         ) from None
 
 
@@ -206,8 +209,7 @@ def read_history(job: Job) -> "pd.DataFrame":
         return history[list(HISTORY_COLUMNS)]
     except (OSError, ValueError, KeyError) as error:  # pandas's own errors are ValueErrors
         raise UserError(
-            f"{path} is damaged ({error!r}); remove its folder, and `make train-folds` makes it "
-            "again"
+            f"{path} is damaged ({error!r}); remove its folder, and `{job.made_by}` makes it again"
         ) from None
 
 

@@ -35,9 +35,9 @@ variants:
 
 # The files that take longest, the longest first: begun last, one would keep a single core busy.
 LONGEST = (
-    "shipped_results", "command_line", "baselines", "notebook", "training", "benchmarks",
+    "shipped_results", "command_line", "export", "baselines", "notebook", "training", "benchmarks",
     "kaggle_download", "kaggle_errors", "kaggle_submissions", "tuning_command", "tuning",
-    "gallery_page", "report", "explain", "processes",
+    "distillation", "gallery_page", "report", "explain", "processes",
 )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from conftest import ROOT
         (["download", "FORCE=1"], "--force"),
         (["why", "ROWS=3 5"], "--rows '3' '5'"),
         (["tune", "VARIANT=plain", "TRIALS=7", "JOBS=2"], "--variant 'plain' --trials '7'"),
+        (["distil", "JOBS=1"], "distil --config 'configs/default.yaml' --jobs '1'"),
+        (["export", "FORMAT=onnx", "SPARSITY=0.5"], "--format 'onnx' --sparsity '0.5'"),
         (["baselines"], "baselines --config 'configs/baselines.yaml'"),
     ],
 )

@@ -1,22 +1,21 @@
-"""Saved nets and their features: the only module of this wing that loads models."""
+"""Saved nets and their features: the only module of this wing that uses Keras."""
 
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
-from zipfile import is_zipfile
 
 import numpy as np
 
 from competition import paths
-from competition.config import registry
-from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
 from competition.results import Job, by_variant
-from competition.training.predict import PREDICTION_BATCH_SIZE, batches, class_probabilities
-from competition.training.resources import forget_models
+from competition.training.predict import (
+    PREDICTION_BATCH_SIZE,
+    batches,
+    class_probabilities,
+    load_model,
+)
 
 # Images with features in memory at a time: 50 MB for the widest net of the registry.
 BLOCK = 2 * PREDICTION_BATCH_SIZE
-SHAPES = (None, SIDE, SIDE, 1), (None, CLASSES)
 
 
 class Net:
@@ -62,33 +61,7 @@ def require_models(jobs: Collection[Job]) -> None:
 def load_net(job: Job) -> Net:
     """Loads a job's model, and frees those loaded before.
 
-    Keras builds only its own layers and those of this project: no code in the file runs.
-
     Raises:
         UserError: when the file is damaged, or not a model of this project.
     """
-    for location in registry.ARCHITECTURES.values():
-        registry.resolve(location)  # registers its layers with Keras
-    forget_models()
-    path = job.folder() / paths.MODEL
-    path.open("rb").close()  # an unreadable file raises OSError, which says why
-    try:
-        return Net(_load_model(path))
-    except Exception as error:  # Keras raises many types, depending on the damage
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(
-            f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder "
-            "and run `make train-folds` again"
-        ) from None
-
-
-def _load_model(path: Path):
-    import keras
-
-    if not is_zipfile(path):
-        raise ValueError("it is not a zip file")
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    shapes = model.input_shape, model.output_shape
-    if shapes != SHAPES:
-        raise ValueError(f"it maps {shapes[0]} to {shapes[1]}")
-    return model
+    return Net(load_model(job))

@@ -12,31 +12,39 @@ probabilities of labelled rows: they come from nets that have learnt the judged 
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from competition import paths, storage
 from competition.config.loading import Config
 from competition.config.schema import Training, Variant
 from competition.console import count_of
 from competition.data.augmented_epochs import AugmentedEpochs, Part, pools_at_hand
-from competition.data.folds import trained_splits
+from competition.data.folds import split_number, trained_splits
 from competition.data.run import Run, load_run
 from competition.digits import DataSet, Digits, positions
 from competition.ensemble.comparison import EnsembleResult
-from competition.probabilities import Probabilities
+from competition.ensemble.members import Member
+from competition.errors import UserError
+from competition.metrics import Score, bootstrap_intervals, log_losses, mcnemar, score
+from competition.probabilities import Probabilities, mean_of
 from competition.results import (
     ALL_ROWS,
     Job,
     by_variant,
     job_identity,
     job_status,
+    read_history,
     read_predictions,
 )
 from competition.storage import remove_partials
 from competition.system import workers_may_end
+from competition.tables import SCORE_COLUMNS, Column, Table, score_values
 from competition.training.jobs import train_jobs
+from competition.training.predict import tta_view_count
 from competition.training.resources import chosen_plan
 from competition.training.training_data import TrainingData, one_hot, unbalanced_data
 from competition.training.worker import Failure, less_memory
@@ -52,7 +60,9 @@ SOFT_SHARE = 0.5
 class Student(Job):
     """The training of a student; its result is beside the jobs of the ensemble's nets."""
 
-    def folder(self):
+    made_by: ClassVar[str] = "make distil"
+
+    def folder(self) -> Path:
         return paths.OutputPaths(self.config).students / self.split
 
 
@@ -81,7 +91,9 @@ def teacher_of(result: EnsembleResult) -> Teacher:
     for split in filter(used.__contains__, trained_splits(run.config.folds)):
         # As when methods are scored: fitted, if it fits anything, to the other folds.
         others = ~run.folds.held_out[split][positions(run.folds.ids, members.ids)]
-        fitted = method.function()(members.out_of_fold[:, others], members.labels[others])
+        fitted = method.function()(
+            members.out_of_fold[:, others], members.labels[others], is_net=members.is_net
+        )
         values = fitted.combine(_test_of_split(result, split))
         test[split] = Probabilities(result.test.ids, values.astype(np.float32))
     results = [manifest["identity_hash"] for manifest in members.manifests().values()]
@@ -224,3 +236,106 @@ def student_data(students: StudentRun, job: Job) -> TrainingData:
         augmented=student_epochs(students),
         targets=np.concatenate([targets, soft.values]),
     )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The students of the folds beside their teacher and the same net taught by labels alone.
+
+    Attributes:
+        folds: the splits whose students are trained.
+        labels: uint8 `[n]`, of the rows that these folds hold out.
+        student: float32 `[n, 10]`, each row by the student of its fold.
+        others: the same by the name of what is compared, the teacher first.
+        in_one_view: scores of nets whose predictions in one view were not kept.
+    """
+
+    folds: list[str]
+    labels: np.ndarray
+    student: np.ndarray
+    others: dict[str, np.ndarray]
+    in_one_view: dict[str, Score]
+
+    @property
+    def score(self) -> Score:
+        """The student's."""
+        return score(self.student, self.labels)
+
+    def table(self) -> Table:
+        """Returns every figure, a row per net; the others are compared with the student."""
+        losses = log_losses(self.student, self.labels)
+        rows = [{"net": "student", **score_values(self.score)}]
+        for name, values in self.others.items():
+            gaps = losses - log_losses(values, self.labels)
+            ((low, high),) = bootstrap_intervals(gaps[None])
+            pairs = mcnemar(self.student, values, self.labels)
+            rows.append(
+                {
+                    "net": name,
+                    **score_values(score(values, self.labels)),
+                    "gap": gaps.mean(),
+                    "gap_low": low,
+                    "gap_high": high,
+                    "gained": pairs.gained,
+                    "lost": pairs.lost,
+                    "mcnemar_p": pairs.p_value,
+                }
+            )
+        rows += [{"net": name, **score_values(each)} for name, each in self.in_one_view.items()]
+        return Table("students", "The student and its teacher", pd.DataFrame(rows), COLUMNS, NOTE)
+
+
+COLUMNS = [
+    Column("net"),
+    *SCORE_COLUMNS,
+    Column("difference", "{:+.5f} ({:+.5f} … {:+.5f})", ("gap", "gap_low", "gap_high")),
+    Column("only the student right", "{:.0f}", ("gained",)),
+    Column("only the student wrong", "{:.0f}", ("lost",)),
+    Column("McNemar p", "{:.2f}", ("mcnemar_p",)),
+]
+NOTE = (
+    "Every row is predicted by the student of its fold, in one view. Nothing that taught it has "
+    "seen a label of that fold: it learnt the labels of the other folds and, for the unlabelled "
+    "rows, the probabilities of the nets that held the fold out. The difference is the student's "
+    "log-loss minus the net's, with a 95 % interval; McNemar's test is two-sided."
+)
+
+
+def judge(result: EnsembleResult, students: StudentRun) -> Judgement:
+    """Compares the students that are trained with their teacher, on the rows that they hold out.
+
+    Raises:
+        UserError: when no student of a fold is trained.
+    """
+    done = [job for job in job_status(students.identities).done if job.split != ALL_ROWS]
+    if not done:
+        raise UserError("no student of a fold is trained yet; `make distil` trains them")
+    student = mean_of([read_predictions(job, "out_of_fold") for job in done])
+    folds, rows = [job.split for job in done], student.ids
+    others, in_one_view = {f"its teacher, `{result.name}`": result.out_of_fold}, {}
+    architecture = students.config.variants[STUDENT].architecture
+    for member in result.member_predictions.members:
+        variant = result.runs[0].config.variants.get(member.variant)
+        if variant is not None and variant.architecture == architecture:
+            name = f"`{member}` by labels alone"
+            others[f"{name}, {count_of(tta_view_count(variant), 'view')}"] = member.out_of_fold
+            in_one_view[f"{name}, 1 view"] = _score_in_one_view(member, folds)
+    return Judgement(
+        folds,
+        students.data_set.train.labels_of(rows),
+        student.values,
+        {name: each.aligned_to(rows).values for name, each in others.items()},
+        in_one_view,
+    )
+
+
+def _score_in_one_view(member: Member, folds: list[str]) -> Score:
+    """Returns how a member's nets did on their held-out rows after the last epoch."""
+    counts, errors, losses = [], [], []
+    for job in member.manifests:
+        if job.split in folds:
+            last = read_history(job).iloc[-1]
+            counts.append(len(member.by_split[split_number(job.split)].ids))
+            errors.append(round((1 - last["validation_accuracy"]) * counts[-1]))
+            losses.append(last["validation_loss"])
+    return Score(sum(counts), sum(errors), float(np.average(losses, weights=counts)))

@@ -1,15 +1,58 @@
-"""Predictions of a trained net: in batches, and averaged over test-time augmentation."""
+"""Predictions of a trained or saved net: in batches, averaged over test-time augmentation."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 
+from competition import paths
+from competition.config import registry
 from competition.config.schema import Variant
 from competition.data.augmented_epochs import AugmentedEpochs
-from competition.digits import Digits
+from competition.digits import CLASSES, SIDE, Digits
 from competition.errors import UserError
+from competition.results import Job
+from competition.training.resources import forget_models
 
 PREDICTION_BATCH_SIZE = 500
+# A net's input and output.
+SHAPES = (None, SIDE, SIDE, 1), (None, CLASSES)
+
+
+def load_model(job: Job):
+    """Returns a job's model, from images to logits, and frees those loaded before.
+
+    Keras builds only its own layers and those of this project: no code in the file runs.
+
+    Raises:
+        UserError: when the file is damaged, or not a model of this project.
+    """
+    for location in registry.ARCHITECTURES.values():
+        registry.resolve(location)  # registers its layers with Keras
+    forget_models()
+    path = job.folder() / paths.MODEL
+    path.open("rb").close()  # an unreadable file raises OSError, which says why
+    try:
+        return _load_model(path)
+    except Exception as error:  # Keras raises many types, depending on the damage
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder "
+            f"and run `{job.made_by}` again"
+        ) from None
+
+
+def _load_model(path: Path):
+    import keras
+
+    if not is_zipfile(path):
+        raise ValueError("it is not a zip file")
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    shapes = model.input_shape, model.output_shape
+    if shapes != SHAPES:
+        raise ValueError(f"it maps {shapes[0]} to {shapes[1]}")
+    return model
 
 
 def batches(size: int, *arrays: np.ndarray):

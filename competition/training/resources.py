@@ -36,7 +36,7 @@ def start_stock_keras(threads: int) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow warns of every function traced again, which each job's new model has to be.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _silent_standard_error():
+    with silent_standard_error():
         import keras  # noqa: F401
         import tensorflow
 
@@ -67,7 +67,7 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 
 @contextmanager
-def _silent_standard_error() -> Iterator[None]:
+def silent_standard_error() -> Iterator[None]:
     """Drops what native code writes while it is loaded; TensorFlow has no setting for this."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
