@@ -26,7 +26,7 @@ SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report submit scores doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report draw submit scores doctor bench docs notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -65,6 +65,9 @@ why: setup ## Show what the nets looked at in the worst digits, output/<config>/
 
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name for one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
+
+draw: setup ## Write output/<config>/draw.html, where the exported net reads what you draw
+	@$(COMPETITION) draw $(CONFIGURED)
 
 submit: setup ## Check submissions/<config>.csv or FILE=path, and send it to Kaggle, with MESSAGE="…"
 	@$(COMPETITION) submit $(CONFIGURED) $(if $(value FILE),--file $(call quoted,$(value FILE))) $(if $(value MESSAGE),--message $(call quoted,$(value MESSAGE))) $(FORCED)

@@ -227,6 +227,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         *CONFIGURED,
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
+    "draw": ("write a page that reads what you draw, with the exported net", *CONFIGURED),
     "submit": (
         "check a submission and send it to Kaggle",
         *CONFIGURED,

@@ -38,6 +38,9 @@ CLASS_COUNTS = "class_counts.csv"
 DUPLICATES = "duplicates.csv"
 CONTRADICTIONS = "contradictions.csv"
 
+# The net of an export, in plain Keras.
+EXPORTED_KERAS = "digits.keras"
+
 # Files and folders of a report.
 RESULTS = "results.md"
 FIGURES = "figures"
@@ -85,6 +88,8 @@ class OutputPaths:
         self.gallery = self.folder / "gallery"
         self.why = self.folder / "why"
         self.exploration = self.folder / "exploration"
+        self.export = self.folder / "export"
+        self.draw = self.folder / "draw.html"
         self.baselines = self.folder / "baselines.md"  # its CSV file is beside it
         self.bench = self.folder / "bench.json"
 
