@@ -232,7 +232,7 @@ def draw(config: Config) -> None:
     from competition.deployment.browser_weights import read_steps
     from competition.pages.draw import write_drawing_page
 
-    exported = paths.OutputPaths(config.name).export / paths.EXPORTED_KERAS
+    exported = paths.OutputPaths(config.name).export / paths.EXPORTED["keras"]
     path = write_drawing_page(config.name, read_steps(exported))
     print(f"open {path} in a browser; it needs no network, and can be sent to a phone")
 

@@ -23,6 +23,10 @@ HISTORY = "history.csv"
 PROBABILITIES = "probabilities.npz"
 MODEL = "model.keras"
 
+# Files of an export, by format; any may be absent.
+EXPORTED = {"keras": "digits.keras", "onnx": "digits.onnx", "litert": "digits.tflite"}
+MODEL_CARD = "model_card.md"
+
 # The page to open, in every folder that has one.
 PAGE = "index.html"
 
@@ -37,9 +41,6 @@ NEIGHBOURS = "neighbours.csv"
 CLASS_COUNTS = "class_counts.csv"
 DUPLICATES = "duplicates.csv"
 CONTRADICTIONS = "contradictions.csv"
-
-# The net of an export, in plain Keras.
-EXPORTED_KERAS = "digits.keras"
 
 # Files and folders of a report.
 RESULTS = "results.md"
@@ -89,9 +90,10 @@ class OutputPaths:
         self.why = self.folder / "why"
         self.exploration = self.folder / "exploration"
         self.export = self.folder / "export"
-        self.draw = self.folder / "draw.html"
+        self.students = self.folder / "student"
         self.baselines = self.folder / "baselines.md"  # its CSV file is beside it
         self.bench = self.folder / "bench.json"
+        self.draw = self.folder / "draw.html"
 
     def job(self, variant: str, seed: int, split: str) -> Path:
         """Returns the folder of a job's result."""

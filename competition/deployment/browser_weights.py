@@ -61,7 +61,7 @@ def _steps_of(layer: Any, before: list[Step], path: Path) -> Iterator[Step]:
         case layers.Conv2D(groups=1, dilation_rate=(1, 1), data_format="channels_last"):
             sizes = {"strides": list(layer.strides), "padding": layer.padding}
             yield {"kind": "convolution"} | sizes | _weights(layer)
-        case layers.Dense():
+        case layers.Dense() if len(layer.input.shape) == 2:
             yield {"kind": "dense"} | _weights(layer)
         case layers.BatchNormalization() if before and "kernel" in before[-1]:
             _fold(layer, before[-1])

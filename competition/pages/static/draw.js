@@ -1,9 +1,11 @@
 // The page as a whole: after each change, the digits in the drawing and what the net says of them.
 const byId = (id) => document.getElementById(id);
 const context = canvas.getContext("2d");
+const NOT_SURE = 0.6;
 const percent = (share) => `${(share * 100).toFixed(1)} %`;
 let digits = []; // from left to right: { box, pixels, probabilities, digit, confidence }
 let chosen = 0;
+let isPicked = false; // whether a person chose it; otherwise it is the one that changed last
 let isWaiting = false;
 let exported = null; // the saved digits, as they were exported last
 
@@ -25,6 +27,7 @@ function readDrawing() {
     return before ? { ...before, box } : { box, pixels, ...answer(pixels) };
   });
   const changed = digits.findIndex((one) => !known.has(String(one.pixels)));
+  isPicked &&= changed < 0;
   chosen = changed >= 0 ? changed : Math.max(0, Math.min(chosen, digits.length - 1));
 }
 
@@ -71,7 +74,8 @@ function showFrame({ box, digit }, isChosen, unitPixels) {
 function showReading() {
   const reading = byId("reading");
   reading.classList.toggle("long", digits.length > 3);
-  if (!digits.length) return reading.replaceChildren("–");
+  reading.classList.toggle("none", !digits.length);
+  if (!digits.length) return reading.replaceChildren("no digit");
   reading.replaceChildren(...digits.map(({ digit, confidence }, place) => {
     const glyph = document.createElement("button");
     glyph.type = "button";
@@ -85,14 +89,14 @@ function showReading() {
 }
 
 function choose(place) {
-  chosen = place;
+  [chosen, isPicked] = [place, true];
   show();
   byId("reading").children[place].focus();
 }
 
 function showChosen() {
   const one = digits[chosen];
-  byId("sureness").textContent = one ? `${percent(one.confidence)}${one.confidence < 0.6 ? ", not sure" : ""}` : "no digit";
+  byId("sureness").textContent = one ? sureness(one) : "";
   document.querySelectorAll("#classes .class").forEach((line, digit) => {
     const share = one?.probabilities[digit];
     line.classList.toggle("likeliest", digit === one?.digit);
@@ -100,6 +104,11 @@ function showChosen() {
     line.querySelector(".value").textContent = one ? percent(share) : "–";
   });
   showPixels(byId("seen"), one?.pixels ?? new Uint8Array(SIDE * SIDE));
+}
+
+function sureness({ digit, confidence }) {
+  const which = digits.length > 1 ? `${digit}: ` : "";
+  return `${which}${percent(confidence)}${confidence < NOT_SURE ? ", not sure" : ""}`;
 }
 
 // As the net has them: bright ink on black. In the light theme, style inverts them.
@@ -145,16 +154,26 @@ function thumbnail({ label, pixels }) {
   return item;
 }
 
-// A second press takes it back. With several digits, the next one without a label is then chosen.
+// A second press takes it back. Of several digits, the next one without a label is then chosen.
 function label(value) {
   if (!digits.length) return;
   const { pixels } = digits[chosen];
   const isSaved = savedLabel(pixels) === value;
   save(pixels, isSaved ? null : value);
   say(isSaved ? "not saved any more" : `saved as ${value}`);
-  const next = digits.findIndex((one, place) => place > chosen && savedLabel(one.pixels) === undefined);
-  if (!isSaved && next > 0) chosen = next;
+  const next = unlabelled(chosen + 1);
+  if (!isSaved && next >= 0) chosen = next;
+  isPicked = true;
   show();
+}
+
+const unlabelled = (from) => digits.findIndex((one, place) => place >= from && savedLabel(one.pixels) === undefined);
+
+// Labels are typed as digits are read: from the left, unless a person chose one.
+function typeLabel(value) {
+  const first = unlabelled(0);
+  if (!isPicked && first >= 0) chosen = first;
+  label(value);
 }
 
 function exportSaved() {
@@ -178,14 +197,19 @@ function sayAnswer() {
 }
 
 function onKey(event) {
-  const isUndo = event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
-  if (isUndo) undo();
-  else if (event.ctrlKey || event.metaKey || event.altKey) return;
-  else if (["Escape", "Delete", "Backspace"].includes(event.key)) clear();
-  else if (/^[0-9]$/.test(event.key)) label(Number(event.key));
+  const hasControl = event.ctrlKey || event.metaKey;
+  const isUndo = hasControl && !event.shiftKey && event.key.toLowerCase() === "z";
+  if (isUndo) change(undo);
+  else if (hasControl || event.altKey) return;
+  else if (["Escape", "Delete", "Backspace"].includes(event.key)) change(clear);
+  else if (/^[0-9]$/.test(event.key)) typeLabel(Number(event.key));
   else return;
   event.preventDefault();
-  if (!/^[0-9]$/.test(event.key)) sayAnswer();
+}
+
+function change(action) {
+  action();
+  sayAnswer();
 }
 
 async function openPicture(file) {
@@ -214,9 +238,8 @@ function fit() {
 
 function listen() {
   const on = (id, type, action) => byId(id).addEventListener(type, action);
-  const act = (action) => () => { action(); sayAnswer(); };
-  on("undo", "click", act(undo));
-  on("clear", "click", act(clear));
+  on("undo", "click", () => change(undo));
+  on("clear", "click", () => change(clear));
   on("open", "click", () => byId("file").click());
   on("file", "change", ({ target }) => { openPicture(target.files[0]); target.value = ""; });
   on("canvas", "pointerup", sayAnswer);
