@@ -67,20 +67,25 @@ def _steps_of(layer: Any, before: list[Step], path: Path) -> Iterator[Step]:
             _fold(layer, before[-1])
         case layers.MaxPooling2D(padding="valid") if layer.pool_size == layer.strides:
             yield {"kind": "pooling", "size": list(layer.pool_size)}
-        case layers.ReLU(max_value=None, negative_slope=0, threshold=0):
-            yield {"kind": "relu"}
-        case layers.Softmax():
-            yield {"kind": "softmax"}
-        case layers.Activation():
-            pass  # it has the activation, and nothing else
+        case layers.ReLU() | layers.Softmax() | layers.Activation():
+            pass
         case _:
             kind = type(layer).__name__
             raise UserError(f"{path}: the page does not know the layer '{layer.name}' ({kind})")
-    activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    if activation in ("relu", "softmax"):
-        yield {"kind": activation}
-    elif activation != "linear":
+    activation = _activation(layer)
+    if activation not in ("linear", "relu", "softmax"):
         raise UserError(f"{path}: the page does not know the activation '{activation}'")
+    if activation != "linear":
+        yield {"kind": activation}
+
+
+def _activation(layer: Any) -> str:
+    """Returns the name of what a layer does in the end, `linear` for nothing."""
+    from keras import layers
+
+    if isinstance(layer, layers.ReLU | layers.Softmax):
+        return type(layer).__name__.lower()
+    return getattr(getattr(layer, "activation", None), "__name__", "linear")
 
 
 def _weights(layer: Any) -> Step:

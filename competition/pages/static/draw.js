@@ -60,7 +60,7 @@ function showFrame({ box, digit }, isChosen, unitPixels) {
   const inUnits = (pixels) => pixels / unitPixels;
   const [left, top, right, bottom] = [box.left, box.top, box.right, box.bottom].map((one) => one / INK_SCALE);
   const gap = inUnits(6);
-  context.strokeStyle = context.fillStyle = colourOf(isChosen ? "--focus" : "--control");
+  context.strokeStyle = context.fillStyle = colourOf(isChosen ? "--focus" : "--quiet");
   context.lineWidth = inUnits(isChosen ? 2 : 1);
   context.beginPath();
   context.roundRect(left - gap, top - gap, right - left + 2 * gap, bottom - top + 2 * gap, inUnits(8));
@@ -73,7 +73,7 @@ function showFrame({ box, digit }, isChosen, unitPixels) {
 
 function showReading() {
   const reading = byId("reading");
-  reading.classList.toggle("long", digits.length > 3);
+  reading.style.setProperty("--count", digits.length);
   reading.classList.toggle("none", !digits.length);
   if (!digits.length) return reading.replaceChildren("no digit");
   reading.replaceChildren(...digits.map(({ digit, confidence }, place) => {

@@ -18,34 +18,44 @@ function digitsIn(ink) {
 const longer = ({ left, right, top, bottom }) => Math.max(right - left, bottom - top);
 
 // The connected parts (also over corners): their boxes, and for each pixel 1 + its part's number.
+// Faint ink belongs to the part that it touches, but does not connect two.
 function connected({ width, height, values }) {
   const places = new Int32Array(values.length);
   const boxes = [];
-  const waiting = [];
-  for (let start = 0; start < values.length; start++) {
-    if (values[start] < FAINT || places[start]) continue;
-    const box = { left: width, right: 0, top: height, bottom: 0, parts: [boxes.length + 1] };
-    places[start] = boxes.push(box);
-    waiting.push(start);
-    while (waiting.length) {
-      const here = waiting.pop();
-      const x = here % width;
-      const y = (here - x) / width;
-      box.left = Math.min(box.left, x);
-      box.right = Math.max(box.right, x + 1);
-      box.top = Math.min(box.top, y);
-      box.bottom = Math.max(box.bottom, y + 1);
+  const found = [];
+  const take = (at, place) => {
+    places[at] = place;
+    found.push(at);
+    extend(boxes[place - 1], at % width, Math.floor(at / width));
+  };
+  const spread = (from, least) => {
+    for (let i = from; i < found.length; i++) {
+      const [x, y] = [found[i] % width, Math.floor(found[i] / width)];
       for (let nextY = Math.max(0, y - 1); nextY <= Math.min(height - 1, y + 1); nextY++) {
         for (let nextX = Math.max(0, x - 1); nextX <= Math.min(width - 1, x + 1); nextX++) {
           const next = nextY * width + nextX;
-          if (values[next] < FAINT || places[next]) continue;
-          places[next] = boxes.length;
-          waiting.push(next);
+          if (values[next] >= least && !places[next]) take(next, places[found[i]]);
         }
       }
     }
+  };
+  for (let at = 0; at < values.length; at++) {
+    if (values[at] < FAINT || places[at]) continue;
+    boxes.push({ ...nowhere(), parts: [boxes.length + 1] });
+    take(at, boxes.length);
+    spread(found.length - 1, FAINT);
   }
+  spread(0, 1);
   return { places, boxes };
+}
+
+const nowhere = () => ({ left: Infinity, right: 0, top: Infinity, bottom: 0 });
+
+function extend(box, x, y) {
+  box.left = Math.min(box.left, x);
+  box.right = Math.max(box.right, x + 1);
+  box.top = Math.min(box.top, y);
+  box.bottom = Math.max(box.bottom, y + 1);
 }
 
 // Parts above each other belong to one digit, as the bar of a 5 does.
@@ -77,24 +87,23 @@ function union(one, other) {
   };
 }
 
-// The ink of a group in its box, with a pixel around for its faint edge, without its neighbours'.
-function alone({ width, height, values }, places, { left, right, top, bottom, parts }) {
-  const [startX, startY] = [Math.max(0, left - 1), Math.max(0, top - 1)];
-  const [cutWidth, cutHeight] = [Math.min(width, right + 1) - startX, Math.min(height, bottom + 1) - startY];
-  const cut = new Uint8Array(cutWidth * cutHeight);
-  for (let y = 0; y < cutHeight; y++) {
-    for (let x = 0; x < cutWidth; x++) {
-      const from = (startY + y) * width + startX + x;
-      if (!places[from] || parts.includes(places[from])) cut[y * cutWidth + x] = values[from];
+// The ink of a group in its box, without that of its neighbours.
+function alone(ink, places, { left, right, top, bottom, parts }) {
+  const [width, height] = [right - left, bottom - top];
+  const values = new Uint8Array(width * height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (top + y) * ink.width + left + x;
+      if (parts.includes(places[from])) values[y * width + x] = ink.values[from];
     }
   }
-  return { width: cutWidth, height: cutHeight, values: cut };
+  return { width, height, values };
 }
 
 // One digit as MNIST shows it, 784 bytes, or null without ink: the same whole numbers as `centred`
 // in deployment/preprocessing.py, so both give the same digits to the last bit.
-function centred({ width, height, values }) {
-  const box = inkBox(width, height, values);
+function centred({ width, values }) {
+  const box = inkBox(width, values);
   if (!box) return null;
   const [wide, high] = [box.right - box.left, box.bottom - box.top];
   const long = Math.max(wide, high);
@@ -110,17 +119,9 @@ function centred({ width, height, values }) {
   return pixels;
 }
 
-function inkBox(width, height, values) {
-  const box = { left: width, right: 0, top: height, bottom: 0 };
-  for (let at = 0; at < values.length; at++) {
-    if (!values[at]) continue;
-    const x = at % width;
-    const y = (at - x) / width;
-    box.left = Math.min(box.left, x);
-    box.right = Math.max(box.right, x + 1);
-    box.top = Math.min(box.top, y);
-    box.bottom = Math.max(box.bottom, y + 1);
-  }
+function inkBox(width, values) {
+  const box = nowhere();
+  values.forEach((value, at) => value && extend(box, at % width, Math.floor(at / width)));
   return box.right ? box : null;
 }
 

@@ -55,6 +55,7 @@ function addProducts(sums, inputs, from, count, weights, line) {
     starts[found++] = (line + i) * filters;
   }
   factors.fill(0, found, found + 3);
+  starts.fill(0, found, found + 3); // those of a larger layer lie behind the weights: 0 times nothing
   for (let i = 0; i < found; i += 4) {
     const [one, two, three, four] = [factors[i], factors[i + 1], factors[i + 2], factors[i + 3]];
     const [first, second, third, fourth] = [starts[i], starts[i + 1], starts[i + 2], starts[i + 3]];

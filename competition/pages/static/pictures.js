@@ -41,7 +41,7 @@ function inkOf(grey, width, height) {
   const least = isPhoto ? (sign * (threshold - paper)) / 2 : 0;
   const inks = flat.map((value) => sign * (value - paper) - least);
   const strong = inks.filter((ink) => ink > sign * (threshold - paper) - least).sort();
-  const full = Math.max(1, strong[Math.floor(0.9 * strong.length)] ?? 1);
+  const full = Math.max(1, strong[Math.floor((isPhoto ? 0.9 : 1) * (strong.length - 1))] ?? 1);
   return Uint8Array.from(inks, (ink) => Math.round(Math.min(1, Math.max(0, ink / full)) * 255));
 }
 
