@@ -35,7 +35,7 @@ FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict serve latency submit scores doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict draw serve latency submit scores doctor bench docs notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -75,6 +75,8 @@ why: setup ## Show what the nets looked at in the worst digits, output/<config>/
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name for one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
 
+draw: setup ## Write output/<config>/draw.html, where the exported net reads what you draw
+	@$(COMPETITION) draw $(CONFIGURED)
 distil: setup ## Teach one small net what the ensemble says of every row, and compare the two
 	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
 

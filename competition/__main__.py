@@ -242,6 +242,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         *CONFIGURED,
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
+    "draw": ("write a page that reads what you draw, with the exported net", *CONFIGURED),
     "distil": ("teach one small net what the ensemble says of every row", *CONFIGURED, JOBS),
     "export": (
         "write the student as files that other programs open, and check them",

@@ -229,6 +229,16 @@ def report(config: Config, variant: str | None = None) -> None:
     print(f"\nopen {page} in a browser; {results} has the same results as text")
 
 
+def draw(config: Config) -> None:
+    """Writes the page in which the exported net reads what a person draws."""
+    from competition.deployment.browser_weights import read_steps
+    from competition.pages.draw import write_drawing_page
+
+    exported = paths.OutputPaths(config.name).export / paths.EXPORTED["keras"]
+    path = write_drawing_page(config.name, read_steps(exported))
+    print(f"open {path} in a browser; it needs no network, and can be sent to a phone")
+
+
 def submit(config: Config, file: Path | None, message: str | None, force: bool) -> None:
     """Checks a submission, sends it to Kaggle and waits for its score."""
     from competition.kaggle.submissions import difference, send, wait_for_score

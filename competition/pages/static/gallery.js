@@ -252,7 +252,7 @@ function listen() {
   on("previous", "click", () => move(-1));
   on("next", "click", () => move(1));
   on("close", "click", closeDetail);
-  on("export", "click", exportMarks);
+  on("export", "click", () => download(`marks-${data.name}.csv`, marksAsCsv()));
   on("keys", "click", () => byId("help").showModal());
   on("filters-button", "click", toggleFilters);
   on("skip", "click", skipToDigits);

@@ -25,11 +25,3 @@ function marksAsCsv() {
   const lines = ids.map((id) => [id, marks[id].given, marks[id].mark, marks[id].label ?? ""].join(","));
   return [data.markColumns.join(","), ...lines, ""].join("\n");
 }
-
-function exportMarks() {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([marksAsCsv()], { type: "text/csv" }));
-  link.download = `marks-${data.name}.csv`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
