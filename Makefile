@@ -77,11 +77,13 @@ report: setup ## Write the results as a page, output/<config>/report/index.html;
 
 draw: setup ## Write output/<config>/draw.html, where the exported net reads what you draw
 	@$(COMPETITION) draw $(CONFIGURED)
+
 distil: setup ## Teach one small net what the ensemble says of every row, and compare the two
 	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
 
 export: setup ## Write the student, or VARIANT=name, for other programs; FORMAT=keras|onnx|litert, SPARSITY=0.5
 	@$(COMPETITION) export $(CONFIGURED) $(if $(value FORMAT),--format $(call quoted,$(value FORMAT))) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value SPARSITY),--sparsity $(call quoted,$(value SPARSITY)))
+
 predict: setup ## Predict IMAGES="photo.png folder/" or test.csv with MODEL=output/<config>/export, write OUT=predictions.csv
 	@$(COMPETITION) predict $(CONFIGURED) --images $(foreach image,$(value IMAGES),$(call quoted,$(image))) $(MODELLED) $(if $(value OUT),--out $(call quoted,$(value OUT)))
 

@@ -101,7 +101,6 @@ class OutputPaths:
         self.students = self.folder / "student"
         self.baselines = self.folder / "baselines.md"  # its CSV file is beside it
         self.bench = self.folder / "bench.json"
-        self.draw = self.folder / "draw.html"
 
     def job(self, variant: str, seed: int, split: str) -> Path:
         """Returns the folder of a job's result."""
