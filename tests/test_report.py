@@ -199,7 +199,7 @@ def test_the_key_figures_are_of_the_nets_that_were_combined(frames, reported):
     [line] = frames["key-figures"].to_dict("records")
     assert line == {
         "preset": NAME,
-        "nets": 10,
+        "trained": "10 nets",
         **values_of(reported[0].scores.ensemble),
         "training_minutes": 30,  # ten nets of six minutes, two at a time
         "CPU_minutes": 70,
