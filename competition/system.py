@@ -3,6 +3,7 @@
 Limits of containers are taken into account.
 """
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -188,14 +189,31 @@ def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Pa
         threads: per worker.
         in_this_process: whether a single worker is this process or another one.
     """
+    if workers == 1 and in_this_process:
+        return Parallel(1, return_as="generator_unordered")
+    if trouble := no_workers():
+        raise UserError(f"{trouble} One job at a time needs none: JOBS=1")
     # joblib replaces a worker whose memory grew after its job: nothing is lost, so no warning.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     # A worker watches its command from its start: one that gets no task would outlive a kill.
     watching = {"initializer": end_with, "initargs": (os.getpid(),)}
     with parallel_config("loky", inner_max_num_threads=threads, **watching):
-        if workers == 1 and not in_this_process:  # joblib starts at least two, so one waits
+        if workers == 1:  # joblib starts at least two, so one waits
             return Parallel(2, pre_dispatch=1, return_as="generator_unordered", max_nbytes=None)
         return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
+
+
+@cache
+def no_workers() -> str:
+    """Returns why joblib can start no worker processes here; empty if it can."""
+    try:
+        multiprocessing.Lock()
+    except (ImportError, OSError) as error:
+        return (
+            f"worker processes need semaphores, which this system refuses ({error}): is /dev/shm "
+            "missing, or read-only?"
+        )
+    return ""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from competition.console import terminal
 from competition.errors import UserError
 
 if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
@@ -165,11 +166,10 @@ class Table:
 def print_table(table: Table) -> None:
     """Prints a table with its note: drawn in a terminal, in Markdown elsewhere."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as Drawn
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = terminal()
     if not console.is_terminal:
         print(table.markdown_with_note())
         return

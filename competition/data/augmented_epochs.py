@@ -29,6 +29,7 @@ from competition.system import (
     available_memory,
     core_count,
     free_bytes,
+    no_workers,
     side_by_side,
     workers_may_end,
 )
@@ -116,7 +117,8 @@ def pools_at_hand(
     with storage.shared(paths.POOLS_LOCK):
         require_room(epochs, data_set)
         fitting = max(1, available_memory() // AUGMENTING_WORKER_BYTES)
-        make_pools(epochs, data_set, min(core_count(), fitting), threads)
+        workers = 1 if no_workers() else min(core_count(), fitting)
+        make_pools(epochs, data_set, workers, threads)
         yield
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from competition.console import duration
 from competition.errors import UserError
+from competition.kaggle.credentials import CONFIG_DIR, settings_folder
 from competition.kaggle.errors import UPGRADE, KaggleError, without_secrets
 from competition.kaggle.protocol import read_notes
 
@@ -81,6 +82,7 @@ def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) 
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
+                env=_environment(folder),
             ) as process,
         ):
             try:
@@ -95,6 +97,14 @@ def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) 
         f"run {UPGRADE}."
     )
     return {"problem": problem or no_result} | outcome
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """Returns the child's environment: the client makes its settings' folder, and may not be able
+    to in the user's home; so a missing one is `folder`.
+    """
+    is_there = settings_folder().is_dir()
+    return dict(os.environ) if is_there else {**os.environ, CONFIG_DIR: folder}
 
 
 def _wait(process: subprocess.Popen, notes: Path, watch: Watch, seconds: float) -> str | None:

@@ -15,6 +15,7 @@ from competition.kaggle import SETTINGS_PAGE
 
 TOKEN_VARIABLE = "KAGGLE_API_TOKEN"  # noqa: S105, a name
 PAIR = ("KAGGLE_USERNAME", "KAGGLE_KEY")
+CONFIG_DIR = "KAGGLE_CONFIG_DIR"
 NEW_TOKEN = f"Create a new token at {SETTINGS_PAGE}"
 PLACES = f"put it into ~/.kaggle/access_token or the environment variable {TOKEN_VARIABLE}"
 UNREADABLE = " It cannot be read as a line of plain text (UTF-8), so the client fails on it."
@@ -53,7 +54,7 @@ def sources() -> list[Source]:
 def overlooked() -> list[str]:
     """Returns a sentence about each thing that looks like credentials but is not used."""
     used = {source.file for source in sources()}
-    named, key_file, settings = _named_token_file(), _key_file(), _settings_folder()
+    named, key_file, settings = _named_token_file(), _key_file(), _other_settings_folder()
     missing = [variable for variable in PAIR if not os.environ.get(variable)]
     sentences = []
     if named and named not in used:
@@ -116,11 +117,16 @@ def _named_token_file() -> Path | None:
 
 def _key_file() -> Path:
     """Returns the path of the `kaggle.json` that the client reads."""
-    home = _home("") if _home("").exists() else _settings_folder()
-    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or home) / "kaggle.json"
+    return settings_folder() / "kaggle.json"
 
 
-def _settings_folder() -> Path:
+def settings_folder() -> Path:
+    """Returns the client's folder, which it makes if it is missing."""
+    home = _home("") if _home("").exists() else _other_settings_folder()
+    return Path(os.environ.get(CONFIG_DIR) or home)
+
+
+def _other_settings_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
 
 
