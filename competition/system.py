@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
 from joblib import Parallel, cpu_count, parallel_config
+from joblib.externals.loky.backend import resource_tracker
 
 from competition.console import bytes_text
 from competition.errors import UserError
@@ -193,6 +194,10 @@ def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Pa
         return Parallel(1, return_as="generator_unordered")
     if trouble := no_workers():
         raise UserError(f"{trouble} One job at a time needs none: JOBS=1")
+    # Whatever ends all processes of a terminal must not end what removes their semaphores.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     # joblib replaces a worker whose memory grew after its job: nothing is lost, so no warning.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     # A worker watches its command from its start: one that gets no task would outlive a kill.
@@ -248,8 +253,10 @@ def end_with(command_pid: int) -> None:
     What they write is complete or absent, so they may end at any moment.
     """
     if os.getpid() != command_pid:
-        # Ctrl-C in a terminal reaches the workers too, but only the command handles it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # What ends a terminal's or a service's processes reaches the workers, too, but only the
+        # command handles it.
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(command_pid,), daemon=True).start()
 
 

@@ -110,10 +110,11 @@ FETCHED = {
         asked={DOWNLOAD: 1},
     ),
     "429 without an end": fails(
-        all_of(changed(client, RATE_LIMIT_SECONDS=1.5), answering(DOWNLOAD, wait("1"))),
+        all_of(changed(client, MOST_TRIES=2), answering(DOWNLOAD, wait("1"))),
         "Kaggle asks to wait ... too many requests",
         asked={DOWNLOAD: 2},
     ),
+    "a home that nobody can write to": gets(setting(HOME="/proc"), "installed"),
     "a sign-in page answers": fails(
         answering(INTROSPECT, Answer(200, PAGE)), "Something else answers in Kaggle's place"
     ),
@@ -277,3 +278,36 @@ def test_an_interrupted_download_continues_where_it_stopped(world: World):
     assert "are here already" in printed
     assert world.server.requests[-1].headers["Range"] == f"bytes={2**20}-"
     assert files_below(paths.INPUT) == INSTALLED
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer_seconds", "pauses"),
+    [
+        (1, 0, [1, 2, 4, 8]),
+        (0, 0, [10, 10, 10, 10]),  # without a time, the default
+        (5, 0, [5, 5, 5, 8]),
+        (1, 35, [1, 2, 4]),  # the next would end after two minutes
+        (30, 0, [30, 30, 30, 30]),
+        (31, 0, [31, 31, 31]),
+        (121, 0, []),
+    ],
+)
+def test_waiting_for_kaggle_has_an_end(monkeypatch, capsys, asked, answer_seconds, pauses):
+    now, slept = [0.0], []
+
+    def pass_time(seconds: float) -> None:
+        now[0] += seconds
+
+    def answer(*_: object) -> dict:
+        pass_time(answer_seconds)
+        return {"status": 429, "retry_after": asked, "problem": "too many requests"}
+
+    monkeypatch.setattr(client.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        client.time, "sleep", lambda seconds: [slept.append(seconds), pass_time(seconds)]
+    )
+    monkeypatch.setattr(client, "_run", answer)
+    with pytest.raises(UserError, match="too many requests"):
+        client.call("list submissions")
+    assert slept == pauses
+    assert now[0] <= client.RATE_LIMIT_SECONDS + client.ANSWER_SECONDS
