@@ -14,7 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from competition.errors import UserError, disk_trouble
+from competition.errors import UserError, trouble
 from competition.paths import EXPORTED
 
 DESCRIPTION = """\
@@ -63,10 +63,10 @@ def _run(arguments: list[str] | None) -> int:
         return 130
     except BrokenPipeError:  # the output's reader has ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if not (trouble := disk_trouble(error)):
+    except Exception as error:
+        if not (message := trouble(error)):
             raise
-        print(f"error: {trouble}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
     return 1
 
 

@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from competition.errors import UserError, as_the_disk_allows
+from competition.errors import UserError, as_the_disk_allows, naming
 
 PARTIAL = ".partial-"
 # The end of a name while its file, folder or download is incomplete.
@@ -37,9 +37,10 @@ def atomic_file(path: Path, is_remade: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_sibling(path)
     try:
-        yield partial
-        if not is_remade:
-            _flush(partial)
+        with naming(path):
+            yield partial
+            if not is_remade:
+                _flush(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -62,9 +63,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial = _partial_sibling(path)
     partial.mkdir(parents=True)
     try:
-        yield partial
-        for written in (*partial.rglob("*"), partial):
-            _flush(written)
+        with naming(path):
+            yield partial
+            for written in (*partial.rglob("*"), partial):
+                _flush(written)
         _replace_folder(path, partial)
         shutil.rmtree(path / REPLACED, ignore_errors=True)
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from competition.console import terminal
-from competition.errors import UserError
+from competition.errors import UserError, printable
 
 if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
     import pandas as pd
@@ -56,7 +56,7 @@ def read_csv(
 
 def markdown(texts: "pd.DataFrame") -> str:
     """Returns a frame of texts in Markdown, with number columns but the first aligned right."""
-    texts = texts.astype(str)
+    texts = texts.astype(str).map(lambda cell: printable(cell).replace("\n", " "))
     others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
     alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
     lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
@@ -140,7 +140,8 @@ class Table:
         import pandas as pd
 
         shown = self.columns or [Column(name, names=(name,)) for name in map(str, self.frame)]
-        return pd.DataFrame({each.title: each.texts(self.frame) for each in shown}, dtype=str)
+        texts = pd.DataFrame({each.title: each.texts(self.frame) for each in shown}, dtype=str)
+        return texts.map(printable)
 
     def markdown(self) -> str:
         """Returns the table in Markdown, without title and note."""

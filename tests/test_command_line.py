@@ -257,23 +257,6 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
     assert "plain seed0 fold0 fold1: trained differently (variant.epochs: 1 → 2)" in stale.stderr
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"), [("folds.seed=1", "folds: "), ("data=other", "data: ")]
-)
-def test_results_of_other_data_or_folds_are_not_replaced(trained, change, reason):
-    """One changed digit, in the data or in the folds, would cost all that was trained."""
-    before = manifests(trained)
-    other = trained / "input" / "other"
-    shutil.copytree(trained / "input" / "tiny", other)
-    text = (other / "train.csv").read_text()
-    (other / "train.csv").write_text(text.replace(",0\n", ",1\n", 1))
-    refused = train(trained, "--set", change, "--set", "variants.plain.epochs=1")
-    assert refused.returncode == 1
-    assert f"plain seed0 fold0 fold1: trained on other data or folds ({reason}" in refused.stderr
-    assert "`make train-folds FORCE=1` replaces these results; another name" in refused.stderr
-    assert manifests(trained) == before
-
-
 def test_results_of_other_code_are_named_and_trained_again_where_that_is_asked_for(trained):
     before = manifests(trained)
     file = trained / "output/tiny/jobs/plain/seed0/fold0/manifest.json"

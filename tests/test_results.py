@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from competition import paths
-from competition.config.loading import Config
+from competition.config.loading import Config, load_config
 from competition.config.schema import Variant
+from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.probabilities import (
     Probabilities,
@@ -36,6 +38,7 @@ from competition.storage import (
     clear_folder,
     remove_partials,
 )
+from competition.training.jobs import jobs_left
 
 
 def probabilities(ids, seed: int = 0) -> Probabilities:
@@ -390,3 +393,50 @@ def test_a_manifest_reads_back_as_json():
     manifest = json.loads((job.folder() / paths.MANIFEST).read_text())
     assert manifest["identity"]["recipe_version"] >= 1
     assert read_predictions(job, "test").ids.tolist() == [1, 2, 3]
+
+
+@pytest.fixture
+def trained_run(project) -> Run:
+    """The tiny configuration with made-up results for all of its jobs."""
+    run = load_run(load_config(Path("configs/tiny.yaml")))
+    for job, identity in run.identities.items():
+        write(job, identity)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [("folds.seed=1", "folds: "), ("data=other", "data: ")]
+)
+def test_results_of_other_data_or_folds_are_not_replaced(trained_run, change, reason, capsys):
+    """One changed digit, in the data or in the folds, would cost all that was trained."""
+    other = Path("input/other")
+    shutil.copytree("input/tiny", other)
+    text = (other / "train.csv").read_text()
+    (other / "train.csv").write_text(text.replace(",0\n", ",1\n", 1))
+    settings = [change, "variants.perceptron.epochs=1"]
+    changed = load_run(load_config(Path("configs/tiny.yaml"), settings))
+    with pytest.raises(UserError) as caught:
+        jobs_left(changed, changed.identities, force=False)
+    assert f"plain seed0 fold0 fold1: trained on other data or folds ({reason}" in str(caught.value)
+    assert "`make train-folds FORCE=1` replaces these results; another name" in str(caught.value)
+    assert 'SET="name=tiny-2"' in str(caught.value)
+    assert jobs_left(changed, changed.identities, force=True) == [*changed.identities]
+    elsewhere = load_run(load_config(Path("configs/tiny.yaml"), [*settings, "name=tiny-2"]))
+    assert len(jobs_left(elsewhere, elsewhere.identities, force=False)) == 4
+
+
+def test_results_of_other_settings_are_replaced(trained_run, capsys):
+    setting = ["variants.perceptron.epochs=1"]
+    changed = load_run(load_config(Path("configs/tiny.yaml"), setting))
+    left = jobs_left(changed, changed.identities, force=False)
+    assert {job.variant for job in left} == {"perceptron"}
+    assert "was trained differently and is trained again" in capsys.readouterr().out
+    assert jobs_left(trained_run, trained_run.identities, force=False) == []
+
+
+def test_one_changed_digit_in_the_folds_costs_no_result(trained_run):
+    (file,) = Path("output/tiny").glob("folds*.csv")
+    text = file.read_text()
+    file.write_text(text[:-2] + ("0" if text[-2] == "1" else "1") + "\n")
+    again = load_run(load_config(Path("configs/tiny.yaml")))
+    assert jobs_left(again, again.identities, force=False) == []
