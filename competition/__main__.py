@@ -64,9 +64,9 @@ def _run(arguments: list[str] | None) -> int:
     except BrokenPipeError:  # the output's reader has ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if not (message := trouble(error)):
+        if not (refused := trouble(error)):
             raise
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {refused}", file=sys.stderr)
     return 1
 
 

@@ -176,6 +176,27 @@ def with_another_sample(world: World) -> None:
     world.install({**competition_files(), "sample_submission.csv": b"ImageId,Label\n1,0\n"})
 
 
+def in_folder(files: dict[str, bytes], name: str = "digit-recognizer") -> dict[str, bytes]:
+    return {f"{name}/{file}": content for file, content in files.items()}
+
+
+def unpacked(*parents: str) -> Arrange:
+    """The archive was unpacked in the browser; ZIP= names the folder."""
+
+    def arrange(world: World) -> None:
+        folder = Path("mine.zip", *parents)
+        folder.mkdir(parents=True)
+        for name, content in competition_files().items():
+            (folder / name).write_bytes(content)
+        Path("mine.zip", "notes.txt").touch()
+
+    return arrange
+
+
+def many_members(world: World) -> None:
+    Path("mine.zip").write_bytes(zipped({f"{n}.txt": b"" for n in range(20_000)}))
+
+
 no_client = {"asked": {INTROSPECT: 0}}
 unzips = partial(works, command=("download", "--zip", "mine.zip"), input=INSTALLED, **no_client)
 refuses = partial(fails, command=("download", "--zip", "mine.zip"), **no_client)
@@ -185,8 +206,26 @@ WITHOUT_CLIENT = {
     "good data is there": gets(World.install, "complete already, nothing done", **no_client),
     "a zip": unzips(at_hand(ARCHIVE), "installed"),
     "a zip for rows missing": unzips(all_of(at_hand(ARCHIVE), with_rows_missing), "installed"),
+    "a folder inside": unzips(at_hand(zipped(in_folder(competition_files()))), "installed"),
+    "a folder inside, and others": unzips(
+        at_hand(
+            zipped(
+                in_folder({"train.csv": b""}, "drafts")
+                | in_folder(competition_files(), "my data")
+                | in_folder({"._train.csv": b""}, "__MACOSX")
+            )
+        ),
+        "installed",
+    ),
+    "a folder inside without a file": refuses(
+        at_hand(zipped(in_folder({"train.csv": b"", "test.csv": b""}))),
+        "mine.zip has no sample_submission.csv; expected the archive",
+    ),
+    "an unpacked archive": unzips(unpacked(), "installed"),
+    "an unpacked archive with a folder inside": unzips(unpacked("digit-recognizer"), "installed"),
+    "twenty thousand members": refuses(many_members, "mine.zip has 20,000 members"),
     "no such zip": refuses(as_it_is, "there is no archive mine.zip"),
-    "a folder": refuses(lambda world: Path("mine.zip").mkdir(), "mine.zip is a folder"),
+    "a folder": refuses(lambda world: Path("mine.zip").mkdir(), "mine.zip has no train.csv and no"),
     "a page": refuses(
         at_hand(PAGE), "mine.zip is not a whole zip archive ... Download it again at https://www"
     ),
@@ -198,8 +237,8 @@ WITHOUT_CLIENT = {
         at_hand(zipped({**competition_files(), "C:\\escaped.txt": b""})), "the unsafe name 'C:"
     ),
     "a large member": refuses(
-        all_of(at_hand(ARCHIVE), changed(download, LARGEST_MEMBER=1_000_000)),
-        "mine.zip has a filling.bin larger than 1.0 MB",
+        all_of(at_hand(ARCHIVE), changed(download, LARGEST_TOTAL=1_000_000)),
+        "mine.zip unpacks to more than 1.0 MB",
     ),
     "a zip with rows missing": refuses(
         at_hand(zipped(competition_files(9))), "mine.zip: train.csv has 9 rows, expected 10"
