@@ -542,6 +542,36 @@ def test_a_damaged_history_is_refused(world: World, text: str):
         read_history()
 
 
+@pytest.mark.parametrize("end", ["\n", ",,,,,,,,,\n", ",,,\n\n", "\r\n , ,,,,,,,,\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_a_history_that_a_spreadsheet_saved_is_read(world: World, start: str, end: str):
+    paths.SUBMISSIONS.mkdir()
+    paths.SUBMISSION_HISTORY.write_text(f"{start}{','.join(COLUMNS)}\n{LINE}\n{end}")
+    assert [Entry(*row) for row in read_history().values] == [OLD]
+    add_to_history(OLD)
+    assert [Entry(*row) for row in read_history().values] == [OLD, OLD]
+
+
+def test_a_history_with_semicolons_is_told_as_such(world: World):
+    paths.SUBMISSIONS.mkdir()
+    paths.SUBMISSION_HISTORY.write_text(f"{';'.join(COLUMNS)}\n{LINE.replace(',', ';')}\n")
+    with pytest.raises(UserError, match=r"'time;file;sha256.* between semicolons or tabs; save it"):
+        read_history()
+
+
+def test_a_submission_that_a_spreadsheet_saved_is_sent_without_its_mark(world: World):
+    ready(lambda world: world.make_submission(b"\xef\xbb\xbf" + SUBMISSION, sha256="f" * 64))(world)
+    code, printed = world.run("submit")
+    assert code == 0
+    assert world.server.received("upload").body == SUBMISSION
+    assert (
+        "submissions/default.json belongs to another content of submissions/default.csv, so it is "
+        "not used"
+    ) in printed
+    (entry,) = read_history().to_dict("records")
+    assert (entry["sha256"], entry["out_of_fold"]) == (SUBMISSION_HASH, "")
+
+
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [

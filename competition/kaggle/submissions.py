@@ -1,7 +1,7 @@
 """Sends a checked submission, and fetches its score; `submissions/history.csv` records both."""
 
+import codecs
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +24,7 @@ from competition.metrics import SELECTED, marked
 from competition.paths import COMPETITION
 from competition.storage import atomic_file, only_one, write_text
 from competition.submission import check_submission, file_hash, read_provenance
+from competition.tables import filled_rows, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,10 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
         UserError: when the file is not what the competition asks for, was submitted before, or
             Kaggle did not accept it.
     """
-    made_from = read_provenance(file).get("data_set", COMPETITION)
+    provenance, beside = read_provenance(file), paths.provenance_json(file)
+    if not provenance and beside.exists():
+        print(f"{beside} belongs to another content of {file}, so it is not used", file=sys.stderr)
+    made_from = provenance.get("data_set", COMPETITION)
     if made_from != COMPETITION:
         raise UserError(
             f"{file} was made from the data set '{made_from}', but Kaggle asks for the test rows "
@@ -262,19 +266,17 @@ def read_history() -> "pd.DataFrame":
     import pandas as pd
 
     path = paths.SUBMISSION_HISTORY
-    try:
-        history = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
+    if not path.exists():
         return pd.DataFrame(columns=COLUMNS, dtype=str)
-    except ValueError:  # not text, or not CSV
-        history = pd.DataFrame()
-    # pandas pads lines that are too short, and takes extra cells for row names.
-    is_table = list(history.columns) == COLUMNS and isinstance(history.index, pd.RangeIndex)
-    if not is_table or (history[NEVER_EMPTY] == "").to_numpy().any():
+    try:
+        history = filled_rows(read_csv(path, COLUMNS, "")).reset_index(drop=True)
+        if (history[NEVER_EMPTY] == "").to_numpy().any():
+            raise UserError(f"a line has no {', no '.join(NEVER_EMPTY)}")
+    except UserError as error:
         raise UserError(
             f"{path} is damaged: expected the columns {', '.join(COLUMNS)}; fix it, or move it "
-            "away to start a new one"
-        )
+            f"away to start a new one ({error})"
+        ) from None
     return history
 
 
@@ -306,9 +308,14 @@ def _write_history(history: "pd.DataFrame") -> None:
 
 @contextmanager
 def _copied(file: Path) -> Iterator[Path]:
-    """Yields a copy with the same name: `make ensemble` may replace the file while it is sent."""
+    """Yields a copy with the same name: `make ensemble` may replace the file while it is sent.
+
+    It has no byte order mark, which a spreadsheet may have written.
+    """
     with TemporaryDirectory(prefix="submission-") as folder:
-        yield Path(shutil.copy(file, folder))
+        copy = Path(folder, file.name)
+        copy.write_bytes(file.read_bytes().removeprefix(codecs.BOM_UTF8))
+        yield copy
 
 
 def _new_entry(file: Path, copy: Path) -> Entry:
