@@ -13,9 +13,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from competition.errors import UserError, as_the_disk_allows, naming
 
@@ -167,6 +169,26 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):
             raise UserError(f"{path}: '{name}' is not an array; expected arrays only")
     return arrays
+
+
+def read_json(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+    """Reads a JSON object, checked by a model of the fields that are used; others stay.
+
+    Raises:
+        ValueError: naming the first field that is missing or of another type.
+        OSError: when there is no such file.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"{place}: {problem['msg']}" if place else problem["msg"]) from None
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of a file, 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def starts_with(path: Path, start: bytes) -> bool:

@@ -22,8 +22,8 @@ from competition.kaggle.errors import KaggleError
 from competition.kaggle.protocol import CONFIRMING, UPLOADING
 from competition.metrics import SELECTED, marked
 from competition.paths import COMPETITION
-from competition.storage import atomic_file, only_one, write_text
-from competition.submission import check_submission, file_hash, read_provenance
+from competition.storage import atomic_file, file_hash, only_one, write_text
+from competition.submission import check_submission, read_provenance
 from competition.tables import filled_rows, read_csv
 
 if TYPE_CHECKING:
