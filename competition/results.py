@@ -16,7 +16,7 @@ from competition.config.loading import RECIPE_VERSION
 from competition.config.schema import Variant
 from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
-from competition.storage import atomic_folder, file_hash, read_json
+from competition.storage import atomic_folder, file_hash, parse_json
 from competition.tables import write_csv
 
 if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
@@ -212,7 +212,7 @@ def read_manifest(job: Job) -> dict[str, Any]:
     """Reads a finished job's manifest; refuses a damaged one."""
     path = job.folder() / paths.MANIFEST
     try:
-        return read_json(path, Manifest)
+        return parse_json(path.read_bytes(), Manifest)
     except (OSError, ValueError) as error:
         raise _damaged(job, path, error) from None
 

@@ -171,15 +171,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def read_json(path: Path, model: type[BaseModel]) -> dict[str, Any]:
-    """Reads a JSON object, checked by a model of the fields that are used; others stay.
+def parse_json(content: bytes, model: type[BaseModel]) -> dict[str, Any]:
+    """Returns a JSON object, checked by a model of the fields that are used; others stay.
 
     Raises:
-        ValueError: naming the first field that is missing or of another type.
-        OSError: when there is no such file.
+        ValueError: in one line, naming the first field that is missing or of another type.
     """
     try:
-        return model.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
+        return model.model_validate_json(content).model_dump(exclude_unset=True)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))

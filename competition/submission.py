@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from competition import paths
 from competition.digits import CLASSES, require_unique
 from competition.errors import UserError
-from competition.storage import atomic_file, file_hash, read_json, write_text
+from competition.storage import atomic_file, file_hash, parse_json, write_text
 from competition.tables import read_csv, write_csv
 
 HEADER = ["ImageId", "Label"]
@@ -75,7 +75,7 @@ def read_provenance(path: Path) -> dict:
     Empty if there is none, or if it belongs to other content, as after an interruption.
     """
     try:
-        provenance = read_json(paths.provenance_json(path), Provenance)
+        provenance = parse_json(paths.provenance_json(path).read_bytes(), Provenance)
         is_current = provenance.get(SHA256) in (None, file_hash(path))
     except (OSError, ValueError):
         return {}

@@ -40,7 +40,7 @@ from competition.storage import (
     atomic_file,
     atomic_folder,
     clear_folder,
-    read_json,
+    parse_json,
     remove_partials,
 )
 from competition.training.jobs import jobs_left
@@ -532,4 +532,4 @@ def test_every_shipped_manifest_is_read():
     files = sorted((ROOT / "output").glob("*/jobs/**/manifest.json"))
     assert len(files) > 50
     for file in files:
-        assert read_json(file, Manifest) == json.loads(file.read_text())
+        assert parse_json(file.read_bytes(), Manifest) == json.loads(file.read_text())
