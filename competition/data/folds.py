@@ -91,7 +91,7 @@ def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Spli
         print(
             f"{path} was changed; it is made again from seed and data, the changed one is {aside}"
         )
-    write_text(path, f"{_checksum_line(table)}\n{table}")
+    write_text(path, f"{checksum_line(table)}\n{table}")
     return splits
 
 
@@ -143,7 +143,8 @@ def _as_csv(splits: Splits, settings: Folds) -> str:
     return pd.DataFrame({"id": splits.ids, **columns}).to_csv(index=False, lineterminator="\n")
 
 
-def _checksum_line(table: str) -> str:
+def checksum_line(table: str) -> str:
+    """Returns the first line of a file of folds, which tells whether the others were changed."""
     return f"# SHA-256 of the lines below: {hashlib.sha256(table.encode()).hexdigest()}"
 
 
@@ -152,7 +153,7 @@ def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> Splits | None:
     import pandas as pd
 
     first, _, table = path.read_text(encoding="utf-8", errors="replace").partition("\n")
-    if first != _checksum_line(table):
+    if first != checksum_line(table):
         return None
     written, *columns = pd.read_csv(StringIO(table)).to_numpy().T
     if not np.array_equal(written, ids):
