@@ -34,6 +34,8 @@ FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 
 MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 
+# Goals run in the order given, even with -j: `make ensemble submit` sends what was just written.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict draw serve latency submit scores doctor bench docs notebook test lint clean
 
@@ -123,18 +125,24 @@ lint: $(VENV)/.installed-dev ## Check style, formatting and types
 clean: setup ## Remove caches and augmented epochs, never results
 	@$(COMPETITION) clean
 
+# Whatever a user's environment or pip.conf says, packages go into $(VENV), and are really installed.
+unexport PIP_DRY_RUN PIP_NO_DEPS PIP_PYTHON PIP_REPORT PYTHONHOME PYTHONPATH
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check \
+	--no-user --target= --root=/ --prefix=$(call quoted,$(abspath $(VENV)))
+
 OLD_PYTHON := Python 3.11 or newer is needed; name one: make setup PYTHON=python3.12
 
 $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD_PYTHON)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(INSTALL) -r requirements.txt
+	@$(BIN)/python -c 'import albumentations, jinja2, keras, optuna, pandas, sklearn, tensorflow'
 	@touch $@
 
 $(VENV)/.installed-deploy: requirements-deploy.txt $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
+	$(INSTALL) -r requirements-deploy.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
 	@touch $@

@@ -3,12 +3,18 @@
 import argparse
 import os
 import re
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from competition.errors import UserError, disk_trouble
+from competition.errors import UserError, trouble
 from competition.paths import EXPORTED
 
 DESCRIPTION = """\
@@ -20,9 +26,22 @@ Every stage reads the files of the one before it; `demo` goes from download to r
 digits.
 """
 
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
+# Who closes a terminal or a service sends both, or one twice; the first one's cleaning up goes on.
+SECONDS_OF_ONE_STOP = 2.0
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, 1 after an error, 130 if interrupted."""
+    """Runs one command and returns the exit code: 0, 1 after an error, 130 if interrupted.
+
+    SIGTERM and SIGHUP interrupt it as Ctrl-C does, and then the code is 143 or 129.
+    """
+    with _interrupting_signals() as came:
+        code = _run(arguments)
+    return 128 + came[-1] if came else code
+
+
+def _run(arguments: list[str] | None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         # A log shows each line at once; a terminal replaces characters that it lacks.
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
@@ -39,15 +58,43 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt as stopped:
         message = str(stopped) or "interrupted; finished work is kept, run it again to continue"
-        print(f"\n{message}", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print(f"\n{message}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the output's reader has ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if not (trouble := disk_trouble(error)):
+    except Exception as error:
+        if not (refused := trouble(error)):
             raise
-        print(f"error: {trouble}", file=sys.stderr)
+        print(f"error: {refused}", file=sys.stderr)
     return 1
+
+
+@contextmanager
+def _interrupting_signals() -> Iterator[list[int]]:
+    """Lets SIGTERM and SIGHUP interrupt the block as Ctrl-C does; yields those that came."""
+    came: list[int] = []
+    last = -inf
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before < SECONDS_OF_ONE_STOP:
+            return
+        came.append(number)
+        handler = signal.getsignal(signal.SIGINT)  # ignored where a shell starts us in background
+        (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    handled = []
+    if threading.current_thread() is threading.main_thread():
+        handled = [each for each in STOPPING if signal.getsignal(each) == signal.SIG_DFL]
+    for each in handled:
+        signal.signal(each, interrupt)
+    try:
+        yield came
+    finally:
+        for each in handled:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _load_configs(options: dict) -> None:

@@ -283,7 +283,8 @@ def predict(config: Config, images: list[Path], model: Path | None, out: Path | 
 def _predict_rows(config: Config, rows: Path, model: Path, out: Path | None) -> None:
     from competition.data.loading import read_csv
     from competition.deployment.predictor import Predictor
-    from competition.submission import file_hash, write_submission
+    from competition.storage import file_hash
+    from competition.submission import write_submission
 
     digits = read_csv(rows, labelled=False)
     predictor = Predictor.load(model)

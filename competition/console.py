@@ -1,5 +1,7 @@
 """Progress with the time left, as a bar or a short log; durations and counts in words."""
 
+import os
+import sys
 import time
 from collections.abc import Collection, Iterator
 from types import TracebackType
@@ -13,6 +15,13 @@ SECONDS_BETWEEN_LOG_LINES = 30.0
 Item = TypeVar("Item")
 
 
+def terminal(stderr: bool = False) -> Console:
+    """Returns rich's console, which draws on a real terminal only, whatever `FORCE_COLOR` says."""
+    stream = sys.stderr if stderr else sys.stdout
+    can_draw = stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    return Console(stderr=stderr, highlight=False, force_terminal=can_draw)
+
+
 class ProgressDisplay:
     """Shows how much of `total` is done, in any unit: a bar, or log lines outside a terminal.
 
@@ -21,7 +30,7 @@ class ProgressDisplay:
 
     def __init__(self, description: str, total: float):
         self._description, self._total = description, total
-        self._console = Console(stderr=True, highlight=False)
+        self._console = terminal(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

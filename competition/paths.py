@@ -9,6 +9,8 @@ INPUT = Path("input")
 OUTPUT = Path("output")
 SUBMISSIONS = Path("submissions")
 SUBMISSION_HISTORY = SUBMISSIONS / "history.csv"
+# A submission that is being sent; hidden, so that no configuration's file has its name.
+SENDING = SUBMISSIONS / ".sending.json"
 
 # The competition's data set, by its name on Kaggle.
 COMPETITION = "digit-recognizer"

@@ -6,21 +6,46 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from competition import paths
 from competition.config.loading import RECIPE_VERSION
 from competition.config.schema import Variant
 from competition.errors import UserError
 from competition.probabilities import Probabilities, read_probabilities, write_probabilities
-from competition.storage import atomic_folder
+from competition.storage import atomic_folder, file_hash, parse_json
 from competition.tables import write_csv
 
 if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
     import pandas as pd
 
-# Keys that every manifest has besides its identity.
-FACTS = ("minutes", "cpu_minutes", "parameters", "workers", "machine", "code_version")
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Manifest(BaseModel):
+    """What is read of a job's manifest, which has more.
+
+    Attributes:
+        files: the SHA-256 of its files by name; older results have none.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    identity: dict[str, Any]
+    identity_hash: str
+    minutes: Amount
+    cpu_minutes: Amount
+    parameters: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=1)]
+    machine: str
+    code_version: str
+    code: str = ""
+    class_counts: dict[str, Any] = {}
+    files: dict[str, str] = {}
+
 
 # Keys of some manifests: the rows per class `before` and `after` resampling; and the hash of the
 # code of net and augmentation, which is not part of the identity.
@@ -167,7 +192,7 @@ def write_result(
     """Writes a job's folder; a kill at any moment leaves no folder or a complete one.
 
     Args:
-        manifest: JSON values, among them `identity` and `FACTS`; the identity's hash is added.
+        manifest: JSON values, those of `Manifest`; the hashes of identity and files are added.
         history: one row per epoch, all with the same keys.
         predictions: `test` and, if rows were held out, `out_of_fold`.
         save_model: writes the model to the path of `model_file` in the folder.
@@ -179,6 +204,7 @@ def write_result(
         write_csv(folder / paths.HISTORY, pd.DataFrame(history))
         write_probabilities(folder / paths.PROBABILITIES, **predictions)
         save_model(folder / model_file)
+        full["files"] = {file.name: file_hash(file) for file in sorted(folder.iterdir())}
         (folder / paths.MANIFEST).write_text(json.dumps(full, indent=2) + "\n")
 
 
@@ -186,31 +212,40 @@ def read_manifest(job: Job) -> dict[str, Any]:
     """Reads a finished job's manifest; refuses a damaged one."""
     path = job.folder() / paths.MANIFEST
     try:
-        manifest = json.loads(path.read_text())
-        missing = [name for name in ("identity", "identity_hash", *FACTS) if name not in manifest]
-        if missing:
-            raise ValueError(f"it has no {', '.join(missing)}")
-        return manifest
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}); remove its folder, and `{job.made_by}` makes it again"
-        ) from None
+        return parse_json(path.read_bytes(), Manifest)
+    except (OSError, ValueError) as error:
+        raise _damaged(job, path, error) from None
+
+
+def checked_file(job: Job, name: str) -> Path:
+    """Returns a file of a finished job; refuses another than the job wrote, such as another's."""
+    path = job.folder() / name
+    expected = read_manifest(job).get("files", {}).get(name)
+    if expected and path.exists() and file_hash(path) != expected:
+        raise _damaged(job, path, "it is not the file that this job wrote")
+    return path
+
+
+def _damaged(job: Job, path: Path, why: object) -> UserError:
+    return UserError(
+        f"{path} is damaged ({why}); remove its folder, and `{job.made_by}` makes it again"
+    )
 
 
 def read_history(job: Job) -> "pd.DataFrame":
     """Reads a finished job's training curve, a row per epoch; NaN where nothing was measured."""
     import pandas as pd
 
-    path = job.folder() / paths.HISTORY
+    path = checked_file(job, paths.HISTORY)
     try:
         history = pd.read_csv(path, dtype=float)
         if history.empty:
             raise ValueError("it has no epochs")
+        if np.isinf(history.to_numpy()).any():
+            raise ValueError("it has infinite values")
         return history[list(HISTORY_COLUMNS)]
     except (OSError, ValueError, KeyError) as error:  # pandas's own errors are ValueErrors
-        raise UserError(
-            f"{path} is damaged ({error!r}); remove its folder, and `{job.made_by}` makes it again"
-        ) from None
+        raise _damaged(job, path, repr(error)) from None
 
 
 def minutes_of(manifests: Iterable[dict[str, Any]]) -> float:
@@ -220,7 +255,7 @@ def minutes_of(manifests: Iterable[dict[str, Any]]) -> float:
 
 def read_predictions(job: Job, name: str) -> Probabilities:
     """Reads `out_of_fold` or `test` probabilities of a finished job."""
-    return read_probabilities(job.folder() / paths.PROBABILITIES, name)
+    return read_probabilities(checked_file(job, paths.PROBABILITIES), name)
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:

@@ -13,11 +13,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
-from competition.errors import UserError, as_the_disk_allows
+from competition.errors import UserError, as_the_disk_allows, naming
 
 PARTIAL = ".partial-"
 # The end of a name while its file, folder or download is incomplete.
@@ -37,9 +39,10 @@ def atomic_file(path: Path, is_remade: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_sibling(path)
     try:
-        yield partial
-        if not is_remade:
-            _flush(partial)
+        with naming(path):
+            yield partial
+            if not is_remade:
+                _flush(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -62,9 +65,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial = _partial_sibling(path)
     partial.mkdir(parents=True)
     try:
-        yield partial
-        for written in (*partial.rglob("*"), partial):
-            _flush(written)
+        with naming(path):
+            yield partial
+            for written in (*partial.rglob("*"), partial):
+                _flush(written)
         _replace_folder(path, partial)
         shutil.rmtree(path / REPLACED, ignore_errors=True)
     finally:
@@ -165,6 +169,25 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):
             raise UserError(f"{path}: '{name}' is not an array; expected arrays only")
     return arrays
+
+
+def parse_json(content: bytes, model: type[BaseModel]) -> dict[str, Any]:
+    """Returns a JSON object, checked by a model of the fields that are used; others stay.
+
+    Raises:
+        ValueError: in one line, naming the first field that is missing or of another type.
+    """
+    try:
+        return model.model_validate_json(content).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"{place}: {problem['msg']}" if place else problem["msg"]) from None
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of a file, 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def starts_with(path: Path, start: bytes) -> bool:

@@ -1,21 +1,34 @@
 """The competition's CSV: written, then read back and checked before anything else uses it."""
 
-import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from competition import paths
 from competition.digits import CLASSES, require_unique
 from competition.errors import UserError
-from competition.storage import atomic_file, write_text
+from competition.storage import atomic_file, file_hash, parse_json, write_text
 from competition.tables import read_csv, write_csv
 
 HEADER = ["ImageId", "Label"]
 
 # The provenance's key for the hash of its CSV.
 SHA256 = "sha256"
+
+
+class Provenance(BaseModel):
+    """What is read of a submission's provenance, which has more."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    message: str = ""
+    data_set: str = ""
+    config: dict[str, Any] = {}
+    out_of_fold: dict[str, Any] = {}
+    sha256: str | None = None
 
 
 def write_rows(path: Path, ids: np.ndarray, labels: np.ndarray) -> None:
@@ -62,16 +75,11 @@ def read_provenance(path: Path) -> dict:
     Empty if there is none, or if it belongs to other content, as after an interruption.
     """
     try:
-        provenance = json.loads(paths.provenance_json(path).read_text())
+        provenance = parse_json(paths.provenance_json(path).read_bytes(), Provenance)
         is_current = provenance.get(SHA256) in (None, file_hash(path))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return {}
     return provenance if is_current else {}
-
-
-def file_hash(path: Path) -> str:
-    """Returns the SHA-256 of a file, 64 hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_submission(path: Path, sample: Path) -> None:

@@ -3,6 +3,7 @@
 Limits of containers are taken into account.
 """
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
 from joblib import Parallel, cpu_count, parallel_config
+from joblib.externals.loky.backend import resource_tracker
 
 from competition.console import bytes_text
 from competition.errors import UserError
@@ -188,14 +190,35 @@ def side_by_side(workers: int, threads: int, in_this_process: bool = True) -> Pa
         threads: per worker.
         in_this_process: whether a single worker is this process or another one.
     """
+    if workers == 1 and in_this_process:
+        return Parallel(1, return_as="generator_unordered")
+    if trouble := no_workers():
+        raise UserError(f"{trouble} One job at a time needs none: JOBS=1")
+    # Whatever ends all processes of a terminal must not end what removes their semaphores.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     # joblib replaces a worker whose memory grew after its job: nothing is lost, so no warning.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs", module="joblib")
     # A worker watches its command from its start: one that gets no task would outlive a kill.
     watching = {"initializer": end_with, "initargs": (os.getpid(),)}
     with parallel_config("loky", inner_max_num_threads=threads, **watching):
-        if workers == 1 and not in_this_process:  # joblib starts at least two, so one waits
+        if workers == 1:  # joblib starts at least two, so one waits
             return Parallel(2, pre_dispatch=1, return_as="generator_unordered", max_nbytes=None)
         return Parallel(workers, return_as="generator_unordered", max_nbytes=None)
+
+
+@cache
+def no_workers() -> str:
+    """Returns why joblib can start no worker processes here; empty if it can."""
+    try:
+        multiprocessing.Lock()
+    except (ImportError, OSError) as error:
+        return (
+            f"worker processes need semaphores, which this system refuses ({error}): is /dev/shm "
+            "missing, or read-only?"
+        )
+    return ""
 
 
 @contextmanager
@@ -230,8 +253,10 @@ def end_with(command_pid: int) -> None:
     What they write is complete or absent, so they may end at any moment.
     """
     if os.getpid() != command_pid:
-        # Ctrl-C in a terminal reaches the workers too, but only the command handles it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # What ends a terminal's or a service's processes reaches the workers, too, but only the
+        # command handles it.
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(command_pid,), daemon=True).start()
 
 

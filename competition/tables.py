@@ -1,12 +1,14 @@
 """Tables: DataFrames until they are shown in a terminal, in Markdown, as CSV or on a page."""
 
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from competition.errors import UserError
+from competition.console import terminal
+from competition.errors import UserError, printable
 
 if TYPE_CHECKING:  # pandas takes a second to import, which `--help` should not
     import pandas as pd
@@ -25,9 +27,31 @@ def write_csv(path: Path, frame: "pd.DataFrame", digits: int | None = None) -> N
     frame.to_csv(path, index=False, lineterminator="\n")
 
 
-def read_csv(
-    path: Path, columns: Sequence[str], source: str, encoding: str = "utf-8"
-) -> "pd.DataFrame":
+# What files that people take for CSV begin with.
+SIGNATURES = {
+    b"<": "a web page, perhaps of a sign-in",
+    b"version https://git-lfs": "a pointer of Git LFS; `git lfs pull` fetches the file itself",
+    b"\x1f\x8b": "a gzip archive; unpack it",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
+    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
+    b"{": "JSON",
+}
+
+
+def first_line(path: Path) -> str:
+    """Returns a file's first line for an error message, and what it looks like if that is known."""
+    with path.open("rb") as file:
+        start = file.read(1000).removeprefix(codecs.BOM_UTF8).lstrip(b" \r\n")
+    line = start.decode(errors="replace").partition("\n")[0].rstrip()
+    looks = next((text for sign, text in SIGNATURES.items() if start.startswith(sign)), "")
+    if not looks and (";" in line or "\t" in line):
+        looks = "cells between semicolons or tabs; save it with commas"
+    shown = f"'{line[:60]}…'" if len(line) > 60 else f"'{line}'"
+    return f"{shown}, which looks like {looks}" if looks else shown
+
+
+def read_csv(path: Path, columns: Sequence[str], source: str) -> "pd.DataFrame":
     """Reads a CSV file, which a person may have edited: cells stay text, missing ones are empty.
 
     The index is the line in the file. Another header than `columns`, or longer lines, are refused.
@@ -37,25 +61,37 @@ def read_csv(
 
     try:
         frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding=encoding
+            path,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            encoding="utf-8-sig",  # as spreadsheets write it
         )
     except FileNotFoundError:
         raise UserError(f"there is no {path}; {source}") from None
     except pd.errors.EmptyDataError:
         frame = pd.DataFrame()
     except ValueError as error:  # bad CSV or encoding, or a NUL in the path
-        raise UserError(f"{path} is not a CSV file: {str(error).strip()}") from None
+        begin = f"; it begins with {first_line(path)}" if path.is_file() else ""
+        raise UserError(f"{path} is not a CSV file: {str(error).strip()}{begin}") from None
     if list(frame.columns) != list(columns):
-        raise UserError(f"{path}: the first line is expected to be {','.join(columns)}")
+        raise UserError(
+            f"{path}: the first line is expected to be {','.join(columns)}, not {first_line(path)}"
+        )
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first cells for row names
         raise UserError(f"{path}, line 2: {len(columns)} values are expected, not more")
     frame.index += 2
     return frame.fillna("")
 
 
+def filled_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Returns the rows with any text: spreadsheets write `,,,` for a row that was emptied."""
+    return frame[(frame.map(str.strip) != "").any(axis=1)]
+
+
 def markdown(texts: "pd.DataFrame") -> str:
     """Returns a frame of texts in Markdown, with number columns but the first aligned right."""
-    texts = texts.astype(str)
+    texts = texts.astype(str).map(lambda cell: printable(cell).replace("\n", " "))
     others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
     alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
     lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
@@ -139,7 +175,8 @@ class Table:
         import pandas as pd
 
         shown = self.columns or [Column(name, names=(name,)) for name in map(str, self.frame)]
-        return pd.DataFrame({each.title: each.texts(self.frame) for each in shown}, dtype=str)
+        texts = pd.DataFrame({each.title: each.texts(self.frame) for each in shown}, dtype=str)
+        return texts.map(printable)
 
     def markdown(self) -> str:
         """Returns the table in Markdown, without title and note."""
@@ -165,11 +202,10 @@ class Table:
 def print_table(table: Table) -> None:
     """Prints a table with its note: drawn in a terminal, in Markdown elsewhere."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as Drawn
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = terminal()
     if not console.is_terminal:
         print(table.markdown_with_note())
         return

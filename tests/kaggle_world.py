@@ -188,10 +188,11 @@ class Case:
     # cannot be read.
     history: tuple[tuple[str, str, str], ...] | None = ()
     asked: dict[str, int] = field(default_factory=dict)  # how often the server was asked
+    is_open: bool = False  # whether a record stays of a submission that Kaggle may have
 
     def check(self, world: World) -> None:
         self.arrange(world)
-        submissions = files_below(paths.SUBMISSIONS)
+        submissions = files_below(paths.SUBMISSIONS) - {paths.SENDING.name}
         code, printed = world.run(*self.command)
         assert code == self.code, printed
         assert is_told(self.texts, printed), printed
@@ -206,6 +207,7 @@ class Case:
             entries = read_history()[["reference", "status", "public_score"]]
             assert tuple(entries.itertuples(index=False, name=None)) == self.history
             added = {"history.csv"} if self.history else set()
+            added |= {paths.SENDING.name} if self.is_open else set()
             assert files_below(paths.SUBMISSIONS) == submissions | added
 
 
@@ -292,8 +294,13 @@ def held(folder: Path) -> Iterator[None]:
     os.close(descriptor)
 
 
-def interrupted(command: str, moment: Callable[[], bool]) -> subprocess.CompletedProcess:
-    """Starts a command, presses Ctrl-C when the moment has come, and waits."""
+def interrupted(
+    command: str, moment: Callable[[], bool], number: int = signal.SIGINT
+) -> subprocess.CompletedProcess:
+    """Starts a command, ends it and its children when the moment has come, and waits.
+
+    By default as Ctrl-C does.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "competition", command],
         stdout=subprocess.PIPE,
@@ -307,6 +314,6 @@ def interrupted(command: str, moment: Callable[[], bool]) -> subprocess.Complete
     while not moment():
         assert time.monotonic() < deadline, f"{command} did not come to the moment in 60 s"
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    os.killpg(process.pid, number)  # as a terminal does
     output, errors = process.communicate(timeout=60)
     return subprocess.CompletedProcess(command, process.returncode, output, errors)

@@ -15,6 +15,7 @@ from competition.analysis.mistakes import find
 from competition.analysis.predictions import ensemble_subject
 from competition.analysis.summary import summarise
 from competition.config.loading import load_config
+from competition.data import folds
 from competition.data.run import Run, load_run
 from competition.ensemble.comparison import EnsembleResult, combine
 from competition.ensemble.contributions import contributions
@@ -367,12 +368,14 @@ def test_a_row_of_several_hold_outs_belongs_to_the_first_that_is_trained(project
     assert np.isin(by_split["holdout0"], made.member_predictions.ids).mean() < 1
 
 
-def test_folds_that_were_changed_by_hand_are_named(trained):
+def test_folds_that_another_release_of_a_library_drew_are_named(trained):
+    """Or a hand that knows of the checksum."""
     run = load("other")
     file = next(Path("output/other").glob("folds*.csv"))
-    header, *lines = file.read_text().splitlines()
+    _, header, *lines = file.read_text().splitlines()
     lines = [f"{line[:-1]}{1 - int(line[-1])}" for line in lines]
-    file.write_text("\n".join([header, *lines]))
+    table = "\n".join([header, *lines, ""])
+    file.write_text(f"{folds.checksum_line(table)}\n{table}")
     assert run.folds.folds[0] != load("other").folds.folds[0]
     with pytest.raises(UserError, match="  other: its file of folds holds another assignment"):
         combine([trained, load("other")])

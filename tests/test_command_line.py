@@ -378,15 +378,18 @@ def wait_for_steps(project, jobs: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_interrupting_says_how_to_go_on(project, jobs):
+@pytest.mark.parametrize(
+    ("jobs", "number"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("2", signal.SIGHUP)]
+)
+def test_interrupting_says_how_to_go_on(project, jobs, number):
     with long_training(project, "--jobs", jobs, "--set", "defaults.augmentation=none") as process:
         wait_for_steps(project, int(jobs))
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        os.killpg(process.pid, number)  # as a terminal does
         _, errors = process.communicate(timeout=60)
-        assert process.returncode == 130
+        assert process.returncode == 128 + number
     assert "interrupted; finished work is kept, run it again to continue" in errors
     assert "Traceback" not in errors
+    assert not list(Path("/dev/shm").glob(f"*{process.pid}*"))  # noqa: S108, semaphores
     assert not list(project.glob("output/tiny/jobs/**/*.partial-*"))
 
 

@@ -1,5 +1,6 @@
 """Configuration: diffs on defaults, overrides, and mistakes that are all named at once."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -508,3 +509,74 @@ def test_configs_are_read_only():
     config = Config(name="a", variants={"plain": {"architecture": {"name": "plain"}}})
     with pytest.raises(ValueError, match="frozen"):
         config.name = "b"
+
+
+def nested_aliases(levels: int, each: int = 9) -> str:
+    """Returns YAML in which a few lines stand for `each` to the power of `levels` values."""
+    lines = ["a0: &a0 [0]"]
+    lines += [
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * each)}]"
+        for level in range(1, levels + 1)
+    ]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (nested_aliases(9), "stands for more than 100,000 values"),
+        (nested_aliases(200, 2), "stands for more than 100,000 values"),
+        ("a: &a {b: *a}", "stands for more than 100,000 values"),
+        ("a: &a [*a]", "stands for more than 100,000 values"),
+        ("variants: {plain: {architecture: {width: " + "[" * 2000, "is not valid YAML"),
+        (
+            "variants: {" + ", ".join(f"v{n}: {{architecture: plain}}" for n in range(201)) + "}",
+            "at most 200 items",
+        ),
+        ("#" * 1_000_001, "is too long for a configuration; is it another file?"),
+        ("name: " + "x" * 5000, "not 'xxx"),
+    ],
+)
+def test_a_configuration_that_would_take_for_ever_is_refused_at_once(tmp_path, text, problem):
+    file = tmp_path / "some.yaml"
+    file.write_text(text)
+    start = time.perf_counter()
+    with pytest.raises(UserError) as caught:
+        load_config(file)
+    assert problem in str(caught.value)
+    assert len(str(caught.value)) < 2000
+    assert time.perf_counter() - start < 10
+
+
+def test_aliases_that_are_meant_are_read(tmp_path):
+    file = tmp_path / "some.yaml"
+    file.write_text("variants:\n  plain: &p {epochs: 3}\n  plain2: {<<: *p, architecture: plain}")
+    variants = load_config(file).variants
+    assert [variant.epochs for variant in variants.values()] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://user:secret@host/name: 3",
+        "variants: {plain: {'postgresql://user:secret@host/name': 3}}",
+        "tuning: {storage: [postgresql://user:secret@host/name]}",
+        "variants: {plain: {epochs: 'postgresql://user:secret@host/name'}}",
+        "{'postgresql://user:secret@host/name': 1, 'postgresql://user:secret@host/name': 2}",
+    ],
+)
+def test_a_password_of_a_url_is_told_nowhere(tmp_path, text):
+    file = tmp_path / "some.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_config(file)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override", ["postgresql://user:secret@host/name", "postgresql://u:secret@h?a=b"]
+)
+def test_a_password_in_an_override_is_told_nowhere(override):
+    with pytest.raises(UserError) as caught:
+        load_config(ROOT / "configs/default.yaml", [override])
+    assert "secret" not in str(caught.value)

@@ -213,21 +213,83 @@ def test_more_folds_than_rows_of_a_class_are_refused(tiny):
         assign_folds(tiny.train, Folds(count=50))
 
 
-def test_folds_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = Config(
-        name="a", folds={"count": 3}, variants={"p": {"architecture": {"name": "plain"}}}
-    )
+VARIANTS = {"p": {"architecture": {"name": "plain"}}}
+SCHEMES = {"kfold": {"count": 3}, "holdout": {"scheme": "holdout", "count": 2, "share": 0.1}}
+
+
+def kept_folds(tiny, scheme: str) -> tuple[Config, str, Path]:
+    """Returns a configuration, the fingerprint of its splits, and the file that keeps them."""
+    config = Config(name="a", folds=SCHEMES[scheme], variants=VARIANTS)
     made = load_folds(config, tiny, "f" * 64)
-    file = paths.OutputPaths("a").folder / "folds3-seed0-ffffffff.csv"
-    kept = file.read_text()
-    swapped = kept.replace("\n1,", "\n001,", 1)  # reads the same: proves that the file is used
-    file.write_text(swapped)
-    assert load_folds(config, tiny, "f" * 64).fingerprint() == made.fingerprint()
-    assert file.read_text() == swapped
-    file.write_text(kept.replace("\n1,", "\n500,", 1))
-    with pytest.raises(UserError, match="no longer assigns each training row to one of 3 folds"):
-        load_folds(config, tiny, "f" * 64)
+    assert made.fingerprint() == assign_folds(tiny.train, config.folds).fingerprint()
+    (file,) = paths.OutputPaths("a").folder.iterdir()
+    return config, made.fingerprint(), file
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_folds_are_kept_and_read_again(scheme, tiny, workplace, monkeypatch):
+    """Also where another release of scikit-learn would draw others."""
+    config, made, file = kept_folds(tiny, scheme)
+    written = file.read_bytes()
+    assert (
+        file.name
+        == {
+            "kfold": "folds3-seed0-ffffffff.csv",
+            "holdout": "holdouts-of-0.1-times-2-seed0-ffffffff.csv",
+        }[scheme]
+    )
+    monkeypatch.setattr("competition.data.folds.assign_folds", lambda *_: pytest.fail("not read"))
+    assert load_folds(config, tiny, "f" * 64).fingerprint() == made
+    assert file.read_bytes() == written
+
+
+DAMAGE = {
+    "one digit": lambda lines: [
+        *lines[:9],
+        lines[9][:-1] + str(lines[9][-1] % 2).encode(),
+        *lines[10:],
+    ],
+    "two rows swapped": lambda lines: [*lines[:7], lines[8], lines[7], *lines[9:]],
+    "the last row missing": lambda lines: lines[:-1],
+    "another id": lambda lines: [*lines[:5], b"5" + lines[5], *lines[6:]],
+    "the checksum": lambda lines: [lines[0][:-1] + b"g", *lines[1:]],
+    "no checksum": lambda lines: [*lines[1:4], b"3,7"],
+    "empty": lambda lines: [],
+    "of a spreadsheet": lambda lines: [line.replace(b",", b";") + b"\r" for line in lines],
+    "no text": lambda lines: [b"\xff\xfe\x00"],
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_changed_folds_are_made_again_from_seed_and_data(damage, scheme, tiny, workplace, capsys):
+    """Results must not be taken for those of other folds; what was changed is kept beside."""
+    config, made, file = kept_folds(tiny, scheme)
+    whole = file.read_bytes()
+    changed = b"\n".join(damage(whole.splitlines()))
+    assert changed != whole
+    file.write_bytes(changed)
+    assert load_folds(config, tiny, "f" * 64).fingerprint() == made
+    assert file.read_bytes() == whole
+    assert file.with_suffix(".changed").read_bytes() == changed
+    assert f"{file} was changed; it is made again from seed and data" in capsys.readouterr().out
+
+
+def test_folds_of_an_earlier_version_get_a_checksum(tiny, workplace, capsys):
+    config, made, file = kept_folds(tiny, "kfold")
+    whole = file.read_text()
+    assert whole.startswith("# SHA-256 of the lines below: ")
+    file.write_text(whole.partition("\n")[2])
+    assert file.read_text().startswith("id,fold\n1,")
+    assert load_folds(config, tiny, "f" * 64).fingerprint() == made
+    assert file.read_text() == whole
+    assert capsys.readouterr().out == ""
+
+
+def test_folds_of_other_ids_are_not_taken(tiny, workplace):
+    config, _, _ = kept_folds(tiny, "kfold")
+    others = DataSet("other", tiny.train.take(np.arange(119, -1, -1)), tiny.test)
+    assert load_folds(config, others, "f" * 64).ids.tolist() == list(range(120, 0, -1))
 
 
 def test_splits_of_two_seeds_are_kept_beside_each_other(tiny, tmp_path, monkeypatch):
@@ -240,20 +302,6 @@ def test_splits_of_two_seeds_are_kept_beside_each_other(tiny, tmp_path, monkeypa
     assert names == ["folds5-seed0-ffffffff.csv", "folds5-seed1-ffffffff.csv"]
     again = [load_folds(config, tiny, "f" * 64).fingerprint() for config in configs]
     assert again == made == [assign_folds(tiny.train, each.folds).fingerprint() for each in configs]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"id,fold\n", b"id,fold\n1,0\n", b"id,other\n1,0\n", b"id,fold\n1,0,0,0\n", b"\xff\xfe"],
-)
-def test_a_file_of_folds_that_is_none_is_refused(content, tiny, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = Config(name="a", variants={"p": {"architecture": {"name": "plain"}}})
-    file = paths.OutputPaths("a").folder / "folds5-seed0-ffffffff.csv"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content)
-    with pytest.raises(UserError, match="no longer assigns each training row to one of 5 folds"):
-        load_folds(config, tiny, "f" * 64)
 
 
 # SHA-256 of splits of the tiny digits: shipped results are known by such fingerprints.
@@ -339,19 +387,6 @@ def test_a_share_is_held_out_stratified_as_often_as_asked(tiny):
     covered = np.unique(np.concatenate([splits.split(name)[1] for name in splits.held_out]))
     assert np.flatnonzero(splits.folds >= 0).tolist() == covered.tolist()
     assert (splits.folds[first] == 0).all()
-
-
-def test_hold_outs_are_kept_and_read_again(tiny, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    variants = {"p": {"architecture": {"name": "plain"}}}
-    config = Config(name="a", folds={"scheme": "holdout", "share": 0.1}, variants=variants)
-    made = load_folds(config, tiny, "f" * 64)
-    (file,) = (tmp_path / "output" / "a").iterdir()
-    assert file.read_text().startswith("id,holdout0\n1,")
-    assert load_folds(config, tiny, "f" * 64).fingerprint() == made.fingerprint()
-    file.write_text(file.read_text().replace("\n1,", "\n500,", 1))
-    with pytest.raises(UserError, match="remove it, and it will be made again"):
-        load_folds(config, tiny, "f" * 64)
 
 
 def test_the_datas_own_split_is_used_where_there_is_one(tiny, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -307,7 +308,8 @@ def test_a_table_is_markdown_where_output_is_kept(capsys):
 
 
 def test_a_table_is_drawn_in_a_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any output for a terminal
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     print_table(TABLE)
     shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)

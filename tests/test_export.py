@@ -36,7 +36,7 @@ from competition.deployment.pruning import (
 from competition.ensemble.comparison import combine
 from competition.paths import EXPORTED
 from competition.probabilities import Probabilities
-from competition.results import ALL_ROWS, FACTS, write_result
+from competition.results import ALL_ROWS, write_result
 from competition.training.predict import load_model, predict
 from competition.training.resources import use_precision
 
@@ -137,7 +137,9 @@ def uniform(images: np.ndarray) -> np.ndarray:
 def write_net(run, job, model) -> None:
     """Writes a result with a real net, which predicts what the result says."""
     predictions = predictions_of(run, job, lambda images: predict(model, images))
-    manifest = {"identity": run.identities[job], **dict.fromkeys(FACTS, 1)}
+    counts = dict.fromkeys(("minutes", "cpu_minutes", "parameters", "workers"), 1)
+    names = {"machine": "A", "code_version": "unknown"}
+    manifest = {"identity": run.identities[job], **counts, **names}
     write_result(job, manifest, made_up_history(), predictions, model.save)
 
 

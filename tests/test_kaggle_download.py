@@ -110,10 +110,11 @@ FETCHED = {
         asked={DOWNLOAD: 1},
     ),
     "429 without an end": fails(
-        all_of(changed(client, RATE_LIMIT_SECONDS=1.5), answering(DOWNLOAD, wait("1"))),
+        all_of(changed(client, MOST_TRIES=2), answering(DOWNLOAD, wait("1"))),
         "Kaggle asks to wait ... too many requests",
         asked={DOWNLOAD: 2},
     ),
+    "a home that nobody can write to": gets(setting(HOME="/proc"), "installed"),
     "a sign-in page answers": fails(
         answering(INTROSPECT, Answer(200, PAGE)), "Something else answers in Kaggle's place"
     ),
@@ -175,6 +176,27 @@ def with_another_sample(world: World) -> None:
     world.install({**competition_files(), "sample_submission.csv": b"ImageId,Label\n1,0\n"})
 
 
+def in_folder(files: dict[str, bytes], name: str = "digit-recognizer") -> dict[str, bytes]:
+    return {f"{name}/{file}": content for file, content in files.items()}
+
+
+def unpacked(*parents: str) -> Arrange:
+    """The archive was unpacked in the browser; ZIP= names the folder."""
+
+    def arrange(world: World) -> None:
+        folder = Path("mine.zip", *parents)
+        folder.mkdir(parents=True)
+        for name, content in competition_files().items():
+            (folder / name).write_bytes(content)
+        Path("mine.zip", "notes.txt").touch()
+
+    return arrange
+
+
+def many_members(world: World) -> None:
+    Path("mine.zip").write_bytes(zipped({f"{n}.txt": b"" for n in range(20_000)}))
+
+
 no_client = {"asked": {INTROSPECT: 0}}
 unzips = partial(works, command=("download", "--zip", "mine.zip"), input=INSTALLED, **no_client)
 refuses = partial(fails, command=("download", "--zip", "mine.zip"), **no_client)
@@ -184,8 +206,26 @@ WITHOUT_CLIENT = {
     "good data is there": gets(World.install, "complete already, nothing done", **no_client),
     "a zip": unzips(at_hand(ARCHIVE), "installed"),
     "a zip for rows missing": unzips(all_of(at_hand(ARCHIVE), with_rows_missing), "installed"),
+    "a folder inside": unzips(at_hand(zipped(in_folder(competition_files()))), "installed"),
+    "a folder inside, and others": unzips(
+        at_hand(
+            zipped(
+                in_folder({"train.csv": b""}, "drafts")
+                | in_folder(competition_files(), "my data")
+                | in_folder({"._train.csv": b""}, "__MACOSX")
+            )
+        ),
+        "installed",
+    ),
+    "a folder inside without a file": refuses(
+        at_hand(zipped(in_folder({"train.csv": b"", "test.csv": b""}))),
+        "mine.zip has no sample_submission.csv; expected the archive",
+    ),
+    "an unpacked archive": unzips(unpacked(), "installed"),
+    "an unpacked archive with a folder inside": unzips(unpacked("digit-recognizer"), "installed"),
+    "twenty thousand members": refuses(many_members, "mine.zip has 20,000 members"),
     "no such zip": refuses(as_it_is, "there is no archive mine.zip"),
-    "a folder": refuses(lambda world: Path("mine.zip").mkdir(), "mine.zip is a folder"),
+    "a folder": refuses(lambda world: Path("mine.zip").mkdir(), "mine.zip has no train.csv and no"),
     "a page": refuses(
         at_hand(PAGE), "mine.zip is not a whole zip archive ... Download it again at https://www"
     ),
@@ -197,8 +237,8 @@ WITHOUT_CLIENT = {
         at_hand(zipped({**competition_files(), "C:\\escaped.txt": b""})), "the unsafe name 'C:"
     ),
     "a large member": refuses(
-        all_of(at_hand(ARCHIVE), changed(download, LARGEST_MEMBER=1_000_000)),
-        "mine.zip has a filling.bin larger than 1.0 MB",
+        all_of(at_hand(ARCHIVE), changed(download, LARGEST_TOTAL=1_000_000)),
+        "mine.zip unpacks to more than 1.0 MB",
     ),
     "a zip with rows missing": refuses(
         at_hand(zipped(competition_files(9))), "mine.zip: train.csv has 9 rows, expected 10"
@@ -277,3 +317,36 @@ def test_an_interrupted_download_continues_where_it_stopped(world: World):
     assert "are here already" in printed
     assert world.server.requests[-1].headers["Range"] == f"bytes={2**20}-"
     assert files_below(paths.INPUT) == INSTALLED
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer_seconds", "pauses"),
+    [
+        (1, 0, [1, 2, 4, 8]),
+        (0, 0, [10, 10, 10, 10]),  # without a time, the default
+        (5, 0, [5, 5, 5, 8]),
+        (1, 35, [1, 2, 4]),  # the next would end after two minutes
+        (30, 0, [30, 30, 30, 30]),
+        (31, 0, [31, 31, 31]),
+        (121, 0, []),
+    ],
+)
+def test_waiting_for_kaggle_has_an_end(monkeypatch, capsys, asked, answer_seconds, pauses):
+    now, slept = [0.0], []
+
+    def pass_time(seconds: float) -> None:
+        now[0] += seconds
+
+    def answer(*_: object) -> dict:
+        pass_time(answer_seconds)
+        return {"status": 429, "retry_after": asked, "problem": "too many requests"}
+
+    monkeypatch.setattr(client.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        client.time, "sleep", lambda seconds: [slept.append(seconds), pass_time(seconds)]
+    )
+    monkeypatch.setattr(client, "_run", answer)
+    with pytest.raises(UserError, match="too many requests"):
+        client.call("list submissions")
+    assert slept == pauses
+    assert now[0] <= client.RATE_LIMIT_SECONDS + client.ANSWER_SECONDS

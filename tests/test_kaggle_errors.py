@@ -134,6 +134,47 @@ def test_credentials_are_found_and_the_rest_is_told(
     assert bool(names) == bool(sent)
 
 
+@pytest.mark.parametrize(
+    ("token", "remark"),
+    [
+        (TOKEN, ""),
+        (f"{TOKEN}\r", "a carriage return"),
+        (f"“{TOKEN}”", "quotation marks"),
+        (f'"{TOKEN}"', "quotation marks"),
+        (f"\ufeff{TOKEN}", "a byte order mark"),
+        (f"\ufeff‘{TOKEN}’\r", "a byte order mark and quotation marks and a carriage return"),
+        (f"Bearer {TOKEN}", "a space"),
+        (f"{TOKEN}\n{TOKEN}", "a line break"),
+    ],
+)
+def test_what_an_editor_adds_to_a_token_is_told(world: World, token: str, remark: str):
+    told = f" It has {remark} in it, which no token has; write it again without." if remark else ""
+    world.without_token()
+    world.keep(".kaggle/access_token", token)
+    (source,) = sources()
+    # The client itself passes over a line end.
+    assert source.remark == (
+        "" if token == f"{TOKEN}\r" else told.replace(" and a carriage return", "")
+    )
+    world.set(KAGGLE_API_TOKEN=token)
+    assert sources()[0].remark == told
+    assert TOKEN not in told
+
+
+@pytest.mark.parametrize(
+    ("content", "stray"),
+    [
+        (f"\ufeff{KEY_FILE}", " (it has a byte order mark in it)"),
+        (KEY_FILE.replace('"', "”"), " (it has quotation marks in it)"),
+        (KEY_FILE[:-1], ""),
+    ],
+)
+def test_what_an_editor_adds_to_a_key_file_is_told(world: World, content: str, stray: str):
+    world.without_token()
+    world.keep(".kaggle/kaggle.json", content)
+    assert overlooked() == [NO_PAIR.replace("; download", f"{stray}; download")]
+
+
 def test_the_real_client_uses_the_credentials_that_are_named_first(world: World):
     """One process tries all of them, as the client's import takes longest."""
     (world.home / ".kaggle").mkdir()

@@ -3,6 +3,7 @@
 import errno
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from conftest import run_command
 from kaggle_server import REFERENCE, Answer, json_answer, listing, refusal
 from kaggle_world import (
     GIVEN,
@@ -31,6 +33,7 @@ from kaggle_world import (
     fails,
     held,
     interrupted,
+    is_told,
     no_network,
     setting,
     silent_at,
@@ -181,6 +184,7 @@ SENT = {
         ready(disk_full_afterwards),
         f"{KAGGLE_HAS_IT}, but the history could not be written (No space left on device) ... "
         "Do not send it again ... /competitions/digit-recognizer/submissions",
+        is_open=True,
     ),
     "upload refused": fails_on_the_way(
         ready(answering("upload", Answer(400))),
@@ -199,11 +203,92 @@ SENT = {
         ready(answering("StartSubmissionUpload", Answer(500))), f"(500) ... {NOTHING_SENT}"
     ),
     "an error after the upload": fails_on_the_way(
-        ready(answering("CreateSubmission", Answer(500))), f"(500) ... {LOOK_THERE}"
+        ready(answering("CreateSubmission", Answer(500))),
+        f"(500) ... {LOOK_THERE}",
+        is_open=True,
     ),
     "silence after the upload": fails_on_the_way(
         ready(silent_at("CreateSubmission")),
         f"the client was confirming the submission ... {LOOK_THERE}",
+        is_open=True,
+    ),
+}
+
+
+def at(minutes: float) -> str:
+    """Returns a time some minutes after now, as Kaggle writes it."""
+    when = datetime.now(UTC) + timedelta(minutes=minutes)
+    return f"{when.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def cut_off(*listings: Answer, **changes: str) -> Arrange:
+    """A command was killed while it sent a submission; what Kaggle lists afterwards."""
+    entry = Entry(datetime.now(UTC).isoformat(timespec="seconds"), FILE, SUBMISSION_HASH)
+    record = json.dumps(asdict(entry) | changes)
+    return ready(lambda world: paths.SENDING.write_text(record), listed(*listings))
+
+
+def cut_off_after_all(world: World) -> None:
+    sent_before()(world)
+    paths.SENDING.write_text(json.dumps(asdict(OLD)))
+
+
+def in_list(minutes: float = 0, name: str = "default.csv", **more: str) -> Answer:
+    return listing("PENDING", fileName=name, date=at(minutes), **more)
+
+
+WAS_CUT_OFF = f"the sending of {FILE} at ... was cut off; Kaggle"
+HAS_IT = f"{WAS_CUT_OFF} has it as submission {REFERENCE}"
+HAS_IT_NOT = f"{WAS_CUT_OFF} does not have it"
+
+CUT_OFF = {
+    "Kaggle has it": fails_on_the_way(
+        cut_off(in_list()),
+        f"{HAS_IT} ... was submitted already, with the same content ... (reference {REFERENCE}); "
+        "FORCE=1",
+        history=WAITING,
+        asked={"upload": 0},
+    ),
+    "Kaggle has it, by another clock": fails_on_the_way(
+        cut_off(in_list(-55)), f"{HAS_IT} ... already", history=WAITING, asked={"upload": 0}
+    ),
+    "Kaggle has it, and another file is sent": sends(
+        cut_off(in_list(), SCORED, sha256="f" * 64),
+        f"{KAGGLE_HAS_IT} ... {HAS_IT}",
+        history=None,  # the stand-in gives both the same reference
+    ),
+    "Kaggle does not have it": sends(
+        cut_off(listing("COMPLETE"), SCORED), f"{KAGGLE_HAS_IT} ... {HAS_IT_NOT}", history=TAKEN
+    ),
+    "Kaggle has an older one of this name": sends(
+        cut_off(in_list(-90), SCORED), f"{KAGGLE_HAS_IT} ... {HAS_IT_NOT}", history=TAKEN
+    ),
+    "Kaggle has a later one of another name": sends(
+        cut_off(in_list(1, "best.csv"), SCORED), f"{KAGGLE_HAS_IT} ... {HAS_IT_NOT}", history=TAKEN
+    ),
+    "Kaggle cannot be asked": fails_on_the_way(
+        cut_off(Answer(500)),
+        "Kaggle itself has an error (500)",
+        asked={"upload": 0},
+        is_open=True,
+    ),
+    "a damaged record": is_refused(
+        ready(lambda world: paths.SENDING.write_text('["nonsense"]')),
+        ".sending.json is damaged: a submission's sending was cut off; look at",
+        is_open=True,
+    ),
+    "a record without an end": is_refused(
+        ready(lambda world: paths.SENDING.write_text('{"time": "')), "is damaged", is_open=True
+    ),
+    "only the record was left": is_refused(
+        cut_off_after_all, "was submitted already", history=TAKEN
+    ),
+    "scores": works(
+        cut_off(in_list(), SCORED),
+        f"| 0.99000 | ... {HAS_IT}",
+        command=("scores",),
+        input=GIVEN,
+        history=TAKEN,
     ),
 }
 
@@ -278,7 +363,12 @@ ENQUIRIES = {
         asked={"IntrospectToken": 0},
     ),
 }
-CASES = {**REFUSED, **SENT, **ENQUIRIES}
+CASES = {
+    **REFUSED,
+    **SENT,
+    **ENQUIRIES,
+    **{f"cut off: {name}": case for name, case in CUT_OFF.items()},
+}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -389,6 +479,23 @@ def test_an_interrupted_confirmation_may_have_been_taken(world: World):
     assert read_history().empty
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_submission_that_kaggle_took_is_not_sent_again_after_a_kill(world: World, number: int):
+    """It ended while Kaggle's answer was on its way."""
+    full_size(world)
+    world.answer("CreateSubmission", None)
+    stopped = interrupted("submit", lambda: world.server.count("CreateSubmission") > 0, number)
+    assert stopped.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    assert ("the next `make submit` or `make scores` asks" in stopped.stderr) == (number != 9)
+    world.answer("ListSubmissions", in_list())
+    again = run_command("submit", folder=Path.cwd())
+    assert again.returncode == 1
+    assert is_told(f"{HAS_IT} ... was submitted already", again.stderr)
+    assert read_history()["reference"].tolist() == [str(REFERENCE)]
+    assert world.server.count("upload") == 1
+
+
 REASON = 'row 3, "Label":\nnot a number'
 
 
@@ -433,6 +540,36 @@ def test_a_damaged_history_is_refused(world: World, text: str):
     paths.SUBMISSION_HISTORY.write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match="is damaged: expected the columns time, file"):
         read_history()
+
+
+@pytest.mark.parametrize("end", ["\n", ",,,,,,,,,\n", ",,,\n\n", "\r\n , ,,,,,,,,\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_a_history_that_a_spreadsheet_saved_is_read(world: World, start: str, end: str):
+    paths.SUBMISSIONS.mkdir()
+    paths.SUBMISSION_HISTORY.write_text(f"{start}{','.join(COLUMNS)}\n{LINE}\n{end}")
+    assert [Entry(*row) for row in read_history().values] == [OLD]
+    add_to_history(OLD)
+    assert [Entry(*row) for row in read_history().values] == [OLD, OLD]
+
+
+def test_a_history_with_semicolons_is_told_as_such(world: World):
+    paths.SUBMISSIONS.mkdir()
+    paths.SUBMISSION_HISTORY.write_text(f"{';'.join(COLUMNS)}\n{LINE.replace(',', ';')}\n")
+    with pytest.raises(UserError, match=r"'time;file;sha256.* between semicolons or tabs; save it"):
+        read_history()
+
+
+def test_a_submission_that_a_spreadsheet_saved_is_sent_without_its_mark(world: World):
+    ready(lambda world: world.make_submission(b"\xef\xbb\xbf" + SUBMISSION, sha256="f" * 64))(world)
+    code, printed = world.run("submit")
+    assert code == 0
+    assert world.server.received("upload").body == SUBMISSION
+    assert (
+        "submissions/default.json belongs to another content of submissions/default.csv, so it is "
+        "not used"
+    ) in printed
+    (entry,) = read_history().to_dict("records")
+    assert (entry["sha256"], entry["out_of_fold"]) == (SUBMISSION_HASH, "")
 
 
 @pytest.mark.parametrize(

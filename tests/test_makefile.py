@@ -1,6 +1,11 @@
 """The targets of the Makefile pass on what they are given."""
 
+import os
+import shutil
 import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -36,3 +41,65 @@ def test_make_races_where_it_is_told_to(given, is_long):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.count("competition bench --config") == 1, done.stderr
     assert done.stdout.count("--long") == is_long
+
+
+def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    """Runs make in a folder with a copy of our Makefile."""
+    shutil.copy(ROOT / "Makefile", folder)
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, env={**os.environ, **variables},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables"), [(["-j2"], {}), ([], {"MAKEFLAGS": "-j4"}), (["-j", "--silent"], {})]
+)
+def test_goals_run_in_the_order_given(tmp_path, flags, variables):
+    """A submission must not be sent while, or before, the ensemble writes it."""
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\n[ "$3" = submit ] || sleep 0.3\necho "$3"\n')
+    python.chmod(0o700)
+    for name in ("requirements.txt", ".venv/.installed"):
+        (tmp_path / name).touch()
+    done = make(tmp_path, *flags, "train-folds", "ensemble", "submit", **variables)
+    assert done.stdout.split() == ["train-folds", "ensemble", "submit"], done.stderr
+
+
+def wheel(folder: Path, modules: tuple[str, ...]) -> Path:
+    """Writes a package of empty modules, as pip installs it."""
+    file = folder / "stubs-1-py3-none-any.whl"
+    about = "stubs-1.dist-info"
+    with zipfile.ZipFile(file, "w") as opened:
+        for name in modules:
+            opened.writestr(f"{name}.py", "")
+        opened.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: stubs\nVersion: 1\n")
+        opened.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        opened.writestr(f"{about}/RECORD", "")
+    return file
+
+
+@pytest.mark.long
+def test_setup_installs_into_its_own_folder_or_fails(tmp_path):
+    """Whatever a user's environment and pip.conf say, and never an empty one that looks done."""
+    elsewhere = str(tmp_path / "elsewhere")
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {elsewhere}\nuser = true\n")
+    variables = {
+        "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),
+        "PIP_USER": "1", "PIP_PREFIX": elsewhere, "PIP_ROOT": elsewhere, "PIP_DRY_RUN": "1",
+        "PYTHONPATH": elsewhere,
+    }  # fmt: skip
+    needed = ("albumentations", "jinja2", "keras", "optuna", "pandas", "sklearn", "tensorflow")
+    python = f"PYTHON={sys.executable}"
+    (tmp_path / "requirements.txt").write_text(f"{wheel(tmp_path, needed[1:])}\n")
+    incomplete = make(tmp_path, "setup", python, **variables)
+    assert incomplete.returncode == 2
+    assert "No module named 'albumentations'" in incomplete.stderr
+    assert not (tmp_path / ".venv" / ".installed").exists()
+    shutil.rmtree(tmp_path / ".venv")
+    wheel(tmp_path, needed)
+    done = make(tmp_path, "setup", python, **variables)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".venv" / ".installed").exists()
+    assert not Path(elsewhere).exists()

@@ -68,6 +68,16 @@ def test_no_marks_are_fine(tmp_path, digits):
 
 
 @pytest.mark.parametrize(
+    "end", ["\n", ",,,\n", ",,,\n,,,\n\n", " , ,,\n", '"","","",""\n', "\r\n,,,\r\n"]
+)
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_what_a_spreadsheet_adds_is_passed_over(tmp_path, digits, start, end):
+    line = "5,4,ambiguous,\n"
+    marks = read_marks(marks_file(tmp_path, f"{start}{HEADER}{line}{end}"), digits)
+    assert [mark.id for mark in marks] == [5]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "the first line is expected to be id,given_label,mark,label"),

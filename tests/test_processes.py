@@ -4,12 +4,14 @@ import gc
 import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
-from conftest import run_code
+from conftest import run_code, run_main
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 
+from competition import commands
 from competition.config.registry import Augmentation
 from competition.data.augmented_epochs import AugmentedEpochs, pools_at_hand
 from competition.system import interruptible, side_by_side
@@ -140,3 +142,52 @@ def test_a_worker_goes_on_ignoring_interrupts(answering):
     with interruptible():
         interrupt_myself()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_signal_that_ends_a_command_does_as_ctrl_c(
+    answering, tmp_path, monkeypatch, number, times, in_background
+):
+    def work() -> None:
+        try:
+            for _ in range(times):  # more than one, as a closing terminal may send
+                os.kill(os.getpid(), number)
+            time.sleep(30)
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), number)
+            (tmp_path / "cleaned").touch()
+            raise
+
+    monkeypatch.setattr(commands, "scores", work)
+    if in_background:  # where a shell lets Ctrl-C be ignored
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    done = run_main("scores", folder=tmp_path)
+    assert done.returncode == 128 + number
+    assert done.stderr == "\ninterrupted; finished work is kept, run it again to continue\n"
+    assert (tmp_path / "cleaned").exists()
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_what_nohup_ignores_stays_ignored(answering, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "scores", lambda: os.kill(os.getpid(), signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run_main("scores", folder=tmp_path).returncode == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_command_that_ends_well_after_a_signal_says_so_by_its_code(
+    answering, tmp_path, monkeypatch
+):
+    """As `submit`, which stops waiting for the score."""
+
+    def work() -> None:
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+
+    monkeypatch.setattr(commands, "scores", work)
+    assert run_main("scores", folder=tmp_path).returncode == 128 + signal.SIGTERM

@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, made_up_history
 
 from competition import paths
-from competition.config.loading import Config
+from competition.config.loading import Config, load_config
 from competition.config.schema import Variant
+from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.probabilities import (
     Probabilities,
@@ -19,12 +22,15 @@ from competition.probabilities import (
 )
 from competition.results import (
     CODE,
-    FACTS,
+    HISTORY_COLUMNS,
     Job,
+    Manifest,
     by_variant,
+    checked_file,
     identity_hash,
     job_identity,
     job_status,
+    read_history,
     read_predictions,
     require_complete,
     write_result,
@@ -34,8 +40,10 @@ from competition.storage import (
     atomic_file,
     atomic_folder,
     clear_folder,
+    parse_json,
     remove_partials,
 )
+from competition.training.jobs import jobs_left
 
 
 def probabilities(ids, seed: int = 0) -> Probabilities:
@@ -55,8 +63,9 @@ def write(
     job: Job, identity: dict, save_model=lambda path: path.write_text("model"), **more
 ) -> None:
     predictions = {"out_of_fold": probabilities([1, 2]), "test": probabilities([1, 2, 3])}
-    manifest = {"identity": identity, **dict.fromkeys(FACTS, 1), **more}
-    write_result(job, manifest, [{"epoch": 1}], predictions, save_model)
+    counts = dict.fromkeys(("minutes", "cpu_minutes", "parameters", "workers"), 1)
+    manifest = {"identity": identity, **counts, "machine": "A", "code_version": "1", **more}
+    write_result(job, manifest, made_up_history(), predictions, save_model)
 
 
 @pytest.fixture(autouse=True)
@@ -390,3 +399,137 @@ def test_a_manifest_reads_back_as_json():
     manifest = json.loads((job.folder() / paths.MANIFEST).read_text())
     assert manifest["identity"]["recipe_version"] >= 1
     assert read_predictions(job, "test").ids.tolist() == [1, 2, 3]
+
+
+@pytest.fixture
+def trained_run(project) -> Run:
+    """The tiny configuration with made-up results for all of its jobs."""
+    run = load_run(load_config(Path("configs/tiny.yaml")))
+    for job, identity in run.identities.items():
+        write(job, identity)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [("folds.seed=1", "folds: "), ("data=other", "data: ")]
+)
+def test_results_of_other_data_or_folds_are_not_replaced(trained_run, change, reason, capsys):
+    """One changed digit, in the data or in the folds, would cost all that was trained."""
+    other = Path("input/other")
+    shutil.copytree("input/tiny", other)
+    text = (other / "train.csv").read_text()
+    (other / "train.csv").write_text(text.replace(",0\n", ",1\n", 1))
+    settings = [change, "variants.perceptron.epochs=1"]
+    changed = load_run(load_config(Path("configs/tiny.yaml"), settings))
+    with pytest.raises(UserError) as caught:
+        jobs_left(changed, changed.identities, force=False)
+    assert f"plain seed0 fold0 fold1: trained on other data or folds ({reason}" in str(caught.value)
+    assert "`make train-folds FORCE=1` replaces these results; another name" in str(caught.value)
+    assert 'SET="name=tiny-2"' in str(caught.value)
+    assert jobs_left(changed, changed.identities, force=True) == [*changed.identities]
+    elsewhere = load_run(load_config(Path("configs/tiny.yaml"), [*settings, "name=tiny-2"]))
+    assert len(jobs_left(elsewhere, elsewhere.identities, force=False)) == 4
+
+
+def test_results_of_other_settings_are_replaced(trained_run, capsys):
+    setting = ["variants.perceptron.epochs=1"]
+    changed = load_run(load_config(Path("configs/tiny.yaml"), setting))
+    left = jobs_left(changed, changed.identities, force=False)
+    assert {job.variant for job in left} == {"perceptron"}
+    assert "was trained differently and is trained again" in capsys.readouterr().out
+    assert jobs_left(trained_run, trained_run.identities, force=False) == []
+
+
+def test_one_changed_digit_in_the_folds_costs_no_result(trained_run):
+    (file,) = Path("output/tiny").glob("folds*.csv")
+    text = file.read_text()
+    file.write_text(text[:-2] + ("0" if text[-2] == "1" else "1") + "\n")
+    again = load_run(load_config(Path("configs/tiny.yaml")))
+    assert jobs_left(again, again.identities, force=False) == []
+
+
+SWAPPED = {
+    paths.PROBABILITIES: lambda job: read_predictions(job, "test"),
+    paths.HISTORY: read_history,
+    paths.MODEL: lambda job: checked_file(job, paths.MODEL),
+}
+
+
+@pytest.mark.parametrize("name", SWAPPED)
+def test_the_file_of_another_job_is_refused(name, workplace):
+    """Nothing else tells them apart: its ids and shapes are the same."""
+    job, other = identities()
+    write(job, identities()[job])
+    write(other, identities()[other])
+    read = SWAPPED[name]
+    read(job)
+    file = job.folder() / name
+    file.write_bytes((other.folder() / name).read_bytes())
+    read(job)  # it is the same in these results
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read(job)
+    assert str(caught.value) == (
+        f"{file} is damaged (it is not the file that this job wrote); remove its folder, and "
+        "`make train-folds` makes it again"
+    )
+
+
+def test_older_results_without_hashes_are_read(workplace):
+    job, _ = identities()
+    write(job, identities()[job])
+    file = job.folder() / paths.MANIFEST
+    manifest = json.loads(file.read_text())
+    assert manifest.pop("files").keys() == {paths.PROBABILITIES, paths.HISTORY, paths.MODEL}
+    file.write_text(json.dumps(manifest))
+    (job.folder() / paths.HISTORY).write_text(",".join(HISTORY_COLUMNS) + "\n1,0.5,0.9,0.1,,\n")
+    assert read_history(job)["loss"].tolist() == [0.5]
+    (job.folder() / paths.HISTORY).write_text(",".join(HISTORY_COLUMNS) + "\n1,inf,0.9,0.1,,\n")
+    with pytest.raises(UserError, match="it has infinite values"):
+        read_history(job)
+
+
+def changed(**values):
+    return lambda manifest: json.dumps(manifest | values)
+
+
+DAMAGED_MANIFESTS = {
+    "a list": lambda manifest: json.dumps([manifest]),
+    "a text for an object": changed(identity="plain"),
+    "a list for a text": changed(machine=["A", "2 cores"]),
+    "a number for a text": changed(code_version=7),
+    "a text for a number": changed(minutes="1"),
+    "no workers at all": changed(workers=0),
+    "half a worker": changed(workers=0.5),
+    "negative minutes": changed(minutes=-1),
+    "endless minutes": lambda manifest: json.dumps(manifest | {"minutes": float("inf")}),
+    "nothing for a hash": changed(identity_hash=None),
+    "hashes that are none": changed(files={"history.csv": 3}),
+    "deep nesting": lambda manifest: "[" * 100_000,
+    "deep nesting inside": lambda manifest: '{"identity": ' + '{"a":' * 50_000,
+    "no UTF-8": lambda manifest: "\udcff",
+    "empty": lambda manifest: "",
+}
+
+
+@pytest.mark.parametrize("change", DAMAGED_MANIFESTS.values(), ids=DAMAGED_MANIFESTS)
+def test_a_manifest_of_other_types_is_named_in_one_line(change, workplace):
+    job, _ = identities()
+    write(job, identities()[job])
+    file = job.folder() / paths.MANIFEST
+    text = change(json.loads(file.read_text()))
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UserError) as caught:
+        job_status(identities())
+    assert str(caught.value).startswith(f"{file} is damaged (")
+    assert str(caught.value).endswith("remove its folder, and `make train-folds` makes it again")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_every_shipped_manifest_is_read():
+    files = sorted((ROOT / "output").glob("*/jobs/**/manifest.json"))
+    assert len(files) > 50
+    for file in files:
+        assert parse_json(file.read_bytes(), Manifest) == json.loads(file.read_text())

@@ -1,10 +1,13 @@
 """Scores, with exact arithmetic; submissions that are what Kaggle expects."""
 
+import gzip
+
 import numpy as np
 import pytest
 from conftest import one_sure
 from scipy.stats import binomtest
 
+from competition.data.loading import read_csv as read_images
 from competition.errors import UserError
 from competition.metrics import score, wilson_interval
 from competition.submission import check_submission, read_message, write_rows, write_submission
@@ -94,3 +97,52 @@ def test_rows_may_come_in_any_order(tmp_path, sample):
     path = tmp_path / "good.csv"
     write_rows(path, np.array([3, 1, 2]), np.array([9, 0, 5]))
     check_submission(path, sample)
+
+
+ROWS = "ImageId,Label\n1,0\n2,0\n3,0\n"
+MISTAKEN_FILES = {
+    "a web page": (b"<!DOCTYPE html>\n<html>", "'<!DOCTYPE html>', which looks like a web page"),
+    "a web page after a line": (b"\r\n <html lang=en>", "which looks like a web page"),
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "which looks like a pointer of Git LFS; `git lfs pull` fetches the file itself",
+    ),
+    "gzip": (gzip.compress(ROWS.encode()), "which looks like a gzip archive; unpack it"),
+    "a spreadsheet": (b"PK\x03\x04\x14\0\x06\0", "which looks like a zip archive or a spreadsheet"),
+    "UTF-16": (ROWS.encode("utf-16"), "which looks like text in UTF-16; save it as UTF-8"),
+    "UTF-16, the other way": (
+        b"\xfe\xff" + ROWS.encode("utf-16-be"), "which looks like text in UTF-16"
+    ),
+    "JSON": (b'{"error": "not signed in"}', "which looks like JSON"),
+    "semicolons": (
+        ROWS.replace(",", ";").encode(),
+        "'ImageId;Label', which looks like cells between semicolons or tabs; save it with commas",
+    ),
+    "tabs": (ROWS.replace(",", "\t").encode(), "which looks like cells between semicolons or tabs"),
+    "another header": (b"Id,Label\n1,0\n", "expected to be ImageId,Label, not 'Id,Label'"),
+    "a long line": (b"x" * 5000, f"not '{'x' * 60}…'"),
+    "nothing": (b"", "not ''"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), MISTAKEN_FILES.values(), ids=MISTAKEN_FILES)
+def test_an_error_quotes_the_first_line_and_names_what_it_looks_like(
+    tmp_path, sample, content, message
+):
+    path = tmp_path / "some.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        check_submission(path, sample)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}")
+    with pytest.raises(UserError) as caught:
+        read_images(path, labelled=True)
+    assert message.removeprefix("expected to be ImageId,Label, ").removeprefix("not ") in (
+        str(caught.value)
+    )
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    marked = tmp_path / "marked.csv"
+    marked.write_text(ROWS, encoding="utf-8-sig")
+    check_submission(marked, marked)

@@ -780,11 +780,43 @@ def test_a_journal_is_repaired_after_a_kill(search):
         1,
         0,
     )  # nobody waits for the lock of a killed process
+
+
+DAMAGED_LINES = {
+    "no JSON": b"{not json}",
+    "half a line": b'{"op_code": 4, "wor',
+    "nothing": b"",
+    "a list": b"[4]",
+    "no operation": b'{"worker_id": "a"}',
+    "a text for a number": b'{"op_code": "4", "worker_id": "a"}',
+    "a number for a text": b'{"op_code": 4, "worker_id": 7}',
+    "deep nesting": b'{"op_code": 4, "worker_id": "a", "user_attr": ' + b"[" * 50_000,
+    "no UTF-8": b'{"op_code": 4, "worker_id": "\xff"}',
+    "a trial that is not there": b'{"op_code": 5, "worker_id": "a", "trial_id": 0}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_LINES.values(), ids=DAMAGED_LINES)
+def test_a_damaged_line_of_a_journal_is_named(search, damage):
+    interrupt(search())
+    journal = paths.TuningPaths("some", "plain").journal
     lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join([lines[0], b"{not json}\n", *lines[1:]]))
-    with pytest.raises(
-        UserError, match=r"journal.log is damaged in line 2 .*start the study again"
-    ):
+    journal.write_bytes(b"".join([lines[0], damage + b"\n", *lines[1:]]))
+    with pytest.raises(UserError) as caught:
+        repair_journal(journal)
+    assert str(caught.value).startswith(f"{journal} is damaged in line 2 (")
+    assert str(caught.value).endswith("start the study again")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_line_of_a_journal_is_noticed(search):
+    """That which begins a trial: what follows would be taken for others'."""
+    interrupt(search())
+    journal = paths.TuningPaths("some", "plain").journal
+    lines = journal.read_bytes().splitlines(keepends=True)
+    begins = next(n for n, line in enumerate(lines) if json.loads(line)["op_code"] == 4)
+    journal.write_bytes(b"".join(lines[:begins] + lines[begins + 1 :]))
+    with pytest.raises(UserError, match="is about a trial that no line before it creates"):
         repair_journal(journal)
 
 

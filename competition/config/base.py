@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
@@ -16,6 +18,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 LONGEST_NAME = 100
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)]
+
+# No sensible configuration is longer, or has more values once its aliases are written out.
+LONGEST_FILE, MOST_VALUES = 1_000_000, 100_000
+
+# Of given values in messages.
+SHORT = Repr()
+SHORT.maxstring = SHORT.maxother = 100
 
 # The type of our own errors, whose messages already include the given value.
 MISFIT = "misfit"
@@ -59,7 +68,7 @@ def wording(error: ErrorDetails, model: type[BaseModel]) -> str:
         return f"unknown key{nearest(str(key), _fields_at(model, parents))}"
     message = error["msg"].removeprefix("Value error, ")
     message = re.sub(r"a valid dictionary.*", "'key: value' lines", message)
-    given = f", not {error['input']!r}"
+    given = f", not {SHORT.repr(error['input'])}"
     is_complete = error["type"] in ("value_error", "missing", MISFIT)
     if is_complete or "://" in given:  # a URL may hold a password
         given = ""
@@ -87,6 +96,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def read_yaml(path: Path) -> dict:
     """Reads a YAML file of `key: value` lines, perhaps an empty one; refuses keys given twice."""
     try:
+        if path.stat().st_size > LONGEST_FILE:
+            raise UserError(f"{path} is too long for a configuration; is it another file?")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"there is no configuration {path}{_file_meant(path)}") from None
@@ -128,7 +139,29 @@ def apply_override(raw: dict, override: str) -> None:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice: the usual loader silently drops the first."""
+    """Safe YAML that refuses a key given twice: the usual loader silently drops the first.
+
+    It also refuses aliases that stand for too much: a few lines of them can mean 10^9 values.
+    """
+
+    def construct_document(self, node):
+        sizes: dict[int, float] = {}
+
+        def size(part) -> float:
+            if id(part) not in sizes:
+                sizes[id(part)] = inf  # found again below itself
+                content = part.value if isinstance(part.value, list) else []
+                parts = (
+                    each
+                    for item in content
+                    for each in (item if isinstance(item, tuple) else (item,))
+                )
+                sizes[id(part)] = 1 + sum(map(size, parts))
+            return sizes[id(part)]
+
+        if size(node) > MOST_VALUES:
+            raise yaml.YAMLError(f"it stands for more than {MOST_VALUES:,} values")
+        return super().construct_document(node)
 
     def construct_mapping(self, node, deep=False):
         # A mapping's own keys override what `<<` merges, so these may be repeated.

@@ -26,6 +26,9 @@ from competition.config.registry import Component
 from competition.config.schema import Ensemble, Folds, Training, Tuning, Variant
 from competition.errors import UserError
 
+# Each is built before any training, and has columns and lines in every report.
+MOST_VARIANTS = 200
+
 # Increase it when the meaning of a default changes: then every finished job is stale.
 RECIPE_VERSION = 2
 
@@ -52,7 +55,7 @@ class Config(Section):
         None, description="a gallery's marks; training leaves out or relabels their label errors"
     )
     defaults: Training = Training()
-    variants: dict[Name, Variant] = Field(min_length=1)
+    variants: dict[Name, Variant] = Field(min_length=1, max_length=MOST_VARIANTS)
     ensemble: Ensemble = Ensemble()
     tuning: Tuning = Field(Tuning(), validate_default=True)
 

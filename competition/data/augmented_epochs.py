@@ -19,7 +19,7 @@ from competition import paths, storage
 from competition.config.registry import Augmentation
 from competition.console import ProgressDisplay, bytes_text
 from competition.digits import DataSet, Digits
-from competition.errors import UserError
+from competition.errors import UserError, naming
 from competition.results import identity_hash
 from competition.storage import DAMAGED_ARRAYS, PARTIAL, atomic_file, is_whole, write_array
 from competition.system import (
@@ -29,6 +29,7 @@ from competition.system import (
     available_memory,
     core_count,
     free_bytes,
+    no_workers,
     side_by_side,
     workers_may_end,
 )
@@ -116,7 +117,8 @@ def pools_at_hand(
     with storage.shared(paths.POOLS_LOCK):
         require_room(epochs, data_set)
         fitting = max(1, available_memory() // AUGMENTING_WORKER_BYTES)
-        make_pools(epochs, data_set, min(core_count(), fitting), threads)
+        workers = 1 if no_workers() else min(core_count(), fitting)
+        make_pools(epochs, data_set, workers, threads)
         yield
 
 
@@ -125,7 +127,7 @@ def require_room(epochs: dict[AugmentedEpochs, int], data_set: DataSet) -> None:
     needed = sum(
         len(pool.missing(count)) * pool.originals(data_set).nbytes for pool, count in epochs.items()
     )
-    free = free_bytes(paths.OUTPUT)
+    free = free_bytes(paths.POOLS)
     if needed > free:
         raise UserError(
             f"the augmented images of this run need {bytes_text(needed)} in "
@@ -157,7 +159,8 @@ def make_pools(
         TemporaryDirectory(prefix=f"originals{PARTIAL}", dir=paths.POOLS) as originals,
     ):
         for part, images in {pool.part: pool.originals(data_set) for pool, _ in tasks}.items():
-            np.save(Path(originals, f"{part}.npy"), images)
+            with naming(file := Path(originals, f"{part}.npy")):
+                np.save(file, images)
         calls = (delayed(_make_in_worker)(*task, originals, command) for task in tasks)
         for done, _ in enumerate(parallel(calls), start=1):
             display.update(done)

@@ -3,17 +3,18 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from competition import paths, tables
+from competition import paths
 from competition.config.loading import Config
 from competition.config.schema import MOST_FOLDS, Folds
 from competition.digits import DataSet, Digits
 from competition.errors import UserError
 from competition.results import ALL_ROWS
-from competition.storage import atomic_file
+from competition.storage import write_text
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def trained_splits(settings: Folds) -> list[str]:
 
 
 def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Splits:
-    """Reads the config's splits, or computes and writes them if there are none for this data."""
+    """Reads the config's splits; computes and writes them if there are none, or changed ones."""
     settings = config.folds
     if settings.scheme == "given":
         return given_split(data_set)
@@ -81,9 +82,17 @@ def load_folds(config: Config, data_set: DataSet, data_fingerprint: str) -> Spli
     how = "folds" if settings.scheme == "kfold" else f"holdouts-of-{settings.share:g}-times-"
     file = f"{how}{settings.count}-seed{settings.seed}-{data_fingerprint[:8]}.csv"
     path = paths.OutputPaths(config.name).folder / file
-    if not path.exists():
-        _write_folds(path, assign_folds(data_set.train, settings), settings)
-    return _read_folds(path, data_set.train.ids, settings)
+    if path.exists() and (kept := _read_folds(path, data_set.train.ids, settings)):
+        return kept
+    splits = assign_folds(data_set.train, settings)
+    table = _as_csv(splits, settings)
+    if path.exists() and path.read_bytes() != table.encode():  # without a checksum until 2026
+        aside = path.replace(path.with_suffix(".changed"))
+        print(
+            f"{path} was changed; it is made again from seed and data, the changed one is {aside}"
+        )
+    write_text(path, f"{checksum_line(table)}\n{table}")
+    return splits
 
 
 def assign_folds(digits: Digits, settings: Folds) -> Splits:
@@ -123,39 +132,36 @@ def given_split(data_set: DataSet) -> Splits:
     return Splits(ids, {"holdout0": np.isin(ids, data_set.held_out)})
 
 
-def _write_folds(path: Path, splits: Splits, settings: Folds) -> None:
-    """Writes one column of fold numbers, or one column of 0 and 1 per hold-out."""
+def _as_csv(splits: Splits, settings: Folds) -> str:
+    """Returns one column of fold numbers, or one column of 0 and 1 per hold-out."""
     import pandas as pd
 
     if settings.scheme == "kfold":
         columns = {"fold": splits.folds}
     else:
         columns = {name: rows.astype(np.int8) for name, rows in splits.held_out.items()}
-    with atomic_file(path) as partial:
-        tables.write_csv(partial, pd.DataFrame({"id": splits.ids, **columns}))
+    return pd.DataFrame({"id": splits.ids, **columns}).to_csv(index=False, lineterminator="\n")
 
 
-def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> Splits:
+def checksum_line(table: str) -> str:
+    """Returns the first line of a file of folds, which tells whether the others were changed."""
+    return f"# SHA-256 of the lines below: {hashlib.sha256(table.encode()).hexdigest()}"
+
+
+def _read_folds(path: Path, ids: np.ndarray, settings: Folds) -> Splits | None:
+    """Returns the splits of a file, or None if it is not as it was written for these ids."""
     import pandas as pd
 
-    names, is_kfold = split_names(settings), settings.scheme == "kfold"
-    columns = ["fold"] if is_kfold else names
-    known = set(range(settings.count)) if is_kfold else {0, 1}
-    try:
-        frame = pd.read_csv(path)
-    except ValueError:  # not a CSV file, or not UTF-8
-        frame = pd.DataFrame()
-    if (
-        [*frame] != ["id", *columns]
-        or not np.array_equal(frame["id"], ids)
-        or any(set(frame[column]) != known for column in columns)
-    ):
-        which = (
-            f"assigns each training row to one of {settings.count} folds"
-            if is_kfold
-            else "says for each training row which hold-outs contain it"
-        )
-        raise UserError(f"{path} no longer {which}; remove it, and it will be made again")
-    values = frame[columns].to_numpy()
-    masks = values == np.arange(settings.count) if is_kfold else values == 1
-    return Splits(ids, dict(zip(names, masks.T.copy(), strict=True)))
+    first, _, table = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+    if first != checksum_line(table):
+        return None
+    written, *columns = pd.read_csv(StringIO(table)).to_numpy().T
+    if not np.array_equal(written, ids):
+        return None
+    is_kfold = settings.scheme == "kfold"
+    masks = (
+        [columns[0] == k for k in range(settings.count)]
+        if is_kfold
+        else [each == 1 for each in columns]
+    )
+    return Splits(ids, dict(zip(split_names(settings), masks, strict=True)))

@@ -19,7 +19,7 @@ import numpy as np
 from competition.console import count_of
 from competition.digits import Digits
 from competition.errors import UserError
-from competition.tables import read_csv
+from competition.tables import filled_rows, read_csv
 
 COLUMNS = ("id", "given_label", "mark", "label")
 LABEL_ERROR = "label error"
@@ -74,8 +74,8 @@ def read_marks(path: Path, digits: Digits) -> list[Mark]:
     given = dict(zip(digits.ids.tolist(), digits.labels.tolist(), strict=True))
     marks: dict[int, Mark] = {}
     source = "the page that `make gallery` writes exports marks"
-    rows = read_csv(path, COLUMNS, source, encoding="utf-8-sig")  # as spreadsheets write it
-    for number, cells in rows[(rows != "").any(axis=1)].iterrows():
+    rows = read_csv(path, COLUMNS, source)
+    for number, cells in filled_rows(rows).iterrows():
         try:
             mark = _mark(cells.tolist(), given)
             if mark.id in marks:

@@ -14,6 +14,7 @@ from competition.digits import SIDE, DataSet, Digits
 from competition.errors import UserError
 from competition.storage import cached, visible_entries
 from competition.submission import check_rows
+from competition.tables import first_line
 
 PIXELS = [f"pixel{number}" for number in range(SIDE * SIDE)]
 LABEL = "label"
@@ -150,7 +151,7 @@ def _check_header(path: Path, expected: list[str]) -> None:
         problem = f"has '{found[position]}' as column {position + 1}, not '{expected[position]}'"
     raise UserError(
         f"{path} {problem}; expected {len(expected)} columns in the competition's order: "
-        f"{', '.join(expected[:2])} … {expected[-1]}"
+        f"{', '.join(expected[:2])} … {expected[-1]}; it begins with {first_line(path)}"
     )
 
 

@@ -6,6 +6,7 @@ What the client prints is shown only if it ends without a result.
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ DOWNLOAD_RETRIES = 2  # by the client itself, after 2 and 4 seconds
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 1.0, 15.0
 LISTED = 100  # latest submissions
+NO_TIME = "1970-01-01T00:00:00+00:00"
 
 Note = Callable[..., None]
 
@@ -102,6 +104,8 @@ def _list_submissions(api: Any, note: Note) -> dict[str, Any]:
             "status": each.status.name.lower(),
             "public_score": each.public_score or "",
             "error_description": each.error_description or "",
+            "file": each.file_name or "",
+            "time": each.date.replace(tzinfo=UTC).isoformat() if each.date else NO_TIME,
         }
         for each in listed
         if each

@@ -17,11 +17,12 @@ from typing import Any
 
 from competition.console import duration
 from competition.errors import UserError
+from competition.kaggle.credentials import CONFIG_DIR, settings_folder
 from competition.kaggle.errors import UPGRADE, KaggleError, without_secrets
 from competition.kaggle.protocol import read_notes
 
 ANSWER_SECONDS = 60.0  # without any sign of life from the server
-RATE_LIMIT_SECONDS = 120.0  # to wait in all, when Kaggle has had too many requests
+RATE_LIMIT_SECONDS, MOST_TRIES = 120.0, 5  # in all, when Kaggle has had too many requests
 TIMEOUT_FACTOR = "DIGITS_KAGGLE_TIMEOUT_FACTOR"
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -56,15 +57,16 @@ def call(
     Raises:
         KaggleError: when the client found no credentials, was refused, failed, or took too long.
     """
-    waited = 0.0
-    while True:
+    start = time.monotonic()
+    for tries in range(1, MOST_TRIES + 1):
         outcome = _run(action, arguments, watch, timeout(seconds))
-        wait = max(1.0, outcome.get("retry_after") or DEFAULT_WAIT_SECONDS)
-        if outcome.get("status") != 429 or waited + wait > timeout(RATE_LIMIT_SECONDS):
+        # Twice as long each time, as who asks for a second may do so for ever.
+        wait = max(2.0 ** (tries - 1), outcome.get("retry_after") or DEFAULT_WAIT_SECONDS)
+        is_over = time.monotonic() - start + wait > timeout(RATE_LIMIT_SECONDS)
+        if outcome.get("status") != 429 or is_over or tries == MOST_TRIES:
             break
         print(f"Kaggle asks to wait {duration(wait)} (429), waiting", file=sys.stderr)
         time.sleep(wait)
-        waited += wait
     if outcome["problem"]:
         raise KaggleError(outcome)
     return outcome
@@ -81,6 +83,7 @@ def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) 
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
+                env=_environment(folder),
             ) as process,
         ):
             try:
@@ -95,6 +98,14 @@ def _run(action: str, arguments: tuple[str, ...], watch: Watch, seconds: float) 
         f"run {UPGRADE}."
     )
     return {"problem": problem or no_result} | outcome
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """Returns the child's environment: the client makes its settings' folder, and may not be able
+    to in the user's home; so a missing one is `folder`.
+    """
+    is_there = settings_folder().is_dir()
+    return dict(os.environ) if is_there else {**os.environ, CONFIG_DIR: folder}
 
 
 def _wait(process: subprocess.Popen, notes: Path, watch: Watch, seconds: float) -> str | None:

@@ -15,9 +15,18 @@ from competition.kaggle import SETTINGS_PAGE
 
 TOKEN_VARIABLE = "KAGGLE_API_TOKEN"  # noqa: S105, a name
 PAIR = ("KAGGLE_USERNAME", "KAGGLE_KEY")
+CONFIG_DIR = "KAGGLE_CONFIG_DIR"
 NEW_TOKEN = f"Create a new token at {SETTINGS_PAGE}"
 PLACES = f"put it into ~/.kaggle/access_token or the environment variable {TOKEN_VARIABLE}"
 UNREADABLE = " It cannot be read as a line of plain text (UTF-8), so the client fails on it."
+
+
+# What editors and shells add to a token that is pasted.
+STRAY = {
+    "\ufeff": "a byte order mark", "\r": "a carriage return", "\n": "a line break", " ": "a space",
+    **dict.fromkeys("“”„‘’\"'`", "quotation marks"),
+}  # fmt: skip
+STRAY_IN_JSON = "\ufeff“”„‘’"
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ def sources() -> list[Source]:
 def overlooked() -> list[str]:
     """Returns a sentence about each thing that looks like credentials but is not used."""
     used = {source.file for source in sources()}
-    named, key_file, settings = _named_token_file(), _key_file(), _settings_folder()
+    named, key_file, settings = _named_token_file(), _key_file(), _other_settings_folder()
     missing = [variable for variable in PAIR if not os.environ.get(variable)]
     sentences = []
     if named and named not in used:
@@ -61,8 +70,12 @@ def overlooked() -> list[str]:
     if key_file not in used and len(missing) == 1:
         sentences.append(f"{' and '.join(PAIR)} only work together, and {missing[0]} is not set")
     if key_file not in used and key_file.is_file():
+        found = {
+            letter: STRAY[letter] for letter in STRAY_IN_JSON if letter in (_text(key_file) or "")
+        }
+        stray = f" (it has {' and '.join(dict.fromkeys(found.values()))} in it)" if found else ""
         sentences.append(
-            f'{_short(key_file)} is not {{"username": …, "key": …}}; download it again'
+            f'{_short(key_file)} is not {{"username": …, "key": …}}{stray}; download it again'
         )
     folders = (_home(""), settings, Path.home(), Path.home() / "Downloads", Path.cwd())
     places = {folder / "kaggle.json": key_file for folder in folders}
@@ -83,7 +96,7 @@ def _tokens() -> Iterator[Source]:
         return  # even if it is empty, the client looks at no other token then
     if token := os.environ.get(TOKEN_VARIABLE):
         is_path = "/" in token or token.startswith("~")
-        remark = " It looks like a path, but there is no such file." if is_path else ""
+        remark = " It looks like a path, but there is no such file." if is_path else _remark(token)
         yield Source(f"the environment variable {TOKEN_VARIABLE}", remark=remark)
     for file in (_home("access_token"), _home("access_token.txt")):
         yield from _in_file(file, _short(file))
@@ -92,7 +105,12 @@ def _tokens() -> Iterator[Source]:
 def _in_file(file: Path, name: str) -> Iterator[Source]:
     text = _text(file)
     if text != "":
-        yield Source(name, file, UNREADABLE if text is None else "")
+        yield Source(name, file, UNREADABLE if text is None else _remark(text))
+
+
+def _remark(token: str) -> str:
+    stray = " and ".join(dict.fromkeys(STRAY[letter] for letter in token if letter in STRAY))
+    return f" It has {stray} in it, which no token has; write it again without." if stray else ""
 
 
 def _pairs() -> Iterator[Source]:
@@ -116,11 +134,16 @@ def _named_token_file() -> Path | None:
 
 def _key_file() -> Path:
     """Returns the path of the `kaggle.json` that the client reads."""
-    home = _home("") if _home("").exists() else _settings_folder()
-    return Path(os.environ.get("KAGGLE_CONFIG_DIR") or home) / "kaggle.json"
+    return settings_folder() / "kaggle.json"
 
 
-def _settings_folder() -> Path:
+def settings_folder() -> Path:
+    """Returns the client's folder, which it makes if it is missing."""
+    home = _home("") if _home("").exists() else _other_settings_folder()
+    return Path(os.environ.get(CONFIG_DIR) or home)
+
+
+def _other_settings_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
 
 

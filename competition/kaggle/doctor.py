@@ -1,15 +1,17 @@
 """Checks what a submission from this machine needs: credentials, rules, data, disk, processor."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 from competition import paths, system
 from competition.console import bytes_text
 from competition.errors import UserError
 from competition.kaggle.client import call
-from competition.kaggle.credentials import overlooked, sources
+from competition.kaggle.credentials import TOKEN_VARIABLE, overlooked, sources
 from competition.kaggle.download import NEEDED_BYTES, check_installed
 from competition.kaggle.errors import KaggleError, no_credentials
 from competition.paths import COMPETITION
@@ -42,6 +44,9 @@ def examine() -> Iterator[Finding]:
 
 
 def _credentials() -> Iterator[Finding]:
+    if not os.access(home := Path.home(), os.R_OK | os.X_OK):
+        text = f"there is no home folder {home} to look in; {TOKEN_VARIABLE} alone can hold a token"
+        yield Finding(NOTE, "home", text)
     found = sources()
     if not found:
         yield Finding(FIX, "credentials", no_credentials())

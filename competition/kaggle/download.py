@@ -5,7 +5,7 @@ import sys
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from competition.system import require_space
 DOWNLOAD_SECONDS = 1800.0  # for a download as a whole
 
 TRAIN_ROWS, TEST_ROWS = 42_000, 28_000  # a file with fewer rows was cut at the end of a line
-LARGEST_MEMBER = 500_000_000  # bytes; the real members have 77, 51 and 0.2 MB
+MOST_MEMBERS, LARGEST_TOTAL = 100, 500_000_000  # bytes; the real three have 77, 51 and 0.2 MB
 NEEDED_BYTES = 250_000_000  # the archive, its three files and their caches: 15, 128 and 56 MB
 
 WORKAROUND = (
@@ -118,40 +118,55 @@ def _check_counts(train_rows: int, test_rows: int, folder: Path) -> None:
 
 
 def _extract(archive: Path, names: list[str], folder: Path) -> None:
-    """Extracts the named members and nothing else."""
+    """Copies the named files and nothing else, from an archive or a folder that was unpacked."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            _check_members(archive.name, opened.infolist(), names)
+        with ExitStack() as stack:
+            top: Path | zipfile.Path = archive
+            if not archive.is_dir():
+                opened = stack.enter_context(zipfile.ZipFile(archive))
+                _check_members(archive.name, opened.infolist())
+                top = zipfile.Path(opened)
+            place = _place_of(names, top, archive.name)
             for name in names:
-                with opened.open(name) as member, (folder / name).open("wb") as file:
+                with (place / name).open("rb") as member, (folder / name).open("wb") as file:
                     shutil.copyfileobj(member, file)
     except FileNotFoundError:
         raise UserError(f"there is no archive {archive}") from None
-    except IsADirectoryError:
-        raise UserError(f"{archive} is a folder; expected the zip archive itself") from None
     except (*DAMAGED_ARCHIVE, OSError, ValueError) as error:
         if isinstance(error, OSError) and disk_trouble(error):
             raise
         raise BrokenArchiveError(f"{archive.name} is not a whole zip archive ({error})") from None
 
 
-def _check_members(archive: str, members: list[zipfile.ZipInfo], names: list[str]) -> None:
-    """Raises BrokenArchiveError for unexpected names or sizes."""
+def _place_of(names: list[str], top: Path | zipfile.Path, source: str) -> Path | zipfile.Path:
+    """Returns where the files are: at the top, or in a folder there, as some people pack it."""
+    places = [top, *(entry for entry in top.iterdir() if entry.is_dir())]
+    missing = [[name for name in names if not (place / name).is_file()] for place in places]
+    fewest = min(missing, key=len)
+    if fewest:
+        _refuse(source, f"has no {' and no '.join(fewest)}")
+    return places[missing.index(fewest)]
+
+
+def _check_members(archive: str, members: list[zipfile.ZipInfo]) -> None:
+    """Raises BrokenArchiveError for unexpected names, numbers or sizes."""
+    if len(members) > MOST_MEMBERS:
+        _refuse(archive, f"has {len(members):,} members")
+    if sum(member.file_size for member in members) > LARGEST_TOTAL:
+        _refuse(archive, f"unpacks to more than {bytes_text(LARGEST_TOTAL)}")
     found = [member.filename for member in members]
-    missing = [name for name in names if name not in found]
-    problems = [f"has no {' and no '.join(missing)}"] if missing else []
-    for member in members:
-        name, path = member.filename, PurePosixPath(member.filename.replace("\\", "/"))
+    for name in found:
+        path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in name:
-            problems.append(f"has a member with the unsafe name '{name}'")
+            _refuse(archive, f"has a member with the unsafe name '{name}'")
         if found.count(name) > 1:
-            problems.append(f"has {name} more than once")
-        if member.file_size > LARGEST_MEMBER:
-            problems.append(f"has a {name} larger than {bytes_text(LARGEST_MEMBER)}")
-    if problems:
-        raise BrokenArchiveError(
-            f"{archive} {problems[0]}; expected the archive of the competition '{COMPETITION}'"
-        )
+            _refuse(archive, f"has {name} more than once")
+
+
+def _refuse(source: str, problem: str) -> NoReturn:
+    raise BrokenArchiveError(
+        f"{source} {problem}; expected the archive of the competition '{COMPETITION}'"
+    )
 
 
 def _fetch_and_install(force: bool) -> None:

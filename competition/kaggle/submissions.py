@@ -1,11 +1,12 @@
 """Sends a checked submission, and fetches its score; `submissions/history.csv` records both."""
 
-import shutil
+import codecs
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import sqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +22,9 @@ from competition.kaggle.errors import KaggleError
 from competition.kaggle.protocol import CONFIRMING, UPLOADING
 from competition.metrics import SELECTED, marked
 from competition.paths import COMPETITION
-from competition.storage import atomic_file, only_one
-from competition.submission import check_submission, file_hash, read_provenance
+from competition.storage import atomic_file, file_hash, only_one, write_text
+from competition.submission import check_submission, read_provenance
+from competition.tables import filled_rows, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +40,10 @@ PUBLIC_ROWS = 28_000
 
 WORKAROUND = f"Workaround: upload the file in the browser at {PAGE}/submit."
 MAYBE_TAKEN = (
-    f"Kaggle may have accepted it nevertheless: see {PAGE}/submissions before you send it again."
+    f"Kaggle may have accepted it nevertheless: see {PAGE}/submissions; the next `make submit` or "
+    "`make scores` asks."
 )
+CLOCKS_DIFFER = timedelta(hours=1)  # at most, this machine's and Kaggle's
 DIFFERENCE_NOTE = (
     "Difference: public minus out of fold, in standard errors; from -2 to +2 is chance, and a "
     "little above 0 is expected, as the nets of all folds together predict the test rows."
@@ -73,6 +77,7 @@ class Entry:
     out_of_fold_rows: str = ""
 
 
+SCORE = ("status", "public_score", "error_description")
 COLUMNS = [field.name for field in fields(Entry)]
 NEVER_EMPTY = ["time", "file", "sha256", "reference", "status"]
 
@@ -88,7 +93,10 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
         UserError: when the file is not what the competition asks for, was submitted before, or
             Kaggle did not accept it.
     """
-    made_from = read_provenance(file).get("data_set", COMPETITION)
+    provenance, beside = read_provenance(file), paths.provenance_json(file)
+    if not provenance and beside.exists():
+        print(f"{beside} belongs to another content of {file}, so it is not used", file=sys.stderr)
+    made_from = provenance.get("data_set", COMPETITION)
     if made_from != COMPETITION:
         raise UserError(
             f"{file} was made from the data set '{made_from}', but Kaggle asks for the test rows "
@@ -96,6 +104,7 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
         )
     check_submission(file, checked_sample())
     with only_one(paths.SUBMISSIONS, BUSY), _copied(file) as copy:
+        _finish_cut_off()
         history, entry = read_history(), _new_entry(file, copy)
         same = history[history["sha256"] == entry.sha256]
         if len(same) and not force:
@@ -105,16 +114,59 @@ def send(file: Path, message: str, force: bool = False) -> Entry:
                 f"{file} was submitted already, with the same content: {before.file} at "
                 f"{before.time} (reference {before.reference}{score}); FORCE=1 sends it again"
             )
-        entry = replace(entry, reference=_reference(file, copy, message))
+        write_text(paths.SENDING, json.dumps(asdict(entry)))  # should this process end meanwhile
+        try:
+            entry = replace(entry, reference=_reference(file, copy, message))
+        except (UserError, KeyboardInterrupt) as error:
+            if MAYBE_TAKEN not in str(error):
+                paths.SENDING.unlink()
+            raise
         try:
             add_to_history(entry)
         except OSError as error:  # the user must know that it was sent
             raise UserError(
                 f"Kaggle has {file} as submission {entry.reference}, but the history could not be "
-                f"written ({error.strerror}), so `make scores` will not know of it. Do not send it "
-                f"again; its score will be at {PAGE}/submissions."
+                f"written ({error.strerror}). Free space, and `make scores` writes it. Do not send "
+                f"it again; its score will be at {PAGE}/submissions."
             ) from None
+        paths.SENDING.unlink()
     return entry
+
+
+def _finish_cut_off() -> None:
+    """Asks Kaggle for the submission whose sending had no end, if there is one, and records it.
+
+    Kaggle's list does not tell a file's content. Its name and a time that fits must do: if another
+    one was meant, FORCE=1 sends it.
+    """
+    try:
+        entry = Entry(**json.loads(paths.SENDING.read_text(encoding="utf-8")))
+        earliest = datetime.fromisoformat(entry.time) - CLOCKS_DIFFER
+    except FileNotFoundError:
+        return
+    except (ValueError, TypeError):
+        raise UserError(
+            f"{paths.SENDING} is damaged: a submission's sending was cut off; look at "
+            f"{PAGE}/submissions whether Kaggle has it, and remove the file"
+        ) from None
+    history = read_history()
+    if (history["time"] == entry.time).any():  # all but this record was finished
+        paths.SENDING.unlink()
+        return
+    taken = [
+        reference
+        for reference, found in call("list submissions")["submissions"].items()
+        if reference not in set(history["reference"])
+        and found["file"] == Path(entry.file).name
+        and datetime.fromisoformat(found["time"]) >= earliest
+    ]
+    if taken:
+        add_to_history(replace(entry, reference=taken[-1]))  # the list begins with the latest
+        outcome = f"Kaggle has it as submission {taken[-1]}"
+    else:
+        outcome = "Kaggle does not have it"
+    print(f"the sending of {entry.file} at {entry.time} was cut off; {outcome}", file=sys.stderr)
+    paths.SENDING.unlink()
 
 
 def wait_for_score(entry: Entry) -> Entry:
@@ -148,7 +200,7 @@ def wait_for_score(entry: Entry) -> Entry:
             f"Kaggle could not score submission {entry.reference}: "
             f"{found['error_description'] or 'it gives no reason'}; see {PAGE}/submissions"
         )
-    return replace(entry, **found)
+    return replace(entry, **_score(found))
 
 
 def refresh_scores() -> None:
@@ -157,6 +209,9 @@ def refresh_scores() -> None:
     Raises:
         UserError: when Kaggle does not answer, or the history is damaged or locked.
     """
+    if paths.SENDING.exists():
+        with only_one(paths.SUBMISSIONS, BUSY):
+            _finish_cut_off()
     history = read_history()
     pending = set(history["reference"][history["status"] == PENDING])
     if pending:
@@ -211,19 +266,17 @@ def read_history() -> "pd.DataFrame":
     import pandas as pd
 
     path = paths.SUBMISSION_HISTORY
-    try:
-        history = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
+    if not path.exists():
         return pd.DataFrame(columns=COLUMNS, dtype=str)
-    except ValueError:  # not text, or not CSV
-        history = pd.DataFrame()
-    # pandas pads lines that are too short, and takes extra cells for row names.
-    is_table = list(history.columns) == COLUMNS and isinstance(history.index, pd.RangeIndex)
-    if not is_table or (history[NEVER_EMPTY] == "").to_numpy().any():
+    try:
+        history = filled_rows(read_csv(path, COLUMNS, "")).reset_index(drop=True)
+        if (history[NEVER_EMPTY] == "").to_numpy().any():
+            raise UserError(f"a line has no {', no '.join(NEVER_EMPTY)}")
+    except UserError as error:
         raise UserError(
             f"{path} is damaged: expected the columns {', '.join(COLUMNS)}; fix it, or move it "
-            "away to start a new one"
-        )
+            f"away to start a new one ({error})"
+        ) from None
     return history
 
 
@@ -233,12 +286,17 @@ def add_to_history(entry: Entry) -> None:
     _write_history(history)
 
 
+def _score(found: dict[str, str]) -> dict[str, str]:
+    """Returns what Kaggle's list tells of a submission's score, by the columns of the history."""
+    return {name: found[name] for name in SCORE if name in found}
+
+
 def _update_history(changes: dict[str, dict[str, str]]) -> None:
-    """Changes values of entries, by reference."""
+    """Changes the scores of entries, by reference."""
     with only_one(paths.SUBMISSIONS, BUSY):
         history = read_history()
-        for reference, values in changes.items():
-            for name, value in values.items():
+        for reference, found in changes.items():
+            for name, value in _score(found).items():
                 history.loc[history["reference"] == reference, name] = value
         _write_history(history)
 
@@ -250,9 +308,14 @@ def _write_history(history: "pd.DataFrame") -> None:
 
 @contextmanager
 def _copied(file: Path) -> Iterator[Path]:
-    """Yields a copy with the same name: `make ensemble` may replace the file while it is sent."""
+    """Yields a copy with the same name: `make ensemble` may replace the file while it is sent.
+
+    It has no byte order mark, which a spreadsheet may have written.
+    """
     with TemporaryDirectory(prefix="submission-") as folder:
-        yield Path(shutil.copy(file, folder))
+        copy = Path(folder, file.name)
+        copy.write_bytes(file.read_bytes().removeprefix(codecs.BOM_UTF8))
+        yield copy
 
 
 def _new_entry(file: Path, copy: Path) -> Entry:

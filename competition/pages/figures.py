@@ -97,11 +97,11 @@ class Figure:
         return self._drawn(_png(NOTEBOOK_DOTS_PER_INCH))[0]
 
     def _drawn(self, *formats: dict[str, Any]) -> list[bytes]:
-        from matplotlib import rc_context
+        from matplotlib import style
         from matplotlib.figure import Figure as Canvas
 
         # The salt makes ids in the SVG reproducible, and different between figures.
-        with rc_context({**STYLE, "svg.hashsalt": self.key}):
+        with style.context({**STYLE, "svg.hashsalt": self.key}, after_reset=True):
             size = WIDTH / POINTS_PER_INCH, self.height / POINTS_PER_INCH
             canvas = Canvas(figsize=size, layout="constrained")
             self.draw(canvas)

@@ -11,7 +11,7 @@ from competition.data.augmented_epochs import pools_at_hand
 from competition.data.label_marks import label_errors_in_words
 from competition.data.run import Run
 from competition.errors import UserError
-from competition.results import Job, by_variant, job_status
+from competition.results import Job, by_variant, job_status, read_manifest
 from competition.storage import remove_partials, write_text
 from competition.system import workers_may_end
 from competition.training.progress import ProgressBoard
@@ -69,6 +69,8 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
         print(f"{run.config.marks}: {label_errors_in_words(run.label_errors)}")
     remark = "was trained differently and is trained again"
     stale = {job: f"{remark} ({reason})" for job, reason in status.stale.items()}
+    if not force:
+        _require_same_data(run, status.stale)
     for line in by_variant(stale):
         print(line)
     if force:
@@ -77,6 +79,26 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
         print(status.other_code_in_words())
     left = {*wanted} if force else {*status.missing, *status.stale}
     return [job for job in run.identities if job in left]
+
+
+def _require_same_data(run: Run, stale: dict[Job, str]) -> None:
+    """Refuses to replace results of other data or folds, which may be another's or a fault's.
+
+    Results of other settings are replaced: somebody changed these, and can change them back.
+    """
+    others = {
+        job: f"trained on other data or folds ({reason})"
+        for job, reason in stale.items()
+        if any(
+            read_manifest(job)["identity"].get(key) != run.identities[job].get(key)
+            for key in ("data", "folds")
+        )
+    }
+    if others:
+        raise UserError(
+            "\n".join(by_variant(others)) + "\n`make train-folds FORCE=1` replaces these results; "
+            f'another name keeps them: SET="name={run.config.name}-2"'
+        )
 
 
 def train_jobs(

@@ -10,11 +10,21 @@ from dataclasses import dataclass
 
 from joblib import Parallel
 
-from competition.system import Machine, multiplies_bfloat16, side_by_side, this_machine
+from competition.errors import UserError
+from competition.system import (
+    Machine,
+    multiplies_bfloat16,
+    no_workers,
+    side_by_side,
+    this_machine,
+)
 
 # NVIDIA's Ampere, the first of its GPUs with bfloat16 (CUDA C++ Programming Guide, section on
 # compute capabilities).
 BFLOAT16_CAPABILITY = (8, 0)
+
+
+BACKEND = "tensorflow"
 
 
 def start_keras(threads: int) -> None:
@@ -33,6 +43,7 @@ def start_stock_keras(threads: int) -> None:
     Threads can only be set before TensorFlow's first operation, so this comes first in a process;
     a later call with the same number does nothing.
     """
+    require_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow warns of every function traced again, which each job's new model has to be.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -45,6 +56,19 @@ def start_stock_keras(threads: int) -> None:
     for device in tensorflow.config.list_physical_devices("GPU"):
         # Otherwise the first process takes all GPU memory, and the second finds none.
         tensorflow.config.experimental.set_memory_growth(device, True)
+
+
+def require_backend() -> None:
+    """Refuses another backend of Keras than TensorFlow."""
+    if "keras" in sys.modules:
+        backend = sys.modules["keras"].config.backend()
+    else:
+        backend = os.environ.get("KERAS_BACKEND") or BACKEND
+    if backend != BACKEND:
+        raise UserError(
+            f"Keras would compute with '{backend}', but this program needs its backend "
+            f"'{BACKEND}'; unset KERAS_BACKEND"
+        )
 
 
 def started_threads() -> int | None:
@@ -148,8 +172,14 @@ def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
 
     Args:
         jobs: of the whole run, finished ones included.
+
+    Raises:
+        UserError: when Keras has another backend.
     """
+    require_backend()
     machine = this_machine()
+    if workers is None and no_workers():
+        workers = 1
     if workers is None:
         return automatic_plan(machine, jobs, jobs_left)
     return given_plan(machine, jobs_left, workers)

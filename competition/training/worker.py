@@ -15,7 +15,7 @@ from competition.config.schema import Variant
 from competition.data.augmented_epochs import Part
 from competition.data.run import Run, load_run
 from competition.digits import Digits
-from competition.errors import UserError, as_the_disk_allows, disk_trouble
+from competition.errors import UserError, as_the_disk_allows, disk_trouble, is_out_of_memory
 from competition.probabilities import Probabilities
 from competition.results import CLASS_COUNTS, CODE, Job, write_result
 from competition.system import Command, code_version, interruptible, library_versions, machine_name
@@ -189,11 +189,6 @@ def explain(error: Exception, plan: Plan) -> str:
 def is_transient(error: Exception) -> bool:
     """Whether the error is transient (memory, disk), so that a retry may succeed."""
     return is_out_of_memory(error) or isinstance(error, OSError)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    # TensorFlow's error by name: it should not be imported just to explain an error.
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 def less_memory(plan: Plan) -> str:

@@ -1,11 +1,11 @@
 """Where a study is kept: a journal of JSON lines on one machine, or a database for several."""
 
-import json
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import optuna
 from optuna.storages import (
@@ -17,8 +17,10 @@ from optuna.storages import (
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import BaseModel, ConfigDict, Field
 
 from competition.errors import UserError
+from competition.storage import parse_json
 
 HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120  # in a database, longer silence means a dead process
 MOST_RETRIES = 2  # of a trial that crashes its worker, perhaps for lack of memory
@@ -130,6 +132,19 @@ def requeue_failed(study: Study, number: int) -> None:
         RetryHeartbeatStaleTrialCallback(max_retry=None)(study, trial)
 
 
+class JournalLine(BaseModel):
+    """What Optuna's lines have, those about a trial its number: it counts them from 0."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    op_code: Annotated[int, Field(ge=0)]
+    worker_id: str
+    trial_id: Annotated[int, Field(ge=0)] = 0
+
+
+CREATE_TRIAL = 4  # of Optuna's codes
+
+
 def repair_journal(journal: Path) -> None:
     """Cuts off a last line that a killed process left unfinished; no process may be writing."""
     if not journal.exists():
@@ -140,9 +155,13 @@ def repair_journal(journal: Path) -> None:
         unfinished = lines.pop()
         with journal.open("r+b") as file:
             file.truncate(journal.stat().st_size - len(unfinished))
+    created = 0
     for number, line in enumerate(lines, start=1):
         try:
-            json.loads(line)
+            found = parse_json(line, JournalLine)
+            created += found["op_code"] == CREATE_TRIAL
+            if found.get("trial_id", -1) >= created:
+                raise ValueError("it is about a trial that no line before it creates")
         except ValueError as error:
             raise UserError(
                 f"{journal} is damaged in line {number} ({error}); restore a copy of it, or "
