@@ -108,11 +108,12 @@ class SmallMapConv2D(layers.Conv2D):
     oneDNN works through a batch image by image. Maps of 3x3 fill a small part of AMX's tiles so;
     one matrix product per position of the kernel, over all images at once, fills them. On a map of
     one position that is faster on any processor. Weights, configuration, outputs and, within
-    rounding, gradients are those of the parent class, which takes over everywhere else.
+    rounding, gradients are those of the parent class, which takes over everywhere else,
+    and always to predict.
     """
 
-    def call(self, inputs):
-        if not self._has_faster_products(inputs):
+    def call(self, inputs, training=False):
+        if not training or not self._has_faster_products(inputs):
             return super().call(inputs)
         import tensorflow
 
