@@ -1,5 +1,10 @@
 """What all architectures share: their input, their output, and the usual block."""
 
+import itertools
+import math
+from functools import cache
+from pathlib import Path
+
 import keras
 from keras import layers, ops
 
@@ -84,6 +89,91 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         moving.assign(moving * self.momentum + batch * (1 - self.momentum))
 
 
+# On AMX, matrix products are faster than oneDNN on output maps of up to so many positions with more
+# channels than these (EXPERIMENTS.md, "The step on AMX").
+SMALL_MAP, FEW_CHANNELS = 36, 32
+
+
+@cache
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 in tiles (Intel's AMX), on Linux."""
+    features = Path("/proc/cpuinfo")
+    return features.exists() and " amx_bf16 " in features.read_text()
+
+
+@keras.saving.register_keras_serializable(package="competition")
+class SmallMapConv2D(layers.Conv2D):
+    """Keras's convolution with another gradient of the kernel where its output is a small map.
+
+    oneDNN works through a batch image by image. Maps of 3x3 fill a small part of AMX's tiles so;
+    one matrix product per position of the kernel, over all images at once, fills them. On a map of
+    one position that is faster on any processor. Weights, configuration, outputs and, within
+    rounding, gradients are those of the parent class, which takes over everywhere else,
+    and always to predict.
+    """
+
+    def call(self, inputs, training=False):
+        if not training or not self._has_faster_products(inputs):
+            return super().call(inputs)
+        import tensorflow
+
+        settings = {"strides": self.strides, "padding": self.padding.upper()}
+
+        @tensorflow.custom_gradient
+        def convolution(inputs, kernel, *bias):
+            def gradients(upstream):
+                shape = tensorflow.shape(inputs)
+                of_inputs = tensorflow.nn.conv2d_transpose(upstream, kernel, shape, **settings)
+                of_kernel = self._kernel_gradient(inputs, upstream)
+                # In float32: TensorFlow's own gradient of a bias adds up bfloat16, 5 % off at 6x6.
+                of_bias = ops.cast(ops.sum(ops.cast(upstream, "float32"), (0, 1, 2)), inputs.dtype)
+                return (of_inputs, of_kernel, of_bias) if bias else (of_inputs, of_kernel)
+
+            outputs = tensorflow.nn.conv2d(inputs, kernel, **settings)
+            return (tensorflow.nn.bias_add(outputs, *bias) if bias else outputs), gradients
+
+        weights = (self.kernel, self.bias) if self.use_bias else (self.kernel,)
+        return self.activation(convolution(inputs, *map(ops.convert_to_tensor, weights)))
+
+    def _has_faster_products(self, inputs) -> bool:
+        is_usual = self.data_format == "channels_last" and self.dilation_rate == (1, 1)
+        if keras.backend.backend() != "tensorflow" or not is_usual or self.groups > 1:
+            return False
+        from tensorflow import config
+
+        positions = math.prod(self.compute_output_shape(inputs.shape)[1:3])
+        is_small = positions <= SMALL_MAP and inputs.shape[-1] > FEW_CHANNELS
+        uses_amx = inputs.dtype == "bfloat16" and has_amx()
+        is_faster = positions == 1 or (is_small and uses_amx)
+        return is_faster and not config.list_physical_devices("GPU")
+
+    def _kernel_gradient(self, inputs, upstream):
+        """Returns the gradient, in the kernel's shape; `upstream` is that of the outputs."""
+        import tensorflow
+
+        (down, right), (rows, columns) = self.strides, upstream.shape[1:3]
+        sizes = (inputs.shape[1:3], self.kernel_size, self.strides, (rows, columns))
+        zeros = [(0, 0), *itertools.starmap(_zeros_around, zip(*sizes, strict=True)), (0, 0)]
+        padded, channels = tensorflow.pad(inputs, zeros), inputs.shape[-1]
+        # TensorFlow takes every other pixel one by one; out of blocks it copies whole rows.
+        (height, width), across = padded.shape[1:3], right * channels
+        blocks = tensorflow.reshape(padded, (-1, height // down, down, width // right, across))
+        by_position = tensorflow.reshape(upstream, (-1, self.filters))
+        products = []
+        for y, x in itertools.product(*map(range, self.kernel_size)):
+            i, j, channel = y // down, x // right, x % right * channels
+            seen = blocks[:, i : i + rows, y % down, j : j + columns, channel : channel + channels]
+            seen = tensorflow.reshape(seen, (-1, channels))
+            products.append(tensorflow.matmul(seen, by_position, transpose_a=True))
+        return tensorflow.reshape(tensorflow.stack(products), self.kernel.shape)
+
+
+def _zeros_around(size: int, kernel_size: int, stride: int, positions: int) -> tuple[int, int]:
+    """Returns how many zeros go before and behind: Keras's padding, then up to whole strides."""
+    missing = max(0, (positions - 1) * stride + kernel_size - size)
+    return missing // 2, missing - missing // 2 + -(size + missing) % stride
+
+
 # Mean (published: 33.408911) and standard deviation of all pixels of the competition's 42,000
 # training images. With fixed constants a model does not depend on its training rows.
 PIXEL_MEAN = 33.408911
@@ -121,5 +211,5 @@ def batch_normalization(features):
 
 def convolution_block(features, filters, kernel_size, strides=1, padding="same"):
     """Convolution, batch normalisation, ReLU, in this order; arguments as for Keras's `Conv2D`."""
-    features = layers.Conv2D(filters, kernel_size, strides, padding, use_bias=False)(features)
+    features = SmallMapConv2D(filters, kernel_size, strides, padding, use_bias=False)(features)
     return layers.Activation("relu")(batch_normalization(features))

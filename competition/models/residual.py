@@ -4,6 +4,7 @@ from keras import layers
 
 from competition.models.layers import (
     FeatureMapDropout,
+    SmallMapConv2D,
     batch_normalization,
     classifier,
     convolution_block,
@@ -39,13 +40,13 @@ def residual(width: int = 32, dropout: float = 0.0):
 
 def _residual_block(features, filters):
     features = batch_normalization(features)
-    addition = layers.Conv2D(filters, 3, padding="same", activation="relu")(features)
+    addition = SmallMapConv2D(filters, 3, padding="same", activation="relu")(features)
     return layers.Add()([features, addition])
 
 
 def _widen(features, filters):
     features = batch_normalization(features)
-    return layers.Conv2D(filters, 3, padding="same", activation="relu")(features)
+    return SmallMapConv2D(filters, 3, padding="same", activation="relu")(features)
 
 
 def resnet(width: int = 16, blocks: int = 2):
