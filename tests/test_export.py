@@ -26,13 +26,14 @@ from competition.deployment.distillation import (
     student_run,
     teacher_of,
 )
-from competition.deployment.file_formats import answers, stock_net, write_file
+from competition.deployment.file_formats import stock_net, write_file
 from competition.deployment.pruning import (
     FINE_TUNING_EPOCHS,
     prune,
     smallest_masked,
     sparsity_of,
 )
+from competition.deployment.runtimes import answers
 from competition.ensemble.comparison import combine
 from competition.paths import EXPORTED
 from competition.probabilities import Probabilities

@@ -21,9 +21,10 @@ from competition.deployment.distillation import (
     student_data,
     student_epochs,
 )
-from competition.deployment.file_formats import answers, stock_net, write_file
+from competition.deployment.file_formats import stock_net, write_file
 from competition.deployment.model_card import files_table, net_card, student_card
 from competition.deployment.pruning import FINE_TUNING_EPOCHS, prune
+from competition.deployment.runtimes import answers
 from competition.digits import CLASSES, Digits, positions
 from competition.ensemble.comparison import EnsembleResult
 from competition.errors import UserError

@@ -1,4 +1,4 @@
-"""A net as files that other programs open: Keras, ONNX, LiteRT; written, and opened again.
+"""A net as files that other programs open: Keras, ONNX, LiteRT.
 
 Every file takes images, float32 `(n, 28, 28, 1)` from 0 (background) to 255 (ink), and gives class
 probabilities, float32 `(n, 10)`: scaling and softmax are inside.
@@ -6,24 +6,19 @@ probabilities, float32 `(n, 10)`: scaling and softmax are inside.
 
 import contextlib
 import io
-import math
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from competition.deployment.runtimes import as_input
 from competition.digits import SIDE
-from competition.paths import EXPORTED
 from competition.training.resources import silent_standard_error
 
 SHAPE = (None, SIDE, SIDE, 1)
 INPUT, OUTPUT = "images", "probabilities"
-
-# Images that are predicted at a time.
-BLOCK = 500
 
 
 def stock_net(model):
@@ -80,7 +75,7 @@ def write_file(net, form: str, path: Path, calibration: np.ndarray) -> None:
 
     Args:
         net: from images to probabilities, of `stock_net`.
-        form: a key of `EXPORTED`.
+        form: a key of `paths.EXPORTED`.
         path: ends as the format's files do.
         calibration: uint8 `[n, 28, 28]`, training digits, from which int8 takes its ranges.
     """
@@ -150,48 +145,6 @@ def _quantise(path: Path, calibration: np.ndarray) -> None:
     batches = [{INPUT: as_input(images)} for images in np.array_split(calibration, 10)]
     ranges = made.calibrate({"serving_default": batches})
     made.quantize(ranges).export_model(str(path), overwrite=True)
-
-
-def as_input(images: np.ndarray) -> np.ndarray:
-    """Returns images uint8 `[n, 28, 28]` as a file's input, float32 `[n, 28, 28, 1]`."""
-    return images[..., None].astype(np.float32)
-
-
-def opened(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Loads a file as another program would; returns what predicts with it.
-
-    It takes images uint8 `[n, 28, 28]` and returns probabilities float32 `[n, 10]`.
-    """
-    if path.name == EXPORTED["keras"]:
-        import keras
-
-        net = keras.saving.load_model(path, safe_mode=True)
-        return lambda images: net.predict(as_input(images), verbose=0)
-    if path.name == EXPORTED["onnx"]:
-        from onnxruntime import InferenceSession
-
-        session = InferenceSession(path)
-        return lambda images: session.run([OUTPUT], {INPUT: as_input(images)})[0]
-    from ai_edge_litert.interpreter import Interpreter
-
-    reader = Interpreter(str(path))
-    (into,), (out,) = reader.get_input_details(), reader.get_output_details()
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        reader.resize_tensor_input(into["index"], (len(images), *SHAPE[1:]))
-        reader.allocate_tensors()
-        reader.set_tensor(into["index"], as_input(images))
-        reader.invoke()
-        return reader.get_tensor(out["index"])
-
-    return predict
-
-
-def answers(path: Path, images: np.ndarray) -> np.ndarray:
-    """Returns a file's probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`."""
-    predict = opened(path)
-    blocks = np.array_split(images, math.ceil(len(images) / BLOCK))
-    return np.concatenate([predict(block) for block in blocks])
 
 
 @contextlib.contextmanager

@@ -103,9 +103,10 @@ def _onnx(file: Path) -> Net:
 
 
 def _keras(file: Path) -> Net:
-    from competition.training.resources import start_keras
+    from competition.training.resources import start_keras, started_threads
 
-    start_keras(core_count())
+    if started_threads() is None:
+        start_keras(core_count())
     import keras
 
     net = keras.saving.load_model(file, safe_mode=True)
@@ -115,6 +116,11 @@ def _keras(file: Path) -> Net:
 def as_input(images: np.ndarray) -> np.ndarray:
     """Returns images uint8 `[n, 28, 28]` as a net's input, float32 `[n, 28, 28, 1]`."""
     return images[..., None].astype(np.float32)
+
+
+def answers(file: Path, images: np.ndarray) -> np.ndarray:
+    """Returns a file's probabilities, float32 `[n, 10]`, of images uint8 `[n, 28, 28]`."""
+    return in_blocks(opened(file), images)
 
 
 def in_blocks(net: Net, images: np.ndarray) -> np.ndarray:

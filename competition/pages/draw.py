@@ -27,6 +27,6 @@ def _as_json(step: dict[str, Any]) -> dict[str, Any]:
     """Returns a step with its arrays as base64 of their bytes, and the shape of its weights."""
     shape = {"shape": step["weights"].shape} if "weights" in step else {}
     return shape | {
-        name: b64encode(value).decode() if isinstance(value, np.ndarray) else value
+        name: b64encode(value.tobytes()).decode() if isinstance(value, np.ndarray) else value
         for name, value in step.items()
     }
