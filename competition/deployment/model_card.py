@@ -30,7 +30,7 @@ Every file was loaded again and compared with the net on training digits before 
 - *Classes*: the digits 0 to 9. There is no class for "no digit": any image gets one of the ten.
 
 ```python
-import keras                        # digits.keras has Keras's own layers only
+import keras  # digits.keras has Keras's own layers only
 
 net = keras.saving.load_model("digits.keras")
 probabilities = net.predict(images)
