@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, run_command
 
 from competition.config.loading import load_config
+from competition.paths import EXPORTED, MODEL_CARD
 from competition.results import ALL_ROWS, Job
 
 SHIPPED = re.findall(r"^!/output/(\w+)/jobs/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
@@ -100,3 +101,10 @@ def test_the_tables_are_what_the_commands_print(clone):
         done = run_command("report", "--config", f"configs/{preset}.yaml", folder=clone)
         (row,) = (row for row in rows_of(done.stdout) if row.startswith(f"| `{preset}` |"))
         assert any(told.startswith(row) for told in presets), row
+
+
+def test_the_shipped_student_is_small():
+    """Three formats and their card, so that a clone predicts without training."""
+    files = {file.name: file.stat().st_size for file in (ROOT / "output/default/export").iterdir()}
+    assert files.keys() == {*EXPORTED.values(), MODEL_CARD}
+    assert sum(files.values()) < 2_000_000

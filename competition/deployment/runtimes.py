@@ -75,7 +75,11 @@ def opened(file: Path) -> Net:
 def _litert(file: Path) -> Net:
     from ai_edge_litert.interpreter import Interpreter
 
-    reader = Interpreter(str(file))
+    from competition.training.resources import silent_standard_error
+
+    with silent_standard_error():  # it tells which kernels it uses
+        reader = Interpreter(str(file))
+        reader.allocate_tensors()
     (into,), (out,) = reader.get_input_details(), reader.get_output_details()
     size = 0
 
