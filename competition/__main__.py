@@ -46,7 +46,10 @@ def _run(arguments: list[str] | None) -> int:
         # A log shows each line at once; a terminal replaces characters that it lacks.
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
-        options = vars(_parser().parse_args(arguments))
+        try:
+            options = vars(_parser().parse_args(arguments))
+        finally:
+            sys.stdout.flush()  # argparse passes over a reader of its help that has ended
         command = options.pop("command").replace("-", "_")
         from competition import commands  # only now: `--help` does not need it
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, environment, make_project, run_command, run_main, wait_for_orphans
 
@@ -136,7 +137,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     page = (gallery / "index.html").read_text()
     assert json.loads(re.search(r'id="data">(.*?)</script>', page)[1])["labelled"] == 120
     reported = run_main("report", *config, folder=trained)
-    assert f"| `tiny` | 4 | {errors} |" in reported.stdout
+    assert f"| `tiny` | 4 nets | {errors} |" in reported.stdout
     assert "open output/tiny/report/index.html in a browser" in reported.stdout
     reported = run_main("report", *config, "--variant", "plain", folder=trained)
     assert "open output/tiny/report-plain/index.html in a browser" in reported.stdout
@@ -161,8 +162,8 @@ def test_the_worst_rows_are_explained_and_linked(trained):
     assert rows[:2] == [3, 1]
     assert 100 <= len(rows) <= 102
     assert len(lines) == len(rows) * 2 * 6
-    folds = dict(np.loadtxt(next(trained.glob("output/tiny/folds*.csv")), int, delimiter=",",
-                            skiprows=1).tolist())  # fmt: skip
+    assigned = pd.read_csv(next(trained.glob("output/tiny/folds*.csv")), comment="#")
+    folds = dict(assigned.to_numpy().tolist())
     assert all(folds[int(line["id"])] != folds[int(line["neighbour"])] for line in lines)
     assert list(folder.glob("why-*.png"))
     page = (folder / "index.html").read_text()
