@@ -133,7 +133,9 @@ class SmallMapConv2D(layers.Conv2D):
             return (tensorflow.nn.bias_add(outputs, *bias) if bias else outputs), gradients
 
         weights = (self.kernel, self.bias) if self.use_bias else (self.kernel,)
-        return self.activation(convolution(inputs, *map(ops.convert_to_tensor, weights)))
+        # Read here: a gradient of one's own may not use variables.
+        tensors = [tensorflow.identity(ops.convert_to_tensor(each)) for each in weights]
+        return self.activation(convolution(inputs, *tensors))
 
     def _has_faster_products(self, inputs) -> bool:
         is_usual = self.data_format == "channels_last" and self.dilation_rate == (1, 1)
