@@ -176,7 +176,8 @@ def net(width: int = WIDTH):
 def hash_of(tmp_path, monkeypatch):
     """Returns the hash of a variant whose net has some source."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(ARCHITECTURES, "net", "a_net_of_tests:net")
+    for names in (ARCHITECTURES, Architecture.choices):
+        monkeypatch.setitem(names, "net", "a_net_of_tests:net")
 
     def hash_of(source: str, **settings) -> str:
         (tmp_path / "a_net_of_tests.py").write_text(source)
@@ -422,7 +423,8 @@ def test_the_ensemble_is_no_part_of_any_identity(write):
 
 
 def test_shipped_presets_choose_nothing_on_the_rows_that_they_report():
-    assert {load_config(path).ensemble.method.name for path in SHIPPED} == {"mean"}
+    named = {load_config(path).ensemble.method.name for path in SHIPPED}
+    assert named == {"mean", "logarithmic_pool"}
 
 
 def test_a_clash_in_the_defaults_is_named_once(write):
