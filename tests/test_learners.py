@@ -314,7 +314,9 @@ def test_finished_learners_are_not_trained_again(learned):
 
 
 @pytest.mark.parametrize("command", ["report", "gallery", "why"])
-def test_pages_show_learners_beside_nets(learned, command):
+def test_pages_show_learners_beside_nets(learned, command, monkeypatch):
+    # Another test may have started TensorFlow here, with other threads.
+    monkeypatch.setattr("competition.analysis.explain.start_keras", lambda threads: None)
     done = run_main(command, "--config", "configs/tiny.yaml", folder=learned)
     assert done.returncode == 0, done.stderr
     pages = {
