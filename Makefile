@@ -1,25 +1,25 @@
 # Most targets are thin calls of `python -m competition`, which works without make as well.
 
 PYTHON ?= python3
-CONFIG ?= configs/default.yaml
-JOBS ?= auto
-SET ?=
-ZIP ?=
-FILE ?=
-MESSAGE ?=
-VARIANT ?=
-TRIALS ?=
-FORCE ?=
-LONG ?=
-ALL ?=
-ROWS ?=
-FORMAT ?=
-SPARSITY ?=
-IMAGES ?=
-MODEL ?=
-OUT ?=
-HOST ?=
-PORT ?=
+CONFIG = configs/default.yaml
+JOBS = auto
+SET =
+ZIP =
+FILE =
+MESSAGE =
+VARIANT =
+TRIALS =
+FORCE =
+LONG =
+ALL =
+ROWS =
+FORMAT =
+SPARSITY =
+IMAGES =
+MODEL =
+OUT =
+HOST =
+PORT =
 
 # Quoted for the shell; `value` keeps a $ as it was given.
 quoted = '$(subst ','\'',$(1))'
@@ -34,7 +34,9 @@ FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 
 MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 
-# Goals run in the order given, even with -j: `make ensemble submit` sends what was just written.
+# Goals run in the order given, even with -j, and none after one that failed, even with -k: `make ensemble
+# submit` sends what was just written or nothing.
+MAKEFLAGS += --no-keep-going
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict draw serve latency submit scores doctor bench docs notebook test lint clean

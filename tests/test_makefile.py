@@ -44,27 +44,52 @@ def test_make_races_where_it_is_told_to(given, is_long):
 
 
 def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
-    """Runs make in a folder with a copy of our Makefile."""
+    """Runs make in a folder with a copy of our Makefile, not as a part of the make that runs us."""
     shutil.copy(ROOT / "Makefile", folder)
+    ours = ("VENV", "PYTHON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
-        ["make", *arguments], cwd=folder, env={**os.environ, **variables},
+        ["make", *arguments], cwd=folder, env={**inherited, **variables},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """A folder where all is installed, and Python says the command that it is given."""
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        '#!/bin/sh\n[ "$3" = submit ] || sleep 0.3\n[ "$3" != "$FAILS" ] && echo "$3"\n'
+    )
+    python.chmod(0o700)
+    for name in ("requirements.txt", ".venv/.installed"):
+        (tmp_path / name).touch()
+    return tmp_path
 
 
 @pytest.mark.parametrize(
     ("flags", "variables"), [(["-j2"], {}), ([], {"MAKEFLAGS": "-j4"}), (["-j", "--silent"], {})]
 )
-def test_goals_run_in_the_order_given(tmp_path, flags, variables):
+def test_goals_run_in_the_order_given(installed, flags, variables):
     """A submission must not be sent while, or before, the ensemble writes it."""
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\n[ "$3" = submit ] || sleep 0.3\necho "$3"\n')
-    python.chmod(0o700)
-    for name in ("requirements.txt", ".venv/.installed"):
-        (tmp_path / name).touch()
-    done = make(tmp_path, *flags, "train-folds", "ensemble", "submit", **variables)
+    done = make(installed, *flags, "train-folds", "ensemble", "submit", **variables)
     assert done.stdout.split() == ["train-folds", "ensemble", "submit"], done.stderr
+
+
+@pytest.mark.parametrize(("flags", "variables"), [(["-k"], {}), ([], {"MAKEFLAGS": "-k"})])
+def test_nothing_is_sent_after_an_ensemble_that_failed(installed, flags, variables):
+    done = make(installed, *flags, "ensemble", "submit", FAILS="ensemble", **variables)
+    assert done.returncode != 0
+    assert not done.stdout
+
+
+def test_the_environment_gives_a_goal_no_arguments(installed):
+    """A shell may well export HOST, PORT or FORMAT for another program."""
+    given = {"HOST": "x", "PORT": "1", "FILE": "x.csv", "FORCE": "1", "MESSAGE": "x"}
+    done = make(installed, "--dry-run", "submit", **given)
+    line = next(each for each in done.stdout.splitlines() if "-m competition" in each)
+    assert line.split()[-2:] == ["--config", "'configs/default.yaml'"]
 
 
 def wheel(folder: Path, modules: tuple[str, ...]) -> Path:
