@@ -20,6 +20,8 @@ MODEL =
 OUT =
 HOST =
 PORT =
+ACCELERATOR =
+PUSH =
 
 # Quoted for the shell; `value` keeps a $ as it was given.
 quoted = '$(subst ','\'',$(1))'
@@ -39,12 +41,12 @@ MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 MAKEFLAGS += --no-keep-going
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict draw serve latency submit scores doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict draw serve latency submit scores kaggle-notebook doctor bench docs notebook test lint clean
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Create .venv and install what a run needs
 
@@ -102,6 +104,9 @@ submit: setup ## Check submissions/<config>.csv or FILE=path, and send it to Kag
 
 scores: setup ## Print every submission, its out-of-fold and its public score
 	@$(COMPETITION) scores
+
+kaggle-notebook: setup ## Write a notebook that trains on Kaggle's GPUs; PUSH=1 runs it there and fetches the jobs
+	@$(COMPETITION) kaggle-notebook $(CONFIGURED) $(if $(value ACCELERATOR),--accelerator $(call quoted,$(value ACCELERATOR))) $(if $(filter-out 0,$(value PUSH)),--push)
 
 doctor: setup ## Say what is missing for a download and a submission
 	@$(COMPETITION) doctor

@@ -341,6 +341,17 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _option("--port", "the port (default: 8000)", type=_port, default=8000, metavar="N"),
     ),
     "latency": ("measure how fast exported nets answer, by format", *CONFIGURED, MODEL),
+    "kaggle-notebook": (
+        "write a notebook that trains on Kaggle's GPUs, or run it there and fetch the jobs",
+        *CONFIGURED,
+        _option(
+            "--accelerator",
+            "as Kaggle names it, or none (default: NvidiaTeslaT4)",
+            default="NvidiaTeslaT4",
+            metavar="NAME",
+        ),
+        _switch("--push", "send it, wait until it has finished, and fetch its jobs"),
+    ),
     "scores": ("print every submission with its out-of-fold and public score",),
     "doctor": ("check what a download and a submission need",),
     "components": ("print what a configuration can name, with parameters and defaults",),
