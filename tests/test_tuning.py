@@ -31,6 +31,7 @@ from competition.tuning.outcome import (
     best_trial,
     best_trials_table,
     conclusion,
+    draw_pictures,
     evaluation_table,
     final_evaluation,
     settings_table,
@@ -560,6 +561,20 @@ def test_the_best_trial_is_an_ensemble_of_itself(search, known_losses):
     assert list(config.variants) == ["plain"]
     assert (config.ensemble.variants, config.ensemble.seeds) == (None, None)
     assert (config.ensemble.method.name, config.ensemble.folds) == ("geometric_mean", [2])
+
+
+def test_the_pictures_are_the_same_whatever_a_matplotlibrc_says(search, known_losses, monkeypatch):
+    from matplotlib import rcParams
+
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search()
+    run_trials(of_this, 4)
+    study = open_study(of_this)
+    before = [path.read_bytes() for path in draw_pictures(study, of_this)]
+    for name, value in (("text.usetex", True), ("lines.linewidth", 9.0), ("font.size", 4.0)):
+        monkeypatch.setitem(rcParams, name, value)
+    assert [path.read_bytes() for path in draw_pictures(study, of_this)] == before
+    assert rcParams["lines.linewidth"] == 9.0  # as a notebook has it
 
 
 def test_the_report_on_trials_is_made_of_frames(search, known_losses):
