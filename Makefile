@@ -84,8 +84,8 @@ report: setup ## Write the results as a page, output/<config>/report/index.html;
 draw: setup ## Write output/<config>/draw.html, where the exported net reads what you draw
 	@$(COMPETITION) draw $(CONFIGURED)
 
-distil: setup ## Teach one small net what the ensemble says of every row, and compare the two
-	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
+distil: setup ## Teach one small net what the ensemble says of every row, compare the two; FORCE=1 again
+	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(FORCED)
 
 export: setup ## Write the student, or VARIANT=name, for other programs; FORMAT=keras|onnx|litert, SPARSITY=0.5
 	@$(COMPETITION) export $(CONFIGURED) $(if $(value FORMAT),--format $(call quoted,$(value FORMAT))) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value SPARSITY),--sparsity $(call quoted,$(value SPARSITY)))

@@ -293,7 +293,12 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
     "draw": ("write a page that reads what you draw, with the exported net", *CONFIGURED),
-    "distil": ("teach one small net what the ensemble says of every row", *CONFIGURED, JOBS),
+    "distil": (
+        "teach one small net what the ensemble says of every row",
+        *CONFIGURED,
+        JOBS,
+        _switch("--force", "train finished students again, which may be of another ensemble"),
+    ),
     "export": (
         "write the student as files that other programs open, and check them",
         *CONFIGURED,

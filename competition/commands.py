@@ -407,7 +407,7 @@ def bench(config: Config, long: bool) -> None:
     print(f"\nall figures are in {kept}")
 
 
-def distil(config: Config, jobs: int | None) -> None:
+def distil(config: Config, jobs: int | None, force: bool = False) -> None:
     """Trains the students of an ensemble; compares them with it and with labels alone."""
     from competition.data.run import load_run
     from competition.deployment.distillation import distil, judge, student_run, teacher_of
@@ -416,7 +416,7 @@ def distil(config: Config, jobs: int | None) -> None:
 
     result = combine([run := load_run(config)])
     students = student_run(run, teacher_of(result))
-    _raise_failures(distil(students, jobs))
+    _raise_failures(distil(students, jobs, force))
     print()
     print_table(judge(result, students).table())
     print("\nnext: `make export` with the same CONFIG and SET")
