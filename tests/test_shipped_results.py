@@ -10,8 +10,11 @@ import pytest
 from conftest import ROOT, run_command
 
 from competition.config.loading import load_config
+from competition.data.run import load_run
+from competition.deployment.distillation import judge, student_run, teacher_of
+from competition.ensemble.comparison import combine
 from competition.paths import EXPORTED, HISTORY, MODEL_CARD, PROBABILITIES
-from competition.results import ALL_ROWS, Job
+from competition.results import ALL_ROWS, Job, job_status
 from competition.storage import file_hash
 
 SHIPPED = re.findall(r"^!/output/(\w+)/jobs/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
@@ -116,3 +119,14 @@ def test_the_shipped_student_is_small():
     files = {file.name: file.stat().st_size for file in (ROOT / "output/default/export").iterdir()}
     assert files.keys() == {*EXPORTED.values(), MODEL_CARD}
     assert sum(files.values()) < 2_000_000
+
+
+def test_the_card_of_the_student_tells_what_its_predictions_say(clone, monkeypatch):
+    """The five students of the folds, whose nets are not in the repository."""
+    monkeypatch.chdir(clone)
+    result = combine([run := load_run(load_config(Path("configs/default.yaml")))])
+    students = student_run(run, teacher_of(result))
+    status = job_status(students.identities)
+    assert (len(status.done), status.missing, status.stale) == (6, [], {})
+    card = Path("output/default/export", MODEL_CARD).read_text()
+    assert rows_of(judge(result, students).table().markdown()) <= rows_of(card)
