@@ -63,7 +63,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def _has_kernel(self, inputs) -> bool:
         is_feature_map = len(inputs.shape) == 4 and self.axis in (-1, 3)
-        is_usual = self.center and self.scale and not self.renorm and not self.synchronized
+        is_usual = (
+            self.center
+            and self.scale
+            and not getattr(self, "renorm", False)
+            and not self.synchronized
+        )
         is_ours = keras.backend.backend() == "tensorflow" and is_feature_map and is_usual
         return is_ours and self.gamma.dtype == "float32" and inputs.dtype in KERNEL_TYPES
 
