@@ -19,6 +19,9 @@ COMPETITION = "digit-recognizer"
 POOLS = OUTPUT / "pools"
 POOLS_LOCK = OUTPUT / ".pools.lock"
 
+# What `compare` writes of runs.
+COMPARISON = OUTPUT / "comparison"
+
 # The drawing page that the repository has.
 DRAWING_PAGE = Path("docs/draw.html")
 
@@ -132,6 +135,7 @@ class TuningPaths:
         self.trials = self.folder / "trials.csv"
         self.pictures = self.folder / "pictures"
         self.summary = self.folder / "summary.md"
+        self.page = self.folder / PAGE
 
 
 def ensemble_name(config_names: list[str]) -> str:

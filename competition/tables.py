@@ -151,6 +151,10 @@ def score_values(score: "Score") -> dict[str, float]:
     }
 
 
+# In characters; nothing of ours folds there.
+WIDEST_LOG = 10_000
+
+
 @dataclass(frozen=True)
 class Table:
     """A frame of values and how to show it; the first column names the rows.
@@ -200,15 +204,12 @@ class Table:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table with its note: drawn in a terminal, in Markdown elsewhere."""
+    """Prints a table under its title, and its note: as wide as the terminal, or as a log needs."""
     from rich import box
     from rich.table import Table as Drawn
     from rich.text import Text
 
     console = terminal()
-    if not console.is_terminal:
-        print(table.markdown_with_note())
-        return
     texts = table.texts()
     drawn = Drawn(
         title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
@@ -225,6 +226,9 @@ def print_table(table: Table) -> None:
     for row in texts.to_numpy().tolist():
         style = "bold" if row[0] == table.strong else None
         drawn.add_row(*map(Text, row), style=style)  # Text, as a name may look like markup
-    console.print(drawn)
-    if table.note:
+    if not console.is_terminal:
+        console.width = WIDEST_LOG
+    with console.capture() as captured:
+        console.print(drawn)
         console.print(table.note, markup=False)
+    print("\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines()))

@@ -12,7 +12,8 @@ from competition.analysis.predictions import PredictedDigits
 from competition.config.schema import Folds
 from competition.data.folds import assign_folds
 from competition.digits import Digits
-from competition.ensemble.comparison import LossGap, recommended
+from competition.ensemble.comparison import recommended
+from competition.metrics import LossGap
 from competition.errors import UserError
 from competition.kaggle.credentials import Source
 from competition.metrics import reliability

@@ -1,20 +1,16 @@
 """The tables of an ensemble and of a report: DataFrames with the format of each column."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from competition import paths
 from competition.analysis.classes import most_confused
-from competition.analysis.summary import Baseline, JobRow, Scores, Summary, overlap
+from competition.analysis.summary import JobRow, Scores, Summary, overlap
 from competition.config.schema import Folds
 from competition.data.label_marks import label_errors_in_words
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.contributions import Contributions
 from competition.metrics import SELECTED, SELECTED_NOTE, Score, marked
 from competition.results import CLASS_COUNTS
-from competition.storage import atomic_file, write_text
 from competition.tables import SCORE_COLUMNS, Column, Table, score_values
 
 METHODS_NOTE = (
@@ -44,13 +40,6 @@ JOBS_NOTE = (
 )
 COUNTS_NOTE = (
     "Before and after resampling, rows counted by their weights. Held-out rows are never resampled."
-)
-BASELINES_NOTE = (
-    "Errors are counted on the held-out rows; the column `rows` has their number{}. A variant with "
-    "several seeds has two lines: its first seed, and the mean of all. Parameters are per net; "
-    "minutes are training time, divided by the number of jobs side by side; precision, recall and "
-    "F1 are means over the classes. Authors measured their claims on rows of their own; a claim "
-    "is not reached if the accuracy here is below it."
 )
 CONFUSIONS = 15  # in the table of the most common ones
 # The dtype of integers with missing values.
@@ -351,45 +340,3 @@ def agreement_tables(summary: Summary) -> list[Table]:
                      found.disagreement),
         _pairs_table("members-both-wrong", "member", "wrong in both", names, found.both_wrong),
     ]  # fmt: skip
-
-
-def baselines_table(baselines: list[Baseline]) -> Table:
-    """Returns one line per system."""
-    rows = [
-        {
-            "system": each.name,
-            "title": each.title,
-            "nets": each.nets,
-            "parameters": each.parameters,
-            "minutes": each.minutes,
-            "rows": each.score.rows,
-            **score_values(each.score),
-            "precision": each.precision,
-            "recall": each.recall,
-            "F1": each.f1,
-            "claimed": f"{each.claim} (not reached)" if each.falls_short else each.claim,
-        }
-        for each in baselines
-    ]
-    frame = pd.DataFrame(rows).drop(columns="log_loss")
-    columns = [
-        Column("system"), Column("what it is", names=("title",)), Column("nets"),
-        Column("parameters", "{:,}"), Column("minutes", "{:.1f}"), Column("rows", "{:,}"),
-        *SCORE_COLUMNS[:3], *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
-        Column("claimed"),
-    ]  # fmt: skip
-    has_other_rows = len({each.score.rows for each in baselines}) > 1
-    others = "; it differs between systems, so compare only shares"
-    note = BASELINES_NOTE.format(others if has_other_rows else "")
-    if any(each.is_selected for each in baselines):
-        note = f"{note} {SELECTED_NOTE}"
-    return Table("systems", "Systems", frame, columns, note)
-
-
-def write_baselines(config_name: str, table: Table) -> Path:
-    """Writes `output/<config>/baselines.md` and `.csv`, and returns the path of the former."""
-    path = paths.OutputPaths(config_name).baselines
-    write_text(path, f"# Systems of `{config_name}`\n\n{table.markdown_with_note()}\n")
-    with atomic_file(path.with_suffix(".csv")) as partial:
-        table.write_csv(partial)
-    return path
