@@ -309,7 +309,7 @@ def test_a_table_is_plain_aligned_text_where_output_is_kept(capsys):
     assert capsys.readouterr().out == (
         "Some\n\n"
         " name           F1    rows        mean\n"
-        " ──────────────────────────────────────\n"
+        " ─────────────────────────────────────\n"
         " plain        0.12   1,234   1.0 ± 0.2\n"
         " all, seeds              0\n\n"
         f"{note.strip()}\n"

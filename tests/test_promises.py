@@ -13,10 +13,9 @@ from competition.config.schema import Folds
 from competition.data.folds import assign_folds
 from competition.digits import Digits
 from competition.ensemble.comparison import recommended
-from competition.metrics import LossGap
 from competition.errors import UserError
 from competition.kaggle.credentials import Source
-from competition.metrics import reliability
+from competition.metrics import LossGap, reliability
 from competition.storage import atomic_file, atomic_folder
 from competition.tuning.outcome import best_trial
 

@@ -9,7 +9,7 @@ from competition.config.schema import Folds
 from competition.data.label_marks import label_errors_in_words
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.contributions import Contributions
-from competition.metrics import SELECTED, SELECTED_NOTE, Score, marked
+from competition.metrics import SELECTED_NOTE, Score, marked
 from competition.results import CLASS_COUNTS
 from competition.tables import SCORE_COLUMNS, Column, Table, score_values
 
@@ -152,27 +152,22 @@ def _pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.nd
 
 def preset_table(summary: Summary) -> Table:
     """Returns one line, as the README's results table has it for each preset."""
-    is_selected = summary.scores.is_selected
+    score, is_selected = summary.scores.ensemble, summary.scores.is_selected
     name, variant = summary.subject.run.config.name, summary.subject.variant
+    low, high = score.errors_interval()
     values = {
         "preset": f"{name}, {variant}" if variant else name,
-        "trained": summary.subject.member_predictions.trained_in_words(),
-        **score_values(summary.scores.ensemble),
-        "training_minutes": summary.minutes,
-        "CPU_minutes": summary.cpu_minutes,
-        "machine": "; ".join(summary.distinct("machine")),
+        "errors": score.errors,
+        "errors_low": low,
+        "errors_high": high,
+        "accuracy": score.accuracy,
+        "minutes": summary.minutes,
     }
-    errors, _, *others = SCORE_COLUMNS
-    accuracy = Column("out-of-fold", "{:.5f}", ("accuracy",))
-    if is_selected:
-        values["remark"] = SELECTED
-        accuracy = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
-    columns = [
-        Column("preset", is_code=True), Column("trained"), errors, accuracy, *others,
-        Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
-    ]  # fmt: skip
-    frame = pd.DataFrame([values])[[name for column in columns for name in column.sources]]
-    return Table("key-figures", "Key figures", frame, columns, SELECTED_NOTE if is_selected else "")
+    errors = Column("errors (95 % interval)", "{} ({:.0f} – {:.0f})", tuple(values)[1:4])
+    accuracy = Column("accuracy", marked("{:.5f}", is_selected))
+    columns = [Column("preset", is_code=True), errors, accuracy, Column("minutes", "{:.1f}")]
+    frame, note = pd.DataFrame([values]), SELECTED_NOTE if is_selected else ""
+    return Table("key-figures", "Key figures", frame, columns, note)
 
 
 def glance_table(summary: Summary) -> Table:
