@@ -3,24 +3,10 @@
 PYTHON ?= python3
 CONFIG = configs/default.yaml
 JOBS = auto
-SET =
-ZIP =
-FILE =
-MESSAGE =
-VARIANT =
-TRIALS =
-FORCE =
-LONG =
-VERBOSE =
-ALL =
-ROWS =
-FORMAT =
-SPARSITY =
-IMAGES =
-MODEL =
-OUT =
-HOST =
-PORT =
+# Empty unless the command line gives them: the environment has HOST or FORMAT for other programs.
+OPTIONAL := SET ZIP FILE MESSAGE VARIANT TRIALS FORCE LONG VERBOSE ALL ROWS FORMAT SPARSITY IMAGES \
+	MODEL OUT HOST PORT
+$(foreach name,$(OPTIONAL),$(eval $(name) =))
 
 # Quoted for the shell; `value` keeps a $ as it was given.
 quoted = '$(subst ','\'',$(1))'
@@ -42,6 +28,16 @@ MAKEFLAGS += --no-keep-going
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help setup demo download explore train-folds baselines tune ensemble compare gallery why report distil export predict draw serve latency submit scores doctor bench docs notebook test lint clean
+
+# A mistyped variable would be ignored without a word.
+KNOWN := PYTHON VENV CONFIG JOBS $(OPTIONAL)
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS SHELL,$(GIVEN))
+ifdef UNKNOWN
+$(error $(shell $(PYTHON) -c 'import difflib, sys; unknown, *known = sys.argv[1:]; \
+	close = difflib.get_close_matches(unknown.upper(), known, 1) or [" ".join(["one of", *known])]; \
+	print(f"unknown variable {unknown}: did you mean {close[0]}?")' $(firstword $(UNKNOWN)) $(KNOWN)))
+endif
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"

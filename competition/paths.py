@@ -14,6 +14,9 @@ SENDING = SUBMISSIONS / ".sending.json"
 
 # The competition's data set, by its name on Kaggle.
 COMPETITION = "digit-recognizer"
+# Those that the program makes: scikit-learn's digits, and an example of an own HDF5 file.
+EMBEDDED = "embedded"
+HDF5_EXAMPLE = "mnist-hdf5"
 
 # Augmented epochs; the lock is beside their folder, which `clean` removes.
 POOLS = OUTPUT / "pools"

@@ -232,7 +232,7 @@ def test_several_configurations_are_blended_and_compared(trained, open_page):
     compared = run_main("compare", *both, folder=trained)
     assert compared.returncode == 0, compared.stderr
     lines = compared.stdout.splitlines()
-    assert lines[-2] == "not proven better or worse than tiny: other"
+    assert lines[-2] == "not proven: other"
     row = next(line for line in lines if line.startswith(" other "))
     assert "+0.00000 (+0.00000 … +0.00000)" in row
     assert row.split()[-5:] == ["0,", "0", "1", "not", "proven"]
@@ -242,7 +242,7 @@ def test_several_configurations_are_blended_and_compared(trained, open_page):
         rows = list(csv.DictReader(file))
     assert [(row["run"], row["rows_of_both"]) for row in rows] == [("tiny", ""), ("other", "120")]
     everything = run_main("compare", folder=trained).stdout
-    assert everything.splitlines()[-2] == "not proven better or worse than other: tiny"
+    assert everything.splitlines()[-2] == "not proven: tiny"
     refused = run_main("ensemble", *both, "--set", "folds.count=3", folder=trained)
     assert_refused(
         refused,
@@ -731,9 +731,23 @@ MISTAKES = {
     ),
     "nowhere to download from": (
         ["download", "--config", "configs/tiny.yaml", "--set", "data=other"],
-        "the data set 'other' cannot be downloaded; copy its files into input/other/: train.csv, "
-        "test.csv and sample_submission.csv in the competition's format, or MNIST's IDX files, "
-        "one .npz or HDF5 file, or folders of images",
+        "unknown data set 'other': put its files into input/other/: train.csv, test.csv and "
+        "sample_submission.csv in the competition's format, or MNIST's IDX files, one .npz or HDF5 "
+        "file, or folders of images",
+    ),
+    "a data set mistyped": (
+        ["explore", "--config", "configs/tiny.yaml", "--set", "data=embeded"],
+        "or says what to put there; did you mean 'embedded'?",
+    ),
+    "a parameter mistyped": (
+        [
+            "ensemble",
+            "--config",
+            "configs/tiny.yaml",
+            "--set",
+            "variants.plain.architecture.wdith=3",
+        ],
+        "'plain' has no parameter 'wdith'; did you mean 'width'?",
     ),
     "data without the split of its own": (
         ["download", "--config", "configs/tiny.yaml", "--set", "folds={scheme: given}"],

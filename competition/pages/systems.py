@@ -8,6 +8,7 @@ import pandas as pd
 
 from competition import paths
 from competition.analysis.systems import Baseline, Compared
+from competition.ensemble.comparison import SIGNIFICANT
 from competition.metrics import SELECTED_NOTE
 from competition.pages.html import render
 from competition.storage import atomic_file, atomic_folder, write_text
@@ -66,10 +67,13 @@ def verdict_of_runs(runs: list[Compared]) -> str:
     first, *others = runs
     found: dict[str, list[str]] = {}
     for each in others:
-        verdict = f"{each.gap.verdict} than {first.name}" if each.gap else "on other rows"
-        found.setdefault(verdict, []).append(each.name)
+        verdict, name = each.gap.verdict if each.gap else "with no row in common", each.name
+        if verdict in ("better", "worse"):
+            verdict = f"{verdict} than {first.name} by log-loss"
+            if each.errors and each.errors.p_value >= SIGNIFICANT:
+                name = f"{name} (its errors within chance)"
+        found.setdefault(verdict, []).append(name)
     said = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in found.items())
-    said = said.replace("not proven than", "not proven better or worse than")
     return said or f"{first.name} is the only run"
 
 
