@@ -89,15 +89,6 @@ def filled_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame[(frame.map(str.strip) != "").any(axis=1)]
 
 
-def markdown(texts: "pd.DataFrame") -> str:
-    """Returns a frame of texts in Markdown, with number columns but the first aligned right."""
-    texts = texts.astype(str).map(lambda cell: printable(cell).replace("\n", " "))
-    others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
-    alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
-    lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def _are_numbers(cells: Iterable[str]) -> bool:
     return all(re.match(r"[-+−]?[0-9]|$", cell) for cell in cells)
 
@@ -183,7 +174,9 @@ class Table:
         return texts.map(printable)
 
     def markdown(self) -> str:
-        """Returns the table in Markdown, without title and note."""
+        """Returns the table in Markdown, without title and note; columns of numbers but the first
+        are aligned right.
+        """
         texts = self.texts()
         is_strong = texts.iloc[:, 0] == self.strong
         for column in self.columns:
@@ -192,7 +185,11 @@ class Table:
                 texts[column.title] = cells.where(cells == "", "`" + cells + "`")
         first = texts.columns[0]
         texts[first] = texts[first].mask(is_strong, "**" + texts[first] + "**")
-        return markdown(texts)
+        texts = texts.replace("\n", " ", regex=True)
+        others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
+        alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
+        lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def markdown_with_note(self) -> str:
         """Returns the table in Markdown with its note below."""
@@ -204,7 +201,12 @@ class Table:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table under its title, and its note: as wide as the terminal, or as a log needs."""
+    """Prints a table under its title, and its note."""
+    print(text_of(table))
+
+
+def text_of(table: Table) -> str:
+    """Returns a table under its title, and its note: as wide as the terminal, or as a log needs."""
     from rich import box
     from rich.table import Table as Drawn
     from rich.text import Text
@@ -231,4 +233,4 @@ def print_table(table: Table) -> None:
     with console.capture() as captured:
         console.print(drawn)
         console.print(table.note, markup=False)
-    print("\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines()))
+    return "\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines())
