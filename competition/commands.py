@@ -67,6 +67,7 @@ def explore(config: Config) -> None:
     for subject, sentences in findings(studied).items():
         print(f"{subject}: {sentences}")
     print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
+    print("next: `make train-folds` with the same CONFIG and SET")
 
 
 def train_folds(
@@ -270,13 +271,14 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
 
 def predict(config: Config, images: list[Path], model: Path | None, out: Path | None) -> None:
     """Predicts pictures, or makes a submission of the competition's test rows."""
-    from competition.deployment.predictor import Predictor, picture_files
+    from competition.deployment.predictor import Predictor, picture_files, predict_rows
     from competition.pages.contact_sheet import write_seen
     from competition.tables import Column, Table, print_table, write_csv
 
     model = model or paths.OutputPaths(config.name).export
     if [path.suffix for path in images] == [".csv"]:
-        _predict_rows(config, images[0], model, out)
+        path = predict_rows(config, images[0], model, out)
+        print(f"{path} is written and checked; next: `make submit FILE={path}`")
         return
     files = picture_files(images)
     predictor = Predictor.load(model)
@@ -291,28 +293,6 @@ def predict(config: Config, images: list[Path], model: Path | None, out: Path | 
     columns += [Column("probability", "{:.4f}"), Column("note")]
     print_table(Table("predictions", "Predictions", predicted, columns))
     print(f"\n{out} has the probabilities of all classes, {sheet} what the net saw")
-
-
-def _predict_rows(config: Config, rows: Path, model: Path, out: Path | None) -> None:
-    from competition.data.loading import read_csv
-    from competition.deployment.predictor import Predictor
-    from competition.storage import file_hash
-    from competition.submission import write_submission
-
-    digits = read_csv(rows, labelled=False)
-    predictor = Predictor.load(model)
-    out = out or paths.submission_csv(paths.exported_name(config.name))
-    labels = predictor.probabilities(digits.images).argmax(axis=1)
-    message = f"{config.name}, one exported net ({predictor.file.name})"
-    sample = paths.DataPaths(config.data).sample_submission
-    is_of_data = rows.resolve() == paths.DataPaths(config.data).test.resolve()
-    provenance = {
-        "message": message,
-        "model": str(predictor.file),
-        "model_sha256": file_hash(predictor.file),
-    }
-    write_submission(out, digits.ids, labels, provenance, sample if is_of_data else None)
-    print(f"{out} is written and checked; send it with `make submit FILE={out}`")
 
 
 def serve(config: Config, model: Path | None, host: str, port: int) -> None:
