@@ -5,7 +5,7 @@ CONFIG = configs/default.yaml
 JOBS = auto
 # Empty unless the command line gives them: the environment has HOST or FORMAT for other programs.
 OPTIONAL := SET ZIP FILE MESSAGE VARIANT TRIALS FORCE LONG VERBOSE ALL ROWS FORMAT SPARSITY IMAGES \
-	MODEL OUT HOST PORT
+	MODEL OUT HOST PORT ACCELERATOR PUSH
 $(foreach name,$(OPTIONAL),$(eval $(name) =))
 
 # Quoted for the shell; `value` keeps a $ as it was given.
@@ -27,7 +27,7 @@ MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 MAKEFLAGS += --no-keep-going
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble compare gallery why report distil export predict draw serve latency submit scores doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble compare gallery why report distil export predict draw serve latency submit scores kaggle-notebook doctor bench docs notebook test lint clean
 
 # A mistyped variable would be ignored without a word.
 KNOWN := PYTHON VENV CONFIG JOBS $(OPTIONAL)
@@ -42,7 +42,7 @@ endif
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Create .venv and install what a run needs
 
@@ -84,8 +84,8 @@ report: setup ## Write the results as a page, output/<config>/report/index.html;
 draw: setup ## Write output/<config>/draw.html, where the exported net reads what you draw
 	@$(COMPETITION) draw $(CONFIGURED)
 
-distil: setup ## Teach one small net what the ensemble says of every row, and compare the two
-	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS))
+distil: setup ## Teach one small net what the ensemble says of every row, compare the two; FORCE=1 again
+	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(FORCED)
 
 export: setup ## Write the student, or VARIANT=name, for other programs; FORMAT=keras|onnx|litert, SPARSITY=0.5
 	@$(COMPETITION) export $(CONFIGURED) $(if $(value FORMAT),--format $(call quoted,$(value FORMAT))) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value SPARSITY),--sparsity $(call quoted,$(value SPARSITY)))
@@ -104,6 +104,9 @@ submit: setup ## Check submissions/<config>.csv or FILE=path, and send it to Kag
 
 scores: setup ## Print every submission, its out-of-fold and its public score
 	@$(COMPETITION) scores
+
+kaggle-notebook: setup ## Write a notebook that trains on Kaggle's GPUs; PUSH=1 runs it there and fetches the jobs
+	@$(COMPETITION) kaggle-notebook $(CONFIGURED) $(if $(value ACCELERATOR),--accelerator $(call quoted,$(value ACCELERATOR))) $(if $(filter-out 0,$(value PUSH)),--push)
 
 doctor: setup ## Say what is missing for a download and a submission
 	@$(COMPETITION) doctor

@@ -40,7 +40,10 @@ def measure(folder: Path) -> Table:
     files = [folder] if folder.is_file() else sorted(folder.glob("*.*"))
     files = [file for file in files if file.suffix in RUNTIMES]
     if not files:
-        raise UserError(f"there is no exported net in {folder}/; `make export` writes them")
+        raise UserError(
+            f"there is no exported net at {folder}; `make export` writes them to "
+            "output/<config>/export/, and MODEL= names such a folder or a file in it"
+        )
     nets = {file: opened(file) for file in files}
     digits = np.random.default_rng(0).integers(0, 256, (BATCHED_DIGITS, SIDE, SIDE), np.uint8)
     single: dict[Path, list[float]] = {file: [] for file in files}

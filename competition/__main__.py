@@ -302,7 +302,12 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
     "draw": ("write a page that reads what you draw, with the exported net", *CONFIGURED),
-    "distil": ("teach one small net what the ensemble says of every row", *CONFIGURED, JOBS),
+    "distil": (
+        "teach one small net what the ensemble says of every row",
+        *CONFIGURED,
+        JOBS,
+        _switch("--force", "train finished students again, which may be of another ensemble"),
+    ),
     "export": (
         "write the student as files that other programs open, and check them",
         *CONFIGURED,
@@ -350,6 +355,17 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _option("--port", "the port (default: 8000)", type=_port, default=8000, metavar="N"),
     ),
     "latency": ("measure how fast exported nets answer, by format", *CONFIGURED, MODEL),
+    "kaggle-notebook": (
+        "write a notebook that trains on Kaggle's GPUs, or run it there and fetch the jobs",
+        *CONFIGURED,
+        _option(
+            "--accelerator",
+            "as Kaggle names it, or none (default: NvidiaTeslaT4)",
+            default="NvidiaTeslaT4",
+            metavar="NAME",
+        ),
+        _switch("--push", "send it, wait until it has finished, and fetch its jobs"),
+    ),
     "scores": ("print every submission with its out-of-fold and public score",),
     "doctor": ("check what a download and a submission need",),
     "components": ("print what a configuration can name, with parameters and defaults",),

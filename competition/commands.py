@@ -323,6 +323,26 @@ def latency(config: Config, model: Path | None) -> None:
     print_table(measure(model or paths.OutputPaths(config.name).export))
 
 
+def kaggle_notebook(config: Config, accelerator: str, push: bool) -> None:
+    """Writes a notebook that trains on Kaggle; with `push`, runs it there and fetches its jobs."""
+    from competition.kaggle.notebook import train_on_kaggle, write_notebook
+
+    folder = write_notebook(config, accelerator)
+    if not push:
+        print(
+            f"open {folder / paths.NOTEBOOK} in Kaggle's editor (File, Import notebook), and run "
+            "all; or PUSH=1 sends it, waits, and fetches the finished jobs"
+        )
+        return
+    from competition.data.run import load_run
+
+    if placed := train_on_kaggle(load_run(config), folder, accelerator):
+        print(
+            f"{count_of(len(placed), 'job')} from Kaggle, each whole and checked\n"
+            "next: `make ensemble` with the same CONFIG and SET"
+        )
+
+
 def scores() -> None:
     """Prints every submission in the history, after asking Kaggle for missing scores."""
     from competition.kaggle.submissions import (
@@ -380,7 +400,7 @@ def bench(config: Config, long: bool) -> None:
     print(f"\nall figures are in {kept}")
 
 
-def distil(config: Config, jobs: int | None) -> None:
+def distil(config: Config, jobs: int | None, force: bool = False) -> None:
     """Trains the students of an ensemble; compares them with it and with labels alone."""
     from competition.data.run import load_run
     from competition.deployment.distillation import distil, judge, student_run, teacher_of
@@ -389,7 +409,7 @@ def distil(config: Config, jobs: int | None) -> None:
 
     result = combine([run := load_run(config)])
     students = student_run(run, teacher_of(result))
-    _raise_failures(distil(students, jobs))
+    _raise_failures(distil(students, jobs, force))
     print()
     print_table(judge(result, students).table())
     print("\nnext: `make export` with the same CONFIG and SET")

@@ -18,6 +18,9 @@ COMPETITION = "digit-recognizer"
 EMBEDDED = "embedded"
 HDF5_EXAMPLE = "mnist-hdf5"
 
+# Where a notebook on Kaggle has the files of the competitions that it names, read-only.
+KAGGLE_INPUTS = (Path("/kaggle/input"), Path("/kaggle/input/competitions"))
+
 # Augmented epochs; the lock is beside their folder, which `clean` removes.
 POOLS = OUTPUT / "pools"
 POOLS_LOCK = OUTPUT / ".pools.lock"
@@ -42,6 +45,12 @@ LEARNER = "model.npz"  # in place of it, of a variant that is not a net
 EXPORTED = {"keras": "digits.keras", "onnx": "digits.onnx", "litert": "digits.tflite"}
 MODEL_CARD = "model_card.md"
 
+# Files of a notebook for Kaggle: what it is, how to run it, what was sent, what it brings back.
+NOTEBOOK = "train.ipynb"
+NOTEBOOK_METADATA = "kernel-metadata.json"  # the name that Kaggle's client looks for
+PUSHED = "pushed.json"
+NOTEBOOK_RESULTS = "results.zip"
+
 # The page to open, in every folder that has one.
 PAGE = "index.html"
 
@@ -64,10 +73,15 @@ TABLES = "tables"
 
 
 class DataPaths:
-    """The files of one data set, in `input/<data set>/`."""
+    """The files of one data set, in `input/<data set>/` or, in a notebook there, where Kaggle has
+    them.
+    """
 
     def __init__(self, data_set: str):
         self.folder = INPUT / data_set
+        if not self.folder.exists():
+            given = (folder / data_set for folder in KAGGLE_INPUTS)
+            self.folder = next((folder for folder in given if folder.is_dir()), self.folder)
         self.train = self.folder / "train.csv"
         self.test = self.folder / "test.csv"
         self.sample_submission = self.folder / "sample_submission.csv"
@@ -109,6 +123,7 @@ class OutputPaths:
         self.students = self.folder / "student"
         self.baselines = self.folder / "baselines.md"  # its CSV file is beside it
         self.bench = self.folder / "bench.json"
+        self.kaggle = self.folder / "kaggle"
 
     def job(self, variant: str, seed: int, split: str) -> Path:
         """Returns the folder of a job's result."""

@@ -73,8 +73,9 @@ class Job:
     seed: int
     split: str
 
-    # The command that makes the result.
+    # The command that makes the result, and what more it can be told with FORCE=1.
     made_by: ClassVar[str] = "make train-folds"
+    forced: ClassVar[str] = "every variant again, with VARIANT=name only that one"
 
     def folder(self) -> Path:
         """Returns the folder of the job's result, which may not be there yet."""
@@ -100,14 +101,15 @@ class JobStatus:
 
     def other_code_in_words(self) -> str:
         """Returns a line naming the variants trained by other code, and how to train them again."""
+        first, *_ = self.other_code
         are_several = len({job.config for job in self.other_code}) > 1
         variants = {
             f"{job.config}/{job.variant}" if are_several else job.variant: None
             for job in self.other_code
         }
         return (
-            f"trained by code that has changed since: {', '.join(variants)}; `make train-folds "
-            "FORCE=1` trains every variant again, with VARIANT=name only that one"
+            f"trained by code that has changed since: {', '.join(variants)}; `{first.made_by} "
+            f"FORCE=1` trains {first.forced}"
         )
 
 
@@ -267,6 +269,8 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
             lines += differences(before, after, f"{prefix}{key}.")
         elif before != after:
             # The first digits of fingerprints are enough to tell them apart.
-            short = [re.sub("^([0-9a-f]{8})[0-9a-f]{56}$", r"\1", str(v)) for v in (before, after)]
+            short = [
+                re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1", str(v)) for v in (before, after)
+            ]
             lines.append(f"{prefix}{key}: {' → '.join(short)}")
     return lines

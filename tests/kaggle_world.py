@@ -299,14 +299,17 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def interrupted(
-    command: str, moment: Callable[[], bool], number: int = signal.SIGINT
+    command: str,
+    moment: Callable[[], bool],
+    number: int = signal.SIGINT,
+    options: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess:
     """Starts a command, ends it and its children when the moment has come, and waits.
 
     By default as Ctrl-C does.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "competition", command],
+        [sys.executable, "-m", "competition", command, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -23,11 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": {"config", "data", "ensemble", "training"},
     "pages": {"config", "data", "ensemble", "analysis"},
     "deployment": {"config", "data", "models", "training", "ensemble"},
-    "kaggle": {"data"},
+    "kaggle": {"config", "data"},
 }
 # Where a wing may use a part of another one only.
 ONLY = {
-    ("kaggle", "data"): {"competition.data.loading"},
+    ("kaggle", "data"): {"competition.data.loading", "competition.data.run"},
     ("analysis", "training"): {"competition.training.predict", "competition.training.resources"},
 }
 # Numbers draw nothing, and pages compute nothing.

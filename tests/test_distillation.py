@@ -17,6 +17,7 @@ from competition.deployment.distillation import (
     STUDENT,
     Student,
     StudentRun,
+    distil,
     judge,
     student_data,
     student_epochs,
@@ -29,6 +30,7 @@ from competition.metrics import log_losses
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, Job, read_history, read_manifest, read_predictions
 from competition.storage import read_arrays
+from competition.training.jobs import jobs_left
 from competition.training.training_data import one_hot
 
 
@@ -185,9 +187,9 @@ COMMAND = ("distil", "--config", "configs/tiny.yaml", "--jobs", "1")
 
 def test_distil_trains_each_student_once_and_compares_them(distilled):
     first = (distilled / "first.txt").read_text()
-    assert "tiny: 3 students, 0 done already" in first
+    assert "tiny: 3 jobs, 0 done already" in first
     again = run_main(*COMMAND, folder=distilled).stdout
-    assert "tiny: 3 students, 3 done already" in again
+    assert "tiny: 3 jobs, 3 done already" in again
     assert again.partition("\n\n")[2] == first.partition("\n\n")[2]
     assert "\n student " in again
     assert "\n its teacher, `tiny` " in again
@@ -198,7 +200,7 @@ def test_an_interrupted_command_goes_on_with_the_same_student(distilled):
     before = read_arrays(folder / paths.PROBABILITIES)
     shutil.rmtree(folder)
     done = run_main(*COMMAND, folder=distilled)
-    assert "tiny: 3 students, 2 done already" in done.stdout
+    assert "tiny: 3 jobs, 2 done already" in done.stdout
     after = read_arrays(folder / paths.PROBABILITIES)
     np.testing.assert_array_equal(after["out_of_fold"], before["out_of_fold"])
 
@@ -249,6 +251,29 @@ def test_another_teacher_makes_the_students_stale(distilled, monkeypatch):
     identity = json.loads(Path("output/tiny/student/fold0/manifest.json").read_text())["identity"]
     assert identity["teacher"]["method"] == {"name": "mean"}
     assert len(identity["teacher"]["results"]) == 4
+
+
+def test_students_of_another_teacher_are_replaced_only_by_force(run, capsys):
+    """Their identities differ in the teacher alone; one of them is not trained yet."""
+    *trained, missing = students_of(run).identities.items()
+    for job, identity in trained:
+        some = some_probabilities(run.data_set.test.ids, 7)
+        write(job, identity, facts={"code": "of an older net"}, test=some)
+    changed = students_of(load("ensemble.method=geometric_mean"))
+    before = {job: read_manifest(job) for job, _ in trained}
+    with pytest.raises(UserError) as caught:
+        distil(changed, 1)
+    assert str(caught.value) == (
+        "  student seed0 all fold0: teacher changed since it was trained "
+        "(teacher.method.name: mean → geometric_mean)\n"
+        "`make distil FORCE=1` replaces these results; to keep them, copy output/tiny/ first"
+    )
+    assert {job: read_manifest(job) for job, _ in trained} == before
+    assert jobs_left(changed, changed.identities, force=True) == [*changed.identities]
+    capsys.readouterr()
+    assert jobs_left(students_of(run), changed.identities, force=False) == [missing[0]]
+    told = "trained by code that has changed since: student; `make distil FORCE=1` trains every"
+    assert told in capsys.readouterr().out
 
 
 def test_the_same_net_taught_by_labels_alone_is_beside_the_student(project):

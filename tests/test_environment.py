@@ -74,8 +74,8 @@ RC = "text.usetex: True\nlines.linewidth: 9\naxes.prop_cycle: cycler('color', ['
 def test_figures_begin_from_matplotlibs_defaults(tmp_path, monkeypatch):
     before = run_code(FIGURE, tmp_path)
     assert len(before.stdout.split()) == 3, before.stderr
-    for place in (".config/matplotlib", "named"):
-        (tmp_path / place).mkdir(parents=True)
+    for place in (".config/matplotlib", "named", "."):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
         (tmp_path / place / "matplotlibrc").write_text(RC)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "Qt4Agg")

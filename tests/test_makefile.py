@@ -23,6 +23,7 @@ from conftest import ROOT
         (["why", "ROWS=3 5"], "--rows '3' '5'"),
         (["tune", "VARIANT=plain", "TRIALS=7", "JOBS=2"], "--variant 'plain' --trials '7'"),
         (["distil", "JOBS=1"], "distil --config 'configs/default.yaml' --jobs '1'"),
+        (["distil", "FORCE=1"], "--jobs 'auto' --force"),
         (["export", "FORMAT=onnx", "SPARSITY=0.5"], "--format 'onnx' --sparsity '0.5'"),
         (["ensemble", "VERBOSE=1"], "ensemble --config 'configs/default.yaml' --verbose"),
         (["compare"], "competition compare"),

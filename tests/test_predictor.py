@@ -236,4 +236,4 @@ def test_latency_has_a_row_for_each_file(place, monkeypatch):
     shutil.rmtree(place / "output/tiny/export")
     (place / "output/tiny/export").mkdir()
     done = run_main(*command, folder=place)
-    assert "there is no exported net in output/tiny/export/" in done.stderr
+    assert "there is no exported net at output/tiny/export; `make export`" in done.stderr

@@ -10,8 +10,9 @@ import pytest
 from conftest import ROOT, run_command
 
 from competition.config.loading import load_config
-from competition.paths import EXPORTED, MODEL_CARD
+from competition.paths import EXPORTED, HISTORY, MODEL_CARD, PROBABILITIES
 from competition.results import ALL_ROWS, Job
+from competition.storage import file_hash
 
 SHIPPED = re.findall(r"^!/output/(\w+)/jobs/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
 MANIFESTS = sorted(
@@ -51,6 +52,13 @@ def test_a_shipped_result_has_the_settings_of_its_configuration(path):
     assert identity["variant"] == variant.identity()
     assert (identity["seed"], identity["split"]) == (job.seed, job.split)
     assert job.seed in (variant.all_rows_seeds if job.split == ALL_ROWS else variant.seeds)
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: "-".join(path.parts[1:-1]))
+def test_a_shipped_result_has_the_hashes_of_its_files(path):
+    known = manifest(path)["files"]
+    for name in (HISTORY, PROBABILITIES):
+        assert known[name] == file_hash(ROOT / path.with_name(name))
 
 
 def test_the_table_of_the_classic_systems_is_of_the_shipped_results():

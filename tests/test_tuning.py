@@ -32,6 +32,7 @@ from competition.tuning.outcome import (
     best_trial,
     best_trials_table,
     conclusion,
+    draw_pictures,
     evaluation_table,
     final_evaluation,
     settings_table,
@@ -564,6 +565,20 @@ def test_the_best_trial_is_an_ensemble_of_itself(search, known_losses):
     assert (config.ensemble.method.name, config.ensemble.folds) == ("geometric_mean", [2])
 
 
+def test_the_pictures_are_the_same_whatever_a_matplotlibrc_says(search, known_losses, monkeypatch):
+    from matplotlib import rcParams
+
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search()
+    run_trials(of_this, 4)
+    study = open_study(of_this)
+    before = [path.read_bytes() for path in draw_pictures(study, of_this)]
+    for name, value in (("text.usetex", True), ("lines.linewidth", 9.0), ("font.size", 4.0)):
+        monkeypatch.setitem(rcParams, name, value)
+    assert [path.read_bytes() for path in draw_pictures(study, of_this)] == before
+    assert rcParams["lines.linewidth"] == 9.0  # as a notebook has it
+
+
 def test_the_report_on_trials_is_made_of_frames(search, known_losses):
     known_losses(lambda variant, fold, epoch: math.nan if epoch < 3 else variant.learning_rate)
     of_this = search("learning_rate: {low: 1e-5, high: 1e-2, log: true}, epochs: {low: 2, high: 3}",
@@ -815,12 +830,35 @@ def test_a_damaged_line_of_a_journal_is_named(search, damage):
 
 
 def test_a_missing_line_of_a_journal_is_noticed(search):
-    """That which begins a trial: what follows would be taken for others'."""
+    """Any but the last, which a killed process may not have written."""
     interrupt(search())
+    interrupt(search())  # another process of the same study
     journal = paths.TuningPaths("some", "plain").journal
     lines = journal.read_bytes().splitlines(keepends=True)
-    begins = next(n for n, line in enumerate(lines) if json.loads(line)["op_code"] == 4)
-    journal.write_bytes(b"".join(lines[:begins] + lines[begins + 1 :]))
+    for missing in range(1, len(lines)):
+        journal.write_bytes(b"".join(lines[: missing - 1] + lines[missing:]))
+        with pytest.raises(UserError) as caught:
+            repair_journal(journal)
+        told = f"is damaged in line {missing} (it was line {missing + 1}; others are missing or "
+        assert told in str(caught.value)
+    journal.write_bytes(b"".join(lines[:-1]))
+    repair_journal(journal)
+
+
+def test_a_journal_of_an_older_version_has_no_numbers(search):
+    """It goes on; the line that begins a trial is missed even there."""
+    of_this = search()
+    interrupt(of_this)
+    journal = paths.TuningPaths("some", "plain").journal
+    known = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines = [json.dumps({key: log[key] for key in log if key != "line"}) for log in known]
+    journal.write_text("".join(f"{line}\n" for line in lines))
+    repair_journal(journal)
+    interrupt(of_this)
+    repair_journal(journal)
+    assert json.loads(journal.read_text().splitlines()[-1])["line"] > len(lines)
+    begins = next(n for n, log in enumerate(known) if log["op_code"] == 4)
+    journal.write_text("".join(f"{line}\n" for line in lines[:begins] + lines[begins + 1 :]))
     with pytest.raises(UserError, match="is about a trial that no line before it creates"):
         repair_journal(journal)
 

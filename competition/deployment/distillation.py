@@ -34,7 +34,6 @@ from competition.probabilities import Probabilities, mean_of
 from competition.results import (
     ALL_ROWS,
     Job,
-    by_variant,
     job_identity,
     job_status,
     read_history,
@@ -43,7 +42,7 @@ from competition.results import (
 from competition.storage import remove_partials
 from competition.system import workers_may_end
 from competition.tables import SCORE_COLUMNS, Column, Table, score_values
-from competition.training.jobs import train_jobs
+from competition.training.jobs import jobs_left, train_jobs
 from competition.training.predict import tta_view_count
 from competition.training.resources import chosen_plan
 from competition.training.training_data import TrainingData, one_hot, unbalanced_data
@@ -61,6 +60,7 @@ class Student(Job):
     """The training of a student; its result is beside the jobs of the ensemble's nets."""
 
     made_by: ClassVar[str] = "make distil"
+    forced: ClassVar[str] = "every student again"
 
     def folder(self) -> Path:
         return paths.OutputPaths(self.config).students / self.split
@@ -148,23 +148,21 @@ def student(defaults: Training) -> Variant:
     return Variant.model_validate({**settings, **one_view, "architecture": {"name": "plain"}})
 
 
-def distil(students: StudentRun, workers: int | None) -> list[Failure]:
+def distil(students: StudentRun, workers: int | None, force: bool = False) -> list[Failure]:
     """Trains every student without a valid result, and returns the failures.
 
     Args:
         workers: how many trainings run side by side; None: as many as suit the machine.
+        force: also train students that have a result, which may be another teacher's.
 
     Raises:
-        UserError: before any work, when another process distils this configuration.
+        UserError: before any work, when another process distils this configuration, or a student
+            has learnt from other data, folds or another teacher.
     """
     name, identities = students.config.name, students.identities
     with storage.only_one(paths.OutputPaths(name).students, f"distilling '{name}'"):
         remove_partials(paths.OutputPaths(name).students)
-        status = job_status(identities)
-        print(f"{name}: {count_of(len(identities), 'student')}, {len(status.done)} done already")
-        for line in by_variant(status.stale):
-            print(f"trained differently, and trained again:{line}")
-        jobs = [job for job in identities if job not in status.done]
+        jobs = jobs_left(students, identities, force)
         if not jobs:
             return []
         plan = chosen_plan(len(identities), len(jobs), workers)

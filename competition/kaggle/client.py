@@ -127,7 +127,7 @@ def _wait(process: subprocess.Popen, notes: Path, watch: Watch, seconds: float) 
         if now - start > seconds:
             return (
                 f"The download was not finished after {duration(seconds)}. What arrived is kept, "
-                f"and the next `make download` continues from there; {longer}"
+                f"and the same command continues from there; {longer}"
             )
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return None

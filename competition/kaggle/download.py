@@ -190,7 +190,7 @@ def _fetch(folder: Path) -> Path:
     archive = folder / f"{COMPETITION}.zip"
     folder.mkdir(exist_ok=True)
     try:
-        with _Progress(archive) as progress:
+        with FileProgress(archive) as progress:
             call("download", str(folder), watch=progress.update, seconds=DOWNLOAD_SECONDS)
     finally:
         if not archive.exists():  # otherwise it is whole, or a part that the next try continues
@@ -200,7 +200,7 @@ def _fetch(folder: Path) -> Path:
     return archive
 
 
-class _Progress(ExitStack):
+class FileProgress(ExitStack):
     """Shows how much of a growing file has arrived, once its total size is known."""
 
     def __init__(self, file: Path):

@@ -18,6 +18,7 @@ ASKING = "asking"
 DOWNLOADING = "receiving the archive"
 UPLOADING = "sending the file"
 CONFIRMING = "confirming the submission"
+PUSHING = "sending the notebook"
 
 
 def write_note(path: Path, **values: Any) -> None:

@@ -26,6 +26,13 @@ BORDER_GREY = 204
 MOST_SEEN = 300
 
 
+# Whatever a matplotlibrc says. A dollar sign in a name is an ordinary character.
+PLAIN: dict[str, Any] = {
+    "va": "top", "family": "DejaVu Sans", "weight": "normal", "color": "black",
+    "usetex": False, "parse_math": False,
+}  # fmt: skip
+
+
 class ContactSheet:
     """A sheet of ten cells per line, with a heading and a note above."""
 
@@ -58,9 +65,8 @@ class ContactSheet:
         self, left: float, top: float, text: str, within: float | None = None, **style: Any
     ) -> None:
         """Writes a line at a place in pixels; the font shrinks until the line is `within` wide."""
-        # Without `parse_math`, a dollar sign in a name is an ordinary character.
         place = left / WIDTH, 1 - top / self._height
-        line = self._figure.text(*place, text, va="top", parse_math=False, **style)
+        line = self._figure.text(*place, text, **{**PLAIN, **style})
         if within:
             # Letters shrink by whole pixels, so leave some room.
             share = 0.95 * within / line.get_window_extent().width

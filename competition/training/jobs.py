@@ -1,6 +1,7 @@
 """All jobs of a configuration: which are left, and training them side by side with joblib."""
 
 from collections.abc import Collection
+from typing import Any
 
 from joblib import Parallel, delayed
 
@@ -70,7 +71,7 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
     remark = "was trained differently and is trained again"
     stale = {job: f"{remark} ({reason})" for job, reason in status.stale.items()}
     if not force:
-        _require_same_data(run, status.stale)
+        _require_same_source(run, status.stale)
     for line in by_variant(stale):
         print(line)
     if force:
@@ -81,24 +82,30 @@ def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
     return [job for job in run.identities if job in left]
 
 
-def _require_same_data(run: Run, stale: dict[Job, str]) -> None:
-    """Refuses to replace results of other data or folds, which may be another's or a fault's.
+# What a training learns from, by the keys of its identity; only students have a teacher.
+SOURCES = ("data", "folds", "teacher")
+
+
+def _require_same_source(run: Run, stale: dict[Job, str]) -> None:
+    """Refuses to replace results of other data, folds or teachers: a fault may have changed these.
 
     Results of other settings are replaced: somebody changed these, and can change them back.
     """
     others = {
-        job: f"trained on other data or folds ({reason})"
+        job: f"{' and '.join(changed)} changed since it was trained ({reason})"
         for job, reason in stale.items()
-        if any(
-            read_manifest(job)["identity"].get(key) != run.identities[job].get(key)
-            for key in ("data", "folds")
-        )
+        if (changed := _changed_sources(read_manifest(job)["identity"], run.identities[job]))
     }
     if others:
+        job = next(iter(others))
         raise UserError(
-            "\n".join(by_variant(others)) + "\n`make train-folds FORCE=1` replaces these results; "
-            f'another name keeps them: SET="name={run.config.name}-2"'
+            "\n".join(by_variant(others)) + f"\n`{job.made_by} FORCE=1` replaces these results; "
+            f"to keep them, copy {paths.OutputPaths(job.config).folder}/ first"
         )
+
+
+def _changed_sources(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [name for name in SOURCES if before.get(name) != now.get(name)]
 
 
 def train_jobs(

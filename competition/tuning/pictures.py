@@ -23,9 +23,7 @@ def draw_pictures(study: Study, search: Search) -> list[Path]:
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.value for trial in completed}) < 2:
         return []  # where all values are equal, no parameter can be important
-    import matplotlib
-
-    matplotlib.use("agg")  # files only: no window, and no display needed
+    from matplotlib import style
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as plots
 
@@ -40,7 +38,8 @@ def draw_pictures(study: Study, search: Search) -> list[Path]:
         "slices": (plots.plot_slice, (INCHES_PER_SLICE * searched, INCHES_PER_SLICE)),
     }  # fmt: skip
     final = search.files.pictures
-    with atomic_folder(final) as folder, warnings.catch_warnings():
+    # Optuna's own style is the default with changes; a user's matplotlibrc would show through.
+    with atomic_folder(final) as folder, warnings.catch_warnings(), style.context("default"):
         warnings.simplefilter("ignore")
         for name, (draw, inches) in pictures.items():
             draw(study, target_name=search.settings.objective)

@@ -1,11 +1,13 @@
 """Where a study is kept: a journal of JSON lines on one machine, or a database for several."""
 
+import json
+import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import optuna
 from optuna.storages import (
@@ -38,7 +40,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         journal.parent.mkdir(parents=True, exist_ok=True)
         # Absolute, as Optuna's lock is a symbolic link to this path: a relative one would be
         # broken, and Optuna would wait for ever for a lock that a killed process left.
-        return JournalStorage(JournalFileBackend(str(journal.absolute())))
+        return JournalStorage(NumberedJournal(str(journal.absolute())))
     if url.startswith("sqlite"):
         raise UserError(
             "SQLite breaks when several processes write to it; leave tuning.storage out, as the "
@@ -132,14 +134,40 @@ def requeue_failed(study: Study, number: int) -> None:
         RetryHeartbeatStaleTrialCallback(max_retry=None)(study, trial)
 
 
+class NumberedJournal(JournalFileBackend):
+    """Optuna's journal, but each line knows its number: a missing one would change the trials."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._lock.acquire()
+        try:
+            with open(self._file_path, "a+b") as file:
+                file.seek(0)
+                for line, log in enumerate(logs, start=1 + sum(1 for _ in file)):
+                    file.write(
+                        json.dumps({**log, LINE: line}, separators=(",", ":")).encode() + b"\n"
+                    )
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            self._lock.release()
+
+
+LINE = "line"
+
+
 class JournalLine(BaseModel):
-    """What Optuna's lines have, those about a trial its number: it counts them from 0."""
+    """What Optuna's lines have, those about a trial its number: it counts them from 0.
+
+    Attributes:
+        line: its number in the journal, from 1; lines of older studies have none.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     op_code: Annotated[int, Field(ge=0)]
     worker_id: str
     trial_id: Annotated[int, Field(ge=0)] = 0
+    line: int = 0
 
 
 CREATE_TRIAL = 4  # of Optuna's codes
@@ -159,6 +187,8 @@ def repair_journal(journal: Path) -> None:
     for number, line in enumerate(lines, start=1):
         try:
             found = parse_json(line, JournalLine)
+            if found.get(LINE, number) != number:
+                raise ValueError(f"it was line {found[LINE]}; others are missing or added")
             created += found["op_code"] == CREATE_TRIAL
             if found.get("trial_id", -1) >= created:
                 raise ValueError("it is about a trial that no line before it creates")
