@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from competition import paths, storage
 from competition.config.loading import Config, load_config
@@ -10,6 +11,9 @@ from competition.errors import UserError
 from competition.paths import COMPETITION
 from competition.storage import ABANDONED_SECONDS, clear_folder, remove_partials
 from competition.submission import read_message
+
+if TYPE_CHECKING:  # NumPy takes a moment to import
+    from competition.metrics import Score
 
 DEMO_CONFIG = Path("configs/demo.yaml")
 
@@ -22,9 +26,9 @@ def demo(jobs: int | None, verbose: bool = False) -> None:
     print()
     _ensemble([config], verbose)
     gallery(config)
-    report(config)
+    _, page = _report(config)
     print(
-        f"what the nets looked at: `make why CONFIG={DEMO_CONFIG}`\n"
+        f"all figures: open {page}; what the nets looked at: `make why CONFIG={DEMO_CONFIG}`\n"
         "next, the competition's digits: `make download` (a Kaggle token, or ZIP=path), then\n"
         "  `make train-folds ensemble gallery report CONFIG=configs/fast.yaml`"
     )
@@ -133,9 +137,13 @@ def tune(
         print()
     print(
         f"{outcome.trial_line(best, search, is_best=True)}\n{verdict}\n"
-        f"open {search.files.page} in a browser; {summary} is the same as text\n"
-        f"next: `make train-folds CONFIG={best_config}`, then `make compare`"
+        f"open {search.files.page} in a browser; {summary} is the same as text"
     )
+    command = f"`make train-folds CONFIG={best_config}`"
+    if evaluation.gap.verdict == "better":
+        print(f"next: {command}, then `make compare`")
+    else:
+        print(f"next: more trials (TRIALS=) or another search space; {command} trains it anyway")
 
 
 def ensemble(configs: list[Config], verbose: bool = False) -> None:
@@ -229,7 +237,13 @@ def why(config: Config, rows: list[int]) -> None:
 
 
 def report(config: Config, variant: str | None = None) -> None:
-    """Reports on the ensemble or one variant, and prints its line of the README's table."""
+    """Reports on the ensemble or one variant."""
+    score, page = _report(config, variant)
+    print(f"{variant or config.name}: {score.in_words()}\nopen {page} in a browser")
+
+
+def _report(config: Config, variant: str | None = None) -> tuple["Score", Path]:
+    """Returns the score and the page."""
     from competition.analysis.predictions import ensemble_subject, variant_subject
     from competition.analysis.summary import summarise
     from competition.data.run import load_run
@@ -238,9 +252,8 @@ def report(config: Config, variant: str | None = None) -> None:
 
     run = load_run(config)
     subject = variant_subject(run, variant) if variant else ensemble_subject(run, combine([run]))
-    folder = write_report(summarise(subject))
-    page, results = folder / paths.PAGE, folder / paths.RESULTS
-    print(f"results: open {page} in a browser; {results} has them as text")
+    summary = summarise(subject)
+    return summary.scores.ensemble, write_report(summary) / paths.PAGE
 
 
 def draw(config: Config) -> None:

@@ -130,7 +130,7 @@ def test_a_trial_whose_loss_is_no_number_is_recorded(tuned):
     }  # fmt: skip
     failed = [row for row in ended_rows if row["state"] == "fail"]
     assert all("no longer a number in epoch" in row["remark"] for row in failed)
-    assert "next: `make train-folds CONFIG=output/study/tuning/plain/best.yaml`" in resumed.stdout
+    assert "`make train-folds CONFIG=output/study/tuning/plain/best.yaml`" in resumed.stdout
 
 
 def test_the_final_evaluation_is_on_a_fold_where_no_trial_was_scored(tuned, open_page):
