@@ -129,6 +129,15 @@ SCORE_COLUMNS = [
     Column("log-loss", "{:.5f}", ("log_loss",)),
 ]
 
+ERRORS_COLUMN = Column(
+    "errors (95 % interval)", "{} ({:.0f} – {:.0f})", ("errors", "errors_low", "errors_high")
+)
+
+
+def errors_values(score: "Score") -> dict[str, float]:
+    """Returns the values of a score that `ERRORS_COLUMN` shows."""
+    return dict(zip(ERRORS_COLUMN.names, (score.errors, *score.errors_interval()), strict=True))
+
 
 def score_values(score: "Score") -> dict[str, float]:
     """Returns the values of a score that `SCORE_COLUMNS` show."""

@@ -11,7 +11,14 @@ from competition.ensemble.comparison import Comparison
 from competition.ensemble.contributions import Contributions
 from competition.metrics import SELECTED_NOTE, Score, marked
 from competition.results import CLASS_COUNTS
-from competition.tables import SCORE_COLUMNS, Column, Table, score_values
+from competition.tables import (
+    ERRORS_COLUMN,
+    SCORE_COLUMNS,
+    Column,
+    Table,
+    errors_values,
+    score_values,
+)
 
 METHODS_NOTE = (
     "The parameters of a method are fitted without the fold on which it is scored. Above the "
@@ -154,18 +161,14 @@ def preset_table(summary: Summary) -> Table:
     """Returns one line, as the README's results table has it for each preset."""
     score, is_selected = summary.scores.ensemble, summary.scores.is_selected
     name, variant = summary.subject.run.config.name, summary.subject.variant
-    low, high = score.errors_interval()
     values = {
         "preset": f"{name}, {variant}" if variant else name,
-        "errors": score.errors,
-        "errors_low": low,
-        "errors_high": high,
+        **errors_values(score),
         "accuracy": score.accuracy,
         "minutes": summary.minutes,
     }
-    errors = Column("errors (95 % interval)", "{} ({:.0f} – {:.0f})", tuple(values)[1:4])
     accuracy = Column("accuracy", marked("{:.5f}", is_selected))
-    columns = [Column("preset", is_code=True), errors, accuracy, Column("minutes", "{:.1f}")]
+    columns = [Column("preset", is_code=True), ERRORS_COLUMN, accuracy, Column("minutes", "{:.1f}")]
     frame, note = pd.DataFrame([values]), SELECTED_NOTE if is_selected else ""
     return Table("key-figures", "Key figures", frame, columns, note)
 

@@ -12,7 +12,14 @@ from competition.ensemble.comparison import SIGNIFICANT
 from competition.metrics import SELECTED_NOTE
 from competition.pages.html import render
 from competition.storage import atomic_file, atomic_folder, write_text
-from competition.tables import SCORE_COLUMNS, Column, Table, score_values
+from competition.tables import (
+    ERRORS_COLUMN,
+    SCORE_COLUMNS,
+    Column,
+    Table,
+    errors_values,
+    score_values,
+)
 
 COMPARED_NOTE = (
     "The verdict is by log-loss: how far it is above the first run's on the rows of both, with "
@@ -33,7 +40,9 @@ def compared_table(runs: list[Compared]) -> Table:
     rows = [
         {
             "run": each.name,
-            **score_values(each.score),
+            **errors_values(each.score),
+            "accuracy": each.score.accuracy,
+            "log_loss": each.score.log_loss,
             "best_member": each.best_member[0],
             "best_member_errors": each.best_member[1].errors,
             "minutes": each.minutes,
@@ -47,16 +56,16 @@ def compared_table(runs: list[Compared]) -> Table:
         for each in runs
     ]
     frame = pd.DataFrame(rows).astype(dict.fromkeys(["rows_of_both", "gained", "lost"], "Int64"))
-    errors, _, interval, log_loss = SCORE_COLUMNS
     columns = [
-        Column("run"), errors, interval, log_loss,
+        Column("run"), ERRORS_COLUMN, Column("accuracy", "{:.5f}"), SCORE_COLUMNS[-1],
         Column("best member alone", "{}: {}", ("best_member", "best_member_errors")),
         Column("minutes", "{:.1f}"),
         Column("beside the first", "{:+.5f} ({:+.5f} … {:+.5f})", GAP),
         Column("gained, lost", "{}, {}", ("gained", "lost")), Column("p", "{:.2g}", ("mcnemar_p",)),
         Column("verdict"),
     ]  # fmt: skip
-    return Table("runs", "Runs compared", frame, columns, COMPARED_NOTE, strong=runs[0].name)
+    title = f"Runs beside {runs[0].name}"
+    return Table("runs", title, frame, columns, COMPARED_NOTE, strong=runs[0].name)
 
 
 GAP = ("log_loss_above_first", "log_loss_above_first_low", "log_loss_above_first_high")
