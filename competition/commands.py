@@ -97,11 +97,16 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
     runs = [load_run(config) for config in configs]
     for run in runs:
         _raise_failures(train(run, jobs))
-    table = baselines_table([baseline for run in runs for baseline in baselines(run)])
+    found = [baseline for run in runs for baseline in baselines(run)]
+    table = baselines_table(found)
     path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
     print()
     print_table(table)
-    print(f"\nthe same table is in {path}, and as CSV in {path.with_suffix('.csv').name}")
+    short = ", ".join(each.name for each in found if each.falls_short)
+    print(
+        f"\nclaims that are not reached: {short or 'none'}\n"
+        f"the same table is in {path}, and as CSV in {path.with_suffix('.csv').name}"
+    )
 
 
 def tune(
