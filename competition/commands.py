@@ -22,9 +22,9 @@ def demo(jobs: int | None, verbose: bool = False) -> None:
     """Goes from download to report on the embedded digits; prints what to open and to try next."""
     config = load_config(DEMO_CONFIG)
     download(config)
-    _train_folds(config, jobs, verbose=verbose)
+    train_folds(config, jobs, verbose=verbose)
     print()
-    _ensemble([config], verbose)
+    ensemble([config], verbose)
     gallery(config)
     _, page = _report(config)
     print(
@@ -82,7 +82,26 @@ def train_folds(
     verbose: bool = False,
 ) -> None:
     """Trains all variants or one, with `force` finished jobs again."""
-    _train_folds(config, jobs, variant, force, verbose)
+    from competition.analysis.summary import job_rows
+    from competition.data.run import load_run
+    from competition.pages.report_tables import jobs_table
+    from competition.tables import print_table
+    from competition.training.jobs import train_folds as train
+
+    run = load_run(config)
+    if variant is not None:
+        config.require_variant(variant)
+    wanted = [job for job in run.identities if variant in (None, job.variant)]
+    failures = train(run, jobs, wanted, force)
+    rows = job_rows(run)
+    if verbose:
+        print()
+        print_table(jobs_table(rows))
+        print()
+    minutes = sum(row.minutes / row.workers for row in rows)
+    done = f"{len(rows)} of {count_of(len(run.identities), 'job')}"
+    print(f"{config.name}: {done} trained, {minutes:.1f} minutes")
+    _raise_failures(failures)
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
@@ -153,15 +172,6 @@ def tune(
 
 def ensemble(configs: list[Config], verbose: bool = False) -> None:
     """Combines the members by every method, compares them, and writes checked submissions."""
-    path = _ensemble(configs, verbose)
-    if configs[0].data == COMPETITION:
-        print(f"next: `make gallery`, `make report`, or `make submit FILE={path}`")
-    else:
-        print(f"it cannot be submitted to Kaggle, as it was made from '{configs[0].data}'")
-
-
-def _ensemble(configs: list[Config], verbose: bool) -> Path:
-    """Returns the path of the submission."""
     from competition.analysis.summary import ensemble_scores
     from competition.data.run import load_run
     from competition.ensemble.comparison import combine
@@ -186,7 +196,10 @@ def _ensemble(configs: list[Config], verbose: bool) -> Path:
     print("\n".join(methods_words(result.comparison)))
     folder = paths.OutputPaths(result.name).ensemble
     print(f"{path} is written and checked; all tables are in {folder}/, VERBOSE=1 prints them")
-    return path
+    if configs[0].data == COMPETITION:
+        print(f"next: `make gallery`, `make report`, or `make submit FILE={path}`")
+    else:
+        print(f"it cannot be submitted to Kaggle, as it was made from '{configs[0].data}'")
 
 
 def compare(configs: list[Config]) -> None:
@@ -471,35 +484,6 @@ def clean() -> None:
             print("no caches and no augmented images are left; results are kept")
         for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
             remove_partials(top, ABANDONED_SECONDS)
-
-
-def _train_folds(
-    config: Config,
-    jobs: int | None,
-    variant: str | None = None,
-    force: bool = False,
-    verbose: bool = False,
-) -> None:
-    from competition.analysis.summary import job_rows
-    from competition.data.run import load_run
-    from competition.pages.report_tables import jobs_table
-    from competition.tables import print_table
-    from competition.training.jobs import train_folds as train
-
-    run = load_run(config)
-    if variant is not None:
-        config.require_variant(variant)
-    wanted = [job for job in run.identities if variant in (None, job.variant)]
-    failures = train(run, jobs, wanted, force)
-    rows = job_rows(run)
-    if verbose:
-        print()
-        print_table(jobs_table(rows))
-        print()
-    minutes = sum(row.minutes / row.workers for row in rows)
-    done = f"{len(rows)} of {count_of(len(run.identities), 'job')}"
-    print(f"{config.name}: {done} trained, {minutes:.1f} minutes")
-    _raise_failures(failures)
 
 
 def _raise_failures(failures: list) -> None:
