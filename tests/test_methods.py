@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from competition.ensemble.members import Member, MemberPredictions
 from competition.ensemble.methods import Fitted
 from competition.errors import UserError
 from competition.metrics import (
+    LossGap,
     McNemar,
+    Score,
     bootstrap_intervals,
     expected_calibration_error,
     mcnemar,
@@ -435,30 +438,33 @@ def test_the_simplest_method_is_recommended_where_all_are_the_same():
     assert comparison.chosen is comparison.recommended is comparison.mean
 
 
-def test_one_sentence_says_which_method_makes_the_submission_and_what_is_recommended():
-    members, labels = made_up(members=1, seed=5)
-    calibrated = temperature(members, labels).combine(members)
-    found = compare(panel_of(np.stack([calibrated] * 2), labels), Method(name="mean"))
-    assert found.recommended is found.mean
-    assert found.best is found.methods[-1]
-    within = "log-loss is within chance of the lowest of 8 methods, that of `stacking`"
+def test_one_sentence_says_which_method_makes_the_submission_and_how_good_it_is():
+    found = compare(panel_of(*made_up(members=2)), Method(name="mean"))
+    gaps = [LossGap(0.002, -0.001, 0.005), LossGap(0.0, 0.0, 0.0), LossGap(0.01, 0.005, 0.015)]
+    methods = [
+        replace(each, gap_to_best=gap, score=Score(9, 1, 0.1 + gap.mean))
+        for each, gap in zip(found.methods, gaps, strict=False)
+    ]
+
+    def choice(named: str) -> str:
+        comparison = Comparison(methods, [], named)
+        return comparison.explain_choice(comparison.chosen)
+
     named = "makes the submission, as the configuration names it; its log-loss is"
-    assert found.explain_choice(found.mean) == (
-        f"`mean` makes the submission, as the configuration names it; its {within}."
+    lowest = "the lowest of 3 methods"
+    assert choice("geometric_mean") == f"`geometric_mean` {named} {lowest}."
+    assert choice("mean") == (
+        f"`mean` {named} within chance of {lowest}, that of `geometric_mean`."
     )
-    chosen = Comparison(found.methods, [], "recommended")
-    assert chosen.explain_choice(found.mean) == (
-        f"`mean` makes the submission, as the simplest method whose {within}; it was chosen on the "
-        "rows that it is scored on, so its figures are slightly optimistic."
+    assert choice("majority_vote") == (
+        f"`majority_vote` {named} 0.01000 (0.00500 … 0.01500) above {lowest}, that of "
+        "`geometric_mean`."
     )
-    two = Comparison([found.mean, found.methods[2]], [], "majority_vote")
-    gap = found.methods[2].gap_to_best
-    assert two.explain_choice(two.chosen) == (
-        f"`majority_vote` {named} {gap.mean:.5f} ({gap.low:.5f} … {gap.high:.5f}) above the lowest "
-        "of 2 methods, that of `mean`."
+    assert choice("recommended") == (
+        "`mean` makes the submission, as the simplest method whose log-loss is within chance of "
+        f"{lowest}, that of `geometric_mean`; it was chosen on the rows that it is scored on, so "
+        "its figures are slightly optimistic."
     )
-    first = Comparison(two.methods, [], "mean")
-    assert first.explain_choice(first.chosen) == f"`mean` {named} the lowest of 2 methods."
 
 
 def test_one_member_is_nothing_to_compare_methods_on():
