@@ -3,25 +3,10 @@
 PYTHON ?= python3
 CONFIG = configs/default.yaml
 JOBS = auto
-SET =
-ZIP =
-FILE =
-MESSAGE =
-VARIANT =
-TRIALS =
-FORCE =
-LONG =
-ALL =
-ROWS =
-FORMAT =
-SPARSITY =
-IMAGES =
-MODEL =
-OUT =
-HOST =
-PORT =
-ACCELERATOR =
-PUSH =
+# Empty unless the command line gives them: the environment has HOST or FORMAT for other programs.
+OPTIONAL := SET ZIP FILE MESSAGE VARIANT TRIALS FORCE LONG VERBOSE ALL ROWS FORMAT SPARSITY IMAGES \
+	MODEL OUT HOST PORT ACCELERATOR PUSH
+$(foreach name,$(OPTIONAL),$(eval $(name) =))
 
 # Quoted for the shell; `value` keeps a $ as it was given.
 quoted = '$(subst ','\'',$(1))'
@@ -33,6 +18,7 @@ CHANGES = $(foreach change,$(value SET),--set $(call quoted,$(change)))
 CONFIGURED = --config $(call quoted,$(value CONFIG)) $(CHANGES)
 SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(CHANGES)
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
+VERBOSED = $(if $(filter-out 0,$(value VERBOSE)),--verbose)
 
 MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 
@@ -41,7 +27,17 @@ MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 MAKEFLAGS += --no-keep-going
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble gallery why report distil export predict draw serve latency submit scores kaggle-notebook doctor bench docs notebook test lint clean
+.PHONY: help setup demo download explore train-folds baselines tune ensemble compare gallery why report distil export predict draw serve latency submit scores kaggle-notebook doctor bench docs notebook test lint clean
+
+# A mistyped variable would be ignored without a word.
+KNOWN := PYTHON VENV CONFIG JOBS $(OPTIONAL)
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS SHELL,$(GIVEN))
+ifdef UNKNOWN
+$(error $(shell $(PYTHON) -c 'import difflib, sys; unknown, *known = sys.argv[1:]; \
+	close = difflib.get_close_matches(unknown.upper(), known, 1) or [" ".join(["one of", *known])]; \
+	print(f"unknown variable {unknown}: did you mean {close[0]}?")' $(firstword $(UNKNOWN)) $(KNOWN)))
+endif
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"
@@ -51,7 +47,7 @@ help: ## Explain the targets
 setup: $(VENV)/.installed ## Create .venv and install what a run needs
 
 demo: setup ## Go from download to report on embedded digits: no account, 1 to 2 minutes
-	@$(COMPETITION) demo --jobs $(call quoted,$(value JOBS))
+	@$(COMPETITION) demo --jobs $(call quoted,$(value JOBS)) $(VERBOSED)
 
 download: setup ## Get the data from Kaggle, or from an archive: ZIP=path; FORCE=1 gets it again
 	@$(COMPETITION) download $(CONFIGURED) $(if $(value ZIP),--zip $(call quoted,$(value ZIP))) $(FORCED)
@@ -60,17 +56,21 @@ explore: setup ## Study the data before training, output/<config>/exploration/in
 	@$(COMPETITION) explore $(CONFIGURED)
 
 train-folds: setup ## Train every fold not trained yet; VARIANT=name only this one; FORCE=1 trains again
-	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED)
+	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED) $(VERBOSED)
 
 baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(value CONFIG))
 baselines: setup ## Train the classic systems, and show them beside their authors' claims
 	@$(COMPETITION) baselines $(SEVERAL) --jobs $(call quoted,$(value JOBS))
 
 tune: setup ## Search the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
-	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) --jobs $(call quoted,$(value JOBS))
+	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) --jobs $(call quoted,$(value JOBS)) $(VERBOSED)
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
-	@$(COMPETITION) ensemble $(SEVERAL)
+	@$(COMPETITION) ensemble $(SEVERAL) $(VERBOSED)
+
+compare: CONFIG := $(if $(filter file,$(origin CONFIG)),,$(value CONFIG))
+compare: setup ## Show finished runs beside the first, with a verdict: CONFIG="a.yaml b.yaml"; all without
+	@$(COMPETITION) compare $(SEVERAL)
 
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
 	@$(COMPETITION) gallery $(CONFIGURED) $(if $(filter-out 0,$(value ALL)),--all)

@@ -30,7 +30,7 @@ from competition.data.run import Run, load_run
 from competition.metrics import score
 from competition.results import Job
 from competition.system import MORE_MEMORY, core_count, interruptible, workers_may_end
-from competition.tables import markdown
+from competition.tables import Table, text_of
 from competition.training.predict import predict
 from competition.training.resources import start_keras, start_stock_keras
 from competition.training.train import train_one_fold
@@ -65,8 +65,8 @@ def benchmark(run: Run) -> str:
     finishes = race(raced, [job for job in raced.identities if job.split == split])
     goal = {"variant": name, "split": split, "target_log_loss": TARGET_LOG_LOSS}
     keep(run, "race", goal | {"finishes": json.loads(finishes.to_json(orient="records"))})
-    title = f"`{name}` in a race to a log-loss of {TARGET_LOG_LOSS} on {split}:"
-    return f"{title}\n\n{markdown(race_table(finishes))}"
+    title = f"{name} in a race to a log-loss of {TARGET_LOG_LOSS} on {split}"
+    return text_of(Table("race", title, race_table(finishes)))
 
 
 def race(run: Run, jobs: list[Job]) -> "DataFrame":

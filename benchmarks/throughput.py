@@ -39,7 +39,7 @@ from competition.system import (
     machine_name,
     workers_may_end,
 )
-from competition.tables import markdown
+from competition.tables import Table, text_of
 from competition.training.predict import batches
 from competition.training.resources import (
     best_precision,
@@ -99,9 +99,10 @@ def benchmark(run: Run) -> str:
     keep(run, "two_workers", {"variant": name, "speedups": speedups})
     in_hardware = best_precision() == "bfloat16"
     left_out = "" if in_hardware else " No bfloat16 in stock Keras: not in hardware here."
+    table = Table("speed", "Training speed", speed_table(speeds), note=NOTE)
     return (
         f"{machine_name()}, {core_count()} threads. Medians, lowest and highest in brackets."
-        f"{left_out}\n\n{markdown(speed_table(speeds))}\n\n{NOTE}\n\n"
+        f"{left_out}\n\n{text_of(table)}\n\n"
         f"Two workers train `{name}` {spread(speedups, '.2f')} times as fast as one with all the "
         "threads."
     )

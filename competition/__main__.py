@@ -205,9 +205,10 @@ class _Repeated(argparse.Action):
         setattr(namespace, self.dest, [value] if before is self.default else [*before, value])
 
 
-def _repeated_config(default: Path, what: str) -> tuple[Option, Option]:
-    help_line = f"the configuration (default: {default}); if repeated, {what}"
-    named = _path_option("--config", help_line, action=_Repeated, dest="configs", default=[default])
+def _repeated_config(default: Path | None, what: str) -> tuple[Option, Option]:
+    help_line = f"the configuration (default: {default or 'all'}); if repeated, {what}"
+    defaults = [default] if default else []
+    named = _path_option("--config", help_line, action=_Repeated, dest="configs", default=defaults)
     return named, CHANGES
 
 
@@ -226,10 +227,11 @@ JOBS = _option(
 )
 
 MODEL = _path_option("--model", "an exported net, or its folder (default: output/<config>/export)")
+VERBOSE = _switch("--verbose", "print the tables, too, that are in the files and the report")
 
 # Commands, named like their functions in `commands.py`: a line of help, then the options.
 COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
-    "demo": ("from download to report, on digits embedded in scikit-learn", JOBS),
+    "demo": ("from download to report, on digits embedded in scikit-learn", JOBS, VERBOSE),
     "download": (
         "get the configuration's data set",
         *CONFIGURED,
@@ -243,6 +245,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         JOBS,
         _option("--variant", "train only this one (default: all)", metavar="NAME"),
         _switch("--force", "train finished jobs again"),
+        VERBOSE,
     ),
     "baselines": (
         "train the baselines and compare them with the accuracies claimed for them",
@@ -260,10 +263,16 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
             metavar="N",
         ),
         JOBS,
+        VERBOSE,
     ),
     "ensemble": (
         "combine the members, compare methods, write submissions",
         *_repeated_config(DEFAULT_CONFIG, "all members are combined"),
+        VERBOSE,
+    ),
+    "compare": (
+        "show finished runs beside the first, with a verdict",
+        *_repeated_config(None, "the first is the one to beat"),
     ),
     "gallery": (
         "show mistakes, likely label errors and uncertain digits on a page and image sheets",

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from competition import paths, storage
 from competition.config.loading import Config, load_config
@@ -11,36 +12,26 @@ from competition.paths import COMPETITION
 from competition.storage import ABANDONED_SECONDS, clear_folder, remove_partials
 from competition.submission import read_message
 
+if TYPE_CHECKING:  # NumPy takes a moment to import
+    from competition.metrics import Score
+
 DEMO_CONFIG = Path("configs/demo.yaml")
 
 
-def demo(jobs: int | None) -> None:
+def demo(jobs: int | None, verbose: bool = False) -> None:
     """Goes from download to report on the embedded digits; prints what to open and to try next."""
     config = load_config(DEMO_CONFIG)
     download(config)
-    _train_folds(config, jobs)
-    ensemble([config])
+    train_folds(config, jobs, verbose=verbose)
+    print()
+    ensemble([config], verbose)
     gallery(config)
-    report(config)
-    name = config.name
-    print(f"""
-What you have now, made from scikit-learn's small digits:
-  {paths.OutputPaths(name).jobs}/
-      a folder per trained net: manifest, history, probabilities, model
-  {paths.OutputPaths(name).gallery / paths.PAGE}
-      mistakes, likely label errors and uncertain digits, for a browser; PNG sheets beside it
-  {paths.OutputPaths(name).report() / paths.PAGE}
-      the results: tables, learning curves, confusions; CSV, SVG and PNG files beside it
-  {paths.submission_csv(name)}
-      a submission in Kaggle's format; the .json beside it says where it comes from
-
-What to try next, with the competition's digits:
-  make download                            (needs a Kaggle token; or ZIP=path of the archive)
-  make train-folds CONFIG=configs/fast.yaml
-  make ensemble    CONFIG=configs/fast.yaml
-  make gallery     CONFIG=configs/fast.yaml
-
-And to see what these small nets looked at: make why CONFIG={DEMO_CONFIG}""")
+    _, page = _report(config)
+    print(
+        f"all figures: open {page}; what the nets looked at: `make why CONFIG={DEMO_CONFIG}`\n"
+        "next, the competition's digits: `make download` (a Kaggle token, or ZIP=path), then\n"
+        "  `make train-folds ensemble gallery report CONFIG=configs/fast.yaml`"
+    )
 
 
 def download(config: Config, archive: Path | None = None, force: bool = False) -> None:
@@ -80,39 +71,72 @@ def explore(config: Config) -> None:
     for subject, sentences in findings(studied).items():
         print(f"{subject}: {sentences}")
     print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
+    print("next: `make train-folds` with the same CONFIG and SET")
 
 
 def train_folds(
-    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
+    config: Config,
+    jobs: int | None,
+    variant: str | None = None,
+    force: bool = False,
+    verbose: bool = False,
 ) -> None:
-    """Trains all variants or one, with `force` finished jobs again; prints every finished job."""
-    _train_folds(config, jobs, variant, force)
+    """Trains all variants or one, with `force` finished jobs again."""
+    from competition.analysis.summary import job_rows
+    from competition.data.run import load_run
+    from competition.pages.report_tables import jobs_table
+    from competition.tables import print_table
+    from competition.training.jobs import train_folds as train
+
+    run = load_run(config)
+    if variant is not None:
+        config.require_variant(variant)
+    wanted = [job for job in run.identities if variant in (None, job.variant)]
+    failures = train(run, jobs, wanted, force)
+    rows = job_rows(run)
+    if verbose:
+        print()
+        print_table(jobs_table(rows))
+        print()
+    minutes = sum(row.minutes / row.workers for row in rows)
+    done = f"{len(rows)} of {count_of(len(run.identities), 'job')}"
+    print(f"{config.name}: {done} trained, {minutes:.1f} minutes")
+    _raise_failures(failures)
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
 def baselines(configs: list[Config], jobs: int | None) -> None:
     """Trains what is not trained yet; compares each variant with the accuracy claimed for it."""
-    from competition.analysis.summary import baselines
+    from competition.analysis.systems import baselines
     from competition.data.run import load_run
-    from competition.pages.report_tables import baselines_table, write_baselines
+    from competition.pages.systems import baselines_table, write_baselines
     from competition.tables import print_table
     from competition.training.jobs import train_folds as train
 
     runs = [load_run(config) for config in configs]
     for run in runs:
         _raise_failures(train(run, jobs))
-    table = baselines_table([baseline for run in runs for baseline in baselines(run)])
+    found = [baseline for run in runs for baseline in baselines(run)]
+    table = baselines_table(found)
     path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
     print()
     print_table(table)
-    print(f"\nthe same table is in {path}, and as CSV in {path.with_suffix('.csv').name}")
+    short = ", ".join(each.name for each in found if each.falls_short)
+    print(
+        f"\nclaims that are not reached: {short or 'none'}\n"
+        f"the same table is in {path}, and as CSV in {path.with_suffix('.csv').name}"
+    )
 
 
-def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
+def tune(
+    config: Config, variant: str | None, trials: int | None, jobs: int | None, verbose: bool = False
+) -> None:
     """Searches the best settings of a variant, and evaluates them on folds that no trial used."""
     from competition.data.run import load_run
+    from competition.pages.systems import answer_page
     from competition.tables import print_table
     from competition.tuning import outcome
+    from competition.tuning.pictures import draw_pictures
     from competition.tuning.storage import explain_database_errors
     from competition.tuning.study import find_search
     from competition.tuning.tune import run_study
@@ -121,57 +145,77 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
     run = load_run(search.config)
     study = run_study(search, run, jobs)
     with explain_database_errors(search.settings.storage):
-        print(f"every trial is in {outcome.write_trials(study, search)}")
+        outcome.write_trials(study, search)
         best = outcome.best_trial(study, search)
         best_config = outcome.write_best(best, search)
-        pictures = outcome.draw_pictures(study, search)
-        print(
-            f"trial {best.number} is the best; its final evaluation is on folds that no trial saw"
-        )
+        pictures = draw_pictures(study, search)
         evaluation = outcome.final_evaluation(search, run, best_config, jobs)
+        tables = outcome.summary_tables(study, best, search, evaluation)
+    verdict = outcome.verdict(best, search, evaluation)
+    summary = outcome.write_summary(search, tables, pictures)
+    storage.write_text(
+        search.files.page, answer_page(f"Tuning of {search}", verdict, tables, pictures)
+    )
+    for table in tables if verbose else []:
+        print_table(table)
         print()
-        print_table(outcome.evaluation_table(best, search, evaluation))
-        print()
-        path = outcome.write_summary(study, best, search, evaluation, pictures)
-    print(f"all of it, with pictures, is in {path}\nnext: `make train-folds CONFIG={best_config}`")
+    print(
+        f"{outcome.trial_line(best, search, is_best=True)}\n{verdict}\n"
+        f"open {search.files.page} in a browser; {summary} is the same as text"
+    )
+    command = f"`make train-folds CONFIG={best_config}`"
+    if evaluation.gap.verdict == "better":
+        print(f"next: {command}, then `make compare`")
+    else:
+        print(f"next: more trials (TRIALS=) or another search space; {command} trains it anyway")
 
 
-def ensemble(configs: list[Config]) -> None:
+def ensemble(configs: list[Config], verbose: bool = False) -> None:
     """Combines the members by every method, compares them, and writes checked submissions."""
     from competition.analysis.summary import ensemble_scores
     from competition.data.run import load_run
     from competition.ensemble.comparison import combine
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_ensemble
-    from competition.kaggle.submissions import command_line
+    from competition.metrics import marked
     from competition.pages.report_tables import ensemble_tables, methods_words
     from competition.tables import print_table
 
     result = combine([load_run(config) for config in configs])
     contributed = contributions(result.member_predictions)
     path = write_ensemble(result, contributed)
-    values = result.out_of_fold.values
-    scores = ensemble_scores(result.runs[0], result.member_predictions, values)
-    for table in ensemble_tables(scores, result.comparison, contributed):
-        print_table(table)
-        print()
-    print("\n".join([*methods_words(result.comparison), ""]))
-    if len(result.member_predictions.members) > 1:
+    members = result.member_predictions
+    if verbose:
+        scores = ensemble_scores(result.runs[0], members, result.out_of_fold.values)
+        for table in ensemble_tables(scores, result.comparison, contributed):
+            print_table(table)
+            print()
+    print(f"{marked(result.name, members.is_selected)}: {result.chosen.score.in_words()}")
+    if len(members.members) > 1:
         print(result.beside_best_member())
-    method = result.chosen.method.name
-    mean = paths.submission_csv(paths.mean_name(result.name))
-    mean_text = "has the same" if method == "mean" else "has the plain mean, to compare"
-    print(
-        f"{paths.OutputPaths(result.name).ensemble}/ holds these tables, what was fitted, and the "
-        "probabilities;\n"
-        "test-confidence.csv there begins with the test rows that are least certain\n"
-        f"{path} is written and checked, by the method {method}; {mean} {mean_text}"
-    )
+    print("\n".join(methods_words(result.comparison)))
+    folder = paths.OutputPaths(result.name).ensemble
+    print(f"{path} is written and checked; all tables are in {folder}/, VERBOSE=1 prints them")
     if configs[0].data == COMPETITION:
-        print(f"send it with `make submit FILE={path}`, or with the plain client in .venv/bin/:")
-        print(f"  {command_line(path, read_message(path))}")
+        print(f"next: `make gallery`, `make report`, or `make submit FILE={path}`")
     else:
         print(f"it cannot be submitted to Kaggle, as it was made from '{configs[0].data}'")
+
+
+def compare(configs: list[Config]) -> None:
+    """Shows finished runs beside the first; without `configs`, all that are in `output/`."""
+    from competition.analysis.systems import compare_runs, finished_runs
+    from competition.data.run import load_run
+    from competition.ensemble.comparison import combine
+    from competition.pages.systems import compared_table, verdict_of_runs, write_comparison
+    from competition.tables import print_table
+
+    runs = [*map(load_run, configs)] or finished_runs()
+    compared = compare_runs([combine([run]) for run in runs])
+    table = compared_table(compared)
+    page = write_comparison(compared, table)
+    print_table(table)
+    print(f"{verdict_of_runs(compared)}\nopen {page} in a browser, or runs.csv beside it")
 
 
 def gallery(config: Config, all_rows: bool = False) -> None:
@@ -187,7 +231,7 @@ def gallery(config: Config, all_rows: bool = False) -> None:
     folder = write_gallery(findings, all_rows, explained_rows(config.name))
     print(
         f"{count_of(len(findings.mistakes), 'mistake')} and "
-        f"{count_of(len(findings.label_errors), 'likely label error')}; "
+        f"{count_of(len(findings.label_errors), 'likely label error')}: "
         f"open {folder / paths.PAGE} in a browser, or the PNG sheets beside it"
     )
 
@@ -211,22 +255,23 @@ def why(config: Config, rows: list[int]) -> None:
 
 
 def report(config: Config, variant: str | None = None) -> None:
-    """Reports on the ensemble or one variant, and prints its line of the README's table."""
+    """Reports on the ensemble or one variant."""
+    score, page = _report(config, variant)
+    print(f"{variant or config.name}: {score.in_words()}\nopen {page} in a browser")
+
+
+def _report(config: Config, variant: str | None = None) -> tuple["Score", Path]:
+    """Returns the score and the page."""
     from competition.analysis.predictions import ensemble_subject, variant_subject
     from competition.analysis.summary import summarise
     from competition.data.run import load_run
     from competition.ensemble.comparison import combine
     from competition.pages.report import write_report
-    from competition.pages.report_tables import preset_table
-    from competition.tables import print_table
 
     run = load_run(config)
     subject = variant_subject(run, variant) if variant else ensemble_subject(run, combine([run]))
     summary = summarise(subject)
-    folder = write_report(summary)
-    print_table(preset_table(summary))
-    page, results = folder / paths.PAGE, folder / paths.RESULTS
-    print(f"\nopen {page} in a browser; {results} has the same results as text")
+    return summary.scores.ensemble, write_report(summary) / paths.PAGE
 
 
 def draw(config: Config) -> None:
@@ -257,13 +302,14 @@ def submit(config: Config, file: Path | None, message: str | None, force: bool) 
 
 def predict(config: Config, images: list[Path], model: Path | None, out: Path | None) -> None:
     """Predicts pictures, or makes a submission of the competition's test rows."""
-    from competition.deployment.predictor import Predictor, picture_files
+    from competition.deployment.predictor import Predictor, picture_files, predict_rows
     from competition.pages.contact_sheet import write_seen
     from competition.tables import Column, Table, print_table, write_csv
 
     model = model or paths.OutputPaths(config.name).export
     if [path.suffix for path in images] == [".csv"]:
-        _predict_rows(config, images[0], model, out)
+        path = predict_rows(config, images[0], model, out)
+        print(f"{path} is written and checked; next: `make submit FILE={path}`")
         return
     files = picture_files(images)
     predictor = Predictor.load(model)
@@ -278,28 +324,6 @@ def predict(config: Config, images: list[Path], model: Path | None, out: Path | 
     columns += [Column("probability", "{:.4f}"), Column("note")]
     print_table(Table("predictions", "Predictions", predicted, columns))
     print(f"\n{out} has the probabilities of all classes, {sheet} what the net saw")
-
-
-def _predict_rows(config: Config, rows: Path, model: Path, out: Path | None) -> None:
-    from competition.data.loading import read_csv
-    from competition.deployment.predictor import Predictor
-    from competition.storage import file_hash
-    from competition.submission import write_submission
-
-    digits = read_csv(rows, labelled=False)
-    predictor = Predictor.load(model)
-    out = out or paths.submission_csv(paths.exported_name(config.name))
-    labels = predictor.probabilities(digits.images).argmax(axis=1)
-    message = f"{config.name}, one exported net ({predictor.file.name})"
-    sample = paths.DataPaths(config.data).sample_submission
-    is_of_data = rows.resolve() == paths.DataPaths(config.data).test.resolve()
-    provenance = {
-        "message": message,
-        "model": str(predictor.file),
-        "model_sha256": file_hash(predictor.file),
-    }
-    write_submission(out, digits.ids, labels, provenance, sample if is_of_data else None)
-    print(f"{out} is written and checked; send it with `make submit FILE={out}`")
 
 
 def serve(config: Config, model: Path | None, host: str, port: int) -> None:
@@ -358,7 +382,7 @@ def scores() -> None:
         refresh_scores,
         scoreboard,
     )
-    from competition.tables import markdown
+    from competition.tables import Table, print_table
 
     try:
         refresh_scores()
@@ -368,7 +392,7 @@ def scores() -> None:
     if shown.empty:
         print("nothing was submitted from this folder yet")
     else:
-        print(f"{markdown(shown)}\n\n{DIFFERENCE_NOTE}")
+        print_table(Table("scores", "Submissions", shown, note=DIFFERENCE_NOTE))
 
 
 def doctor() -> None:
@@ -452,32 +476,14 @@ def clean() -> None:
                 f"a training in this folder reads {paths.POOLS}/; wait until it has finished, or "
                 "interrupt it, and clean again"
             )
-        folders = [paths.POOLS, *paths.cache_folders()]
-        for folder in filter(Path.exists, folders):
+        folders = [*filter(Path.exists, [paths.POOLS, *paths.cache_folders()])]
+        for folder in folders:
             clear_folder(folder)
             print(f"removed {folder}/")
+        if not folders:
+            print("no caches and no augmented images are left; results are kept")
         for top in (paths.INPUT, paths.OUTPUT, paths.SUBMISSIONS):
             remove_partials(top, ABANDONED_SECONDS)
-
-
-def _train_folds(
-    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
-) -> None:
-    from competition.analysis.summary import job_rows
-    from competition.data.run import load_run
-    from competition.pages.report_tables import jobs_table
-    from competition.tables import print_table
-    from competition.training.jobs import train_folds as train
-
-    run = load_run(config)
-    if variant is not None:
-        config.require_variant(variant)
-    wanted = [job for job in run.identities if variant in (None, job.variant)]
-    failures = train(run, jobs, wanted, force)
-    print()
-    print_table(jobs_table(job_rows(run)))
-    print()
-    _raise_failures(failures)
 
 
 def _raise_failures(failures: list) -> None:

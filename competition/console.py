@@ -49,6 +49,8 @@ class ProgressDisplay:
     def __exit__(
         self, kind: type | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if kind is None:
+            self._bar.update(self._task, completed=self._total, left="")
         self._bar.stop()
 
     def update(self, done: float) -> None:

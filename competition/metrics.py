@@ -1,8 +1,11 @@
 """The figures of every stage: scores, intervals, calibration, tests of differences."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from competition.console import count_of
 
 # The smallest positive float16, in which probabilities are stored: a label with probability 0 then
 # costs 16.6 nats instead of infinitely many.
@@ -27,6 +30,19 @@ class Score:
     def interval(self) -> tuple[float, float]:
         """Returns the 95 % confidence interval of the accuracy."""
         return wilson_interval(self.rows - self.errors, self.rows)
+
+    def errors_interval(self) -> tuple[float, float]:
+        """Returns the 95 % confidence interval of the errors in as many rows."""
+        low, high = self.interval()
+        return self.rows * (1 - high), self.rows * (1 - low)
+
+    def in_words(self) -> str:
+        """Returns the score in one line, as every command prints it."""
+        low, high = self.errors_interval()
+        return (
+            f"{count_of(self.errors, 'error')} in {self.rows:,} digits out of fold (95 % interval "
+            f"{low:.0f} – {high:.0f}), accuracy {self.accuracy:.5f}, log-loss {self.log_loss:.5f}"
+        )
 
 
 def score(values: np.ndarray, labels: np.ndarray) -> Score:
@@ -138,6 +154,26 @@ def bootstrap_intervals(differences: np.ndarray) -> np.ndarray:
         counts = np.bincount(generator.integers(rows, size=rows), minlength=rows)
         resample[:] = differences @ counts.astype(float) / rows
     return np.percentile(means, [2.5, 97.5], axis=0).T
+
+
+class LossGap(NamedTuple):
+    """How far a log-loss is above another one, in nats, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """What the interval shows: it lies below 0, above it, or has it inside."""
+        return "better" if self.high < 0 else "worse" if self.low > 0 else "not proven"
+
+
+def loss_gap(values: np.ndarray, others: np.ndarray, labels: np.ndarray) -> LossGap:
+    """Compares two predictions of the same rows, probabilities `[n, 10]` each, row by row."""
+    gaps = log_losses(values, labels) - log_losses(others, labels)
+    ((low, high),) = bootstrap_intervals(gaps[None]).tolist()
+    return LossGap(float(gaps.mean()), low, high)
 
 
 SELECTED = "selected"

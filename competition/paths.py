@@ -14,6 +14,9 @@ SENDING = SUBMISSIONS / ".sending.json"
 
 # The competition's data set, by its name on Kaggle.
 COMPETITION = "digit-recognizer"
+# Those that the program makes: scikit-learn's digits, and an example of an own HDF5 file.
+EMBEDDED = "embedded"
+HDF5_EXAMPLE = "mnist-hdf5"
 
 # Where a notebook on Kaggle has the files of the competitions that it names, read-only.
 KAGGLE_INPUTS = (Path("/kaggle/input"), Path("/kaggle/input/competitions"))
@@ -21,6 +24,9 @@ KAGGLE_INPUTS = (Path("/kaggle/input"), Path("/kaggle/input/competitions"))
 # Augmented epochs; the lock is beside their folder, which `clean` removes.
 POOLS = OUTPUT / "pools"
 POOLS_LOCK = OUTPUT / ".pools.lock"
+
+# What `compare` writes of runs.
+COMPARISON = OUTPUT / "comparison"
 
 # The drawing page that the repository has.
 DRAWING_PAGE = Path("docs/draw.html")
@@ -147,6 +153,7 @@ class TuningPaths:
         self.trials = self.folder / "trials.csv"
         self.pictures = self.folder / "pictures"
         self.summary = self.folder / "summary.md"
+        self.page = self.folder / PAGE
 
 
 def ensemble_name(config_names: list[str]) -> str:

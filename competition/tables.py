@@ -89,15 +89,6 @@ def filled_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame[(frame.map(str.strip) != "").any(axis=1)]
 
 
-def markdown(texts: "pd.DataFrame") -> str:
-    """Returns a frame of texts in Markdown, with number columns but the first aligned right."""
-    texts = texts.astype(str).map(lambda cell: printable(cell).replace("\n", " "))
-    others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
-    alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
-    lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def _are_numbers(cells: Iterable[str]) -> bool:
     return all(re.match(r"[-+−]?[0-9]|$", cell) for cell in cells)
 
@@ -138,6 +129,15 @@ SCORE_COLUMNS = [
     Column("log-loss", "{:.5f}", ("log_loss",)),
 ]
 
+ERRORS_COLUMN = Column(
+    "errors (95 % interval)", "{} ({:.0f} – {:.0f})", ("errors", "errors_low", "errors_high")
+)
+
+
+def errors_values(score: "Score") -> dict[str, float]:
+    """Returns the values of a score that `ERRORS_COLUMN` shows."""
+    return dict(zip(ERRORS_COLUMN.names, (score.errors, *score.errors_interval()), strict=True))
+
 
 def score_values(score: "Score") -> dict[str, float]:
     """Returns the values of a score that `SCORE_COLUMNS` show."""
@@ -149,6 +149,10 @@ def score_values(score: "Score") -> dict[str, float]:
         "accuracy_high": high,
         "log_loss": score.log_loss,
     }
+
+
+# In characters; nothing of ours folds there.
+WIDEST_LOG = 10_000
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,9 @@ class Table:
         return texts.map(printable)
 
     def markdown(self) -> str:
-        """Returns the table in Markdown, without title and note."""
+        """Returns the table in Markdown, without title and note; columns of numbers but the first
+        are aligned right.
+        """
         texts = self.texts()
         is_strong = texts.iloc[:, 0] == self.strong
         for column in self.columns:
@@ -188,7 +194,11 @@ class Table:
                 texts[column.title] = cells.where(cells == "", "`" + cells + "`")
         first = texts.columns[0]
         texts[first] = texts[first].mask(is_strong, "**" + texts[first] + "**")
-        return markdown(texts)
+        texts = texts.replace("\n", " ", regex=True)
+        others = [texts.iloc[:, place] for place in range(1, len(texts.columns))]
+        alignment = ["---", *("---:" if _are_numbers(cells) else "---" for cells in others)]
+        lines = [list(map(str, texts.columns)), alignment, *texts.to_numpy().tolist()]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def markdown_with_note(self) -> str:
         """Returns the table in Markdown with its note below."""
@@ -200,15 +210,17 @@ class Table:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table with its note: drawn in a terminal, in Markdown elsewhere."""
+    """Prints a table under its title, and its note."""
+    print(text_of(table))
+
+
+def text_of(table: Table) -> str:
+    """Returns a table under its title, and its note: as wide as the terminal, or as a log needs."""
     from rich import box
     from rich.table import Table as Drawn
     from rich.text import Text
 
     console = terminal()
-    if not console.is_terminal:
-        print(table.markdown_with_note())
-        return
     texts = table.texts()
     drawn = Drawn(
         title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
@@ -225,6 +237,9 @@ def print_table(table: Table) -> None:
     for row in texts.to_numpy().tolist():
         style = "bold" if row[0] == table.strong else None
         drawn.add_row(*map(Text, row), style=style)  # Text, as a name may look like markup
-    console.print(drawn)
-    if table.note:
+    if not console.is_terminal:
+        console.width = WIDEST_LOG
+    with console.capture() as captured:
+        console.print(drawn)
         console.print(table.note, markup=False)
+    return "\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines())

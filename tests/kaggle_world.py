@@ -170,7 +170,11 @@ Arrange = Callable[[World], object]
 
 
 def is_told(texts: str, printed: str) -> bool:
-    """Returns whether texts, with " ... " for anything between them, are there in this order."""
+    """Returns whether texts, with " ... " for anything between them, are there in this order.
+
+    The spaces between the columns of a table do not matter.
+    """
+    texts, printed = (re.sub(" {2,}", " ", text) for text in (texts, printed))
     pattern = ".*?".join(map(re.escape, texts.split(" ... ")))
     return re.search(pattern, printed, re.DOTALL) is not None
 

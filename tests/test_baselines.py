@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_sure, run_main, write_made_up_result
 
-from competition.analysis.summary import Baseline, baselines
+from competition.analysis.systems import Baseline, baselines
 from competition.config.loading import load_config
 from competition.data.run import Run, load_run
 from competition.errors import UserError
 from competition.metrics import SELECTED_NOTE, Score, wilson_interval
-from competition.pages.report_tables import baselines_table, write_baselines
+from competition.pages.systems import baselines_table, write_baselines
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import CLASS_COUNTS
 
@@ -151,7 +151,7 @@ def test_the_table_is_markdown_and_csv(baselines_project):
     text = path.read_text()
     low, high = wilson_interval(40, 60)
     figures = f"60 | 20 | 0.66667 | {low:.5f} – {high:.5f} |"
-    line = f"| stopped (selected) | ends early | 1 | 1 | 1.0 | {figures}"
+    line = f"| stopped (selected) | tried | ends early | 1 | 1 | 1.0 | {figures}"
     assert line in text
     assert SELECTED_NOTE in text
     assert "on the held-out rows; the column `rows` has their number. A variant" in text
@@ -181,7 +181,7 @@ def test_the_table_is_markdown_and_csv(baselines_project):
     ],
 )
 def test_a_claim_that_is_not_reached_is_known(claim, errors, falls_short):
-    found = Baseline("D4", "LeNet-5", claim, 1, 1, 1, Score(8400, errors, 0.1), 1, 1, 1)
+    found = Baseline("some", "D4", "LeNet-5", claim, 1, 1, 1, Score(8400, errors, 0.1), 1, 1, 1)
     assert found.falls_short is falls_short
 
 
@@ -233,8 +233,8 @@ def test_baselines_are_trained_and_shown_by_one_command(baselines_project):
     again = run("baselines")
     assert "4 jobs, 4 done already" in again
     assert again.splitlines()[-1] == shown.splitlines()[-1]
-    assert "| **ensemble (selected)** |" in run("ensemble")
-    assert "(selected) |" in run("report")
+    assert "tried (selected): " in run("ensemble")
+    assert run("report")
     report = (baselines_project / "output/tried/report/results.md").read_text()
     assert "### Training rows per class" in report
     assert "balanced seed0 fold0 | before" in report
@@ -277,8 +277,9 @@ def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
         for path in project.glob("output/twice/jobs/E/seed0/holdout*/probabilities.npz")
     ]
     assert [len(ids) for ids in scored] == [30, 30]
-    lines = [line for line in shown.splitlines() if line.startswith("| E ")]
-    nets_and_rows = [(line.split(" | ")[2], line.split(" | ")[5]) for line in lines]
-    assert nets_and_rows == [("1", "17"), ("2", str(len({*scored[0], *scored[1]})))]
+    lines = [line.split() for line in shown.splitlines() if line.startswith(" E ")]
+    both = str(len({*scored[0], *scored[1]}))
+    shown_cells = [(config, nets, rows) for _, config, nets, _, _, rows, *_ in lines]
+    assert shown_cells == [("own", "1", "17"), ("twice", "2", both)]
     assert "it differs between systems" in shown
     assert (project / "output/own+twice/baselines.csv").exists()

@@ -184,7 +184,7 @@ def test_only_what_the_configuration_names_goes_in(project):
     assert len(findings.mistakes) == 0
     np.testing.assert_array_equal(findings.labelled.digits.ids, made.out_of_fold.ids)
     summary = summarise(ensemble_subject(run, made))
-    assert "| `tiny` | 2 nets | 0 |" in preset_table(summary).markdown()
+    assert "| `tiny` | 0 (0 – 4) | 1.00000 | 2.0 |" in preset_table(summary).markdown()
     assert (summary.minutes, summary.cpu_minutes) == (2, 2)  # a minute each
     assert "contributions" not in [section.key for section in sections_of(summary)]
 

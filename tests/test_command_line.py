@@ -103,7 +103,7 @@ def test_training_says_what_it_does(training):
     assert done.returncode == 0, done.stderr
     assert "tiny: 4 jobs, 0 done already" in done.stdout
     assert "\n4 jobs on this machine (2 jobs side by side" in done.stdout
-    assert "| perceptron | 0 | 1 |" in done.stdout
+    assert "tiny: 4 of 4 jobs trained, " in done.stdout
     assert "perceptron seed0 fold1: done" in done.stderr
     assert "oneDNN" not in done.stderr
     assert "WARNING" not in done.stderr
@@ -119,13 +119,21 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
         rows = list(csv.DictReader(file))
     assert [int(row["ImageId"]) for row in rows] == list(range(1, 41))
     provenance = json.loads((trained / "submissions/tiny.json").read_text())
-    assert "| `stacking` |" in combined.stdout
-    assert f"`{provenance['method']['name']}` makes the submission, as it is" in combined.stdout
-    assert "test-confidence.csv there begins with the test rows" in combined.stdout
+    answer = combined.stdout.splitlines()
+    assert len(answer) == 5
+    assert re.fullmatch(
+        r"its best member alone \((plain|perceptron) seed0\) makes \d+: the difference is (within|"
+        r"more than) chance \(McNemar's test, p = [\d.e-]+\)", answer[1],
+    )  # fmt: skip
+    assert answer[2].startswith(f"`{provenance['method']['name']}` makes the submission, as ")
+    assert answer[3].startswith("submissions/tiny.csv is written and checked; ")
+    tables = run_main("ensemble", *config, "--verbose", folder=trained).stdout
+    assert re.search("^ stacking ", tables, re.MULTILINE)
+    assert tables.endswith(combined.stdout)
     assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
-    assert "it cannot be submitted to Kaggle, as it was made from 'tiny'" in combined.stdout
-    assert f"| **ensemble** | {errors} |" in combined.stdout
+    assert "it cannot be submitted to Kaggle, as it was made from 'tiny'" in answer[4]
+    assert answer[0].startswith(f"tiny: {errors} errors in 120 digits out of fold (95 % interval ")
     assert "the search for settings" not in combined.stdout  # it saw none of these digits
 
     shown = run_main("gallery", *config, folder=trained)
@@ -137,7 +145,8 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     page = (gallery / "index.html").read_text()
     assert json.loads(re.search(r'id="data">(.*?)</script>', page)[1])["labelled"] == 120
     reported = run_main("report", *config, folder=trained)
-    assert f"| `tiny` | 4 nets | {errors} |" in reported.stdout
+    results = (trained / "output/tiny/report/results.md").read_text()
+    assert f"| `tiny` | {errors} (" in results
     assert "open output/tiny/report/index.html in a browser" in reported.stdout
     reported = run_main("report", *config, "--variant", "plain", folder=trained)
     assert "open output/tiny/report-plain/index.html in a browser" in reported.stdout
@@ -211,16 +220,29 @@ def test_folders_may_be_links_to_another_disk(trained, tmp_path_factory):
     assert_refused(lost, f"output is a link to {disk}/output, which is not there")
 
 
-def test_several_configurations_are_blended(trained):
+def test_several_configurations_are_blended_and_compared(trained, open_page):
     """The same results under another name: what identifies a result is not its configuration."""
     shutil.copytree(trained / "output/tiny", trained / "output/other")
     shutil.copy(trained / "configs/tiny.yaml", trained / "configs/other.yaml")
     both = ("--config", "configs/tiny.yaml", "--config", "configs/other.yaml")
     combined = run_main("ensemble", *both, "--set", "ensemble.method=mean", folder=trained)
     assert combined.returncode == 0, combined.stderr
-    assert "| other/perceptron seed0 |" in combined.stdout
     assert "`mean` makes the submission, as the configuration names it; " in combined.stdout
     assert "submissions/tiny+other.csv is written and checked" in combined.stdout
+    compared = run_main("compare", *both, folder=trained)
+    assert compared.returncode == 0, compared.stderr
+    lines = compared.stdout.splitlines()
+    assert lines[-2] == "not proven: other"
+    row = next(line for line in lines if line.startswith(" other "))
+    assert "+0.00000 (+0.00000 … +0.00000)" in row
+    assert row.split()[-5:] == ["0,", "0", "1", "not", "proven"]
+    page = open_page(trained / "output/comparison/index.html")
+    assert page.locator("#verdict").inner_text() == lines[-2]
+    with (trained / "output/comparison/runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["rows_of_both"]) for row in rows] == [("tiny", ""), ("other", "120")]
+    everything = run_main("compare", folder=trained).stdout
+    assert everything.splitlines()[-2] == "not proven: tiny"
     refused = run_main("ensemble", *both, "--set", "folds.count=3", folder=trained)
     assert_refused(
         refused,
@@ -235,6 +257,8 @@ def test_results_need_no_models_no_pool_and_no_cache(trained):
     before = manifests(trained)
     cleaned = run_main("clean", folder=trained)
     assert "removed output/pools/" in cleaned.stdout
+    again = run_main("clean", folder=trained)
+    assert again.stdout == "no caches and no augmented images are left; results are kept\n"
     again = train(trained)
     assert "4 jobs, 4 done already" in again.stdout
     assert manifests(trained) == before
@@ -280,7 +304,9 @@ def test_a_net_of_all_rows_is_trained_last_and_predicts_the_test_rows_only(train
     before = manifests(trained)
     done = train(trained, "--set", "variants.plain.all_rows_seeds=[7]")
     assert "5 jobs, 4 done already" in done.stdout
-    assert "| plain | 7 | all |  |  |  |" in done.stdout
+    assert "tiny: 5 of 5 jobs trained, " in done.stdout
+    table = train(trained, "--set", "variants.plain.all_rows_seeds=[7]", "--verbose").stdout
+    assert re.search(r"^ plain +7 +all +\d", table, re.MULTILINE)  # no errors, no rows
     folder = "output/tiny/jobs/plain/seed7/all"
     assert manifests(trained).keys() - before.keys() == {folder}
     predictions = np.load(trained / folder / "probabilities.npz", allow_pickle=False)
@@ -705,9 +731,23 @@ MISTAKES = {
     ),
     "nowhere to download from": (
         ["download", "--config", "configs/tiny.yaml", "--set", "data=other"],
-        "the data set 'other' cannot be downloaded; copy its files into input/other/: train.csv, "
-        "test.csv and sample_submission.csv in the competition's format, or MNIST's IDX files, "
-        "one .npz or HDF5 file, or folders of images",
+        "unknown data set 'other': put its files into input/other/: train.csv, test.csv and "
+        "sample_submission.csv in the competition's format, or MNIST's IDX files, one .npz or HDF5 "
+        "file, or folders of images",
+    ),
+    "a data set mistyped": (
+        ["explore", "--config", "configs/tiny.yaml", "--set", "data=embeded"],
+        "or says what to put there; did you mean 'embedded'?",
+    ),
+    "a parameter mistyped": (
+        [
+            "ensemble",
+            "--config",
+            "configs/tiny.yaml",
+            "--set",
+            "variants.plain.architecture.wdith=3",
+        ],
+        "'plain' has no parameter 'wdith'; did you mean 'width'?",
     ),
     "data without the split of its own": (
         ["download", "--config", "configs/tiny.yaml", "--set", "folds={scheme: given}"],

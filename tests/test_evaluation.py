@@ -3,6 +3,7 @@
 import csv
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -302,9 +303,17 @@ def test_a_table_as_csv_is_not_rounded(tmp_path):
         ]
 
 
-def test_a_table_is_markdown_where_output_is_kept(capsys):
-    print_table(TABLE)
-    assert capsys.readouterr().out == f"{TABLE.markdown()}\n\n{TABLE.note}\n"
+def test_a_table_is_plain_aligned_text_where_output_is_kept(capsys):
+    note = "many words " * 30
+    print_table(replace(TABLE, note=note))
+    assert capsys.readouterr().out == (
+        "Some\n\n"
+        " name           F1    rows        mean\n"
+        " ─────────────────────────────────────\n"
+        " plain        0.12   1,234   1.0 ± 0.2\n"
+        " all, seeds              0\n\n"
+        f"{note.strip()}\n"
+    )
 
 
 def test_a_table_is_drawn_in_a_terminal(capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """Exports: each format answers as the net does, in other programs; what does not is refused."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -224,7 +225,7 @@ def test_every_format_is_judged_out_of_fold(exported):
     printed = (exported / "printed.txt").read_text()
     rows = {
         cells[0].strip(): cells
-        for cells in (line.split("|")[1:-1] for line in printed.splitlines())
+        for cells in (re.split(" {2,}", line.strip()) for line in printed.splitlines())
         if cells
     }
     assert rows.keys() >= {*EXPORTED.values()}

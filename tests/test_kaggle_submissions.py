@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import run_command
+from conftest import ROOT, run_command
 from kaggle_server import REFERENCE, Answer, json_answer, listing, refusal
 from kaggle_world import (
     GIVEN,
@@ -47,7 +48,6 @@ from competition.kaggle.submissions import (
     COLUMNS,
     Entry,
     add_to_history,
-    command_line,
     difference,
     read_history,
     scoreboard,
@@ -285,7 +285,7 @@ CUT_OFF = {
     ),
     "scores": works(
         cut_off(in_list(), SCORED),
-        f"| 0.99000 | ... {HAS_IT}",
+        f"0.99000 ... {HAS_IT}",
         command=("scores",),
         input=GIVEN,
         history=TAKEN,
@@ -311,16 +311,16 @@ ENQUIRIES = {
     "scores of nothing": shows(as_it_is, "nothing was submitted from this folder yet", input=set()),
     "scores": shows(
         sent_before(),
-        "| submitted | file | config | out of fold | public | difference in standard errors | ... "
-        "| 2026-01-02 03:04:05 | submissions/old.csv | old | 0.995 | 0.99000 | -9.2 | complete |"
+        "submitted file config out of fold public difference in standard errors ... "
+        "2026-01-02 03:04:05 submissions/old.csv old 0.995 0.99000 -9.2 complete"
         " ... from -2 to +2 is chance",
         history=TAKEN,
         asked={"IntrospectToken": 0},
     ),
-    "scores that were pending": shows(was_pending, "| 0.99000 | -9.2 | complete |", history=TAKEN),
+    "scores that were pending": shows(was_pending, "0.99000 -9.2 complete", history=TAKEN),
     "scores without a network": shows(
         all_of(was_pending, no_network),
-        "| 0.995 |  |  | pending | ... asking for pending scores failed: Kaggle cannot be reached",
+        "0.995 pending ... asking for pending scores failed: Kaggle cannot be reached",
         history=WAITING,
     ),
     "doctor, all is well": works(
@@ -430,7 +430,9 @@ def test_a_file_that_is_replaced_while_it_is_sent_changes_nothing(world: World):
 
 def test_the_plain_kaggle_command_sends_the_same_file(world: World):
     ready()(world)
-    command = [sys.executable, "-m", *shlex.split(command_line(Path(FILE), "fast: 6 nets, 99 %"))]
+    (told,) = re.findall(r"`.venv/bin/(kaggle .*?)`", (ROOT / "README.md").read_text())
+    told = told.replace("submissions/fast.csv", FILE).replace("…", "fast: 6 nets, 99 %")
+    command = [sys.executable, "-m", *shlex.split(told)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert world.server.received("upload").body == SUBMISSION

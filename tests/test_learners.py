@@ -365,5 +365,5 @@ def test_a_learner_is_tuned(learned):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     best = learned / "output/tuned/tuning/gradient_svm/best.yaml"
-    assert f"next: `make train-folds CONFIG={best.relative_to(learned)}`" in done.stdout
+    assert f"`make train-folds CONFIG={best.relative_to(learned)}`" in done.stdout
     assert "gradient_svm" in best.read_text()

@@ -25,6 +25,9 @@ from conftest import ROOT
         (["distil", "JOBS=1"], "distil --config 'configs/default.yaml' --jobs '1'"),
         (["distil", "FORCE=1"], "--jobs 'auto' --force"),
         (["export", "FORMAT=onnx", "SPARSITY=0.5"], "--format 'onnx' --sparsity '0.5'"),
+        (["ensemble", "VERBOSE=1"], "ensemble --config 'configs/default.yaml' --verbose"),
+        (["compare"], "competition compare"),
+        (["compare", "CONFIG=a.yaml b.yaml"], "compare --config 'a.yaml' --config 'b.yaml'"),
         (["baselines"], "baselines --config 'configs/baselines.yaml'"),
     ],
 )
@@ -91,6 +94,17 @@ def test_the_environment_gives_a_goal_no_arguments(installed):
     done = make(installed, "--dry-run", "submit", **given)
     line = next(each for each in done.stdout.splitlines() if "-m competition" in each)
     assert line.split()[-2:] == ["--config", "'configs/default.yaml'"]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("zip", "ZIP"), ("Config", "CONFIG"), ("VARIENT", "VARIANT")]
+)
+def test_an_unknown_variable_is_noticed(installed, given, meant):
+    done = make(installed, "download", f"{given}=x")
+    assert done.returncode == 2
+    assert f"unknown variable {given}: did you mean {meant}?" in done.stderr
+    assert not done.stdout
+    assert make(installed, "download", **{given: "x"}).stdout == "download\n"
 
 
 def wheel(folder: Path, modules: tuple[str, ...]) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from competition.ensemble.members import Member, MemberPredictions
 from competition.ensemble.methods import Fitted
 from competition.errors import UserError
 from competition.metrics import (
+    LossGap,
     McNemar,
+    Score,
     bootstrap_intervals,
     expected_calibration_error,
     mcnemar,
@@ -430,26 +433,47 @@ def test_a_method_has_the_parameters_that_the_configuration_gives_it():
 def test_the_simplest_method_is_recommended_where_all_are_the_same():
     members, labels = made_up(members=1)
     calibrated = temperature(members, labels).combine(members)
-    comparison = compare(panel_of(calibrated[None], labels), Method(name="recommended"))
+    both = panel_of(np.stack([calibrated] * 2), labels)
+    comparison = compare(both, Method(name="recommended"))
     assert comparison.chosen is comparison.recommended is comparison.mean
 
 
-def test_one_sentence_says_which_method_makes_the_submission_and_what_is_recommended():
-    members, labels = made_up(members=1, seed=5)
-    calibrated = panel_of(temperature(members, labels).combine(members)[None], labels)
-    found = compare(calibrated, Method(name="mean"))
-    assert found.recommended is found.mean
-    assert found.best is found.methods[-1]
-    assert found.explain_choice(found.mean) == (
-        "`mean` makes the submission, as the configuration names it; the figures recommend it: of "
-        "8 methods, it is the simplest whose log-loss is not significantly above the lowest, that "
-        "of `stacking`."
+def test_one_sentence_says_which_method_makes_the_submission_and_how_good_it_is():
+    found = compare(panel_of(*made_up(members=2)), Method(name="mean"))
+    gaps = [LossGap(0.002, -0.001, 0.005), LossGap(0.0, 0.0, 0.0), LossGap(0.01, 0.005, 0.015)]
+    methods = [
+        replace(each, gap_to_best=gap, score=Score(9, 1, 0.1 + gap.mean))
+        for each, gap in zip(found.methods, gaps, strict=False)
+    ]
+
+    def choice(named: str) -> str:
+        comparison = Comparison(methods, [], named)
+        return comparison.explain_choice(comparison.chosen)
+
+    named = "makes the submission, as the configuration names it; its log-loss is"
+    lowest = "the lowest of 3 methods"
+    assert choice("geometric_mean") == f"`geometric_mean` {named} {lowest}."
+    assert choice("mean") == (
+        f"`mean` {named} within chance of {lowest}, that of `geometric_mean`."
     )
-    two = Comparison([found.mean, found.methods[2]], [], "majority_vote")
-    assert two.explain_choice(two.chosen) == (
-        "`majority_vote` makes the submission, as the configuration names it; the figures "
-        "recommend `mean`: its log-loss is the lowest of 2 methods."
+    assert choice("majority_vote") == (
+        f"`majority_vote` {named} 0.01000 (0.00500 … 0.01500) above {lowest}, that of "
+        "`geometric_mean`."
     )
+    assert choice("recommended") == (
+        "`mean` makes the submission, as the simplest method whose log-loss is within chance of "
+        f"{lowest}, that of `geometric_mean`; it was chosen on the rows that it is scored on, so "
+        "its figures are slightly optimistic."
+    )
+
+
+def test_one_member_is_nothing_to_compare_methods_on():
+    found = compare(panel_of(*made_up(members=1)), Method(name="recommended"))
+    assert found.explain_choice(found.chosen) == (
+        "`mean` makes the submission; other methods need several members."
+    )
+    named = compare(panel_of(*made_up(members=1)), Method(name="temperature"))
+    assert [each.method.name for each in named.methods] == ["mean", "temperature"]
 
 
 def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_said():
@@ -462,7 +486,7 @@ def test_what_is_significantly_better_is_recommended_and_that_it_was_chosen_is_s
     assert all(each.gap_to_best.low > 0 for each in comparison.methods[:3])
     text = " ".join(methods_words(comparison))
     name = comparison.recommended.method.name
-    assert f"`{name}` makes the submission, as it is recommended: " in text
+    assert f"`{name}` makes the submission, as the simplest method whose log-loss is " in text
     assert "of 8 methods" in text
     assert "chosen on the rows that it is scored on" in text
     kept = comparison.explain_choice(comparison.mean)
@@ -478,16 +502,16 @@ def test_the_ensemble_is_shown_beside_its_best_member():
     result = EnsembleResult([], predictions, compare(predictions, Method(name="mean")))
     # In the mean, 0.9 of the right outweighs 0.6 of the wrong: rows 7 and 8 stay wrong.
     assert result.beside_best_member() == (
-        "the ensemble makes 2 errors, its best member alone (b seed0) 2: the difference is within "
-        "chance (McNemar's test, p = 1)"
+        "its best member alone (b seed0) makes 2: the difference is within chance (McNemar's test, "
+        "p = 1)"
     )
     worse = EnsembleResult([], predictions, compare(predictions, Method(name="majority_vote")))
     assert worse.comparison.chosen.score.errors == 2
     far = panel_of(np.stack([good, good[::-1]]), labels, names="ab")
     together = EnsembleResult([], far, compare(far, Method(name="mean")))
     assert together.beside_best_member() == (
-        "the ensemble makes 0 errors, its best member alone (a seed0) 10: the difference is more "
-        "than chance (McNemar's test, p = 0.002)"
+        "its best member alone (a seed0) makes 10: the difference is more than chance (McNemar's "
+        "test, p = 0.002)"
     )
 
 

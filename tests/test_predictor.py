@@ -160,11 +160,11 @@ def test_pictures_and_folders_become_a_table_a_csv_and_a_sheet(place, tiny):
     labels = tiny.train.labels[:4].tolist()
     expected = [("a.png", 1, labels[0]), ("scans/b.JPG", 1, labels[1])]
     expected += [("scans/row.webp", 1, labels[2]), ("scans/row.webp", 2, labels[0])]
-    lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
-    assert lines[0] == "| picture | position | digit | probability | note |"
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["picture", "position", "digit", "probability", "note"] in lines
     for name, position, digit in expected:
-        assert any(line.startswith(f"| {name} | {position} | {digit} | ") for line in lines)
-    assert "| scans/empty.png | 0 |  |  | no digit |" in lines
+        assert any(line[:3] == [name, str(position), str(digit)] for line in lines)
+    assert ["scans/empty.png", "0", "no", "digit"] in lines
     written = pd.read_csv(place / "predictions.csv", keep_default_na=False)
     assert list(written.columns) == COLUMNS
     assert len(written) == 5
@@ -232,7 +232,7 @@ def test_latency_has_a_row_for_each_file(place, monkeypatch):
     done = run_main(*command, folder=place)
     assert done.returncode == 0, done.stderr
     for name in ("digits.keras", "digits.onnx", "digits.tflite"):
-        assert f"| {name} | float32 | " in done.stdout
+        assert f" {name} float32 " in " ".join(done.stdout.split())
     shutil.rmtree(place / "output/tiny/export")
     (place / "output/tiny/export").mkdir()
     done = run_main(*command, folder=place)

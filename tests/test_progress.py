@@ -1,5 +1,6 @@
 """Progress: what is said of the time left, and what workers write on the board."""
 
+import sys
 import time
 
 import numpy as np
@@ -51,6 +52,14 @@ def test_a_log_has_a_line_now_and_then(monkeypatch, capsys):
         "training: 60% 40 s left",
         "training: 90% 10 s left",
     ]
+
+
+def test_a_bar_ends_at_100_percent(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with ProgressDisplay("training", total=3) as display:
+        display.update(2.5)
+    assert "100%" in capsys.readouterr().err
 
 
 def test_the_board_shows_the_sum_of_the_shares(monkeypatch):

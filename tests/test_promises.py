@@ -12,10 +12,10 @@ from competition.analysis.predictions import PredictedDigits
 from competition.config.schema import Folds
 from competition.data.folds import assign_folds
 from competition.digits import Digits
-from competition.ensemble.comparison import LossGap, recommended
+from competition.ensemble.comparison import recommended
 from competition.errors import UserError
 from competition.kaggle.credentials import Source
-from competition.metrics import reliability
+from competition.metrics import LossGap, reliability
 from competition.storage import atomic_file, atomic_folder
 from competition.tuning.outcome import best_trial
 

@@ -197,13 +197,14 @@ def test_the_table_of_folds_has_each_folds_own(frames, reported):
 
 def test_the_key_figures_are_of_the_nets_that_were_combined(frames, reported):
     [line] = frames["key-figures"].to_dict("records")
+    score = reported[0].scores.ensemble
     assert line == {
         "preset": NAME,
-        "trained": "10 nets",
-        **values_of(reported[0].scores.ensemble),
-        "training_minutes": 30,  # ten nets of six minutes, two at a time
-        "CPU_minutes": 70,
-        "machine": MACHINE,
+        "errors": score.errors,
+        "errors_low": pytest.approx(score.rows * (1 - score.interval()[1])),
+        "errors_high": pytest.approx(score.rows * (1 - score.interval()[0])),
+        "accuracy": score.accuracy,
+        "minutes": 30,  # ten nets of six minutes, two at a time
     }
 
 
@@ -465,7 +466,7 @@ def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, 
         "plain (selected)", "perceptron", "all together"
     ]  # fmt: skip
     accuracy = f"{summary.scores.ensemble.accuracy:.5f} (selected)"
-    assert tables["key-figures"].texts()["out-of-fold"].tolist() == [accuracy]
+    assert tables["key-figures"].texts()["accuracy"].tolist() == [accuracy]
     for key in ("scores", "jobs", "key-figures"):
         assert SELECTED_NOTE in tables[key].note
     shown = ensemble_tables(summary.scores, made.comparison, summary.contributions)

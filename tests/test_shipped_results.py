@@ -34,15 +34,15 @@ def job_of(path: Path) -> Job:
     return Job(config, variant, int(seed.removeprefix("seed")), split)
 
 
-def presets_of_the_readme() -> dict[str, int]:
-    """Returns how many trainings its table of results says that each preset has."""
-    text = (ROOT / "README.md").read_text()
+def presets_of_the_documents() -> dict[str, int]:
+    """Returns how many trainings `docs/results.md` says that each preset has."""
+    text = (ROOT / "docs/results.md").read_text()
     table = re.findall(r"^\| `(\w+)` \| (\d+) nets and (\d+) other learners \|", text, re.MULTILINE)
     return {name: int(nets) + int(others) for name, nets, others in table}
 
 
-def test_the_presets_of_the_readme_are_shipped():
-    told = presets_of_the_readme()
+def test_the_presets_of_the_documents_are_shipped():
+    told = presets_of_the_documents()
     shipped = [job_of(path).config for path in MANIFESTS]
     assert told.keys() == {"fast", "default", "best"}
     assert told == {name: shipped.count(name) for name in told}
@@ -67,7 +67,7 @@ def test_a_shipped_result_has_the_hashes_of_its_files(path):
 def test_the_table_of_the_classic_systems_is_of_the_shipped_results():
     text = (ROOT / "docs/baselines.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
-    told = {row[0].removesuffix(" (selected)"): row for row in rows if len(row) == 13}
+    told = {row[0].removesuffix(" (selected)"): row for row in rows if len(row) == 14}
     shipped = {job_of(path): manifest(path) for path in MANIFESTS}
     single = {
         job.variant: known
@@ -76,7 +76,8 @@ def test_the_table_of_the_classic_systems_is_of_the_shipped_results():
     }
     assert single.keys() == load_config(ROOT / "configs/baselines.yaml").variants.keys()
     for variant, known in single.items():
-        _, _, nets, parameters, minutes, *_ = told[variant]
+        _, config, _, nets, parameters, minutes, *_ = told[variant]
+        assert config == "baselines"
         assert nets == "1"
         assert parameters == f"{known['parameters']:,}"
         assert minutes == f"{known['minutes'] / known['workers']:.1f}"
@@ -99,19 +100,22 @@ def clone(tmp_path) -> Path:
     return tmp_path
 
 
-def test_the_tables_are_what_the_commands_print(clone):
-    """Every figure of the classic systems, and every one of the README but public scores."""
+def test_the_tables_are_what_the_commands_write(clone):
+    """Every figure of the classic systems, and every one of the README."""
     text = (ROOT / "docs/baselines.md").read_text()
     (named,) = re.findall(r'make baselines CONFIG="(.*)"', text)
     assert run_command("download", "--config", "configs/mnist_hdf5.yaml", folder=clone).stdout
     configs = [word for config in named.split() for word in ("--config", config)]
     done = run_command("baselines", *configs, folder=clone)
-    assert rows_of(done.stdout) == rows_of(text), done.stderr
-    presets = rows_of((ROOT / "README.md").read_text())
-    for preset in presets_of_the_readme():
-        done = run_command("report", "--config", f"configs/{preset}.yaml", folder=clone)
-        (row,) = (row for row in rows_of(done.stdout) if row.startswith(f"| `{preset}` |"))
-        assert any(told.startswith(row) for told in presets), row
+    assert done.returncode == 0, done.stderr
+    (written,) = (clone / "output").glob("*/baselines.md")
+    assert rows_of(written.read_text()) == rows_of(text)
+    told = rows_of((ROOT / "README.md").read_text())
+    for preset in presets_of_the_documents():
+        assert not run_command("report", "--config", f"configs/{preset}.yaml", folder=clone).stderr
+        results = rows_of((clone / f"output/{preset}/report/results.md").read_text())
+        (row,) = (row for row in told if row.startswith(f"| `{preset}` |"))
+        assert row in results
 
 
 def test_the_shipped_student_is_small():

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from competition.config.loading import load_config
 from competition.config.search_space import Parameter
 from competition.data.run import load_run
 from competition.errors import UserError
-from competition.metrics import Score
+from competition.metrics import LossGap, Score
 from competition.probabilities import Probabilities
 from competition.results import Job
 from competition.training.progress import ProgressBoard
@@ -36,6 +37,7 @@ from competition.tuning.outcome import (
     final_evaluation,
     settings_table,
     trial_line,
+    verdict,
     write_best,
     write_trials,
 )
@@ -637,9 +639,9 @@ def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
     assert (evaluation.as_it_is.rows, evaluation.as_it_is.errors) == (40, 1)
     assert evaluation.best.log_loss == pytest.approx(-np.log(0.9), rel=1e-3)
     expected = np.log(0.9) - (np.log(0.05) + 39 * np.log(0.6)) / 40
-    assert evaluation.gain == pytest.approx(expected, rel=1e-3)
-    low, high = evaluation.gain_interval
-    assert np.log(0.9 / 0.6) - 1e-3 < low < evaluation.gain < high
+    assert -evaluation.gap.mean == pytest.approx(expected, rel=1e-3)
+    assert evaluation.gap.low < evaluation.gap.mean < evaluation.gap.high
+    assert evaluation.gap.high < 1e-3 - np.log(0.9 / 0.6)
     table = evaluation_table(best, of_this, evaluation)
     assert table.frame[["settings", "scored_on", "errors"]].to_numpy().tolist() == [
         [f"trial {best.number}", "folds 0 1: optimistic", 0],
@@ -647,43 +649,46 @@ def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
         ["plain as it is", "folds 2 4", 1],
     ]
     assert table.frame["log_loss"][0] == best.value
-    assert table.note == conclusion(of_this, evaluation)
+    assert table.note == conclusion(best, of_this, evaluation)
 
 
 @pytest.mark.parametrize(
-    ("tuned", "as_it_is", "interval", "sentences"),
+    ("tuned", "gap", "said"),
     [
-        (Score(40, 1, 0.2), Score(40, 4, 0.5), (0.1, 0.5),
-         ("make 3 fewer errors than `plain`", "0.30000 lower", "+0.10000 to +0.50000",
-          "is above 0: on such rows, the tuned settings are better")),
-        (Score(40, 3, 0.5), Score(40, 2, 0.2), (-0.5, -0.1),
-         ("make 1 more error than `plain`", "0.30000 higher", "-0.50000 to -0.10000",
-          "is below 0: on such rows, the tuned settings are worse")),
-        (Score(40, 2, 0.2), Score(40, 2, 0.3), (-0.1, 0.3),
-         ("make as many errors as `plain`", "0.10000 lower", "-0.10000 to +0.30000",
-          "includes 0: these rows do not show which settings are better")),
+        (Score(40, 1, 0.2), LossGap(-0.3, -0.5, -0.1),
+         "keep it: on 40 rows that no trial saw, trial 7 is better than `plain` as it is (log-loss "
+         "-0.30000, 95 % interval -0.50000 … -0.10000; 1 error beside 4)"),
+        (Score(40, 5, 0.7), LossGap(0.2, 0.1, 0.3),
+         "drop it: on 40 rows that no trial saw, trial 7 is worse than `plain` as it is (log-loss "
+         "+0.20000, 95 % interval +0.10000 … +0.30000; 5 errors beside 4)"),
+        (Score(40, 4, 0.4), LossGap(-0.1, -0.3, 0.1),
+         "not proven: 40 rows that no trial saw do not show whether trial 7 or `plain` as it is is "
+         "better (log-loss -0.10000, 95 % interval -0.30000 … +0.10000; 4 errors beside 4)"),
     ],
 )  # fmt: skip
-def test_the_conclusion_says_what_the_interval_shows(search, tuned, as_it_is, interval, sentences):
-    text = conclusion(search(), FinalEvaluation([1], tuned, as_it_is, interval))
-    assert text.startswith("The first line is optimistic, as the trial was chosen by it.")
-    assert "no trial was scored on their 40 rows" in text
-    assert all(sentence in text for sentence in sentences), text
+def test_the_verdict_is_what_the_interval_shows(search, tuned, gap, said):
+    evaluation = FinalEvaluation([1], tuned, Score(40, 4, 0.5), gap)
+    trial = SimpleNamespace(number=7)
+    assert verdict(trial, search(), evaluation) == said
+    text = conclusion(trial, search(), evaluation)
+    assert text.lower().startswith(said.lower())
+    assert "optimistic, as the trial was chosen by it" in text
     assert "does not cover the spread between seeds" in text
 
 
-def test_a_worse_trial_has_an_interval_below_0(evaluated):
+def test_a_worse_trial_is_dropped(evaluated):
     random = np.random.default_rng(0)
     _, _, evaluation = evaluated(random.uniform(0.5, 0.7, 40), random.uniform(0.8, 0.9, 40))
-    low, high = evaluation.gain_interval
-    assert low < evaluation.gain < high < 0
+    gap = evaluation.gap
+    assert 0 < gap.low < gap.mean < gap.high
+    assert gap.verdict == "worse"
 
 
-def test_rows_that_do_not_tell_have_an_interval_around_0(evaluated):
+def test_rows_that_do_not_tell_prove_nothing(evaluated):
     random = np.random.default_rng(0)
     _, _, evaluation = evaluated(random.uniform(0.5, 0.9, 40), random.uniform(0.5, 0.9, 40))
-    low, high = evaluation.gain_interval
-    assert low < 0 < high
+    assert evaluation.gap.low < 0 < evaluation.gap.high
+    assert evaluation.gap.verdict == "not proven"
 
 
 def test_marks_make_other_trials(search, known_losses):

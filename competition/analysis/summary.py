@@ -1,6 +1,6 @@
-"""All figures of a report: scores by member and fold, finished jobs, baselines."""
+"""All figures of a report: scores by member and fold, finished jobs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,12 @@ from competition.analysis.classes import (
     confusion_counts,
 )
 from competition.analysis.predictions import Agreement, Subject, agreement
-from competition.config.loading import Ensemble
-from competition.config.schema import Folds, claimed_percentage
+from competition.config.schema import Folds
 from competition.data.folds import assign_folds
 from competition.data.run import Run
 from competition.digits import positions
 from competition.ensemble.contributions import Contributions, contributions
-from competition.ensemble.members import Member, MemberPredictions, load_member_predictions
+from competition.ensemble.members import Member, MemberPredictions
 from competition.metrics import Reliability, Score, expected_calibration_error, reliability, score
 from competition.probabilities import Probabilities
 from competition.results import (
@@ -136,14 +135,15 @@ def _mean_scores(
     labels = member_predictions.labels
     by_fold = {}
     for number, held_out in sorted(members[0].by_split.items()):
-        values = _mean([member.by_split[number] for member in members])
+        values = mean([member.by_split[number] for member in members])
         rows = positions(member_predictions.ids, held_out.ids)
         by_fold[number] = score(values, labels[rows])
-    whole = score(_mean([member.out_of_fold for member in members]), labels)
+    whole = score(mean([member.out_of_fold for member in members]), labels)
     return FoldScores(name, whole, by_fold)
 
 
-def _mean(parts: list[Probabilities]) -> np.ndarray:
+def mean(parts: list[Probabilities]) -> np.ndarray:
+    """Returns the mean of probabilities of the same rows, float64 `[n, 10]`."""
     return np.mean([part.values for part in parts], axis=0, dtype=float)
 
 
@@ -266,85 +266,4 @@ def summarise(subject: Subject) -> Summary:
         calibration_error=expected_calibration_error(values, labels),
         agreement=agreement(predicted),
         contributions=contributions(subject.member_predictions),
-    )
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """One variant with its first seed, or the mean of all its seeds.
-
-    Attributes:
-        name: of the variant, marked if it is selected.
-        claim: the accuracy that its authors report, in their words.
-        nets: number of nets behind the score; nets trained on all rows do not count.
-        parameters: per net.
-        minutes: training time, each job's divided by the number of jobs side by side.
-        score: on the held-out rows.
-        precision, recall, f1: means over the classes.
-        is_selected: whether its callbacks used the held-out rows.
-    """
-
-    name: str
-    title: str
-    claim: str
-    nets: int
-    parameters: int
-    minutes: float
-    score: Score
-    precision: float
-    recall: float
-    f1: float
-    is_selected: bool = False
-
-    @property
-    def falls_short(self) -> bool:
-        """Whether the claim begins with a percentage, and the accuracy is below it."""
-        claimed = claimed_percentage(self.claim)
-        right = self.score.rows - self.score.errors
-        return claimed is not None and 100 * right < claimed * self.score.rows
-
-
-def baselines(run: Run) -> list[Baseline]:
-    """Returns each variant with its first seed, and with the mean of its seeds if it has several.
-
-    Raises:
-        UserError: naming every missing or stale job.
-    """
-    every_variant = run.config.model_copy(update={"ensemble": Ensemble()})
-    member_predictions = load_member_predictions([replace(run, config=every_variant)])
-    labels, found = member_predictions.labels, []
-    for variant, settings in run.config.variants.items():
-        about = settings.about
-        members = [member for member in member_predictions.members if member.variant == variant]
-        name = members[0].marked_variant
-        found.append(_baseline(name, about.title, about.claim, members[:1], labels))
-        if len(members) > 1:
-            name = f"{name}, mean of {len(members)} seeds"
-            found.append(_baseline(name, about.mean_title, about.mean_claim, members, labels))
-    return found
-
-
-def _baseline(
-    name: str, title: str, claim: str, members: list[Member], labels: np.ndarray
-) -> Baseline:
-    values = _mean([member.out_of_fold for member in members])
-    precision, recall, f1 = class_figures(labels, values.argmax(axis=1)).means()
-    manifests = [
-        manifest
-        for member in members
-        for job, manifest in member.manifests.items()
-        if job.split != ALL_ROWS
-    ]
-    return Baseline(
-        name=name,
-        title=title,
-        claim=claim,
-        nets=len(manifests),
-        parameters=manifests[0]["parameters"],
-        minutes=minutes_of(manifests),
-        score=score(values, labels),
-        precision=precision,
-        recall=recall,
-        f1=f1,
-        is_selected=members[0].is_selected,
     )

@@ -112,7 +112,7 @@ def read_yaml(path: Path) -> dict:
 def _file_meant(path: Path) -> str:
     """Returns the end of the message about a missing file: which one was probably meant."""
     if " " in str(path) and all(map(Path.exists, map(Path, str(path).split()))):
-        return "; expected one file: only `ensemble` and `baselines` take several"
+        return "; expected one file: only `ensemble`, `compare` and `baselines` take several"
     others = sorted({*path.parent.glob("*.yaml"), *Path("configs").glob("*.yaml")})
     same_stem = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
     return same_stem[0] if same_stem else nearest(str(path), map(str, others))

@@ -36,6 +36,7 @@ RECIPE_VERSION = 2
 def _not_reserved(name: str) -> str:
     reserved = {
         paths.POOLS.name: "where augmented images are kept",
+        paths.COMPARISON.name: "where runs are compared",
         paths.SUBMISSION_HISTORY.stem: "where submissions are noted",
     }
     if name.endswith(suffix := paths.mean_name("")):
@@ -99,13 +100,13 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
 
 
 def load_configs(files: list[Path], overrides: Iterable[str] = ()) -> list[Config]:
-    """Reads several files, the first one with `overrides`.
+    """Reads several files (or none), the first one with `overrides`.
 
     Raises:
         UserError: as `load_config`, or if two have the same name.
     """
-    first, *others = files
-    configs = [load_config(first, overrides), *map(load_config, others)]
+    changes = [overrides, *[()] * (len(files) - 1)]
+    configs = [*map(load_config, files, changes)]
     names = [config.name for config in configs]
     if len(set(names)) != len(names):
         raise UserError(

@@ -19,10 +19,10 @@ from competition.data.loading import (
 )
 from competition.digits import SIDE
 from competition.errors import UserError, passes
+from competition.paths import EMBEDDED, HDF5_EXAMPLE
 from competition.storage import atomic_file, atomic_folder, visible_entries
 from competition.submission import write_rows
 
-EMBEDDED = "embedded"
 EMBEDDED_TEST_SHARE = 0.25
 EMBEDDED_SPLIT_SEED = 0
 
@@ -31,7 +31,6 @@ EMBEDDED_SPLIT_SEED = 0
 BOX = 20
 BRIGHTEST = 16  # load_digits counts ink from 0 to 16
 
-HDF5_EXAMPLE = "mnist-hdf5"
 HDF5_TEST_SHARE = 1 / 7  # 6,000 of 42,000 rows
 HDF5_SPLIT_SEED = 0
 # The attribute that marks a file written here.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
+from competition.config.base import nearest
 from competition.data.formats import checked_digits, read_other
 from competition.digits import SIDE, DataSet, Digits
 from competition.errors import UserError
@@ -42,7 +43,7 @@ def load_data_set(name: str) -> DataSet:
         raise MissingDataError(
             f"the data set '{name}' is not here: {train.parent}/ has no {', '.join(missing)}; "
             "`make download` with the same CONFIG fetches it (ZIP=path: from an archive that you "
-            "have), or says what to put there"
+            f"have), or says what to put there{_meant(name)}"
         )
     data_set = DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
     check_rows(sample_submission, data_set.test.ids, str(test))
@@ -62,11 +63,18 @@ def require(name: str) -> None:
         entries = ", ".join(entry.name for entry in visible_entries(folder))
         found = f"; it holds none of these, but {entries}" if entries else ""
         raise UserError(
-            f"the data set '{name}' cannot be downloaded; copy its files into {folder}/: "
-            "train.csv, test.csv and sample_submission.csv in the competition's format, or MNIST's "
-            'IDX files, one .npz or HDF5 file, or folders of images (see "Other digits" in '
-            f"docs/settings.md); or set data: to {paths.COMPETITION}{found}"
+            f"unknown data set '{name}': put its files into {folder}/: train.csv, test.csv and "
+            "sample_submission.csv in the competition's format, or MNIST's IDX files, one .npz or "
+            'HDF5 file, or folders of images (see "Other digits" in docs/settings.md)'
+            f"{found}{_meant(name)}"
         ) from None
+
+
+def _meant(name: str) -> str:
+    """Returns the end of the message about a missing data set: which one was probably meant."""
+    known = {paths.COMPETITION, paths.EMBEDDED, paths.HDF5_EXAMPLE}
+    folders = {folder.name for folder in visible_entries(paths.INPUT) if folder.is_dir()}
+    return "" if name in known else nearest(name, sorted(known | folders - {name}))
 
 
 def require_replaceable(name: str) -> None:

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
+from competition import paths
+from competition.config.loading import Config
+from competition.data.loading import read_csv
 from competition.data.pictures import ENDINGS, grey_values, read_grey
 from competition.deployment.preprocessing import LEAST_CONTRAST, WHOLE, Found, find_digits
 from competition.deployment.runtimes import Net, chosen, in_blocks, opened
 from competition.digits import CLASSES, SIDE
 from competition.errors import UserError
-from competition.storage import visible_entries
+from competition.storage import file_hash, visible_entries
+from competition.submission import write_submission
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,3 +142,20 @@ def _grey(picture: "Picture") -> np.ndarray:
 def _require_bytes(values: np.ndarray) -> None:
     if values.dtype != np.uint8:
         raise UserError(f"the pixels are {values.dtype}; expected uint8, from 0 to 255")
+
+
+def predict_rows(config: Config, rows: Path, model: Path, out: Path | None) -> Path:
+    """Writes a checked submission of the competition's test rows by one net; returns its path."""
+    digits, predictor = read_csv(rows, labelled=False), Predictor.load(model)
+    out = out or paths.submission_csv(paths.exported_name(config.name))
+    labels = predictor.probabilities(digits.images).argmax(axis=1)
+    data = paths.DataPaths(config.data)
+    is_of_data = rows.resolve() == data.test.resolve()
+    provenance = {
+        "message": f"{config.name}, one exported net ({predictor.file.name})",
+        "model": str(predictor.file),
+        "model_sha256": file_hash(predictor.file),
+    }
+    sample = data.sample_submission if is_of_data else None
+    write_submission(out, digits.ids, labels, provenance, sample)
+    return out

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from competition.ensemble.members import MemberPredictions, load_member_predicti
 from competition.ensemble.methods import Fitted
 from competition.errors import UserError
 from competition.metrics import (
+    LossGap,
     McNemar,
     Score,
     bootstrap_intervals,
@@ -29,14 +29,6 @@ from competition.probabilities import Probabilities
 NEGLIGIBLE = 1e-9
 # The usual bound of a p-value, below which a difference counts as more than chance.
 SIGNIFICANT = 0.05
-
-
-class LossGap(NamedTuple):
-    """How far a log-loss is above another one, in nats, with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -109,23 +101,22 @@ class Comparison:
         name, chosen = method.method.name, self.chosen.method.name
         if name != chosen:
             return f"`{name}` is kept beside `{chosen}`, to compare."
-        count, best = len(self.methods), self.best.method.name
-        if self.recommended is self.best:
-            why = f"its log-loss is the lowest of {count} methods"
-        else:
-            why = (
-                f"of {count} methods, it is the simplest whose log-loss is not significantly above "
-                f"the lowest, that of `{best}`"
-            )
-        if self.named == RECOMMENDED:
+        if len(self.methods) == 1:
+            return f"`{name}` makes the submission; other methods need several members."
+        gap, rank = method.gap_to_best, f"the lowest of {len(self.methods)} methods"
+        if method is not self.best:
+            within = f"{gap.mean:.5f} ({gap.low:.5f} … {gap.high:.5f}) above"
+            if gap.low < NEGLIGIBLE:
+                within = "within chance of"
+            rank = f"{within} {rank}, that of `{self.best.method.name}`"
+        if self.named != RECOMMENDED:
             return (
-                f"`{name}` makes the submission, as it is recommended: {why}; it was chosen on the "
-                "rows that it is scored on, so its figures are slightly optimistic."
+                f"`{name}` makes the submission, as the configuration names it; its log-loss is "
+                f"{rank}."
             )
-        what = "it" if self.chosen is self.recommended else f"`{self.recommended.method.name}`"
         return (
-            f"`{name}` makes the submission, as the configuration names it; the figures recommend "
-            f"{what}: {why}."
+            f"`{name}` makes the submission, as the simplest method whose log-loss is {rank}; it "
+            "was chosen on the rows that it is scored on, so its figures are slightly optimistic."
         )
 
     def frame(self) -> pd.DataFrame:
@@ -186,19 +177,21 @@ class EnsembleResult:
         """The chosen method's predictions of the test rows."""
         return self.test_by(self.chosen)
 
-    def beside_best_member(self) -> str:
-        """Returns a sentence on the ensemble beside its member with the fewest errors."""
+    @cached_property
+    def best_member(self) -> tuple[int, Score]:
+        """The place and the score of the member with the fewest errors."""
         members = self.member_predictions
         scores = [score(values, members.labels) for values in members.out_of_fold]
-        best = min(
-            range(len(scores)), key=lambda each: (scores[each].errors, scores[each].log_loss)
-        )
+        return min(enumerate(scores), key=lambda each: (each[1].errors, each[1].log_loss))
+
+    def beside_best_member(self) -> str:
+        """Returns a sentence on the ensemble beside its member with the fewest errors."""
+        members, (best, alone) = self.member_predictions, self.best_member
         test = mcnemar(self.chosen.out_of_fold, members.out_of_fold[best], members.labels)
         chance = "within chance" if test.p_value >= SIGNIFICANT else "more than chance"
         return (
-            f"the ensemble makes {self.chosen.score.errors} errors, its best member alone "
-            f"({members.members[best]}) {scores[best].errors}: the difference is {chance} "
-            f"(McNemar's test, p = {test.p_value:.2g})"
+            f"its best member alone ({members.members[best]}) makes {alone.errors}: the "
+            f"difference is {chance} (McNemar's test, p = {test.p_value:.2g})"
         )
 
     def test_by(self, method: MethodResult) -> Probabilities:
@@ -219,11 +212,17 @@ def combine(runs: list[Run]) -> EnsembleResult:
 
 
 def compare(members: MemberPredictions, named: Method) -> Comparison:
-    """Fits every method of the registry, and scores it nested.
+    """Fits every method of the registry, and scores it nested; of one member, only the mean and
+    the method `named` in the configuration.
 
-    The method `named` in the configuration has its parameters from there, all others the defaults.
+    The latter has its parameters from there, all others the defaults.
     """
-    methods = [named if named.name == name else Method(name=name) for name in ENSEMBLE_METHODS]
+    wanted = ENSEMBLE_METHODS if len(members.members) > 1 else ("mean", named.name)
+    methods = [
+        named if named.name == name else Method(name=name)
+        for name in ENSEMBLE_METHODS
+        if name in wanted
+    ]
     labels = members.labels
     fitted: dict[Method, Fitted] = {}
     combined: dict[Method, np.ndarray] = {}

@@ -252,11 +252,6 @@ def difference(entry: Entry) -> str:
         return ""
 
 
-def command_line(file: Path, message: str) -> str:
-    """Returns the Kaggle client's own command that submits a file."""
-    return f'kaggle competitions submit -c {COMPETITION} -f {file} -m "{message}"'
-
-
 def read_history() -> "pd.DataFrame":
     """Returns one row of text per submission, the oldest first, with the columns of `Entry`.
 

@@ -1,21 +1,24 @@
 """The tables of an ensemble and of a report: DataFrames with the format of each column."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from competition import paths
 from competition.analysis.classes import most_confused
-from competition.analysis.summary import Baseline, JobRow, Scores, Summary, overlap
+from competition.analysis.summary import JobRow, Scores, Summary, overlap
 from competition.config.schema import Folds
 from competition.data.label_marks import label_errors_in_words
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.contributions import Contributions
-from competition.metrics import SELECTED, SELECTED_NOTE, Score, marked
+from competition.metrics import SELECTED_NOTE, Score, marked
 from competition.results import CLASS_COUNTS
-from competition.storage import atomic_file, write_text
-from competition.tables import SCORE_COLUMNS, Column, Table, score_values
+from competition.tables import (
+    ERRORS_COLUMN,
+    SCORE_COLUMNS,
+    Column,
+    Table,
+    errors_values,
+    score_values,
+)
 
 METHODS_NOTE = (
     "The parameters of a method are fitted without the fold on which it is scored. Above the "
@@ -44,13 +47,6 @@ JOBS_NOTE = (
 )
 COUNTS_NOTE = (
     "Before and after resampling, rows counted by their weights. Held-out rows are never resampled."
-)
-BASELINES_NOTE = (
-    "Errors are counted on the held-out rows; the column `rows` has their number{}. A variant with "
-    "several seeds has two lines: its first seed, and the mean of all. Parameters are per net; "
-    "minutes are training time, divided by the number of jobs side by side; precision, recall and "
-    "F1 are means over the classes. Authors measured their claims on rows of their own; a claim "
-    "is not reached if the accuracy here is below it."
 )
 CONFUSIONS = 15  # in the table of the most common ones
 # The dtype of integers with missing values.
@@ -163,27 +159,18 @@ def _pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.nd
 
 def preset_table(summary: Summary) -> Table:
     """Returns one line, as the README's results table has it for each preset."""
-    is_selected = summary.scores.is_selected
+    score, is_selected = summary.scores.ensemble, summary.scores.is_selected
     name, variant = summary.subject.run.config.name, summary.subject.variant
     values = {
         "preset": f"{name}, {variant}" if variant else name,
-        "trained": summary.subject.member_predictions.trained_in_words(),
-        **score_values(summary.scores.ensemble),
-        "training_minutes": summary.minutes,
-        "CPU_minutes": summary.cpu_minutes,
-        "machine": "; ".join(summary.distinct("machine")),
+        **errors_values(score),
+        "accuracy": score.accuracy,
+        "minutes": summary.minutes,
     }
-    errors, _, *others = SCORE_COLUMNS
-    accuracy = Column("out-of-fold", "{:.5f}", ("accuracy",))
-    if is_selected:
-        values["remark"] = SELECTED
-        accuracy = Column("out-of-fold", "{:.5f} ({})", ("accuracy", "remark"))
-    columns = [
-        Column("preset", is_code=True), Column("trained"), errors, accuracy, *others,
-        Column("training minutes", "{:.1f}"), Column("CPU minutes", "{:.1f}"), Column("machine"),
-    ]  # fmt: skip
-    frame = pd.DataFrame([values])[[name for column in columns for name in column.sources]]
-    return Table("key-figures", "Key figures", frame, columns, SELECTED_NOTE if is_selected else "")
+    accuracy = Column("accuracy", marked("{:.5f}", is_selected))
+    columns = [Column("preset", is_code=True), ERRORS_COLUMN, accuracy, Column("minutes", "{:.1f}")]
+    frame, note = pd.DataFrame([values]), SELECTED_NOTE if is_selected else ""
+    return Table("key-figures", "Key figures", frame, columns, note)
 
 
 def glance_table(summary: Summary) -> Table:
@@ -351,45 +338,3 @@ def agreement_tables(summary: Summary) -> list[Table]:
                      found.disagreement),
         _pairs_table("members-both-wrong", "member", "wrong in both", names, found.both_wrong),
     ]  # fmt: skip
-
-
-def baselines_table(baselines: list[Baseline]) -> Table:
-    """Returns one line per system."""
-    rows = [
-        {
-            "system": each.name,
-            "title": each.title,
-            "nets": each.nets,
-            "parameters": each.parameters,
-            "minutes": each.minutes,
-            "rows": each.score.rows,
-            **score_values(each.score),
-            "precision": each.precision,
-            "recall": each.recall,
-            "F1": each.f1,
-            "claimed": f"{each.claim} (not reached)" if each.falls_short else each.claim,
-        }
-        for each in baselines
-    ]
-    frame = pd.DataFrame(rows).drop(columns="log_loss")
-    columns = [
-        Column("system"), Column("what it is", names=("title",)), Column("nets"),
-        Column("parameters", "{:,}"), Column("minutes", "{:.1f}"), Column("rows", "{:,}"),
-        *SCORE_COLUMNS[:3], *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
-        Column("claimed"),
-    ]  # fmt: skip
-    has_other_rows = len({each.score.rows for each in baselines}) > 1
-    others = "; it differs between systems, so compare only shares"
-    note = BASELINES_NOTE.format(others if has_other_rows else "")
-    if any(each.is_selected for each in baselines):
-        note = f"{note} {SELECTED_NOTE}"
-    return Table("systems", "Systems", frame, columns, note)
-
-
-def write_baselines(config_name: str, table: Table) -> Path:
-    """Writes `output/<config>/baselines.md` and `.csv`, and returns the path of the former."""
-    path = paths.OutputPaths(config_name).baselines
-    write_text(path, f"# Systems of `{config_name}`\n\n{table.markdown_with_note()}\n")
-    with atomic_file(path.with_suffix(".csv")) as partial:
-        table.write_csv(partial)
-    return path

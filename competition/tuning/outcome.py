@@ -1,9 +1,6 @@
 """The results of a study: its trials, the best one, and that one's final evaluation."""
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +14,10 @@ from competition.console import count_of
 from competition.data.folds import split_names
 from competition.data.run import Run, load_run
 from competition.errors import UserError
-from competition.metrics import SELECTED_NOTE, Score, bootstrap_intervals, log_losses, score
+from competition.metrics import SELECTED_NOTE, LossGap, Score, loss_gap, score
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_predictions
-from competition.storage import atomic_file, atomic_folder, write_text
+from competition.storage import atomic_file, write_text
 from competition.tables import SCORE_COLUMNS, Column, Table, score_values, write_csv
 from competition.training.jobs import train_folds
 from competition.tuning.storage import finished_trials, successors
@@ -154,18 +151,13 @@ class FinalEvaluation:
         folds: numbers of the folds that hold these rows out.
         best: the score of the best trial's settings.
         as_it_is: the score of the variant as configured.
-        gain_interval: 95 % interval of `gain`, by a paired bootstrap over the rows.
+        gap: how far the log-loss of the best trial's settings is above that of the variant.
     """
 
     folds: list[int]
     best: Score
     as_it_is: Score
-    gain_interval: tuple[float, float]
-
-    @property
-    def gain(self) -> float:
-        """By how much the best trial's log-loss is lower; negative where it is higher."""
-        return self.as_it_is.log_loss - self.best.log_loss
+    gap: LossGap
 
 
 def final_evaluation(
@@ -184,10 +176,11 @@ def final_evaluation(
     best = _held_out(load_run(load_config(best_config)), search, folds, workers)
     as_it_is = _held_out(run, search, folds, workers).aligned_to(best.ids)
     labels = run.data_set.train.labels_of(best.ids)
-    gains = log_losses(as_it_is.values, labels) - log_losses(best.values, labels)
-    ((low, high),) = bootstrap_intervals(gains[None]).tolist()
     return FinalEvaluation(
-        folds, score(best.values, labels), score(as_it_is.values, labels), (low, high)
+        folds,
+        score(best.values, labels),
+        score(as_it_is.values, labels),
+        loss_gap(best.values, as_it_is.values, labels),
     )
 
 
@@ -218,54 +211,58 @@ def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvalua
         for name, folds, score in scores
     )
     columns = [Column("settings"), Column("scored on"), *SCORE_COLUMNS]
-    note = conclusion(search, evaluation)
+    note = conclusion(trial, search, evaluation)
     return Table("final-evaluation", "Final evaluation", frame, columns, note)
 
 
-def conclusion(search: Search, evaluation: FinalEvaluation) -> str:
-    """Returns in words which figures count, and whether the tuned settings are better."""
-    fewer = evaluation.as_it_is.errors - evaluation.best.errors
-    errors = count_of(abs(fewer), "fewer error" if fewer > 0 else "more error")
-    low, high = evaluation.gain_interval
-    if low > 0:
-        shown = "is above 0: on such rows, the tuned settings are better"
-    elif high < 0:
-        shown = "is below 0: on such rows, the tuned settings are worse"
-    else:
-        shown = "includes 0: these rows do not show which settings are better"
+VERDICTS = {
+    "better": "keep it: on {} rows that no trial saw, trial {} is better than `{}` as it is",
+    "not proven": "not proven: {} rows that no trial saw do not show whether trial {} or `{}` as "
+    "it is is better",
+    "worse": "drop it: on {} rows that no trial saw, trial {} is worse than `{}` as it is",
+}
+
+
+def verdict(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> str:
+    """Returns one sentence: whether to keep the tuned settings, and by which figures."""
+    gap, best, as_it_is = evaluation.gap, evaluation.best, evaluation.as_it_is
+    said = VERDICTS[gap.verdict].format(f"{best.rows:,}", trial.number, search.name)
+    return (
+        f"{said} (log-loss {gap.mean:+.5f}, 95 % interval {gap.low:+.5f} … {gap.high:+.5f}; "
+        f"{count_of(best.errors, 'error')} beside {as_it_is.errors})"
+    )
+
+
+def conclusion(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> str:
+    """Returns the verdict, and how to read the figures."""
     sentences = [
-        "The first line is optimistic, as the trial was chosen by it. The other two count: no "
-        f"trial was scored on their {evaluation.best.rows:,} rows.",
-        f"There the tuned settings make {f'{errors} than' if fewer else 'as many errors as'} "
-        f"`{search.name}` as it is, and their log-loss is "
-        f"{abs(evaluation.gain):.5f} {'lower' if evaluation.gain >= 0 else 'higher'}.",
-        f"The gain's 95 % interval, {low:+.5f} to {high:+.5f} by a paired bootstrap over the rows, "
-        f"{shown}. It does not cover the spread between seeds.",
+        f"{verdict(trial, search, evaluation)}. The first line of the table is optimistic, as the "
+        "trial was chosen by it. The interval, of a paired bootstrap over the rows, does not cover "
+        "the spread between seeds.",
+        *([SELECTED_NOTE] if search.variant.is_selected else []),
     ]
-    return " ".join([*sentences, *([SELECTED_NOTE] if search.variant.is_selected else [])])
+    return " ".join([sentences[0][0].upper() + sentences[0][1:], *sentences[1:]])
 
 
-def write_summary(
-    study: Study,
-    trial: FrozenTrial,
-    search: Search,
-    evaluation: FinalEvaluation,
-    pictures: list[Path],
-) -> Path:
+def summary_tables(
+    study: Study, trial: FrozenTrial, search: Search, evaluation: FinalEvaluation
+) -> list[Table]:
+    """Returns the tables of the summary and of its page."""
+    tables = [settings_table(trial, search), best_trials_table(study, search)]
+    return [evaluation_table(trial, search, evaluation), *tables]
+
+
+def write_summary(search: Search, tables: list[Table], pictures: list[Path]) -> Path:
     """Writes `summary.md` beside the study's journal and returns its path."""
     path = search.files.summary
-    images = [
-        f"![{picture.stem.replace('_', ' ')}]({picture.relative_to(path.parent)})"
-        for picture in pictures
-    ]
-    sections = {
-        "Final evaluation": evaluation_table(trial, search, evaluation).markdown_with_note(),
-        "Settings": settings_table(trial, search).markdown(),
-        "Trials": best_trials_table(study, search).markdown_with_note(),
-        "Pictures": "\n\n".join(images),
-    }
     parts = [f"# Tuning of {search}"]
-    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items() if text]
+    parts += [f"## {table.title}\n\n{table.markdown_with_note()}" for table in tables]
+    if pictures:
+        images = [
+            f"![{picture.stem.replace('_', ' ')}]({picture.relative_to(path.parent)})"
+            for picture in pictures
+        ]
+        parts.append("\n\n".join(["## Pictures", *images]))
     write_text(path, "\n\n".join(parts) + "\n")
     return path
 
@@ -306,57 +303,3 @@ def best_trials_table(study: Study, search: Search) -> Table:
         f"{states.count(TrialState.FAIL)} failed. All of them are in trials.csv."
     )
     return Table("trials", "Trials", best, columns, note)
-
-
-DOTS_PER_INCH = 120
-INCHES_PER_SLICE, INCHES_PER_AXIS = 3.6, 1.8
-
-
-def draw_pictures(study: Study, search: Search) -> list[Path]:
-    """Draws history, parallel coordinates, importances and slices of the completed trials, and
-    returns the PNG files.
-    """
-    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len({trial.value for trial in completed}) < 2:
-        return []  # where all values are equal, no parameter can be important
-    from matplotlib import style
-    from optuna.importance import FanovaImportanceEvaluator
-    from optuna.visualization import matplotlib as plots
-
-    evaluator = FanovaImportanceEvaluator(seed=search.settings.seed)
-    searched = len(search.space)
-    pictures: dict[str, tuple[Callable[..., Any], tuple[float, float] | None]] = {
-        "history": (plots.plot_optimization_history, None),
-        "parallel_coordinates": (
-            plots.plot_parallel_coordinate, (INCHES_PER_AXIS * (2 + searched), 6)
-        ),
-        "importances": (partial(plots.plot_param_importances, evaluator=evaluator), None),
-        "slices": (plots.plot_slice, (INCHES_PER_SLICE * searched, INCHES_PER_SLICE)),
-    }  # fmt: skip
-    final = search.files.pictures
-    # Optuna's own style is the default with changes; a user's matplotlibrc would show through.
-    with atomic_folder(final) as folder, warnings.catch_warnings(), style.context("default"):
-        warnings.simplefilter("ignore")
-        for name, (draw, inches) in pictures.items():
-            draw(study, target_name=search.settings.objective)
-            _save_figure(folder / f"{name}.png", inches)
-    return [final / f"{name}.png" for name in pictures]
-
-
-def _save_figure(path: Path, inches: tuple[float, float] | None) -> None:
-    """Writes Matplotlib's current figure, without labels and grids that would overlap."""
-    from matplotlib import pyplot
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    figure = pyplot.gcf()
-    if inches:
-        figure.set_size_inches(inches)
-    for axes in figure.axes:
-        axes.grid(len(figure.axes) == 1)
-        for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_scale() == "log":
-                axis.set_major_locator(LogLocator(subs=(1, 3)))
-                axis.set_major_formatter("{x:g}")
-                axis.set_minor_formatter(NullFormatter())
-    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
-    pyplot.close(figure)
