@@ -165,6 +165,11 @@ def test_the_tables_of_an_ensemble_are_rounded(with_errors):
     made = combine([with_errors])
     written(made)
     methods = made.comparison.frame()
+    assert list(table("tiny", "methods.csv")[0]) == [
+        "method", "rows", "errors", "accuracy", "log_loss", "calibration_error", "accuracy_low",
+        "accuracy_high", "log_loss_above_lowest", "log_loss_above_lowest_low",
+        "log_loss_above_lowest_high", "gained_on_mean", "lost_to_mean", "mcnemar_p",
+    ]  # fmt: skip
     for told, computed in zip(
         table("tiny", "methods.csv"), methods.to_dict("records"), strict=True
     ):
@@ -181,7 +186,13 @@ def test_the_tables_of_an_ensemble_are_rounded(with_errors):
     assert [list(row.values()) for row in table("tiny", "disagreement.csv")] == [
         ["plain", "0", "14"], ["perceptron", "14", "0"]
     ]  # fmt: skip
-    known = json.loads((paths.OutputPaths("tiny").ensemble / "methods.json").read_text())
+    texts = [
+        (paths.OutputPaths("tiny").ensemble / f"{name}.json").read_text()
+        for name in ("methods", "settings")
+    ]
+    for text in texts:
+        assert text == json.dumps(json.loads(text), indent=2) + "\n"
+    known = json.loads(texts[0])
     assert [row["method"] for row in known.pop("methods")] == methods["method"].tolist()
     assert known == {
         "left_out": [],

@@ -13,7 +13,7 @@ from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
 from competition.ensemble.comparison import Comparison, EnsembleResult, compare, nested
 from competition.ensemble.contributions import contributions
 from competition.ensemble.members import Member, MemberPredictions
-from competition.ensemble.methods import Fitted
+from competition.ensemble.methods import Fitted, _features, _scale
 from competition.errors import UserError
 from competition.metrics import (
     McNemar,
@@ -243,6 +243,21 @@ def test_stacking_learns_what_no_average_can():
     assert score(mean(shifted, labels).combine(shifted), labels).accuracy < 0.1
     fitted = stacking(shifted, labels, penalty=1.0)
     assert score(fitted.combine(shifted), labels).accuracy > 0.95
+
+
+def test_the_search_of_stacking_begins_where_the_objective_is_round():
+    """The mean second derivative over the classes, in the scaled steps, is 1 in every direction."""
+    members = np.random.default_rng(0).dirichlet(np.ones(10), (2, 40))
+    features = _features(members)
+    assert features.shape == (21, 40)
+    np.testing.assert_array_equal(features[13], np.log(members[1, :, 3]))
+    np.testing.assert_array_equal(features[20], np.ones(40))
+    start = np.vstack([np.eye(10) / 2, np.eye(10) / 2, np.zeros(10)])
+    said = np.exp(start.T @ features)
+    said /= said.sum(axis=0)
+    curvature = (features * (said * (1 - said)).mean(axis=0)) @ features.T + 3 * np.eye(21)
+    scale = _scale(features, start, penalty=3.0)
+    np.testing.assert_allclose(scale.T @ curvature @ scale / 40, np.eye(21), atol=1e-9)
 
 
 def test_stacking_finds_the_minimum_of_what_it_minimises():
