@@ -278,6 +278,10 @@ def test_stacking_finds_the_minimum_of_what_it_minimises():
     generator = np.random.default_rng(0)
     for _ in range(20):
         assert objective(weights + 0.01 * generator.normal(size=weights.shape)) > best
+    said = np.exp(logs @ weights)
+    errors = said / said.sum(axis=1, keepdims=True) - np.eye(10)[labels]
+    gradient = logs.T @ errors + 10 * (weights - start)
+    assert np.abs(gradient).max() < 0.05
 
 
 @pytest.mark.parametrize("name", METHODS)
