@@ -21,10 +21,12 @@ from competition.ensemble.comparison import EnsembleResult, combine
 from competition.ensemble.contributions import contributions
 from competition.ensemble.outputs import write_ensemble
 from competition.errors import UserError
+from competition.metrics import wilson_interval
 from competition.pages.report import report_markdown, sections_of
 from competition.pages.report_tables import preset_table
 from competition.probabilities import Probabilities, read_probabilities
-from competition.results import ALL_ROWS, Job, job_identity
+from competition.results import ALL_ROWS, Job, identity_hash, job_identity
+from competition.storage import file_hash
 from competition.submission import check_submission, read_message
 
 CONFIDENCE = {"plain": 0.4, "perceptron": 0.8}
@@ -99,6 +101,105 @@ def test_a_written_blend_has_provenance_and_is_made_again_as_it_was(trained):
     assert read_message(path) == "tiny: 4 nets, mean, out-of-fold 1.00000"
     written(combine([trained]))
     assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == first
+
+
+@pytest.fixture
+def with_errors(project) -> Run:
+    """Of 120 rows, `plain` has every ninth wrong, so surely that the mean has it wrong, too."""
+    run = train(load("tiny", "ensemble.method=mean"))
+    digits = run.data_set.train
+    for job in (job for job in run.identities if job.variant == "plain"):
+        rows = run.folds.split(job.split)[1]
+        wrong = rows % 9 == 0
+        said = np.where(wrong, (digits.labels[rows] + 1) % 10, digits.labels[rows])
+        values = np.array([one_sure(*each) for each in zip(said, 0.4 + 0.5 * wrong, strict=True)])
+        test = read_probabilities(job.folder() / paths.PROBABILITIES, "test")
+        out_of_fold = Probabilities(digits.ids[rows], values)
+        write(job, run.identities[job], out_of_fold=out_of_fold, test=test)
+    return run
+
+
+def test_a_provenance_tells_all_of_an_ensemble(with_errors):
+    run, made = with_errors, combine([with_errors])
+    path = written(made)
+    low, high = wilson_interval(106, 120)
+    mean, results = made.chosen, {job: identity_hash(run.identities[job]) for job in run.identities}
+    assert made.chosen.score.errors == 14
+    expected = {
+        "message": "tiny: 4 nets, mean, out-of-fold 0.88333",
+        "config": run.config.model_dump(mode="json"),
+        "data_set": "tiny",
+        "data_fingerprint": run.fingerprint,
+        "folds_fingerprint": run.folds.fingerprint(),
+        "code_versions": ["unknown"],
+        "method": {
+            "name": "mean",
+            "settings": {},
+            "choice": made.comparison.explain_choice(mean),
+        },
+        "members": [
+            {
+                "variant": variant,
+                "seed": 0,
+                "errors": errors,
+                "accuracy": accuracy,
+                "results": [results[Job("tiny", variant, 0, f"fold{k}")] for k in (0, 1)],
+            }
+            for variant, errors, accuracy in (("plain", 14, 0.883333), ("perceptron", 0, 1.0))
+        ],
+        "out_of_fold": {
+            "rows": 120,
+            "errors": 14,
+            "accuracy": 0.883333,
+            "interval_95": [round(low, 6), round(high, 6)],
+            "log_loss": round(mean.score.log_loss, 6),
+            "calibration_error": round(mean.calibration_error, 6),
+        },
+        "sha256": file_hash(path),
+    }
+    assert path.with_suffix(".json").read_text() == json.dumps(expected, indent=2) + "\n"
+
+
+def test_the_tables_of_an_ensemble_are_rounded(with_errors):
+    """Six digits, and seven for differences of log-losses."""
+    made = combine([with_errors])
+    written(made)
+    methods = made.comparison.frame()
+    assert list(table("tiny", "methods.csv")[0]) == [
+        "method", "rows", "errors", "accuracy", "log_loss", "calibration_error", "accuracy_low",
+        "accuracy_high", "log_loss_above_lowest", "log_loss_above_lowest_low",
+        "log_loss_above_lowest_high", "gained_on_mean", "lost_to_mean", "mcnemar_p",
+    ]  # fmt: skip
+    for told, computed in zip(
+        table("tiny", "methods.csv"), methods.to_dict("records"), strict=True
+    ):
+        assert float(told["log_loss"]) == round(computed["log_loss"], 6)
+        for name in (column for column in methods if column.startswith("log_loss_above")):
+            assert float(told[name]) == round(computed[name], 7)
+    parts = contributions(made.member_predictions)
+    plain, perceptron = table("tiny", "contributions.csv")
+    assert float(plain["alone_log_loss"]) == round(parts.variants[0].alone.log_loss, 6)
+    assert (plain["alone_errors"], perceptron["without_errors"]) == ("14", "14")
+    assert [list(row.values()) for row in table("tiny", "error-overlap.csv")] == [
+        ["plain", "14", "0"], ["perceptron", "0", "0"]
+    ]  # fmt: skip
+    assert [list(row.values()) for row in table("tiny", "disagreement.csv")] == [
+        ["plain", "0", "14"], ["perceptron", "14", "0"]
+    ]  # fmt: skip
+    texts = [
+        (paths.OutputPaths("tiny").ensemble / f"{name}.json").read_text()
+        for name in ("methods", "settings")
+    ]
+    for text in texts:
+        assert text == json.dumps(json.loads(text), indent=2) + "\n"
+    known = json.loads(texts[0])
+    assert [row["method"] for row in known.pop("methods")] == methods["method"].tolist()
+    assert known == {
+        "left_out": [],
+        "recommended": made.comparison.recommended.method.name,
+        "chosen": "mean",
+        "choice": made.comparison.explain_choice(made.chosen),
+    }
 
 
 def test_the_files_of_an_ensemble_hold_what_was_computed(trained):

@@ -273,12 +273,17 @@ CUT_OFF = {
         is_open=True,
     ),
     "a damaged record": is_refused(
-        ready(lambda world: paths.SENDING.write_text('["nonsense"]')),
+        ready(lambda world: paths.SENDING.write_text("[" * 50_000)),
         ".sending.json is damaged: a submission's sending was cut off; look at",
         is_open=True,
     ),
     "a record without an end": is_refused(
         ready(lambda world: paths.SENDING.write_text('{"time": "')), "is damaged", is_open=True
+    ),
+    "a record of other types": is_refused(
+        ready(lambda world: paths.SENDING.write_text('{"time": "2026-11-29", "file": 7}')),
+        "is damaged",
+        is_open=True,
     ),
     "only the record was left": is_refused(
         cut_off_after_all, "was submitted already", history=TAKEN

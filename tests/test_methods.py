@@ -14,7 +14,7 @@ from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
 from competition.ensemble.comparison import Comparison, EnsembleResult, compare, nested
 from competition.ensemble.contributions import contributions
 from competition.ensemble.members import Member, MemberPredictions
-from competition.ensemble.methods import Fitted
+from competition.ensemble.methods import Fitted, _features, _scale
 from competition.errors import UserError
 from competition.metrics import (
     LossGap,
@@ -248,6 +248,21 @@ def test_stacking_learns_what_no_average_can():
     assert score(fitted.combine(shifted), labels).accuracy > 0.95
 
 
+def test_the_search_of_stacking_begins_where_the_objective_is_round():
+    """The mean second derivative over the classes, in the scaled steps, is 1 in every direction."""
+    members = np.random.default_rng(0).dirichlet(np.ones(10), (2, 40))
+    features = _features(members)
+    assert features.shape == (21, 40)
+    np.testing.assert_array_equal(features[13], np.log(members[1, :, 3]))
+    np.testing.assert_array_equal(features[20], np.ones(40))
+    start = np.vstack([np.eye(10) / 2, np.eye(10) / 2, np.zeros(10)])
+    said = np.exp(start.T @ features)
+    said /= said.sum(axis=0)
+    curvature = (features * (said * (1 - said)).mean(axis=0)) @ features.T + 3 * np.eye(21)
+    scale = _scale(features, start, penalty=3.0)
+    np.testing.assert_allclose(scale.T @ curvature @ scale / 40, np.eye(21), atol=1e-9)
+
+
 def test_stacking_finds_the_minimum_of_what_it_minimises():
     """No small change of a weight makes the penalised log-loss less."""
     members, labels = made_up(300, members=2)
@@ -266,6 +281,10 @@ def test_stacking_finds_the_minimum_of_what_it_minimises():
     generator = np.random.default_rng(0)
     for _ in range(20):
         assert objective(weights + 0.01 * generator.normal(size=weights.shape)) > best
+    said = np.exp(logs @ weights)
+    errors = said / said.sum(axis=1, keepdims=True) - np.eye(10)[labels]
+    gradient = logs.T @ errors + 10 * (weights - start)
+    assert np.abs(gradient).max() < 0.05
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -10,6 +10,7 @@ import pytest
 from competition.analysis.mistakes import likely_label_errors
 from competition.analysis.predictions import PredictedDigits
 from competition.config.schema import Folds
+from competition.data.augmentation import affine_elastic, require_possible_changes
 from competition.data.folds import assign_folds
 from competition.digits import Digits
 from competition.ensemble.comparison import recommended
@@ -128,3 +129,32 @@ def test_a_folder_is_on_the_disk_before_it_has_its_name(events, tmp_path):
             (folder / name).write_text("text")
     assert sorted(events[:-1]) == ["flush a.csv", "flush b.npz", "flush job"]
     assert events[-1] == "rename job"
+
+
+CHANGES = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"rotation": -0.1}, "rotation is -0.1, expected 0 or more"),
+        ({"shift": -0.1}, "shift is -0.1, expected 0 or more"),
+        ({"zoom": -0.1}, "zoom is -0.1, expected 0 or more, and less than 1"),
+        ({"zoom": 1.0}, "zoom is 1.0, expected 0 or more, and less than 1"),
+        ({"shear": 45.0}, "shear is 45.0, expected 0 or more, and less than 45"),
+    ],
+)
+def test_a_change_that_could_mirror_a_digit_is_refused(change, told):
+    require_possible_changes(**CHANGES)
+    require_possible_changes(rotation=180.0, zoom=0.99, shear=44.9, shift=2.0)
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        require_possible_changes(**CHANGES | change)
+
+
+def test_albumentations_gets_the_ranges_of_a_policy():
+    moved, distorted = affine_elastic(7.0, 0.25, 3.0, 0.05, 20.0, 4.0, 0.6).transforms
+    assert (moved.rotate, moved.p) == ((-7.0, 7.0), 1.0)
+    assert moved.scale == {"x": (0.75, 1.25), "y": (0.75, 1.25)}
+    assert moved.shear == {"x": (-3.0, 3.0), "y": (-3.0, 3.0)}
+    assert moved.translate_percent == {"x": (-0.05, 0.05), "y": (-0.05, 0.05)}
+    assert (distorted.alpha, distorted.sigma, distorted.p) == (20.0, 4.0, 0.6)

@@ -30,6 +30,7 @@ from competition.results import (
     identity_hash,
     job_identity,
     job_status,
+    minutes_of,
     read_history,
     read_predictions,
     require_complete,
@@ -82,9 +83,21 @@ def test_a_result_is_done_missing_or_stale():
     assert changed.stale == {first: "variant.epochs: not set → 3"}
     with pytest.raises(UserError) as caught:
         require_complete(identities(epochs=3))
-    told = str(caught.value)
-    assert "plain seed0 fold0: trained differently (variant.epochs: not set → 3)" in told
-    assert "plain seed0 fold1: not trained yet" in told
+    assert str(caught.value) == (
+        "2 of 2 jobs have no result that fits the configuration; `make train-folds` trains them:\n"
+        "  plain seed0 fold1: not trained yet\n"
+        "  plain seed0 fold0: trained differently (variant.epochs: not set → 3)"
+    )
+    other = {Job("other", "wide", 0, "fold0"): {}}
+    with pytest.raises(
+        UserError, match=r"^2 of 3 jobs .*\n  some/plain .*\n  other/wide seed0 fold0"
+    ):
+        require_complete(identities() | other)
+
+
+def test_minutes_are_shared_by_workers_side_by_side():
+    facts = [{"minutes": 6.0, "workers": 2}, {"minutes": 5.0, "workers": 1}]
+    assert minutes_of(facts) == 8.0
 
 
 def test_what_other_code_trained_is_done_and_named_in_a_line():

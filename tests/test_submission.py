@@ -91,6 +91,8 @@ def test_the_error_names_the_submission_and_not_its_temporary_file(tmp_path, sam
     path = tmp_path / "some.csv"
     with pytest.raises(UserError, match=f"^{path} has 2 rows"):
         write_submission(path, np.arange(1, 3), np.zeros(2, int), {}, sample)
+    with pytest.raises(UserError, match=f"^{path}: ImageId 2 has the label 10"):
+        write_submission(path, np.arange(1, 3), np.array([9, 10]), {}, None)
 
 
 def test_rows_may_come_in_any_order(tmp_path, sample):

@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from competition import paths
 from competition.console import ProgressDisplay
 from competition.errors import UserError
@@ -140,7 +142,7 @@ def _finish_cut_off() -> None:
     one was meant, FORCE=1 sends it.
     """
     try:
-        entry = Entry(**json.loads(paths.SENDING.read_text(encoding="utf-8")))
+        entry = TypeAdapter(Entry).validate_json(paths.SENDING.read_bytes())
         earliest = datetime.fromisoformat(entry.time) - CLOCKS_DIFFER
     except FileNotFoundError:
         return
