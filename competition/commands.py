@@ -111,6 +111,7 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
 def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
     """Searches the best settings of a variant, and evaluates them on folds that no trial used."""
     from competition.data.run import load_run
+    from competition.pages.overview import refresh
     from competition.tables import print_table
     from competition.tuning import outcome
     from competition.tuning.storage import explain_database_errors
@@ -133,6 +134,7 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
         print_table(outcome.evaluation_table(best, search, evaluation))
         print()
         path = outcome.write_summary(study, best, search, evaluation, pictures)
+    refresh(config.name)
     print(f"all of it, with pictures, is in {path}\nnext: `make train-folds CONFIG={best_config}`")
 
 
@@ -144,12 +146,14 @@ def ensemble(configs: list[Config]) -> None:
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_ensemble
     from competition.kaggle.submissions import command_line
+    from competition.pages.overview import refresh
     from competition.pages.report_tables import ensemble_tables, methods_words
     from competition.tables import print_table
 
     result = combine([load_run(config) for config in configs])
     contributed = contributions(result.member_predictions)
     path = write_ensemble(result, contributed)
+    refresh(result.name)
     values = result.out_of_fold.values
     scores = ensemble_scores(result.runs[0], result.member_predictions, values)
     for table in ensemble_tables(scores, result.comparison, contributed):
@@ -176,15 +180,20 @@ def ensemble(configs: list[Config]) -> None:
 
 def gallery(config: Config, all_rows: bool = False) -> None:
     """Shows rows worth a look, or with `all_rows` every labelled row, on a page and sheets."""
+    from competition.analysis.explain import similar_digits
     from competition.analysis.mistakes import find
     from competition.data.run import load_run
     from competition.ensemble.comparison import combine
     from competition.pages.explanations import explained_rows
-    from competition.pages.gallery import write_gallery
+    from competition.pages.exploration import explored_rows
+    from competition.pages.gallery import Company, write_gallery
 
     run = load_run(config)
-    findings = find(run, combine([run]))
-    folder = write_gallery(findings, all_rows, explained_rows(config.name))
+    result = combine([run])
+    findings = find(run, result)
+    similar = similar_digits(findings, result.member_predictions.manifests())
+    company = Company(explained_rows(config.name), explored_rows(config.name), similar)
+    folder = write_gallery(findings, all_rows, company)
     print(
         f"{count_of(len(findings.mistakes), 'mistake')} and "
         f"{count_of(len(findings.label_errors), 'likely label error')}; "
@@ -233,9 +242,11 @@ def draw(config: Config) -> None:
     """Writes the page in which the exported net reads what a person draws."""
     from competition.deployment.browser_weights import read_steps
     from competition.pages.draw import write_drawing_page
+    from competition.pages.overview import refresh
 
     exported = paths.OutputPaths(config.name).export / paths.EXPORTED["keras"]
     path = write_drawing_page(config.name, read_steps(exported))
+    refresh(config.name)
     print(f"open {path} in a browser; it needs no network, and can be sent to a phone")
 
 
@@ -410,6 +421,7 @@ def export(
     from competition.deployment import export as exporting
     from competition.deployment.distillation import student_run, teacher_of
     from competition.ensemble.comparison import combine
+    from competition.pages.overview import refresh
     from competition.tables import print_table
 
     formats = (form,) if form else tuple(paths.EXPORTED)
@@ -420,6 +432,7 @@ def export(
     else:
         students = student_run(run, teacher_of(result := combine([run])))
         folder, table = exporting.export_student(result, students, formats, sparsity)
+    refresh(config.name)
     print_table(table)
     print(f"\n{folder}/ has the files and {paths.MODEL_CARD}")
 

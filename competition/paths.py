@@ -47,6 +47,7 @@ MARKS_PATTERN = "marks*.csv"
 NEIGHBOURS = "neighbours.csv"
 
 # Files of an exploration.
+PLANE = "plane.csv"
 CLASS_COUNTS = "class_counts.csv"
 DUPLICATES = "duplicates.csv"
 CONTRADICTIONS = "contradictions.csv"
@@ -55,6 +56,10 @@ CONTRADICTIONS = "contradictions.csv"
 RESULTS = "results.md"
 FIGURES = "figures"
 TABLES = "tables"
+
+# Of a tuned variant.
+TUNING_SUMMARY = "summary.md"
+PICTURES = "pictures"
 
 
 class DataPaths:
@@ -91,6 +96,7 @@ class OutputPaths:
 
     def __init__(self, config: str):
         self.folder = OUTPUT / config
+        self.page = self.folder / PAGE
         self.resolved_config = self.folder / "config.yaml"
         self.lock = self.folder / ".training.lock"
         self.jobs = self.folder / "jobs"
@@ -118,7 +124,7 @@ class OutputPaths:
 
     def tuning_summaries(self) -> list[Path]:
         """Returns the summaries of all tuned variants."""
-        return sorted(self.folder.glob("tuning/*/summary.md"))
+        return sorted(self.folder.glob(f"tuning/*/{TUNING_SUMMARY}"))
 
 
 class TuningPaths:
@@ -130,8 +136,8 @@ class TuningPaths:
         self.journal = self.folder / "journal.log"
         self.best_config = self.folder / "best.yaml"
         self.trials = self.folder / "trials.csv"
-        self.pictures = self.folder / "pictures"
-        self.summary = self.folder / "summary.md"
+        self.pictures = self.folder / PICTURES
+        self.summary = self.folder / TUNING_SUMMARY
 
 
 def ensemble_name(config_names: list[str]) -> str:
