@@ -370,13 +370,13 @@ def test_marks_are_given_with_the_mouse(browse, findings):
     label = int(findings.labelled.digits.labels[row])
     page.locator(".card").first.click()
     assert page.locator("#believed").is_hidden()
-    page.locator('[data-mark="label error"]').click()
+    page.locator('#marking [data-mark="label error"]').click()
     assert page.locator(f'[data-believed="{label}"]').is_disabled()
     page.locator(f'[data-believed="{(label + 3) % 10}"]').click()
     assert page.locator(".badge").first.inner_text() == f"L{(label + 3) % 10}"
-    page.locator('[data-mark="ambiguous"]').click()
+    page.locator('#marking [data-mark="ambiguous"]').click()
     assert page.locator(".badge").first.inner_text() == "A"
-    page.locator('[data-mark="ambiguous"]').click()
+    page.locator('#marking [data-mark="ambiguous"]').click()
     assert page.locator(".badge").first.is_hidden()
 
 

@@ -304,11 +304,10 @@ def similar_digits(findings: Findings, jobs: Iterable[Job]) -> SimilarDigits:
         jobs: the trainings whose nets may be there.
     """
     saved = next((job for job in jobs if (job.folder() / paths.MODEL).exists()), None)
+    features: Callable[[np.ndarray], Iterable[np.ndarray]] = _pixels
     if saved:
         start_keras(core_count())
         features = load_net(saved).features
-    else:
-        features = _pixels
     rows, labelled = findings.worth_a_look, findings.labelled.digits.images
     images = [labelled[rows], findings.test.digits.images[findings.uncertain_test]]
     queries = np.concatenate([*features(np.concatenate(images))])

@@ -76,7 +76,8 @@ def explored_rows(config_name: str) -> tuple[list[int], list[int]]:
     if not path.exists():
         return [], []
     rows = pd.read_csv(path)
-    return tuple(rows.loc[rows["part"] == part, "id"].tolist() for part in ("train", "test"))
+    train, test = (rows.loc[rows["part"] == part, "id"].tolist() for part in ("train", "test"))
+    return train, test
 
 
 def _plane_data(study: DataStudy, figures: list[Figure]) -> dict:

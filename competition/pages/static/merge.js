@@ -50,7 +50,7 @@ async function importMarks(files) {
       said.push(`${file.name}: ${added} new, ${same} the same, ${differ.length} different`);
       if (!differ.length) continue;
       const link = element("a", "", differ.map((id) => `#${id}`).join(" "));
-      link.href = `#view=all&ids=${differ.join("+")}`;
+      link.href = `#view=all&ids=${differ.map((id) => `train-${id}`).join("+")}`;
       said.push(` (of these, ${newer} later than yours and taken): `, link);
     } catch (error) {
       said.push(`${file.name}: nothing is taken; ${error.message}`);
