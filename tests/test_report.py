@@ -137,6 +137,7 @@ def test_the_page_shows_what_was_computed(browse, reported):
     assert values == [str(score.errors), f"{score.accuracy:.5f}", f"{score.log_loss:.5f}",
                       f"{summary.calibration_error:.5f}", minutes]  # fmt: skip
     assert f"95 %: {low:.5f} – {high:.5f}" in page.locator("#tiles").inner_text()
+    page.locator("#jobs summary").click()
     for table in (table for section in sections for table in section.tables):
         block = page.locator(f"#table-{table.key}")
         assert block.locator("h3").inner_text() == table.title

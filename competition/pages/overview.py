@@ -88,7 +88,7 @@ def _places(name: str) -> list[Place]:
               "Read the findings, then draw a loop around dots inside another colour: such digits "
               "are hard, or mislabelled.", planes),
         Place("Report", outputs.report() / paths.PAGE, "report",
-              "Find the darkest cell: this pair of classes costs most. Then see which member adds "
+              "Find the cell with the strongest shade: this pair of classes costs most. Then see which member adds "
               "something to the others.", _figures(outputs.report())),
         *(Place(path.parent.name.replace("-", " ", 1).capitalize(), path, "report",
                 "Compare this variant with the ensemble.", _figures(path.parent))
