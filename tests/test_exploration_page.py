@@ -295,7 +295,7 @@ def test_the_command_explores_before_any_training(project, monkeypatch, capsys):
 
     def few(found):
         shown = made(found)
-        return {"Classes": shown["Classes"][:1], exploration.PLANE: shown[exploration.PLANE][:1]}
+        return {"Classes": shown["Classes"][:1], exploration.PLANE: shown[exploration.PLANE]}
 
     monkeypatch.setattr(exploration, "sections", few)
     assert main(["explore", "--config", "configs/tiny.yaml"]) == 0

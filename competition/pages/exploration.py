@@ -83,7 +83,7 @@ def explored_rows(config_name: str) -> tuple[list[int], list[int]]:
 def _plane_data(study: DataStudy, figures: list[Figure]) -> dict:
     """Returns the digits in the plane as JSON values, once for each figure."""
     found = study.embedding
-    planes = [found.principal, found.neighbours]
+    planes = [plane for plane in (found.principal, found.neighbours) if plane is not None]
     described = [describe_row(study.data_set, row) for row in found.rows.tolist()]
     images = np.concatenate([study.data_set.train.images, study.data_set.test.images])
     return {
@@ -91,7 +91,7 @@ def _plane_data(study: DataStudy, figures: list[Figure]) -> dict:
         "label": found.labels.tolist(),
         "planes": [
             {"title": figure.title, "caption": figure.caption, "places": _steps(plane)}
-            for figure, plane in zip(figures, planes, strict=False)
+            for figure, plane in zip(figures, planes, strict=True)
         ],
         "spriteColumns": SPRITE_COLUMNS,
         "digitsPerSprite": DIGITS_PER_SPRITE,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
 
+import numpy as np
+
 from competition import paths
 from competition.pages.html import data_uri, render
 from competition.storage import write_text
@@ -41,7 +43,7 @@ class Place:
         found = next((path for path in self.pictures if path.exists()), None)
         if found is None:
             return None
-        part = cv2.imread(str(found))[:CUT_HEIGHT, :CUT_WIDTH]
+        part = np.asarray(cv2.imread(str(found)))[:CUT_HEIGHT, :CUT_WIDTH]
         height = round(PICTURE_WIDTH * part.shape[0] / part.shape[1])
         return data_uri(cv2.resize(part, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA))
 
@@ -54,9 +56,9 @@ def refresh(name: str) -> Path:
         if place.path.suffix == ".html":
             before = place.path.read_text(encoding="utf-8")
             links = render("links.html", links=_links(name, place.path, found), here=place.title)
-            after = LINKS.sub(lambda _, links=links: links, before, count=1)
-            if after != before:
-                write_text(place.path, after)
+            here = LINKS.search(before)  # the drawing page has no place for them
+            if here and here[0] != links:
+                write_text(place.path, before[: here.start()] + links + before[here.end() :])
     provenance = paths.provenance_json(paths.submission_csv(name))
     text = render(
         "overview.html",
@@ -88,8 +90,8 @@ def _places(name: str) -> list[Place]:
               "Read the findings, then draw a loop around dots inside another colour: such digits "
               "are hard, or mislabelled.", planes),
         Place("Report", outputs.report() / paths.PAGE, "report",
-              "Find the cell with the strongest shade: this pair of classes costs most. Then see which member adds "
-              "something to the others.", _figures(outputs.report())),
+              "Find the cell with the strongest shade: this pair of classes costs most. Then see "
+              "which member adds something to the others.", _figures(outputs.report())),
         *(Place(path.parent.name.replace("-", " ", 1).capitalize(), path, "report",
                 "Compare this variant with the ensemble.", _figures(path.parent))
           for path in variants),
