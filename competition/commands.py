@@ -133,6 +133,7 @@ def tune(
 ) -> None:
     """Searches the best settings of a variant, and evaluates them on folds that no trial used."""
     from competition.data.run import load_run
+    from competition.pages.overview import refresh
     from competition.pages.systems import answer_page
     from competition.tables import print_table
     from competition.tuning import outcome
@@ -159,6 +160,7 @@ def tune(
     for table in tables if verbose else []:
         print_table(table)
         print()
+    refresh(config.name)
     print(
         f"{outcome.trial_line(best, search, is_best=True)}\n{verdict}\n"
         f"open {search.files.page} in a browser; {summary} is the same as text"
@@ -178,12 +180,14 @@ def ensemble(configs: list[Config], verbose: bool = False) -> None:
     from competition.ensemble.contributions import contributions
     from competition.ensemble.outputs import write_ensemble
     from competition.metrics import marked
+    from competition.pages.overview import refresh
     from competition.pages.report_tables import ensemble_tables, methods_words
     from competition.tables import print_table
 
     result = combine([load_run(config) for config in configs])
     contributed = contributions(result.member_predictions)
     path = write_ensemble(result, contributed)
+    refresh(result.name)
     members = result.member_predictions
     if verbose:
         scores = ensemble_scores(result.runs[0], members, result.out_of_fold.values)
@@ -220,15 +224,20 @@ def compare(configs: list[Config]) -> None:
 
 def gallery(config: Config, all_rows: bool = False) -> None:
     """Shows rows worth a look, or with `all_rows` every labelled row, on a page and sheets."""
+    from competition.analysis.explain import similar_digits
     from competition.analysis.mistakes import find
     from competition.data.run import load_run
     from competition.ensemble.comparison import combine
     from competition.pages.explanations import explained_rows
-    from competition.pages.gallery import write_gallery
+    from competition.pages.exploration import explored_rows
+    from competition.pages.gallery import Company, write_gallery
 
     run = load_run(config)
-    findings = find(run, combine([run]))
-    folder = write_gallery(findings, all_rows, explained_rows(config.name))
+    result = combine([run])
+    findings = find(run, result)
+    similar = similar_digits(findings, result.member_predictions.manifests())
+    company = Company(explained_rows(config.name), explored_rows(config.name), similar)
+    folder = write_gallery(findings, all_rows, company)
     print(
         f"{count_of(len(findings.mistakes), 'mistake')} and "
         f"{count_of(len(findings.label_errors), 'likely label error')}: "
@@ -278,9 +287,11 @@ def draw(config: Config) -> None:
     """Writes the page in which the exported net reads what a person draws."""
     from competition.deployment.browser_weights import read_steps
     from competition.pages.draw import write_drawing_page
+    from competition.pages.overview import refresh
 
     exported = paths.OutputPaths(config.name).export / paths.EXPORTED["keras"]
     path = write_drawing_page(config.name, read_steps(exported))
+    refresh(config.name)
     print(f"open {path} in a browser; it needs no network, and can be sent to a phone")
 
 
@@ -454,6 +465,7 @@ def export(
     from competition.deployment import export as exporting
     from competition.deployment.distillation import student_run, teacher_of
     from competition.ensemble.comparison import combine
+    from competition.pages.overview import refresh
     from competition.tables import print_table
 
     formats = (form,) if form else tuple(paths.EXPORTED)
@@ -464,6 +476,7 @@ def export(
     else:
         students = student_run(run, teacher_of(result := combine([run])))
         folder, table = exporting.export_student(result, students, formats, sparsity)
+    refresh(config.name)
     print_table(table)
     print(f"\n{folder}/ has the files and {paths.MODEL_CARD}")
 

@@ -62,6 +62,7 @@ MARKS_PATTERN = "marks*.csv"
 NEIGHBOURS = "neighbours.csv"
 
 # Files of an exploration.
+PLANE = "plane.csv"
 CLASS_COUNTS = "class_counts.csv"
 DUPLICATES = "duplicates.csv"
 CONTRADICTIONS = "contradictions.csv"
@@ -70,6 +71,10 @@ CONTRADICTIONS = "contradictions.csv"
 RESULTS = "results.md"
 FIGURES = "figures"
 TABLES = "tables"
+
+# Of a tuned variant.
+TUNING_SUMMARY = "summary.md"
+PICTURES = "pictures"
 
 
 class DataPaths:
@@ -111,6 +116,7 @@ class OutputPaths:
 
     def __init__(self, config: str):
         self.folder = OUTPUT / config
+        self.page = self.folder / PAGE
         self.resolved_config = self.folder / "config.yaml"
         self.lock = self.folder / ".training.lock"
         self.jobs = self.folder / "jobs"
@@ -139,7 +145,7 @@ class OutputPaths:
 
     def tuning_summaries(self) -> list[Path]:
         """Returns the summaries of all tuned variants."""
-        return sorted(self.folder.glob("tuning/*/summary.md"))
+        return sorted(self.folder.glob(f"tuning/*/{TUNING_SUMMARY}"))
 
 
 class TuningPaths:
@@ -151,8 +157,8 @@ class TuningPaths:
         self.journal = self.folder / "journal.log"
         self.best_config = self.folder / "best.yaml"
         self.trials = self.folder / "trials.csv"
-        self.pictures = self.folder / "pictures"
-        self.summary = self.folder / "summary.md"
+        self.pictures = self.folder / PICTURES
+        self.summary = self.folder / TUNING_SUMMARY
         self.page = self.folder / PAGE
 
 

@@ -57,7 +57,7 @@ def write_probabilities(path: Path, **named: Probabilities) -> None:
     for name, probabilities in named.items():
         arrays[f"{name}_ids"] = probabilities.ids.astype(np.int32)
         arrays[name] = probabilities.values.astype(np.float16)
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def read_probabilities(path: Path, name: str) -> Probabilities:

@@ -296,7 +296,7 @@ def cached(cache: Path, folder: Path, files: Iterable[Path], read: Callable[[], 
         atomic_file(cache, is_remade=True) as partial,
         partial.open("wb") as file,
     ):
-        np.savez(file, **found, **{STAMP: np.array(stamp)})
+        np.savez(file, **found, **{STAMP: np.array(stamp)})  # type: ignore[arg-type]
     return found
 
 

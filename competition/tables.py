@@ -51,11 +51,14 @@ def first_line(path: Path) -> str:
     return f"{shown}, which looks like {looks}" if looks else shown
 
 
-def read_csv(path: Path, columns: Sequence[str], source: str) -> "pd.DataFrame":
+def read_csv(
+    path: Path, columns: Sequence[str], source: str, more: Sequence[str] = ()
+) -> "pd.DataFrame":
     """Reads a CSV file, which a person may have edited: cells stay text, missing ones are empty.
 
-    The index is the line in the file. Another header than `columns`, or longer lines, are refused.
-    `source` names what writes such files, for the message if there is none.
+    The index is the line in the file. Another header than `columns`, alone or with `more` behind
+    them, or longer lines, are refused. `source` names what writes such files, for the message if
+    there is none.
     """
     import pandas as pd
 
@@ -74,12 +77,12 @@ def read_csv(path: Path, columns: Sequence[str], source: str) -> "pd.DataFrame":
     except ValueError as error:  # bad CSV or encoding, or a NUL in the path
         begin = f"; it begins with {first_line(path)}" if path.is_file() else ""
         raise UserError(f"{path} is not a CSV file: {str(error).strip()}{begin}") from None
-    if list(frame.columns) != list(columns):
+    if list(frame.columns) not in ([*columns], [*columns, *more]):
         raise UserError(
             f"{path}: the first line is expected to be {','.join(columns)}, not {first_line(path)}"
         )
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first cells for row names
-        raise UserError(f"{path}, line 2: {len(columns)} values are expected, not more")
+        raise UserError(f"{path}, line 2: {len(frame.columns)} values are expected, not more")
     frame.index += 2
     return frame.fillna("")
 

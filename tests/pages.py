@@ -1,8 +1,20 @@
-"""What the tests of pages share: contrast, and the colours of every text."""
+"""What the tests of pages share: contrast, the colours of every text, and axe-core's faults."""
 
+import hashlib
+import io
+import os
 import re
+import tarfile
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pytest
+
+from competition import storage
 
 # Every element that has text of its own, with its colour and that of what lies behind it.
 TEXT_COLOURS = """() => [...document.querySelectorAll("body *")].filter(one =>
@@ -36,3 +48,44 @@ def assert_readable(page, fewest: int) -> None:
     assert len(found) >= fewest
     for what, colour, behind in found:
         assert contrast(colour, behind) >= 4.5, f"{what}: {colour} on {behind}"
+
+
+# The registry's own digest of this version.
+AXE_URL = "https://registry.npmjs.org/axe-core/-/axe-core-4.14.1.tgz"
+AXE_SHA512 = (
+    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+)
+AXE_CACHE = Path.home() / ".cache" / "digit-recognizer" / Path(AXE_URL).name
+FAULTS = """async () => (await axe.run({resultTypes: ["violations"]})).violations
+    .filter(one => ["serious", "critical"].includes(one.impact))
+    .map(one => `${one.id}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 200))}`)"""
+
+
+@cache
+def axe() -> str:
+    """Returns the script of axe-core, which is downloaded once and then kept in the user's cache.
+
+    Without a network such tests are skipped; in continuous integration they fail.
+    """
+    if not AXE_CACHE.exists():
+        try:
+            with urllib.request.urlopen(AXE_URL, timeout=60) as response:
+                content = response.read()
+        except (urllib.error.URLError, TimeoutError) as error:
+            message = f"{AXE_URL} cannot be downloaded: {error}"
+            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+        AXE_CACHE.parent.mkdir(parents=True, exist_ok=True)
+        with storage.atomic_file(AXE_CACHE) as partial:
+            partial.write_bytes(content)
+    content = AXE_CACHE.read_bytes()
+    found = b64encode(hashlib.sha512(content).digest()).decode()
+    assert found == AXE_SHA512, f"{AXE_CACHE} is not what the registry has; delete it"
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()
+
+
+def assert_accessible(page) -> None:
+    """Asserts that axe-core finds no serious or critical fault."""
+    page.evaluate(axe())
+    faults = page.evaluate(FAULTS)
+    assert not faults, "\n".join(faults)

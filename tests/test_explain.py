@@ -21,7 +21,9 @@ from competition.analysis.explain import (
     occluded_and_whole,
     occlusion_drops,
     rows_to_explain,
+    similar_digits,
 )
+from competition.analysis.mistakes import find
 from competition.analysis.trained_net import Net, load_net
 from competition.config.loading import load_config
 from competition.console import ProgressDisplay
@@ -236,6 +238,26 @@ def test_rows_are_explained_by_nets_that_never_saw_them(run, made):
             hidden[:4, :4] = round(train.images.mean()) / 255
             lost = (softmax(image @ kernel) - softmax(hidden.reshape(1, 784) @ kernel))[0, rival]
             assert explained.drops[row, 1, 0, 0] == pytest.approx(lost, abs=1e-5)
+
+
+def test_similar_digits_are_those_of_the_first_net_that_is_there(run, made):
+    findings, jobs = find(run, made), made.member_predictions.manifests()
+    found = similar_digits(findings, jobs)
+    assert found.by == "plain seed0 fold0"
+    assert list(found.labelled) == findings.worth_a_look.tolist()
+    assert list(found.test) == findings.uncertain_test.tolist()
+    net = load_net(Job("tiny", "plain", 0, "fold0"))
+    labelled, test = (np.concatenate([*net.features(digits.images)])
+                      for digits in (run.data_set.train, run.data_set.test))  # fmt: skip
+    for features, by_row, own in ((labelled, found.labelled, True), (test, found.test, False)):
+        for row, nearest in by_row.items():
+            distances = cdist(features[[row]], labelled, "cosine")[0]
+            others = np.delete(distances, row) if own else distances
+            np.testing.assert_allclose(distances[nearest], np.sort(others)[:6], atol=1e-6)
+            assert not own or row not in nearest
+    for job in jobs:
+        (job.folder() / paths.MODEL).unlink()
+    assert similar_digits(findings, jobs).by == "pixels"
 
 
 def test_progress_counts_every_image_that_a_net_is_asked_about(run, made, monkeypatch):

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 from conftest import TINY_CONFIG
-from pages import contrast
+from pages import assert_accessible, contrast
+from playwright.sync_api import expect
 
 from competition import paths
 from competition.__main__ import main
@@ -16,7 +17,8 @@ from competition.config.loading import load_config
 from competition.console import count_of
 from competition.digits import DataSet, Digits
 from competition.pages import exploration
-from competition.pages.exploration import sections, write_exploration
+from competition.pages.exploration import explored_rows, sections, write_exploration
+from competition.pages.overview import refresh
 
 NASTY = '<img src=x onerror="alert(1)">$x^2$'
 
@@ -50,6 +52,9 @@ def browse(open_page, folder):
     return opened
 
 
+PLANES = ("principal_components", "tsne")
+
+
 def all_figures(studied) -> list:
     return [figure for figures in sections(studied).values() for figure in figures]
 
@@ -57,7 +62,7 @@ def all_figures(studied) -> list:
 def test_the_folder_has_a_picture_a_figure_and_the_tables(folder, studied):
     figures = {f"{figure.key}.png" for figure in all_figures(studied)}
     assert {"classes.png", "tsne.png", "shift.png", "policy3_warp.png"} <= figures
-    tables = {paths.CLASS_COUNTS, paths.DUPLICATES, paths.CONTRADICTIONS}
+    tables = {paths.CLASS_COUNTS, paths.DUPLICATES, paths.CONTRADICTIONS, paths.PLANE}
     assert {file.name for file in folder.iterdir()} == figures | tables | {paths.PAGE}
     for name in figures:
         image = cv2.imread(str(folder / name))
@@ -101,9 +106,10 @@ def test_the_page_shows_findings_and_figures(browse, studied):
     assert page.locator(".findings dd").all_inner_texts() == list(
         exploration.findings(studied).values()
     )
-    figures = all_figures(studied)
+    figures = [each for each in all_figures(studied) if each.key not in PLANES]
     assert page.locator("figure h3").all_inner_texts() == [figure.title for figure in figures]
-    assert page.locator("figcaption").all_inner_texts() == [figure.caption for figure in figures]
+    captions = page.locator("figure:not(.plane) figcaption").all_inner_texts()
+    assert captions == [figure.caption for figure in figures]
     names = page.locator("figure svg").evaluate_all("all => all.map(e => e.ariaLabel)")
     assert names == [f"{figure.title}. {figure.caption}" for figure in figures]
     drawn = page.locator("figure svg").evaluate_all("all => all.map(e => e.getBBox().width)")
@@ -128,6 +134,8 @@ def test_text_of_figures_has_contrast_in_both_themes(browse, theme):
     on_bars = page.locator("figure svg text").filter(has_text=" · ").first
     assert on_bars.evaluate("one => getComputedStyle(one).fill") == surface
     assert all(contrast(fill, surface) >= 4.5 for fill in fills if fill != surface)
+    page.locator("#plane-choice").select_option("3")
+    assert_accessible(page)
 
 
 def test_a_dark_page_has_light_ink(browse):
@@ -143,7 +151,7 @@ def test_every_colour_of_a_figure_is_one_of_the_pages(folder):
     page = (folder / paths.PAGE).read_text()
     drawn = "".join(re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL))
     drawn = re.sub(r'href="data:[^"]*"', "", drawn)
-    assert "var(--class9)" in drawn
+    assert "var(--true)" in drawn
     assert re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", drawn) == []
 
 
@@ -154,6 +162,73 @@ def test_no_width_scrolls_sideways(browse, width):
     assert wide <= width
     edges = "all => Math.max(...all.map(one => one.getBoundingClientRect().right))"
     assert page.locator("main *:visible").evaluate_all(edges) <= width
+
+
+def dot_places(page) -> np.ndarray:
+    """Returns the place of each dot in the window, `[n, 2]`."""
+    box = page.locator("#plane").bounding_box()
+    return np.array(page.evaluate("dots.map(placeOf)")) + np.array([box["x"], box["y"]])
+
+
+def test_the_plane_shows_the_digit_below_the_pointer(browse, studied):
+    page = browse()
+    page.locator("#plane").scroll_into_view_if_needed()
+    places, rows = dot_places(page), studied.embedding.rows
+    page.mouse.move(*places[7])
+    nearest = int(np.linalg.norm(places - places[7], axis=1).argmin())
+    label = studied.data_set.train.labels[rows[nearest]]
+    assert page.locator("#lens-text").inner_text() == f"row {rows[nearest] + 1}, label {label}"
+    page.locator('[data-plane="0"]').click()
+    assert "first two principal components" in page.locator("#plane-caption").inner_text()
+    assert page.locator("#lens").is_hidden()
+    assert np.abs(dot_places(page) - places).max() > 10
+
+
+def test_a_loop_selects_digits_and_the_gallery_opens_them(browse, studied, folder):
+    page = browse()
+    page.locator("#plane").scroll_into_view_if_needed()
+    places, ids = dot_places(page), page.evaluate("data.id")
+    left = places[:, 0] < np.median(places[:, 0])
+    box = page.locator("#plane").bounding_box()
+    x, y, edge = box["x"] + 2, box["y"] + 2, np.median(places[:, 0]) - 0.01
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for corner in ((edge, y), (edge, y + box["height"] - 4), (x, y + box["height"] - 4)):
+        page.mouse.move(*corner)
+    page.mouse.up()
+    status = page.locator("#plane-status")
+    expect(status).to_have_text(
+        f"{left.sum()} digits selected; make gallery writes the page that opens them"
+    )
+    assert page.locator("#plane-strip .digit").count() == left.sum()
+    assert page.locator("#plane-open").is_hidden()
+    gallery = folder.parent / "gallery" / paths.PAGE
+    gallery.parent.mkdir()
+    gallery.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parents[2])
+        refresh(studied.name)
+        page.reload()
+        page.locator("#plane-choice").select_option("test")
+        address = page.locator("#plane-open").get_attribute("href")
+        tests = "+".join(f"test-{id}" for id in ids[-40:])
+        assert address == f"../gallery/index.html#view=all&ids={tests}"
+        assert explored_rows(studied.name) == (ids[:-40], ids[-40:])
+        gallery.unlink()
+        gallery.parent.rmdir()
+        refresh(studied.name)
+
+
+def test_dots_next_to_another_label_are_found(browse, studied):
+    page = browse()
+    page.locator("#plane-choice").select_option("odd")
+    places, labels = dot_places(page)[: len(studied.embedding.labels)], studied.embedding.labels
+    far = np.linalg.norm(places[:, None] - places, axis=2)
+    np.fill_diagonal(far, np.inf)
+    odd = np.flatnonzero(labels[far.argmin(axis=1)] != labels)
+    assert page.evaluate("[...chosen]") == odd.tolist()
+    page.locator("#plane-clear").click()
+    assert page.locator("#plane-strip .digit").count() == 0
 
 
 def test_labelled_test_rows_are_studied_as_test_rows_only(tiny, tmp_path):
@@ -216,9 +291,16 @@ def test_few_digits_make_a_page_without_what_needs_more(tiny, workplace):
 
 
 def test_the_command_explores_before_any_training(project, monkeypatch, capsys):
-    monkeypatch.setattr(exploration, "sections", lambda found: {"Some": all_figures(found)[:1]})
+    made = exploration.sections
+
+    def few(found):
+        shown = made(found)
+        return {"Classes": shown["Classes"][:1], exploration.PLANE: shown[exploration.PLANE]}
+
+    monkeypatch.setattr(exploration, "sections", few)
     assert main(["explore", "--config", "configs/tiny.yaml"]) == 0
     shown = capsys.readouterr().out
     assert "Duplicates: There are no exact copies" in shown
     assert "open output/tiny/exploration/index.html" in shown
-    assert [folder.name for folder in (project / "output/tiny").iterdir()] == ["exploration"]
+    made = sorted(path.name for path in (project / "output/tiny").iterdir())
+    assert made == ["exploration", "index.html"]

@@ -3,16 +3,18 @@
 import dataclasses
 import json
 import re
+from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
 from conftest import made_up_findings
-from pages import assert_readable
+from pages import assert_accessible, assert_readable
 from playwright.sync_api import expect
 
+from competition.analysis.explain import similar_digits
 from competition.data.label_marks import Mark, read_marks
-from competition.pages.gallery import write_page
+from competition.pages.gallery import Company, write_page
 
 NAMES = ("plain seed0", "residual seed0", "wide seed1")
 
@@ -25,7 +27,7 @@ def findings():
 @pytest.fixture(scope="module")
 def page_file(findings, tmp_path_factory):
     path = tmp_path_factory.mktemp("gallery") / "index.html"
-    write_page(path, findings, all_rows=True)
+    write_page(path, findings, True, Company(similar=similar_digits(findings, [])))
     return path
 
 
@@ -69,8 +71,13 @@ def test_the_cards_show_what_was_computed(browse, findings):
     likeliest = predicted.class_probabilities(predicted.predictions)
     confidences = [f"{value:.1f} %" for value in np.rint(likeliest * 1000) / 10]
     assert page.locator(".confidence").all_inner_texts() == confidences
-    votes = ["".join(map(str, each)) for each in predicted.votes.T]
-    assert page.locator(".card-votes").all_inner_texts() == votes
+    tallies = [Counter(each.tolist()).most_common() for each in predicted.votes.T]
+    votes = [[f"{vote} ×{count}" for vote, count in tally] for tally in tallies]
+    assert page.locator(".card-votes").evaluate_all(
+        "all => all.map(one => [...one.children].map(each => each.textContent))"
+    ) == votes  # fmt: skip
+    said = ", ".join(f"{count} for {vote}" for vote, count in tallies[0])
+    assert f"votes: {said}" in page.locator(".described").first.text_content()
     assert page.locator("#summary").inner_text() == f"{len(rows)} digits"
     assert f"{findings.score.accuracy:.5f}" in page.locator(".lead").inner_text()
 
@@ -363,13 +370,13 @@ def test_marks_are_given_with_the_mouse(browse, findings):
     label = int(findings.labelled.digits.labels[row])
     page.locator(".card").first.click()
     assert page.locator("#believed").is_hidden()
-    page.locator('[data-mark="label error"]').click()
+    page.locator('#marking [data-mark="label error"]').click()
     assert page.locator(f'[data-believed="{label}"]').is_disabled()
     page.locator(f'[data-believed="{(label + 3) % 10}"]').click()
     assert page.locator(".badge").first.inner_text() == f"L{(label + 3) % 10}"
-    page.locator('[data-mark="ambiguous"]').click()
+    page.locator('#marking [data-mark="ambiguous"]').click()
     assert page.locator(".badge").first.inner_text() == "A"
-    page.locator('[data-mark="ambiguous"]').click()
+    page.locator('#marking [data-mark="ambiguous"]').click()
     assert page.locator(".badge").first.is_hidden()
 
 
@@ -422,8 +429,9 @@ def test_without_storage_marks_last_as_long_as_the_page(browse, findings):
     with page.expect_download() as download:
         page.locator("#export").click()
     row = findings.mistakes.min()
-    line = f"{row + 1},{findings.labelled.digits.labels[row]},ambiguous,"
-    assert download.value.path().read_text().splitlines()[1:] == [line]
+    line = f"{row + 1},{findings.labelled.digits.labels[row]},ambiguous,,"
+    [written] = download.value.path().read_text().splitlines()[1:]
+    assert written.startswith(f"{line},20")
 
 
 def test_storage_without_room_keeps_all_marks_until_the_page_is_closed(browse):
@@ -487,20 +495,19 @@ def test_without_all_rows_the_page_has_those_worth_a_look(findings, tmp_path):
 
 def test_explained_rows_are_linked(browse, findings, tmp_path):
     first, other, *_ = ids(findings, by_loss(findings, findings.mistakes))
-    write_page(tmp_path / "index.html", findings, all_rows=False, explained={first})
+    write_page(tmp_path / "index.html", findings, False, Company(explained={first}))
     page = browse(f"row=train-{first}", file=tmp_path / "index.html")
-    assert page.locator(".tools a").get_attribute("href") == "../why/index.html"
     link = page.locator("#why a")
     assert link.get_attribute("href").endswith(f"/why/index.html#row-{first}")
     page.keyboard.press("ArrowRight")
     assert page.locator("#detail-title").inner_text() == f"Row {other}"
     assert link.is_hidden()
-    assert browse().get_by_text("Why").count() == 0
+    assert browse().locator("#why").count() == 0
 
 
 def test_an_explained_row_that_is_right_and_sure_is_there_too(browse, findings, tmp_path):
     surest = findings.labelled.digits.ids[findings.labelled.margins.argmax()]
-    write_page(tmp_path / "index.html", findings, all_rows=False, explained={int(surest)})
+    write_page(tmp_path / "index.html", findings, False, Company(explained={int(surest)}))
     page = browse(f"view=all&row=train-{surest}", file=tmp_path / "index.html")
     assert page.locator("#detail-title").inner_text() == f"Row {surest}"
 
@@ -530,16 +537,192 @@ def test_a_narrow_window_has_room_for_everything(browse):
     assert page.locator("#detail").is_hidden()
 
 
-def test_nothing_moves_when_a_digit_is_enlarged(browse):
+def enlarged(page):
+    """Returns the digit that the pointer or the focus enlarges, when it has its size."""
+    digit = page.locator(".card:is(:hover, :focus) .digit").last
+    digit.evaluate("one => Promise.all(one.getAnimations().map(each => each.finished))")
+    return digit.bounding_box()
+
+
+def test_nothing_moves_when_a_digit_is_enlarged_and_no_control_is_covered(browse):
     page = browse()
     boxes = "all => all.map(one => JSON.stringify(one.getBoundingClientRect()))"
     before = page.locator(".card").evaluate_all(boxes)
-    page.locator(".card").nth(9).hover()
-    page.keyboard.press("ArrowRight")
-    digit = page.locator(".card:focus .digit")
-    digit.evaluate("one => Promise.all(one.getAnimations().map(each => each.finished))")
-    assert digit.bounding_box()["width"] == pytest.approx(168)
+    page.locator(".card").nth(page.evaluate("columnCount()") - 1).hover()
+    box = enlarged(page)
+    assert box["width"] == pytest.approx(140)
     assert page.locator(".card").evaluate_all(boxes) == before
+    controls = page.locator(".bar :is(button, select):visible, .views button")
+    lowest = "all => Math.max(...all.map(one => one.getBoundingClientRect().bottom))"
+    assert controls.evaluate_all(lowest) <= box["y"]
+
+
+def test_the_focus_enlarges_a_digit_unless_the_panel_shows_it(browse):
+    page = browse()
+    page.keyboard.press("ArrowRight")
+    assert enlarged(page)["width"] == pytest.approx(140)
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    assert enlarged(page)["width"] == pytest.approx(84)
+
+
+def test_rows_are_found_by_their_ids(browse, findings):
+    page = browse()
+    right = int(np.flatnonzero(~findings.labelled.wrong)[0]) + 1
+    page.locator("#ids").fill(f"{right}, 9999")
+    page.locator("#ids").press("Enter")
+    tests = findings.test.digits.ids[findings.uncertain_test].tolist()
+    assert shown(page) == [right] * (1 + (right in tests))
+    assert page.locator("#missing").inner_text().startswith("Not on this page: #9999. make gallery")
+    assert page.url.endswith(f"#view=all&ids={right}+9999")
+    page.get_by_role("button", name=f"remove the filter id {right} 9999").click()
+    assert page.locator("#missing").is_hidden()
+    assert len(shown(page)) == 200
+    chosen = browse(f"view=all&sort=id&ids=train-7+test-{tests[0]}+train-3+train-5")
+    assert shown(chosen) == [3, 5, 7, tests[0]]
+    assert chosen.locator("#chips").inner_text() == "4 chosen rows ✕"
+
+
+def test_a_range_that_is_turned_round_says_so(browse, findings):
+    page = browse("from=80&to=20")
+    assert shown(page) == []
+    assert page.locator("#range-note").is_visible()
+    page.locator("#swap").click()
+    assert page.locator("#range-note").is_hidden()
+    assert page.url.endswith("#from=20&to=80")
+    assert len(shown(page)) > 0
+
+
+def test_test_rows_are_chosen_by_their_predicted_class(browse, findings):
+    page = browse("view=test")
+    assert page.locator("#matrix").is_hidden()
+    assert page.locator('[data-member="plain seed0"]').is_hidden()
+    predictions = findings.test.predictions[findings.uncertain_test]
+    counts = page.locator("#predictions .count").all_inner_texts()
+    assert list(map(int, counts)) == np.bincount(predictions, minlength=10).tolist()
+    common = int(np.bincount(predictions).argmax())
+    page.locator(f'#predictions [data-predicted="{common}"]').click()
+    chosen = findings.uncertain_test[predictions == common]
+    assert shown(page) == findings.test.digits.ids[chosen].tolist()
+    page.locator('[data-view="mistakes"]').click()
+    assert page.locator("#predictions").is_hidden()
+    assert page.locator("#matrix").is_visible()
+
+
+def test_several_digits_are_marked_at_once(browse, findings):
+    page = browse("sort=id")
+    card = page.locator(".card")
+    card.nth(1).click(modifiers=["ControlOrMeta"])
+    card.nth(4).click(modifiers=["Shift"])
+    assert page.locator("#selected-count").inner_text() == "4 selected"
+    assert page.locator("#detail").is_hidden()
+    card.nth(2).focus()
+    page.keyboard.press("s")
+    page.locator('#selection [data-mark="real mistake"]').click()
+    assert page.locator(".badge").all_inner_texts()[:6] == ["", "R", "", "R", "R", ""]
+    card.nth(0).focus()
+    page.keyboard.press("2")
+    assert page.locator(".badge").all_inner_texts()[:6] == ["", "A", "", "A", "A", ""]
+    page.keyboard.press("Escape")
+    assert page.locator("#selection").is_hidden()
+    assert page.locator('.card[aria-pressed="true"]').count() == 0
+    page.locator("#select").click()
+    card.nth(0).click()
+    assert page.locator("#selected-count").inner_text() == "1 selected"
+    page.locator("#select-all").click()
+    page.locator('#selection [data-mark=""]').click()
+    assert page.locator(".badge:visible").count() == 0
+    page.locator("#select-none").click()
+    card.nth(0).click()
+    assert page.locator("#detail").is_visible()
+
+
+def test_a_right_label_is_given_to_all_selected_that_have_another_one(browse, findings):
+    page = browse("view=all&sort=id")
+    labels = findings.labelled.digits.labels
+    other = int(np.flatnonzero(labels != labels[0])[0])
+    for row in (0, other):
+        page.locator(".card").nth(row).click(modifiers=["ControlOrMeta"])
+    page.keyboard.press(f"Shift+Digit{labels[0]}")
+    badges = page.locator(".badge").all_inner_texts()
+    assert (badges[0], badges[other]) == ("", f"L{labels[0]}")
+
+
+def test_marks_of_a_team_are_merged_and_the_later_one_counts(browse, findings, tmp_path):
+    page = browse("sort=id")
+    rows = np.sort(findings.mistakes)
+    marked = (rows + 1).tolist()
+    given = findings.labelled.digits.labels[rows].tolist()
+    page.locator("#who").fill("Ann, of us")
+    page.locator("#who").press("Enter")
+    for _ in range(3):
+        page.locator(".card").first.focus() if _ == 0 else page.keyboard.press("ArrowRight")
+        page.keyboard.press("2")
+    header = "id,given_label,mark,label,who,when"
+    lines = [
+        f"{marked[0]},{given[0]},ambiguous,,Ben,2020-01-01T00:00:00Z",  # the same
+        f"{marked[1]},{given[1]},real mistake,,Ben,2020-01-01T00:00:00Z",  # earlier
+        f"{marked[2]},{given[2]},label error,{(given[2] + 1) % 10},Ben,2099-01-01T00:00:00Z",
+        f"{marked[3]},{given[3]},label error,,Ben,2020-01-01T00:00:00Z",
+    ]
+    (tmp_path / "ben.csv").write_text("\n".join([header, *lines, ""]))
+    (tmp_path / "bad.csv").write_text(f"{header}\n{marked[5]},{given[5]},ambiguous,,,\n7,x,y,,,\n")
+    (tmp_path / "other.csv").write_text("id,label\n")
+    page.locator("#import").set_input_files([tmp_path / "ben.csv", tmp_path / "bad.csv"])
+    expect(page.locator("#imported")).to_contain_text(
+        "ben.csv: 1 new, 1 the same, 2 different (of these, 1 later than yours and taken): "
+        f"#{marked[1]} #{marked[2]}"
+    )
+    expect(page.locator("#imported")).to_contain_text(
+        "bad.csv: nothing is taken; line 3: '7,x' is no row with a label"
+    )
+    badges = page.locator(".badge").all_inner_texts()[:6]
+    assert badges == ["A", "A", f"L{(given[2] + 1) % 10}", "L", "", ""]
+    page.locator("#imported a").click()
+    assert shown(page) == marked[1:3]
+    page.locator(".card").nth(1).click()
+    assert page.locator("#marked-by").inner_text() == "Marked by Ben, 2099-01-01."
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    download.value.save_as(tmp_path / "marks.csv")
+    text = (tmp_path / "marks.csv").read_text()
+    assert f"{marked[1]},{given[1]},ambiguous,,Ann  of us,20" in text
+    assert lines[2] in text
+    marks = read_marks(tmp_path / "marks.csv", findings.labelled.digits)
+    assert [each.id for each in marks] == marked[:4]
+    page.locator("#import").set_input_files([tmp_path / "other.csv"])
+    expect(page.locator("#imported")).to_contain_text(
+        f"other.csv: nothing is taken; the first line is expected to be {header}"
+    )
+
+
+def test_similar_digits_are_the_nearest_ones(browse, findings):
+    row = int(findings.mistakes[0])
+    page = browse(f"row=train-{row + 1}")
+    pixels = findings.labelled.digits.images.reshape(300, -1).astype(float)
+    pixels /= np.linalg.norm(pixels, axis=1, keepdims=True)
+    nearest = [each for each in np.argsort(-pixels @ pixels[row]) if each != row][:6]
+    labels = findings.labelled.digits.labels
+    expected = [f"{labels[each]} #{each + 1}" for each in nearest]
+    items = page.locator("#similar-digits li")
+    assert [re.sub(r"\s+", " ", text) for text in items.all_inner_texts()] == expected
+    assert "by their pixels" in " ".join(page.locator("#similar .hint").inner_text().split())
+    items.first.locator("a").click()
+    assert page.locator("#detail-title").inner_text() == f"Row {nearest[0] + 1}"
+    tests = browse(f"view=test&row=test-{findings.test.digits.ids[findings.uncertain_test[0]]}")
+    assert tests.locator("#similar-digits li").count() == 6
+
+
+def test_the_rows_of_the_plane_are_there(browse, findings, tmp_path):
+    unseen = np.setdiff1d(np.arange(300), findings.worth_a_look)[:2] + 1
+    tests = np.setdiff1d(np.arange(130), findings.uncertain_test)[:2] + 1
+    company = Company(explored=(unseen.tolist(), tests.tolist()))
+    write_page(tmp_path / "index.html", findings, False, company)
+    ids = f"train-{unseen[0]}+train-{unseen[1]}+test-{tests[0]}"
+    page = browse(f"view=all&sort=id&ids={ids}", file=tmp_path / "index.html")
+    assert shown(page) == [*unseen, tests[0]]
+    page.locator('[data-view="test"]').click()
+    assert shown(page) == findings.test.digits.ids[findings.uncertain_test].tolist()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -548,6 +731,11 @@ def test_text_has_contrast(browse, findings, theme):
     page = browse(f"row=train-{row}&agree=yes", color_scheme=theme)
     page.keyboard.press("1")
     assert_readable(page, fewest=201)
+    page.locator("#select").click()
+    assert_accessible(page)
+    page.locator('[data-view="test"]').click()
+    page.locator("#keys").click()
+    assert_accessible(page)
 
 
 def test_a_theme_is_the_systems_until_one_is_chosen(browse):

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import json
 import re
-import shutil
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, made_up_cases, make_project, write_made_up_result
-from pages import contrast
+from pages import assert_accessible, contrast
 from sklearn.metrics import (
     average_precision_score,
     classification_report,
@@ -33,6 +33,7 @@ from competition.errors import UserError
 from competition.metrics import SELECTED_NOTE, Score, score
 from competition.pages import figures
 from competition.pages.html import STATIC
+from competition.pages.overview import refresh
 from competition.pages.report import (
     Section,
     report_markdown,
@@ -40,7 +41,12 @@ from competition.pages.report import (
     sections_of,
     write_report,
 )
-from competition.pages.report_tables import ensemble_tables, scores_table
+from competition.pages.report_tables import (
+    contributions_tables,
+    ensemble_tables,
+    preset_table,
+    scores_table,
+)
 from competition.probabilities import Probabilities
 from competition.results import ALL_ROWS, CLASS_COUNTS
 from competition.tables import Table, score_values
@@ -131,6 +137,7 @@ def test_the_page_shows_what_was_computed(browse, reported):
     assert values == [str(score.errors), f"{score.accuracy:.5f}", f"{score.log_loss:.5f}",
                       f"{summary.calibration_error:.5f}", minutes]  # fmt: skip
     assert f"95 %: {low:.5f} – {high:.5f}" in page.locator("#tiles").inner_text()
+    page.locator("#jobs summary").click()
     for table in (table for section in sections for table in section.tables):
         block = page.locator(f"#table-{table.key}")
         assert block.locator("h3").inner_text() == table.title
@@ -138,9 +145,10 @@ def test_the_page_shows_what_was_computed(browse, reported):
             "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
         )
         assert shown == table.texts().to_numpy().tolist()
-    assert page.locator("#table-confusion tbody td").all_inner_texts() == [
-        str(count) for count in summary.confusion.ravel()
-    ]
+    texts = page.locator("#figure-confusion-counts svg text").all_text_contents()
+    counts = [str(count) for count in summary.confusion.ravel() if count]
+    axes = Counter([*2 * "0123456789", "prediction", "label"])
+    assert Counter(texts) - axes == Counter(counts)
     links = page.locator("#contents a").evaluate_all("all => all.map(e => e.hash)")
     assert links == [f"#{section.key}" for section in sections]
 
@@ -195,8 +203,8 @@ def test_the_table_of_folds_has_each_folds_own(frames, reported):
     assert len({*found.loc["ensemble", [f"errors_fold{fold}" for fold in range(3)]]}) > 1
 
 
-def test_the_key_figures_are_of_the_nets_that_were_combined(frames, reported):
-    [line] = frames["key-figures"].to_dict("records")
+def test_the_key_figures_are_of_the_nets_that_were_combined(reported):
+    [line] = preset_table(reported[0]).frame.to_dict("records")
     score = reported[0].scores.ensemble
     assert line == {
         "preset": NAME,
@@ -251,8 +259,8 @@ def test_the_tables_of_contributions_have_each_variants_own(frames, reported):
                 assert values.tolist() == [score.errors, score.log_loss]
     plain, perceptron = contributions.variants
     assert plain.alone.errors != perceptron.alone.errors
-    overlap, differing = (frames[key].set_index("variant") for key in
-                          ("error-overlap", "disagreement"))  # fmt: skip
+    _, overlap, differing = (table.frame.set_index("variant")
+                             for table in contributions_tables(contributions))  # fmt: skip
     both_wrong = contributions.error_overlap
     assert overlap.loc["plain", "plain"] == both_wrong[0, 0] == plain.alone.errors
     assert overlap.loc["perceptron", "plain"] == both_wrong[1, 0]
@@ -267,14 +275,14 @@ def test_the_tables_of_agreement_have_each_members_own(frames, reported):
     assert found["rows"].tolist() == agreement.rows.tolist()
     assert found["right"].tolist() == agreement.rescued.tolist()
     assert found["rows"].tolist() != found["right"].tolist()
-    names = ["1. plain seed0", "2. plain seed1", "3. perceptron seed0"]
-    counts = {"members-disagreement": agreement.disagreement,
-              "members-both-wrong": agreement.both_wrong}  # fmt: skip
-    for key, expected in counts.items():
-        pairs = frames[key].set_index("member")
-        assert list(pairs.index) == names
-        assert list(pairs) == [name.replace(" ", "_") for name in names]
-        assert pairs.to_numpy().tolist() == expected.tolist()
+    names = ["plain seed0", "plain seed1", "perceptron seed0"]
+    pairs = frames["members-pairs"].set_index("member")
+    assert list(pairs.index) == names
+    assert list(pairs) == [name.replace(" ", "_") for name in names]
+    assert (agreement.both_wrong != agreement.disagreement).any()
+    for (line, column), count in np.ndenumerate(pairs.to_numpy()):
+        expected = agreement.disagreement if column > line else agreement.both_wrong
+        assert count == expected[line, column]
 
 
 def test_the_classification_report_is_that_of_scikit_learn(frames, reported):
@@ -301,12 +309,11 @@ def test_the_classification_report_is_that_of_scikit_learn(frames, reported):
 def test_the_tables_of_confusions_count_labels_in_rows(frames, reported):
     predicted = reported[0].subject.predicted
     labels, predictions = predicted.digits.labels, predicted.predictions
-    counts = frames["confusion"].set_index("label")
-    assert counts.to_numpy().tolist() == confusion_matrix(labels, predictions).tolist()
-    assert counts.to_numpy().tolist() != counts.to_numpy().T.tolist()
+    counts = confusion_matrix(labels, predictions)
+    assert reported[0].confusion.tolist() == counts.tolist() != counts.T.tolist()
     for line in frames["confusions"].to_dict("records"):
         label, prediction = line["label"], line["prediction"]
-        assert line["rows"] == counts.loc[str(label), str(prediction)] > 0
+        assert line["rows"] == counts[label, prediction] > 0
         assert line["share_of_label"] == pytest.approx(line["rows"] / (labels == label).sum())
 
 
@@ -315,6 +322,7 @@ def test_names_stay_text(browse, reported):
     assert page.title() == f"{NAME} · report"
     assert page.locator("h1").inner_text() == f"{NAME} report"
     assert page.locator("h1 i").count() == 0
+    page.locator("#jobs summary").click()
     assert MACHINE in page.locator("#table-at-a-glance").inner_text()
 
 
@@ -352,15 +360,37 @@ def write_page_only(summary: Summary) -> Path:
     return path.resolve()
 
 
-def test_a_gallery_that_is_there_is_linked(browse, reported, monkeypatch):
+def test_it_has_links_to_the_pages_that_are_there(browse, reported, monkeypatch):
     monkeypatch.chdir(reported[2].parents[2])
+    page = browse()
+    links = page.locator(".run a")
+    assert links.all_inner_texts() == [f"← {NAME}", "Report"]
+    assert links.nth(1).get_attribute("aria-current") == "page"
     gallery = paths.OutputPaths(NAME).gallery / paths.PAGE
     gallery.parent.mkdir()
     gallery.touch()
-    page = browse(write_page_only(reported[0]))
-    addresses = page.locator('a:has-text("gallery")').evaluate_all("all => all.map(e => e.href)")
-    shutil.rmtree(gallery.parent)
-    assert addresses == 2 * [gallery.resolve().as_uri()]
+    refresh(NAME)
+    page.reload()
+    assert links.all_inner_texts() == [f"← {NAME}", "Report", "Gallery"]
+    assert links.evaluate_all("all => all.map(e => e.href)") == [
+        (reported[2].parent / place / paths.PAGE).as_uri() for place in ("", "report", "gallery")
+    ]
+    gallery.unlink()
+    gallery.parent.rmdir()
+    refresh(NAME)
+
+
+def test_a_single_validation_is_told(project):
+    run = train(load())
+    summary = summarise(ensemble_subject(run, combine([run])))
+
+    def words() -> str:
+        return next(each.words[0] for each in sections_of(summary) if each.key == "learning")
+
+    assert "validated once, at their end: that is a dot, and no curve" in words()
+    for history in summary.histories.values():
+        history[["validation_loss", "validation_accuracy"]] = 0.5, 0.9
+    assert "validated once" not in words()
 
 
 def test_marks_are_told(project):
@@ -383,7 +413,17 @@ def test_figures_do_not_share_names(reported):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_narrow_window_needs_no_scrolling_and_text_has_contrast(browse, theme):
     page = browse(viewport={"width": 320, "height": 640}, color_scheme=theme)
+    page.locator("#jobs summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") == 320
+    assert_accessible(page)
+    table = page.locator("#table-scores .scroll")
+    assert table.evaluate("one => one.scrollWidth > one.clientWidth")
+    line = page.locator("#table-scores tbody tr").first
+    name, errors = line.locator("th"), line.locator("td").first
+    before = name.bounding_box()["x"], errors.bounding_box()["x"]
+    assert before[1] < 320
+    table.evaluate("one => one.scrollBy(60, 0)")
+    assert (name.bounding_box()["x"], errors.bounding_box()["x"]) == (before[0], before[1] - 60)
     wide = page.locator("main *").evaluate_all(
         "all => all.filter(e => !e.closest('.scroll') && e.getBoundingClientRect().right > 320)"
         ".length"
@@ -466,9 +506,9 @@ def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, 
         "plain (selected)", "perceptron", "all together"
     ]  # fmt: skip
     accuracy = f"{summary.scores.ensemble.accuracy:.5f} (selected)"
-    assert tables["key-figures"].texts()["accuracy"].tolist() == [accuracy]
-    for key in ("scores", "jobs", "key-figures"):
-        assert SELECTED_NOTE in tables[key].note
+    assert preset_table(summary).texts()["accuracy"].tolist() == [accuracy]
+    for table in (tables["scores"], tables["jobs"], preset_table(summary)):
+        assert SELECTED_NOTE in table.note
     shown = ensemble_tables(summary.scores, made.comparison, summary.contributions)
     text = "\n".join(table.markdown_with_note() for table in shown)
     assert all(name in text for name in names)

@@ -1,13 +1,15 @@
 """The page and the sheets of an explanation, which is made up: they show what was computed."""
 
 import csv
+import re
 from base64 import b64decode
 
 import cv2
 import numpy as np
 import pytest
 from conftest import made_up_cases
-from pages import assert_readable
+from pages import assert_accessible, assert_readable
+from playwright.sync_api import expect
 
 from competition import paths
 from competition.analysis.explain import Explanation, VariantExplanation
@@ -85,14 +87,50 @@ def words(locator) -> list[str]:
     return [" ".join(text.split()) for text in locator.all_text_contents()]
 
 
+def order(explanation) -> list[int]:
+    """Returns the rows as the page shows them: those asked for, mistakes, the others."""
+    wrong = explanation.predicted.wrong
+    return [0, 1, *(row for row in range(2, ROWS) if wrong[row]),
+            *(row for row in range(2, ROWS) if not wrong[row])]  # fmt: skip
+
+
+def test_a_filter_shows_mistakes_alone(browse, explanation):
+    page = browse()
+    wrong = explanation.predicted.wrong
+    assert 0 < wrong[2:].sum() < ROWS - 2
+    page.locator('[data-kind="wrong"]').first.click()
+    rows = [row for row in order(explanation) if wrong[row]]
+    visible = page.locator("article:visible").evaluate_all("all => all.map(one => one.id)")
+    assert visible == [f"row-{row + 1}" for row in rows]
+    assert page.locator(".index li:visible").count() == len(rows)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(f"#row-{rows[1] + 1}$"))
+    page.locator('[data-kind="right"]').first.click()
+    assert page.locator("article:visible").count() == ROWS - len(rows)
+    page.evaluate(f"location.hash = 'row-{rows[0] + 1}'")
+    expect(page.locator("article:visible")).to_have_count(ROWS)
+
+
+def test_on_a_phone_the_first_explanation_comes_before_the_list(browse):
+    page = browse(viewport={"width": 390, "height": 844})
+    first, index = page.locator("article").first, page.locator(".index")
+    second = page.locator("article").nth(1)
+    tops = [one.bounding_box()["y"] for one in (first, index, second)]
+    assert tops == sorted(tops)
+    assert tops[0] < 400
+
+
 def test_the_page_shows_what_was_computed(browse, explanation):
     page = browse()
     predicted = explanation.predicted
     assert page.locator(".lead b").all_inner_texts() == ["12", "2"]
     titles = words(page.locator("article h2"))
-    assert titles == [f"Row {row}{' asked for' if row < 3 else ''}" for row in range(1, 13)]
+    assert titles == [
+        f"Row {row + 1}{' asked for' if row < 2 else ''}" for row in order(explanation)
+    ]
     for row in (0, 7):
-        article = page.locator("article").nth(row)
+        article = page.locator(f"#row-{row + 1}")
         label, prediction = predicted.digits.labels[row], predicted.predictions[row]
         first, second, *_ = words(article.locator("header p"))
         sure = percent(predicted.ensemble[row].max())
@@ -120,7 +158,7 @@ def test_neighbours_have_the_colours_of_their_labels(browse, explanation):
     label, rival = explanation.predicted.digits.labels[4], explanation.rivals[4]
     roles = {label: "true", rival: "predicted"}
     evidence = explanation.by_variant["plain seed0"]
-    shown = page.locator("article").nth(4).locator("section").first.locator(".neighbours b")
+    shown = page.locator("#row-5 section").first.locator(".neighbours b")
     classes = shown.evaluate_all("all => all.map(one => one.className)")
     assert classes == [roles.get(one, "") for one in evidence.labels[4]]
 
@@ -128,7 +166,7 @@ def test_neighbours_have_the_colours_of_their_labels(browse, explanation):
 def test_each_digit_is_the_one_that_is_meant(browse, explanation):
     page = browse(color_scheme="dark")
     evidence = explanation.by_variant[VARIANT]
-    digit = page.locator("article").nth(3).locator("section").nth(1).locator(".digit.alike").nth(2)
+    digit = page.locator("#row-4 section").nth(1).locator(".digit.alike").nth(2)
     digit.evaluate("one => one.style.setProperty('--alike', '84px')")
     digit.evaluate("one => document.body.replaceChildren(one)")  # to where whole pixels begin
     digit = page.locator(".digit")
@@ -141,7 +179,7 @@ def test_a_map_is_what_was_computed(browse, explanation):
     page = browse()
     drops = explanation.by_variant["plain seed0"].drops
     scale = scale_of([evidence.drops[5] for evidence in explanation.by_variant.values()])
-    address = page.locator("article").nth(5).locator(".map img").nth(1).get_attribute("src")
+    address = page.locator("#row-6 .map img").nth(1).get_attribute("src")
     png = b64decode(address.removeprefix("data:image/png;base64,"))
     decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(decoded, overlay(drops[5, 1], scale))
@@ -156,18 +194,19 @@ def test_names_stay_text(browse):
     assert page.locator("section h3 img").count() == 0
 
 
-def test_the_arrows_go_from_row_to_row(browse):
+def test_the_arrows_go_from_row_to_row(browse, explanation):
     page = browse()
+    rows = [row + 1 for row in order(explanation)]
     for key, row in (("Right", 1), ("Right", 2), ("Left", 1), ("Left", 1)):
         page.keyboard.press(f"Arrow{key}")
         assert page.url.endswith(f"#row-{row}")
         assert page.locator("article:focus").get_attribute("id") == f"row-{row}"
     page.locator(".index a").nth(6).click()
-    assert page.url.endswith("#row-7")
+    assert page.url.endswith(f"#row-{rows[6]}")
     page.keyboard.press("ArrowRight")
-    assert page.url.endswith("#row-8")
+    assert page.url.endswith(f"#row-{rows[7]}")
     page.go_back()
-    assert page.url.endswith("#row-7")
+    assert page.url.endswith(f"#row-{rows[6]}")
 
 
 def test_rows_lead_to_the_gallery_and_back(browse):
@@ -175,7 +214,7 @@ def test_rows_lead_to_the_gallery_and_back(browse):
     assert page.locator("#row-7").evaluate("one => one.getBoundingClientRect().top") < 20
     link = page.locator("#row-7 header a")
     assert link.get_attribute("href") == "../gallery/index.html#view=all&row=train-7"
-    page.locator(".tools a").click()
+    page.locator('.run a:text("Gallery")').click()
     assert page.title() == "gallery"
 
 
@@ -186,7 +225,9 @@ ALL_DRAWN = "article { content-visibility: visible }"
 def test_text_has_contrast(browse, theme):
     page = browse(color_scheme=theme)
     page.add_style_tag(content=ALL_DRAWN)
+    page.locator("summary").click()
     assert_readable(page, fewest=400)
+    assert_accessible(page)
 
 
 @pytest.mark.parametrize("width", [360, 390, 700, 1000])

@@ -23,6 +23,7 @@ class Embedding:
     """A sample of n labelled rows, then m test rows, in the plane.
 
     Attributes:
+        rows: int `[n + m]`, positions among all train, then all test rows.
         labels: uint8 `[n]`.
         principal: float32 `[n + m, 2]`, the first two principal components.
         neighbours: float32 `[n + m, 2]`, by t-SNE; None if there are too few rows.
@@ -30,6 +31,7 @@ class Embedding:
             labelled point; None without `neighbours`.
     """
 
+    rows: np.ndarray
     labels: np.ndarray
     principal: np.ndarray
     neighbours: np.ndarray | None
@@ -58,12 +60,12 @@ def embed(
     rows = np.concatenate([labelled, len(train) + _sample(random, len(test), TEST_ROWS)])
     chosen, labels = components[rows], train.labels[labelled]
     if len(labels) < FEWEST_LABELLED:
-        return Embedding(labels, chosen[:, :2], None, None)
+        return Embedding(rows, labels, chosen[:, :2], None, None)
     neighbours = _tsne(chosen, seed, on_progress)
     search = NearestNeighbors(n_neighbors=1).fit(neighbours[: len(labels)])
     nearest = search.kneighbors(return_distance=False)[:, 0]
     agreement = float((labels[nearest] == labels).mean())
-    return Embedding(labels, chosen[:, :2], neighbours, agreement)
+    return Embedding(rows, labels, chosen[:, :2], neighbours, agreement)
 
 
 def _sample(random: np.random.Generator, count: int, most: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Explanations of predictions: occlusion maps and nearest training digits, per variant.
+"""Explanations of predictions: occlusion maps and nearest digits.
 
 Each row is explained by nets that held it out. An occlusion map shows where the ink counts: a grey
 patch hides one place after another, and the map holds the probability lost each time. The
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from competition import paths
+from competition.analysis.mistakes import Findings
 from competition.analysis.predictions import PredictedDigits, out_of_fold_predictions
 from competition.analysis.trained_net import load_net, require_models
 from competition.console import ProgressDisplay
@@ -29,6 +31,7 @@ NEIGHBOURS = 6
 CELL, PATCH = 2, 6
 CELLS = SIDE // CELL
 PATCHES = CELLS**2
+PIXEL_BLOCK = 4096  # digits whose pixels are compared at a time
 
 
 @dataclass(frozen=True)
@@ -273,3 +276,64 @@ def _directions(features: np.ndarray) -> np.ndarray:
     """Returns features scaled to length 1; zeros stay zero."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.where(lengths > 0, lengths, 1)
+
+
+@dataclass(frozen=True)
+class SimilarDigits:
+    """The nearest labelled digits of the rows worth a look.
+
+    Attributes:
+        by: what compared them: a net, or `pixels`.
+        labelled, test: positions of at most six labelled rows, the nearest first, by the position
+            of a labelled or test row.
+    """
+
+    by: str
+    labelled: dict[int, list[int]]
+    test: dict[int, list[int]]
+
+
+def similar_digits(findings: Findings, jobs: Iterable[Job]) -> SimilarDigits:
+    """Compares the rows worth a look with all labelled ones, with a progress bar.
+
+    By the features of the first net that is there, which may have been trained on any of the rows;
+    by pixels if there is none.
+
+    Args:
+        findings: the rows worth a look.
+        jobs: the trainings whose nets may be there.
+    """
+    saved = next((job for job in jobs if (job.folder() / paths.MODEL).exists()), None)
+    features: Callable[[np.ndarray], Iterable[np.ndarray]] = _pixels
+    if saved:
+        start_keras(core_count())
+        features = load_net(saved).features
+    rows, labelled = findings.worth_a_look, findings.labelled.digits.images
+    images = [labelled[rows], findings.test.digits.images[findings.uncertain_test]]
+    queries = np.concatenate([*features(np.concatenate(images))])
+    with interruptible(), ProgressDisplay("comparing digits", len(labelled)) as display:
+        done = 0
+
+        def blocks() -> Iterable[np.ndarray]:
+            nonlocal done
+            for block in features(labelled):
+                yield block
+                done += len(block)
+                display.update(done)
+
+        # One more, as each labelled row is the nearest to itself.
+        nearest, _ = nearest_neighbours(queries, blocks(), NEIGHBOURS + 1)
+    own = [[each for each in found if each != row][:NEIGHBOURS]
+           for row, found in zip(rows.tolist(), nearest.tolist(), strict=False)]  # fmt: skip
+    others = nearest[len(rows) :, :NEIGHBOURS].tolist()
+    return SimilarDigits(
+        str(saved) if saved else "pixels",
+        dict(zip(rows.tolist(), own, strict=True)),
+        dict(zip(findings.uncertain_test.tolist(), others, strict=True)),
+    )
+
+
+def _pixels(images: np.ndarray) -> Iterable[np.ndarray]:
+    for start in range(0, len(images), PIXEL_BLOCK):
+        block = images[start : start + PIXEL_BLOCK]
+        yield block.reshape(len(block), -1).astype(np.float32)

@@ -75,6 +75,11 @@ class Findings:
         """Likely label errors, the likeliest first."""
         return likely_label_errors(self.labelled)
 
+    @property
+    def worth_a_look(self) -> np.ndarray:
+        """Positions among the labelled rows, int `[k]`: the rows of the three above, sorted."""
+        return np.unique(np.concatenate([self.mistakes, self.uncertain, self.label_errors.rows]))
+
 
 def find(run: Run, ensemble_result: EnsembleResult) -> Findings:
     """Returns the findings of a run and its ensemble."""

@@ -45,6 +45,10 @@ class Net:
             yield np.concatenate(flat, axis=1), class_probabilities(logits)
             on_block(len(block))
 
+    def features(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields features float32 `[b, f]`, block by block."""
+        return (features for features, _ in self.answers(images))
+
 
 def require_models(jobs: Collection[Job]) -> None:
     """Raises UserError naming every job without a saved model."""

@@ -1,13 +1,14 @@
 """Marks of labelled rows, set by a person in the gallery: a CSV, read and checked.
 
-    id,given_label,mark,label
-    1234,4,label error,9
-    1301,7,ambiguous,
-    2210,5,real mistake,
+    id,given_label,mark,label,who,when
+    1234,4,label error,9,Ann,2026-11-29T10:15:00Z
+    1301,7,ambiguous,,Ann,2026-11-29T10:16:30Z
+    2210,5,real mistake,,Ben,2026-11-29T11:02:10Z
 
 `given_label` is the row's label in the data set: it shows that the marks belong to this data.
 `mark` is one of `MARKS`. `label` is the right class; only a `label error` has one, and it is empty
-when the label is wrong but no other is better.
+when the label is wrong but no other is better. Nothing here depends on who marked a row, and when:
+the gallery merges marks by them, and a file may lack both columns.
 """
 
 import re
@@ -22,6 +23,7 @@ from competition.errors import UserError
 from competition.tables import filled_rows, read_csv
 
 COLUMNS = ("id", "given_label", "mark", "label")
+AUTHOR_COLUMNS = ("who", "when")
 LABEL_ERROR = "label error"
 MARKS = (LABEL_ERROR, "ambiguous", "real mistake")
 
@@ -74,7 +76,7 @@ def read_marks(path: Path, digits: Digits) -> list[Mark]:
     given = dict(zip(digits.ids.tolist(), digits.labels.tolist(), strict=True))
     marks: dict[int, Mark] = {}
     source = "the page that `make gallery` writes exports marks"
-    rows = read_csv(path, COLUMNS, source)
+    rows = read_csv(path, COLUMNS, source, AUTHOR_COLUMNS)[[*COLUMNS]]
     for number, cells in filled_rows(rows).iterrows():
         try:
             mark = _mark(cells.tolist(), given)

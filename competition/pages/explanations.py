@@ -18,6 +18,7 @@ from competition.pages.contact_sheet import (
 )
 from competition.pages.figures import GREEN, PURPLE
 from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, data_uri, render, sprites
+from competition.pages.overview import refresh
 from competition.storage import atomic_folder
 from competition.tables import write_csv
 
@@ -39,6 +40,7 @@ def write_explanation(explanation: Explanation) -> Path:
         write_page(folder / paths.PAGE, explanation)
         write_sheets(folder, explanation)
         write_neighbours(folder / paths.NEIGHBOURS, explanation)
+    refresh(explanation.name)
     return final
 
 
@@ -166,10 +168,14 @@ def write_page(path: Path, explanation: Explanation) -> None:
     neighbours, places = np.unique(positions, return_inverse=True)
     sprite_places = len(shown) + places.reshape(positions.shape)
     gallery = paths.OutputPaths(explanation.name).gallery
+    rows = [_row(explanation, row, sprite_places[:, row]) for row in range(len(shown))]
+    # The rows asked for, then mistakes, then the others; each by falling loss.
+    rows.sort(key=lambda row: 0 if row.asked else 1 + (row.prediction == row.label))
     text = render(
         "why.html",
         explanation=explanation,
-        rows=[_row(explanation, row, sprite_places[:, row]) for row in range(len(shown))],
+        rows=rows,
+        mistakes=sum(row.prediction != row.label for row in rows),
         sprites=sprites(np.concatenate([shown, explanation.train.images[neighbours]])),
         columns=SPRITE_COLUMNS,
         per_sprite=DIGITS_PER_SPRITE,

@@ -14,17 +14,22 @@ from competition.analysis.duplicates import (
     CONTRADICTION,
     NEAR,
     Pairs,
+    describe_row,
     write_pairs,
 )
 from competition.console import count_of
 from competition.digits import CLASSES
 from competition.pages import exploration_figures as drawing
 from competition.pages.figures import Figure, write_figures
-from competition.pages.html import render
+from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, render, sprites
+from competition.pages.overview import refresh
 from competition.storage import atomic_folder
+from competition.tables import write_csv
 
 SIGNIFICANT = 0.05  # p below this
 NO_BREAK = "\N{NO-BREAK SPACE}"
+PLANE = "The digits in a plane"  # the section that a person can touch
+STEPS = 4000  # of a coordinate in the page: finer than its pixels
 
 
 def write_exploration(study: DataStudy) -> Path:
@@ -40,11 +45,66 @@ def write_exploration(study: DataStudy) -> Path:
         write_pairs(folder / paths.DUPLICATES, study.data_set, same)
         contradictions = {"contradiction": duplicates.contradictions}
         write_pairs(folder / paths.CONTRADICTIONS, study.data_set, contradictions)
+        _write_plane(folder / paths.PLANE, study)
         page = render(
-            "exploration.html", study=study, findings=findings(study), sections=shown, drawn=drawn
+            "exploration.html",
+            study=study,
+            findings=findings(study),
+            sections=shown,
+            drawn=drawn,
+            plane=PLANE,
+            data=_plane_data(study, shown[PLANE]),
         )
         (folder / paths.PAGE).write_text(page, encoding="utf-8")
+    refresh(study.name)
     return final
+
+
+def _write_plane(path: Path, study: DataStudy) -> None:
+    """Writes one line per digit in the plane: its part, its id, its label if it has one."""
+    import pandas as pd
+
+    described = [describe_row(study.data_set, row) for row in study.embedding.rows.tolist()]
+    write_csv(path, pd.DataFrame(described, columns=["part", "id", "label"]))
+
+
+def explored_rows(config_name: str) -> tuple[list[int], list[int]]:
+    """Returns the ids of the labelled and of the test rows in the plane; none without one."""
+    import pandas as pd
+
+    path = paths.OutputPaths(config_name).exploration / paths.PLANE
+    if not path.exists():
+        return [], []
+    rows = pd.read_csv(path)
+    train, test = (rows.loc[rows["part"] == part, "id"].tolist() for part in ("train", "test"))
+    return train, test
+
+
+def _plane_data(study: DataStudy, figures: list[Figure]) -> dict:
+    """Returns the digits in the plane as JSON values, once for each figure."""
+    found = study.embedding
+    planes = [plane for plane in (found.principal, found.neighbours) if plane is not None]
+    described = [describe_row(study.data_set, row) for row in found.rows.tolist()]
+    images = np.concatenate([study.data_set.train.images, study.data_set.test.images])
+    return {
+        "id": [int(id) for _, id, _ in described],
+        "label": found.labels.tolist(),
+        "planes": [
+            {"title": figure.title, "caption": figure.caption, "places": _steps(plane)}
+            for figure, plane in zip(figures, planes, strict=True)
+        ],
+        "spriteColumns": SPRITE_COLUMNS,
+        "digitsPerSprite": DIGITS_PER_SPRITE,
+        "sprites": sprites(images[found.rows]),
+    }
+
+
+def _steps(points: np.ndarray) -> list[int]:
+    """Returns the coordinates of points `[n, 2]` as steps of the plane, point by point."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return (
+        np.rint((points - low) / np.maximum(high - low, 1e-9) * STEPS).astype(int).ravel().tolist()
+    )
 
 
 def findings(study: DataStudy) -> dict[str, str]:
@@ -181,7 +241,7 @@ def sections(study: DataStudy) -> dict[str, list[Figure]]:
         "Strokes": _stroke_figures(study),
         "Train against test": _shift_figures(study),
         "Duplicates": _duplicate_figures(study),
-        "The digits in a plane": _plane_figures(study),
+        PLANE: _plane_figures(study),
         "Augmentation": [_policy_figure(*each) for each in enumerate(study.policies)],
     }
 

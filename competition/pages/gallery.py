@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
+from competition.analysis.explain import SimilarDigits
 from competition.analysis.mistakes import Findings, confused_pairs, write_label_errors
 from competition.analysis.predictions import PredictedDigits
 from competition.console import count_of, with_progress
 from competition.data import label_marks
+from competition.digits import Digits
 from competition.pages.contact_sheet import COLUMNS, QUIET_COLOUR, ContactSheet, ink_on_paper
 from competition.pages.figures import shades
 from competition.pages.html import DIGITS_PER_SPRITE, SPRITE_COLUMNS, render, sprites
+from competition.pages.overview import refresh
 from competition.storage import atomic_folder
 
 ROWS = 8
@@ -54,31 +57,51 @@ VIEWS = (
 )  # fmt: skip
 
 
-def write_gallery(findings: Findings, all_rows: bool, explained: Collection[int] = ()) -> Path:
+@dataclass(frozen=True)
+class Company:
+    """What the page of a gallery shares with other pages of the run.
+
+    Attributes:
+        explained: ids of the labelled rows that `make why` explained; the page links them.
+        explored: ids of the labelled and of the test rows in the plane of `make explore`, from
+            where a selection comes.
+        similar: the nearest digits of the rows worth a look.
+    """
+
+    explained: Collection[int] = ()
+    explored: tuple[Collection[int], Collection[int]] = ((), ())
+    similar: SimilarDigits | None = None
+
+
+ALONE = Company()
+
+
+def write_gallery(findings: Findings, all_rows: bool, company: Company = ALONE) -> Path:
     """Writes and returns `output/<config>/gallery/`; of the old one, only exported marks stay.
 
     Args:
         findings: the contents.
         all_rows: whether the page has all labelled rows, or only those worth a look.
-        explained: ids of the labelled rows explained by `make why`; the page links them.
+        company: what it shares with other pages.
     """
     final = paths.OutputPaths(findings.name).gallery
     with atomic_folder(final) as folder:
-        write_page(folder / paths.PAGE, findings, all_rows, explained)
+        write_page(folder / paths.PAGE, findings, all_rows, company)
         write_sheets(folder, findings)
         write_label_errors(folder / paths.LABEL_ERRORS, findings.label_errors, findings.labelled)
         for marks in final.glob(paths.MARKS_PATTERN):
             shutil.copy2(marks, folder / marks.name)
+    refresh(findings.name)
     return final
 
 
-def write_page(
-    path: Path, findings: Findings, all_rows: bool, explained: Collection[int] = ()
-) -> None:
+def write_page(path: Path, findings: Findings, all_rows: bool, company: Company = ALONE) -> None:
     """Writes the page; arguments as of `write_gallery`."""
-    rows = _labelled_rows(findings, all_rows, explained)
-    labelled, test = findings.labelled.take(rows), findings.test.take(findings.uncertain_test)
+    rows, tests = _labelled_rows(findings, all_rows, company), _test_rows(findings, company)
+    labelled, test = findings.labelled.take(rows), findings.test.take(tests)
     confusion = findings.labelled.confusion()
+    why = f"../{paths.OutputPaths(findings.name).why.name}/{paths.PAGE}"
+    similar, more = _similar(findings, company.similar, rows, tests)
     text = render(
         "gallery.html",
         findings=findings,
@@ -86,19 +109,27 @@ def write_page(
         marks=label_marks.MARKS,
         confusion=confusion,
         shades=shades(confusion),
-        why=f"../{paths.OutputPaths(findings.name).why.name}/{paths.PAGE}" if explained else None,
-        data=_data(findings, rows, labelled, test) | {"explained": sorted(explained)},
+        why=why if company.explained else None,
+        data=_data(findings, rows, labelled, test, more.images)
+        | {"explained": sorted(company.explained)}
+        | similar,
     )
     path.write_text(text, encoding="utf-8")
 
 
-def _labelled_rows(findings: Findings, all_rows: bool, explained: Collection[int]) -> np.ndarray:
+def _labelled_rows(findings: Findings, all_rows: bool, company: Company) -> np.ndarray:
     """Returns the positions of the page's labelled rows, the highest loss first."""
     labelled = findings.labelled
-    linked = np.flatnonzero(np.isin(labelled.digits.ids, [*explained]))
-    worth_a_look = findings.mistakes, findings.uncertain, findings.label_errors.rows, linked
-    rows = np.arange(len(labelled)) if all_rows else np.unique(np.concatenate(worth_a_look))
+    linked = [*company.explained, *company.explored[0]]
+    rows = np.union1d(findings.worth_a_look, np.flatnonzero(np.isin(labelled.digits.ids, linked)))
+    rows = np.arange(len(labelled)) if all_rows else rows
     return rows[np.argsort(-labelled.losses[rows], kind="stable")]
+
+
+def _test_rows(findings: Findings, company: Company) -> np.ndarray:
+    """Returns the positions of the page's test rows: the least certain, then the linked ones."""
+    linked = np.flatnonzero(np.isin(findings.test.digits.ids, [*company.explored[1]]))
+    return np.concatenate([findings.uncertain_test, np.setdiff1d(linked, findings.uncertain_test)])
 
 
 def _view_rows(findings: Findings, rows: np.ndarray, tests: int) -> dict[str, np.ndarray]:
@@ -109,15 +140,41 @@ def _view_rows(findings: Findings, rows: np.ndarray, tests: int) -> dict[str, np
         "mistakes": place[findings.mistakes],
         "label-errors": place[findings.label_errors.rows],
         "uncertain": place[findings.uncertain],
-        "test": np.arange(len(rows), len(rows) + tests),
+        "test": len(rows) + np.arange(len(findings.uncertain_test)),
         "all": np.arange(len(rows) + tests),
     }
 
 
+def _similar(
+    findings: Findings, similar: SimilarDigits | None, rows: np.ndarray, tests: np.ndarray
+) -> tuple[dict, Digits]:
+    """Returns the similar digits of the page's rows as JSON values, and the digits themselves."""
+    by, labelled, test = (similar.by, similar.labelled, similar.test) if similar else ("", {}, {})
+    found = [*(labelled.get(row, []) for row in rows.tolist()),
+             *(test.get(row, []) for row in tests.tolist())]  # fmt: skip
+    shown = sorted({each for several in found for each in several})
+    numbers = {each: number for number, each in enumerate(shown)}
+    digits = findings.labelled.digits.take(np.array(shown, int))
+    values = {
+        "similarBy": by,
+        "similar": [[numbers[each] for each in several] for several in found],
+        "similarId": digits.ids.tolist(),
+        "similarLabel": digits.labels.tolist(),
+    }
+    return values, digits
+
+
 def _data(
-    findings: Findings, rows: np.ndarray, labelled: PredictedDigits, test: PredictedDigits
+    findings: Findings,
+    rows: np.ndarray,
+    labelled: PredictedDigits,
+    test: PredictedDigits,
+    more: np.ndarray,
 ) -> dict:
-    """Returns the page's data as JSON values: one list per column, test rows last."""
+    """Returns the page's data as JSON values: one list per column, test rows last.
+
+    The sprites have the digits of these rows, then `more`, uint8 `[s, 28, 28]`.
+    """
     view_rows = _view_rows(findings, rows, len(test))
     errors = findings.label_errors
     # Of likely label errors: the rank, 0 for other rows, and whether there is a star.
@@ -127,7 +184,7 @@ def _data(
         "name": findings.name,
         "fingerprint": findings.fingerprint[:16],
         "members": findings.members,
-        "markColumns": label_marks.COLUMNS,
+        "markColumns": [*label_marks.COLUMNS, *label_marks.AUTHOR_COLUMNS],
         "marks": label_marks.MARKS,
         "views": {view.key: view_rows[view.key].tolist() for view in VIEWS},
         "sorts": {view.key: view.sort for view in VIEWS},
@@ -148,7 +205,7 @@ def _data(
         "confident": confident[rows].tolist(),
         "spriteColumns": SPRITE_COLUMNS,
         "digitsPerSprite": DIGITS_PER_SPRITE,
-        "sprites": sprites(np.concatenate([labelled.digits.images, test.digits.images])),
+        "sprites": sprites(np.concatenate([labelled.digits.images, test.digits.images, more])),
     }
 
 

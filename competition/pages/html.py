@@ -60,7 +60,7 @@ def sprites(images: np.ndarray) -> list[str]:
 
 
 def data_uri(picture: np.ndarray) -> str:
-    """Returns a picture, uint8, grey `[h, w]` or BGRA `[h, w, 4]`, as the data URI of a PNG."""
+    """Returns a picture, uint8, grey `[h, w]` or BGR(A) `[h, w, c]`, as the data URI of a PNG."""
     import cv2
 
     settings = [cv2.IMWRITE_PNG_COMPRESSION, 6]  # 9 takes ten times as long for 3 % less

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from competition import paths
-from competition.analysis.predictions import ENSEMBLE
 from competition.analysis.summary import Summary
 from competition.metrics import marked
 from competition.pages.figures import Figure, write_figures
 from competition.pages.html import markup, render
+from competition.pages.overview import refresh
 from competition.pages.report_figures import (
-    agreement_figure,
     class_figures,
-    confusion_figures,
+    confusion_figure,
     learning_figures,
+    rates_figure,
     reliability_figure,
     sample_figures,
 )
@@ -23,7 +23,6 @@ from competition.pages.report_tables import (
     agreement_tables,
     class_counts_table,
     classes_table,
-    confusion_table,
     confusions_table,
     contributions_tables,
     folds_table,
@@ -48,6 +47,7 @@ class Section:
     Attributes:
         key: its anchor in the page.
         words: paragraphs; names from a configuration stand in backticks.
+        is_folded: whether the page shows only its title until a person opens it.
     """
 
     key: str
@@ -55,6 +55,7 @@ class Section:
     words: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    is_folded: bool = False
 
 
 def write_report(summary: Summary) -> Path:
@@ -74,34 +75,30 @@ def write_report(summary: Summary) -> Path:
         results, page = report_markdown(summary, sections), report_page(summary, sections, drawn)
         (folder / paths.RESULTS).write_text(results, encoding="utf-8")
         (folder / paths.PAGE).write_text(page, encoding="utf-8")
+    refresh(summary.subject.run.config.name)
     return final
 
 
 def sections_of(summary: Summary) -> list[Section]:
     """Returns the sections of a report, without those that would be empty."""
-    calibration = (
+    classes = (
         f"The expected calibration error is {summary.calibration_error:.5f}: "
         "confidence and accuracy differ by this much on average over the rows."
     )
     return [
-        Section("glance", "At a glance", tables=[preset_table(summary), glance_table(summary)]),
         _by_fold(summary),
         *_resampling(summary),
         _learning(summary),
-        Section("confusion", "Confusions",
-                tables=[confusions_table(summary), confusion_table(summary)],
-                figures=confusion_figures(summary)),
-        Section("classes", "Classes", tables=[classes_table(summary)],
-                figures=class_figures(summary)),
-        Section("calibration", "Calibration", [calibration], figures=[reliability_figure(summary)]),
+        Section("confusion", "Confusions", tables=[confusions_table(summary)],
+                figures=[confusion_figure(summary)]),
+        Section("classes", "Classes and calibration", [classes], [classes_table(summary)],
+                [*class_figures(summary), reliability_figure(summary)]),
         *_agreement(summary),
         *_methods(summary),
         *_contributions(summary),
-        *_tuning(summary),
-        Section("samples", "Sample predictions",
-                ["The gallery has all mistakes, and lets you filter, sort and mark them."],
-                figures=sample_figures(summary.subject.predicted)),
-        Section("jobs", "Jobs", tables=[jobs_table(summary.jobs)]),
+        Section("samples", "Hard digits", figures=sample_figures(summary.subject.predicted)),
+        Section("jobs", "Jobs", tables=[jobs_table(summary.jobs), glance_table(summary)],
+                is_folded=True),
     ]  # fmt: skip
 
 
@@ -139,12 +136,14 @@ def _learning(summary: Summary) -> Section:
         f"Training figures are of {digits}, averaged over each epoch while the net changes; "
         "validation figures are of the held-out digits as they are, at the epoch's end."
     )
-    by_variant = []
+    checks = [history["validation_loss"].count() for history in summary.histories.values()]
+    if max(checks) <= 1:
+        words += " These nets were validated once, at their end: that is a dot, and no curve."
+    figures = []
     for variant in variants:
         own = {job: curve for job, curve in summary.histories.items() if job.variant == variant}
-        by_variant.append(learning_figures(own, variant, variant not in plain))
-    # One kind of figure after another, each with all variants side by side.
-    figures = [figure for kind in zip(*by_variant, strict=True) for figure in kind]
+        figures += learning_figures(own, variant, variant not in plain)
+    figures.append(rates_figure(summary.histories))
     return Section("learning", "Learning curves", [words], figures=figures)
 
 
@@ -154,9 +153,7 @@ def _agreement(summary: Summary) -> list[Section]:
         return []
     share = summary.agreement.unanimous / len(summary.subject.predicted)
     words = [f"All members predict the same class for {share:.2%} of the rows."]
-    # With two members the figure would be a single number.
-    figures = [agreement_figure(summary)] if len(members) > 2 else []
-    return [Section("agreement", "Member agreement", words, agreement_tables(summary), figures)]
+    return [Section("agreement", "Member agreement", words, agreement_tables(summary))]
 
 
 def _methods(summary: Summary) -> list[Section]:
@@ -167,31 +164,22 @@ def _methods(summary: Summary) -> list[Section]:
 
 
 def _contributions(summary: Summary) -> list[Section]:
-    tables = contributions_tables(summary.contributions)
+    # Pairs of members are in their own section.
+    tables = contributions_tables(summary.contributions)[:1]
     title = "What each variant contributes"
     return [Section("contributions", title, tables=tables)] if tables else []
 
 
-def _tuning(summary: Summary) -> list[Section]:
-    found = paths.OutputPaths(summary.subject.run.config.name).tuning_summaries()
-    words = [f"`{each.parent.name}` was tuned: see `{each}`." for each in found]
-    return [Section("tuning", "Tuning", words)] if words else []
-
-
 def report_page(summary: Summary, sections: list[Section], drawn: dict[str, "Markup"]) -> str:
     """Returns the page; `drawn` has each figure as SVG, by its key."""
-    name = summary.subject.run.config.name
-    gallery = paths.OutputPaths(name).gallery
     return render(
         "report.html",
-        name=name,
+        name=summary.subject.run.config.name,
         subject=summary.subject,
         tiles=_tiles(summary),
         sections=sections,
         drawn=drawn,
         in_code=_in_code,
-        others=_other_reports(summary),
-        gallery=f"../{gallery.name}/{paths.PAGE}" if (gallery / paths.PAGE).exists() else None,
         folders={"figures": paths.FIGURES, "tables": paths.TABLES, "results": paths.RESULTS},
     )
 
@@ -213,17 +201,6 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     ]
 
 
-def _other_reports(summary: Summary) -> list[tuple[str, str]]:
-    """Returns the names and addresses of this run's other reports that exist."""
-    config, shown = summary.subject.run.config, summary.subject.variant
-    found = []
-    for variant in (None, *config.variants):
-        folder = paths.OutputPaths(config.name).report(variant)
-        if variant != shown and (folder / paths.PAGE).exists():
-            found.append((variant or ENSEMBLE, f"../{folder.name}/{paths.PAGE}"))
-    return found
-
-
 def _in_code(text: str) -> "Markup":
     """Returns a sentence as HTML, escaped, with backticks as code."""
     from markupsafe import escape
@@ -235,7 +212,8 @@ def report_markdown(summary: Summary, sections: list[Section]) -> str:
     """Returns the report as Markdown, with links to its figures."""
     subject = summary.subject
     about = f", variant `{subject.variant}`" if subject.variant else ""
-    parts = [f"# Results of `{subject.run.config.name}`{about}"]
+    key_figures = preset_table(summary).markdown_with_note()
+    parts = [f"# Results of `{subject.run.config.name}`{about}", key_figures]
     for section in sections:
         parts += [f"## {section.title}", *section.words]
         for table in section.tables:

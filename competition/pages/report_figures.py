@@ -3,7 +3,6 @@
 Each `_draw_` function takes its data, and last an empty matplotlib figure.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -44,7 +43,7 @@ Histories = dict[Job, pd.DataFrame]
 
 
 def learning_figures(histories: Histories, variant: str, is_augmented: bool) -> list[Figure]:
-    """Returns loss, accuracy and learning rate per epoch of one variant's nets."""
+    """Returns loss and accuracy per epoch of one variant's nets."""
     reason = (
         "augmented training digits are harder, so the validation loss may lie below"
         if is_augmented
@@ -56,11 +55,15 @@ def learning_figures(histories: Histories, variant: str, is_augmented: bool) -> 
         Figure(f"learning-{variant}-accuracy", f"{variant}: accuracy",
                "A fold far from the others, or a gap that widens towards the end, is worth a look; "
                "the first epochs may lie below the axis.", partial(_draw_accuracies, histories)),
-        Figure(f"learning-{variant}-rate", f"{variant}: learning rate",
-               "At the last step of each epoch. A schedule is the same in every fold; a callback "
-               "may lower the rate earlier in some folds.",
-               partial(_draw_learning_rates, histories)),
     ]  # fmt: skip
+
+
+def rates_figure(histories: Histories) -> Figure:
+    """Returns the learning rate per epoch, one colour per variant."""
+    return Figure("learning-rate", "Learning rate",
+                  "At the last step of each epoch. A schedule is the same in every fold; a "
+                  "callback may lower the rate earlier in some folds.",
+                  partial(_draw_learning_rates, histories))  # fmt: skip
 
 
 def _draw_losses(histories: Histories, figure) -> None:
@@ -85,8 +88,14 @@ def _draw_accuracies(histories: Histories, figure) -> None:
 
 def _draw_learning_rates(histories: Histories, figure) -> None:
     axes = figure.add_subplot(xlabel="epoch", ylabel="learning rate")
-    for history in histories.values():
-        axes.plot(history["epoch"], history["learning_rate"], color=BLUE)
+    variants = list(dict.fromkeys(job.variant for job in histories))
+    for job, history in histories.items():
+        colour = SERIES[variants.index(job.variant) % len(SERIES)]
+        style = {"color": colour, "label": job.variant}
+        axes.plot(history["epoch"], history["learning_rate"], **style)
+    handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    if len(handles) > 1:
+        axes.legend(handles.values(), handles.keys())
     axes.xaxis.get_major_locator().set_params(integer=True)
     _plain_numbers(axes)
 
@@ -135,34 +144,19 @@ def _plain_numbers(axes) -> None:
 
 
 def class_figures(summary: Summary) -> list[Figure]:
-    """Returns the ROC and PR curves of each class against all others, whole and enlarged."""
+    """Returns the ROC and PR curves of each class against all others: the corners that matter."""
     curves = summary.curves
     return [
         Figure("roc", "ROC, one class against all others",
-               "The nearer to the upper left corner, the better; a coin would give the diagonal.",
-               partial(_draw_roc, curves)),
-        Figure("roc-corner", "ROC, its left edge",
-               "The same with the false positive rate on a logarithmic scale: which classes can be "
-               "told apart with hardly any false alarms.", partial(_draw_roc_corner, curves)),
+               "Its upper part, with the false positive rate on a logarithmic scale: which classes "
+               "can be told apart with hardly any false alarms.", partial(_draw_roc, curves)),
         Figure("precision-recall", "Precision and recall",
-               "The nearer to the upper right corner, the better.",
+               "Their upper right corner: the class with the line that bends first is the hardest.",
                partial(_draw_precision_recall, curves)),
-        Figure("precision-recall-corner", "Precision and recall, the corner",
-               "The same, enlarged: the class with the line that bends first is the hardest.",
-               partial(_draw_precision_recall_corner, curves)),
     ]  # fmt: skip
 
 
 def _draw_roc(curves: list[ClassCurves], figure) -> None:
-    axes = figure.add_subplot(xlabel="false positive rate", ylabel="true positive rate")
-    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=":")
-    for curve in curves:
-        axes.plot(curve.false_positive_rate, curve.true_positive_rate, **_class_style(curve))
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    _class_legend(axes, "lower right")
-
-
-def _draw_roc_corner(curves: list[ClassCurves], figure) -> None:
     axes = figure.add_subplot(xlabel="false positive rate", ylabel="true positive rate")
     rates = np.concatenate([[1.0], *(curve.false_positive_rate for curve in curves)])
     # A logarithmic axis has no 0.
@@ -179,21 +173,15 @@ def _draw_roc_corner(curves: list[ClassCurves], figure) -> None:
     _class_legend(axes, "lower right")
 
 
-def _draw_precision_recall(curves: list[ClassCurves], figure):
+def _draw_precision_recall(curves: list[ClassCurves], figure) -> None:
     axes = figure.add_subplot(xlabel="recall", ylabel="precision")
     for curve in curves:
         axes.plot(curve.recall, curve.precision, **_class_style(curve))
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    _class_legend(axes, "lower left")
-    return axes
-
-
-def _draw_precision_recall_corner(curves: list[ClassCurves], figure) -> None:
-    axes = _draw_precision_recall(curves, figure)
     level = min((np.minimum(each.recall, each.precision).max() for each in curves), default=0)
     depth = min(1, max(SMALLEST_CORNER, 3 * (1 - level)))
     axes.set(xlim=(1 - depth, 1 + depth / 40), ylim=(1 - depth, 1 + depth / 40))
     _plain_numbers(axes)
+    _class_legend(axes, "lower left")
 
 
 def _class_style(curve: ClassCurves) -> dict:
@@ -213,7 +201,7 @@ def reliability_figure(summary: Summary) -> Figure:
     return Figure("reliability", "Reliability",
                   "Dots below the diagonal show overconfident predictions, dots above it "
                   "underconfident ones; bars are 95 % intervals. Few rows have a low confidence.",
-                  partial(_draw_reliability, summary.reliability), height=360)  # fmt: skip
+                  partial(_draw_reliability, summary.reliability))  # fmt: skip
 
 
 def _draw_reliability(found: Reliability, figure) -> None:
@@ -232,87 +220,47 @@ def _draw_reliability(found: Reliability, figure) -> None:
     figure.align_ylabels()
 
 
-def confusion_figures(summary: Summary) -> list[Figure]:
-    """Returns the confusion matrix as counts, and as shares of each label's rows."""
-    counts = summary.confusion
-    rates = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
-    return [
-        Figure("confusion-counts", "Confusion matrix, rows",
-               "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair of "
-               "classes that are hard to tell apart.",
-               partial(_draw_confusion, counts, str), height=WIDTH),
-        Figure("confusion-rates", "Confusion matrix, per cent of each label",
-               "The same as shares of the label's rows, so that rare classes count as much.",
-               partial(_draw_confusion, rates, _three_digits), height=WIDTH),
-    ]  # fmt: skip
+def confusion_figure(summary: Summary) -> Figure:
+    """Returns the confusion matrix as counts; the more frequent a mistake, the darker its cell."""
+    return Figure("confusion-counts", "Confusion matrix",
+                  "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair "
+                  "of classes that are hard to tell apart.",
+                  partial(_draw_confusion, summary.confusion), height=WIDTH)  # fmt: skip
 
 
-def _draw_confusion(cells: np.ndarray, text: Callable[[float], str], figure) -> None:
-    """Draws counts or rates `[10, 10]`; the more frequent a mistake, the darker its cell."""
-    texts = np.array([[text(cell) if cell else "" for cell in row] for row in cells.tolist()])
-    mistakes = cells - np.diag(cells.diagonal())
-    _draw_cells(figure, shades(mistakes), texts, 0).set(xlabel="prediction", ylabel="label")
-
-
-def _three_digits(rate: float) -> str:
-    return f"{rate:.1f}" if rate >= 10 else f"{rate:.2f}"
-
-
-def _draw_cells(figure, steps: np.ndarray, texts: np.ndarray, first: int):
-    """Draws a square table with shades and texts; lines and columns are numbered from `first`."""
+def _draw_confusion(counts: np.ndarray, figure) -> None:
+    """Draws counts `[10, 10]`."""
     from matplotlib.colors import ListedColormap
 
-    axes, count = figure.subplots(), len(steps)
+    axes, count = figure.subplots(), len(counts)
+    steps = shades(counts - np.diag(counts.diagonal()))
     axes.pcolormesh(steps, cmap=ListedColormap(SHADE_FILLS), vmin=0, vmax=len(SHADE_FILLS) - 1,
                     edgecolors=LINE, linewidth=0.6)  # fmt: skip
-    size = SMALL_TEXT_SIZE * min(1, 10 / count)
-    for line, column in np.ndindex(count, count):
+    for line, column in zip(*counts.nonzero(), strict=True):
         colour = QUIET if line == column else on_shade(int(steps[line, column]))
-        axes.text(column + 0.5, line + 0.5, texts[line, column], color=colour, fontsize=size,
-                  ha="center", va="center")  # fmt: skip
-    axes.set(xlim=(0, count), ylim=(count, 0), aspect="equal")
+        axes.text(column + 0.5, line + 0.5, str(counts[line, column]), color=colour,
+                  fontsize=SMALL_TEXT_SIZE, ha="center", va="center")  # fmt: skip
+    axes.set(xlim=(0, count), ylim=(count, 0), aspect="equal", xlabel="prediction", ylabel="label")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(np.arange(count) + 0.5, [str(first + step) for step in range(count)])
+        axis.set_ticks(np.arange(count) + 0.5, list(map(str, range(count))))
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return axes
-
-
-def agreement_figure(summary: Summary) -> Figure:
-    """Returns the number of rows that each two members predict differently."""
-    return Figure("members-disagreement", "Rows that two members predict differently",
-                  "An ensemble gains most from members that are equally good and differ; members "
-                  "are numbered as in the tables.",
-                  partial(_draw_disagreement, summary.agreement.disagreement),
-                  height=WIDTH)  # fmt: skip
-
-
-def _draw_disagreement(counts: np.ndarray, figure) -> None:
-    pairs = ~np.eye(len(counts), dtype=bool)
-    # The counts differ little, so the shades begin at the smallest.
-    above = np.where(pairs, counts - counts[pairs].min() + 1, 0)
-    axes = _draw_cells(figure, shades(above**2), counts.astype(str), 1)
-    axes.set(xlabel="member", ylabel="member")
 
 
 # Readable on a phone.
-SAMPLE_COLUMNS, SAMPLE_LINES = 4, 5
+SAMPLE_COLUMNS, SAMPLE_LINES = 4, 4
 SAMPLES = SAMPLE_COLUMNS * SAMPLE_LINES
-SAMPLE_SEED = 0
 # Pixels of a digit with its margin and a line of text.
 CELL_WIDTH, CELL_HEIGHT = SIDE + 8, SIDE + 12
 
 
 def sample_figures(predicted: PredictedDigits) -> list[Figure]:
-    """Returns random, wrong and uncertain digits with their predictions."""
-    random = np.random.default_rng(SAMPLE_SEED)
-    any_rows = random.choice(len(predicted), min(SAMPLES, len(predicted)), replace=False)
+    """Returns wrong and uncertain digits with their predictions."""
     below = "Below each digit: label → prediction, and its probability."
     found = [
-        (any_rows, "samples", "Any digits", "Drawn at random with a fixed seed."),
         (mistakes(predicted), "samples-mistakes", "The most confident mistakes",
-         "Some of these labels may be wrong themselves."),
+         "Some of these labels may be wrong themselves; the gallery has all."),
         (least_certain(predicted, SAMPLES), "samples-uncertain", "The least certain digits",
          "Right or wrong, two classes are nearly as likely."),
     ]  # fmt: skip

@@ -48,7 +48,8 @@ JOBS_NOTE = (
 COUNTS_NOTE = (
     "Before and after resampling, rows counted by their weights. Held-out rows are never resampled."
 )
-CONFUSIONS = 15  # in the table of the most common ones
+PAIRS = "wrong in both; above the diagonal, predicted differently"
+CONFUSIONS = 10  # in the table of the most common ones
 # The dtype of integers with missing values.
 COUNT = "Int64"
 
@@ -153,7 +154,7 @@ def _pairs_table(key: str, noun: str, what: str, names: list[str], counts: np.nd
     """Returns a table of row counts, `[k, k]`, for each pair of names."""
     frame = pd.DataFrame(counts, columns=[name.replace(" ", "_") for name in names])
     frame.insert(0, noun, names)
-    columns = [Column(what, names=(noun,)), *map(Column, names)]
+    columns = [Column(f"{noun} \\ {noun}", names=(noun,)), *map(Column, names)]
     return Table(key, f"{noun.capitalize()}s: rows {what}", frame, columns)
 
 
@@ -312,15 +313,6 @@ def confusions_table(summary: Summary) -> Table:
     return Table("confusions", "Most common confusions", frame, columns, note)
 
 
-def confusion_table(summary: Summary) -> Table:
-    """Returns the confusion matrix, in rows."""
-    labels = [str(label) for label in range(len(summary.confusion))]
-    frame = pd.DataFrame(summary.confusion, columns=labels)
-    frame.insert(0, "label", labels)
-    columns = [Column("label \\ prediction", names=("label",)), *map(Column, labels)]
-    return Table("confusion", "Confusion matrix", frame, columns)
-
-
 def agreement_tables(summary: Summary) -> list[Table]:
     """Returns how many members are right per row, and how often two of them differ."""
     found, members = summary.agreement, summary.subject.member_predictions.members
@@ -331,10 +323,9 @@ def agreement_tables(summary: Summary) -> list[Table]:
         Column("rows", "{:,}"),
         Column(f"{summary.subject.name} is right", "{:,}", ("right",)),
     ]
-    names = [f"{number}. {member}" for number, member in enumerate(members, start=1)]
+    # Both are symmetric, so one table has room for both.
+    pairs = np.where(np.tri(len(members), dtype=bool), found.both_wrong, found.disagreement)
     return [
         Table("members-right", "How many members are right", frame, columns),
-        _pairs_table("members-disagreement", "member", "predicted differently", names,
-                     found.disagreement),
-        _pairs_table("members-both-wrong", "member", "wrong in both", names, found.both_wrong),
-    ]  # fmt: skip
+        _pairs_table("members-pairs", "member", PAIRS, [*map(str, members)], pairs),
+    ]

@@ -29,10 +29,21 @@ function pairParts(row) {
   return isTest(row) ? [arrow, predicted] : [element("span", "true", labelOf(row)), arrow, predicted];
 }
 
+// The classes that members vote for, the most frequent first, each with its number of votes.
+function talliesOf(row) {
+  const counts = new Map();
+  for (let member = 0; member < memberCount; member++) {
+    counts.set(voteOf(row, member), (counts.get(voteOf(row, member)) ?? 0) + 1);
+  }
+  return [...counts].sort(([, one], [, other]) => other - one);
+}
+
 function voteParts(row) {
-  return data.members.map((_, member) => {
-    const vote = voteOf(row, member);
-    return element("span", isTest(row) ? "" : vote === labelOf(row) ? "true" : "predicted", vote);
+  return talliesOf(row).map(([vote, count]) => {
+    const part = element("span", "");
+    const role = isTest(row) ? "" : vote === labelOf(row) ? "true" : "predicted";
+    part.append(element("b", role, vote), ` ×${count}`);
+    return part;
   });
 }
 
@@ -60,14 +71,15 @@ function showMark(card) {
   const badge = card.querySelector(".badge");
   badge.hidden = !mark;
   badge.textContent = mark ? BADGES[mark.mark] + (mark.label ?? "") : "";
-  card.setAttribute("aria-label", describe(row, mark));
+  card.querySelector(".described").textContent = describe(row, mark);
 }
 
 function describe(row, mark) {
   const label = isTest(row) ? "test row" : `row ${data.id[row]}, label ${labelOf(row)}`;
   const id = isTest(row) ? ` ${data.id[row]}` : "";
   const marked = mark ? `, marked ${mark.mark}${mark.label === null ? "" : `: ${mark.label}`}` : "";
-  return `${label}${id}, predicted ${data.prediction[row]} with ${percent(confidenceOf(row))}${marked}`;
+  const votes = talliesOf(row).map(([vote, count]) => `${count} for ${vote}`).join(", ");
+  return `${label}${id}, predicted ${data.prediction[row]} with ${percent(confidenceOf(row))}, votes: ${votes}${marked}`;
 }
 
 const cards = () => [...grid.querySelectorAll(".card")];

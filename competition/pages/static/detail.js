@@ -15,6 +15,27 @@ function showDetail(row) {
   detailPart("figures").replaceChildren(...figures(row).flatMap(figure));
   showMarking(row);
   showWhy(row);
+  showSimilar(row);
+}
+
+function showSimilar(row) {
+  const numbers = data.similar[row];
+  detailPart("similar").hidden = !numbers.length;
+  detailPart("similar-digits").replaceChildren(...numbers.map(similarDigit));
+}
+
+// A link, if the page has the digit.
+function similarDigit(number) {
+  const [id, label] = [data.similarId[number], data.similarLabel[number]];
+  const name = `train-${id}`;
+  const made = element(rowsByName.has(name) ? "a" : "span", "");
+  if (made.tagName === "A") made.href = `#view=all&row=${name}`;
+  const picture = element("span", "digit");
+  showDigit(picture, data.id.length + number);
+  made.append(picture, element("b", "true", label), ` #${id}`);
+  const item = element("li", "");
+  item.append(made);
+  return item;
 }
 
 function showWhy(row) {
@@ -80,6 +101,8 @@ function showMarking(row) {
   const mark = markOf(row);
   detailPart("marking").hidden = isTest(row);
   detailPart("no-marking").hidden = !isTest(row);
+  detailPart("marked-by").hidden = !mark?.when;
+  detailPart("marked-by").textContent = mark ? `Marked by ${mark.who || "somebody"}, ${mark.when?.slice(0, 10)}.` : "";
   for (const button of detail.querySelectorAll("[data-mark]")) {
     button.setAttribute("aria-pressed", button.dataset.mark === mark?.mark);
   }

@@ -23,7 +23,10 @@ function show() {
   const { row, page, ...choice } = state;
   const wanted = JSON.stringify(choice);
   const isNew = !shownAs.startsWith(wanted);
-  if (isNew) rows = selectedRows(state, markOf);
+  if (isNew) {
+    rows = selectedRows(state, markOf);
+    keepSelected(rows);
+  }
   state.page = Math.min(page, pageCount());
   if (`${wanted}${state.page}` !== shownAs) {
     shownAs = `${wanted}${state.page}`;
@@ -32,6 +35,7 @@ function show() {
   }
   showControls();
   showSummary();
+  showSelection();
   showChosen();
 }
 
@@ -48,13 +52,16 @@ function showControls() {
   const press = (button, isPressed) => button.setAttribute("aria-pressed", isPressed);
   document.querySelectorAll("[data-view]").forEach((one) => press(one, one.dataset.view === state.view));
   document.querySelectorAll("[data-note]").forEach((one) => (one.hidden = one.dataset.note !== state.view));
-  byId("matrix").querySelectorAll("button").forEach((one) => press(one, isPressedCell(one.dataset)));
+  document.querySelectorAll("#matrix button, #predictions button").forEach((one) => press(one, isPressedCell(one.dataset)));
+  const kind = state.view === "test" ? "test" : "labelled";
+  document.querySelectorAll("[data-only]").forEach((one) => (one.hidden = one.dataset.only !== kind));
+  byId("range-note").hidden = state.from <= state.to;
   document.querySelectorAll("[data-member]").forEach((one) => {
     const name = one.dataset.member;
     one.value = state.right.includes(name) ? "right" : state.wrong.includes(name) ? "wrong" : "";
   });
   byId("agree").checked = state.agree;
-  for (const id of ["from", "to", "mark", "sort"]) byId(id).value = state[id];
+  for (const id of ["from", "to", "mark", "sort", "ids"]) byId(id).value = state[id];
   showExport();
 }
 
@@ -75,12 +82,22 @@ function showSummary() {
   const amount = rows.length === total ? "" : ` of ${total.toLocaleString("en")}`;
   byId("summary").textContent = `${rows.length.toLocaleString("en")}${amount} digit${total === 1 ? "" : "s"}`;
   byId("empty").hidden = rows.length > 0;
+  showMissing();
   byId("clear").hidden = !isFiltered(state);
   byId("pager").hidden = pageCount() === 1;
   byId("page").textContent = `page ${state.page} of ${pageCount()}`;
   byId("previous-page").disabled = state.page === 1;
   byId("next-page").disabled = state.page === pageCount();
   byId("chips").replaceChildren(...chips().map(makeChip));
+}
+
+function showMissing() {
+  const missing = namesOf(state.ids).filter((names) => !names.some((name) => rowsByName.has(name)));
+  const named = missing.slice(0, 10).map((names) => names[0].replace("train-", "#"));
+  byId("missing").hidden = !missing.length;
+  byId("missing").textContent =
+    `Not on this page: ${named.join(", ")}${missing.length > 10 ? ` and ${missing.length - 10} more` : ""}. ` +
+    "make gallery with ALL=1 adds all labelled rows.";
 }
 
 function chips() {
@@ -93,8 +110,14 @@ function chips() {
     [state.agree, "all against the label", { agree: false }],
     [state.from > 0 || state.to < 100, `confidence ${state.from} to ${state.to} %`, { from: 0, to: 100 }],
     [state.mark !== "", `marked: ${state.mark}`, { mark: "" }],
+    [state.ids !== "", chosenIds(), { ids: "" }],
   ];
   return found.filter(([isActive]) => isActive);
+}
+
+function chosenIds() {
+  const count = namesOf(state.ids).length;
+  return count > 3 ? `${count} chosen rows` : `id ${state.ids}`;
 }
 
 function makeChip([, text, changes]) {
@@ -108,9 +131,10 @@ function makeChip([, text, changes]) {
   return chip;
 }
 
+// Marks all selected digits, or else this one.
 function mark(row, kind, label = null) {
-  if (row === undefined || isTest(row)) return;
-  setMark(row, kind, label);
+  const marked = selected.size ? [...selected] : [row];
+  setMarks(marked.filter((one) => one !== undefined && !isTest(one) && labelOf(one) !== label), kind, label);
   showMarks();
 }
 
@@ -165,8 +189,10 @@ function onKey(event) {
   const target = event.target;
   if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
   if (event.key === "Escape" && state.row) return closeDetail();
+  if (event.key === "Escape") return selectNone();
   if (target.matches("input, select")) return;
   if (event.key === "?") return byId("help").showModal();
+  if (event.key === "s") return toggleSelected(currentRow());
   if (onDigitKey(event)) return event.preventDefault();
   const isAmongDigits = target === document.body || target.closest(".results .grid, .detail");
   if (isAmongDigits && event.key in MOVES) {
@@ -180,7 +206,7 @@ function onDigitKey(event) {
   const place = /^Digit([0-9])$/.exec(event.code)?.[1];
   const row = currentRow();
   if (event.shiftKey && place) {
-    if (Number(place) !== labelOf(row)) mark(row, data.marks[0], Number(place));
+    mark(row, data.marks[0], Number(place));
     return true;
   }
   const digit = place ?? event.key;
@@ -209,15 +235,38 @@ function onMember(event) {
   go(changes);
 }
 
+// The buttons in the panel are for its digit alone.
 function onMarkButton({ target }) {
   const button = target.closest("button");
   const row = chosenRow();
   if (button?.dataset.mark) {
-    mark(row, button.dataset.mark === markOf(row)?.mark ? null : button.dataset.mark);
+    setMarks([row], button.dataset.mark === markOf(row)?.mark ? null : button.dataset.mark);
   } else if (button?.dataset.believed) {
     const label = Number(button.dataset.believed);
-    mark(row, data.marks[0], label === markOf(row).label ? null : label);
+    setMarks([row], data.marks[0], label === markOf(row).label ? null : label);
   }
+  showMarks();
+}
+
+function onSelectionButton({ target }) {
+  const kind = target.closest("button")?.dataset.mark;
+  if (kind === undefined) return;
+  setMarks([...selected], kind || null);
+  showMarks();
+}
+
+// Whatever is looked for, it is looked for among all digits of the page.
+function onSearch(event) {
+  event.preventDefault();
+  const found = readState(`#ids=${encodeURIComponent(byId("ids").value)}`).ids;
+  go(found ? { ...NO_FILTERS, view: "all", sort: data.sorts.all, ids: found, row: "" } : { ids: "" });
+}
+
+function showPredictions() {
+  byId("predictions").querySelectorAll("button").forEach((button) => {
+    const fits = (row) => data.prediction[row] === Number(button.dataset.predicted);
+    button.querySelector(".count").textContent = data.views.test.filter(fits).length;
+  });
 }
 
 function turnPage(step) {
@@ -227,7 +276,11 @@ function turnPage(step) {
 
 function onCard(event) {
   const card = event.target.closest(".card");
-  if (card) go({ row: nameOf(Number(card.dataset.row)), page: state.page });
+  const row = Number(card?.dataset.row);
+  if (!card) return;
+  if (event.shiftKey) selectTo(row);
+  else if (isSelecting || event.ctrlKey || event.metaKey) toggleSelected(row);
+  else go({ row: nameOf(row), page: state.page });
 }
 
 function listen() {
@@ -235,10 +288,23 @@ function listen() {
   document.querySelectorAll("[data-view]").forEach((button) => {
     const { view } = button.dataset;
     const filters = view === "test" ? NO_LABEL_FILTERS : {};
-    button.addEventListener("click", () => go({ ...filters, view, sort: data.sorts[view], row: "" }));
+    button.addEventListener("click", () => go({ ...filters, view, ids: "", sort: data.sorts[view], row: "" }));
   });
   document.querySelectorAll("[data-member]").forEach((one) => one.addEventListener("change", onMember));
   on("matrix", "click", onMatrixClick);
+  on("predictions", "click", onMatrixClick);
+  on("search", "submit", onSearch);
+  on("swap", "click", () => go({ from: state.to, to: state.from }));
+  on("who", "change", (event) => keep(WHO, asCell(event.target.value)));
+  on("import", "change", (event) => importMarks([...event.target.files]));
+  on("select", "click", () => {
+    isSelecting = !isSelecting && !selected.size;
+    if (isSelecting) showSelection();
+    else selectNone();
+  });
+  on("selection", "click", onSelectionButton);
+  on("select-all", "click", () => pageRows(state.page).forEach((row) => toggleSelected(row, true)));
+  on("select-none", "click", selectNone);
   on("agree", "change", (event) => go({ agree: event.target.checked }));
   on("from", "change", (event) => go({ from: readPercent(event.target.value, 0) }));
   on("to", "change", (event) => go({ to: readPercent(event.target.value, 100) }));
@@ -280,4 +346,6 @@ function skipToDigits(event) {
 }
 
 listen();
+byId("who").value = recall(WHO) ?? "";
+showPredictions();
 show();

@@ -34,8 +34,17 @@ const SORT_KEYS = {
   id: Float64Array.from(data.id, (id, row) => (isTest(row) ? 1e9 + id : id)),
 };
 
+// The names that a text of ids means: a number alone is the id of a labelled and of a test row.
+function namesOf(ids) {
+  const found = ids.match(/(train-|test-)?\d+/g) ?? [];
+  return found.map((id) => (id.includes("-") ? [id] : [`train-${id}`, `test-${id}`]));
+}
+
 function selectedRows(state, markOf) {
-  const rows = data.views[state.view].filter((row) => fits(row, state, markOf));
+  const names = new Set(namesOf(state.ids).flat());
+  const rows = data.views[state.view].filter(
+    (row) => (!names.size || names.has(nameOf(row))) && fits(row, state, markOf),
+  );
   const key = SORT_KEYS[state.sort];
   // Ties keep the page's order, and so do two infinite keys: their difference is NaN.
   return rows.sort((one, other) => key[one] - key[other] || one - other);

@@ -1,7 +1,7 @@
 // The state in the page's address: #view=mistakes&label=4&predicted=9&sort=margin&row=train-17
 // These filters need a label, so they do not apply to test rows.
 const NO_LABEL_FILTERS = { label: "", right: [], wrong: [], agree: false, mark: "" };
-const NO_FILTERS = { ...NO_LABEL_FILTERS, predicted: "", from: 0, to: 100 };
+const NO_FILTERS = { ...NO_LABEL_FILTERS, predicted: "", from: 0, to: 100, ids: "" };
 const START = { view: "mistakes", ...NO_FILTERS, sort: "loss", page: 1, row: "" };
 
 function readState(hash) {
@@ -19,6 +19,7 @@ function readState(hash) {
     agree: given.get("agree") === "yes",
     from: readPercent(given.get("from"), 0),
     to: readPercent(given.get("to"), 100),
+    ids: namesOf(given.get("ids") ?? "").map((names) => (names.length > 1 ? names[0].slice(6) : names[0])).join(" "),
     mark: one("mark", ["none", "any", ...data.marks], ""),
     sort: one("sort", Object.keys(SORT_KEYS), data.sorts[view]),
     page: Math.max(1, Number.parseInt(given.get("page"), 10) || 1),
