@@ -3,18 +3,24 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, one_sure, run_main, write_made_up_result
 
-from competition.analysis.systems import Baseline, baselines
+from competition.analysis.systems import Baseline, Compared, baselines
 from competition.config.loading import load_config
 from competition.data.run import Run, load_run
 from competition.errors import UserError
-from competition.metrics import SELECTED_NOTE, Score, wilson_interval
-from competition.pages.systems import baselines_table, write_baselines
+from competition.metrics import SELECTED_NOTE, LossGap, McNemar, Score, wilson_interval
+from competition.pages.systems import (
+    baselines_table,
+    compared_table,
+    verdict_of_runs,
+    write_baselines,
+)
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import CLASS_COUNTS
 
@@ -183,6 +189,28 @@ def test_the_table_is_markdown_and_csv(baselines_project):
 def test_a_claim_that_is_not_reached_is_known(claim, errors, falls_short):
     found = Baseline("some", "D4", "LeNet-5", claim, 1, 1, 1, Score(8400, errors, 0.1), 1, 1, 1)
     assert found.falls_short is falls_short
+
+
+def test_runs_are_judged_by_the_interval_of_the_log_loss():
+    score = Score(100, 9, 0.3)
+    first = Compared("first", 1.0, score, ("plain seed0", score))
+
+    def run(name: str, gap: tuple[float, float, float], errors: tuple[int, int]) -> Compared:
+        return replace(first, name=name, rows=90, gap=LossGap(*gap), errors=McNemar(*errors))
+
+    runs = [first, run("a", (-0.1, -0.2, -0.05), (5, 5)), run("b", (-0.1, -0.2, -0.05), (20, 0)),
+            run("c", (0.1, 0.05, 0.2), (0, 20)), run("d", (0.0, -0.1, 0.1), (5, 5)),
+            replace(first, name="e")]  # fmt: skip
+    assert verdict_of_runs(runs) == (
+        "better than first by log-loss: a (its errors within chance), b; worse than first by "
+        "log-loss: c; not proven: d; with no row in common: e"
+    )
+    assert verdict_of_runs([first]) == "first is the only run"
+    shown = compared_table(runs).texts()
+    assert shown["verdict"].tolist() == ["", "better", "better", "worse", "not proven", ""]
+    assert shown["beside the first"].tolist()[3:] == [
+        "+0.10000 (+0.05000 … +0.20000)", "+0.00000 (-0.10000 … +0.10000)", ""
+    ]  # fmt: skip
 
 
 def test_only_of_what_is_selected_the_note_speaks(baselines_project):
