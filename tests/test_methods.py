@@ -295,6 +295,8 @@ def test_every_method_gives_probabilities_and_settings_for_json(name):
     Probabilities(np.arange(100), found)
     assert found.dtype == np.float64
     assert json.loads(json.dumps(fitted.settings)) == fitted.settings
+    for values in fitted.settings.values():
+        np.testing.assert_array_equal(values, np.round(values, 6))
     assert bool(fitted.settings) == (name in FITTED)
 
 

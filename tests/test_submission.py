@@ -32,6 +32,10 @@ def test_wilson_intervals_are_those_of_scipy(successes, trials):
     assert wilson_interval(successes, trials) == pytest.approx(tuple(expected), abs=1e-7)
 
 
+def test_nothing_is_known_of_a_proportion_without_trials():
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
 @pytest.fixture
 def sample(tmp_path):
     path = tmp_path / "sample.csv"
