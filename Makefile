@@ -3,6 +3,7 @@
 PYTHON ?= python3
 CONFIG = configs/default.yaml
 JOBS = auto
+CLUSTER =
 SET =
 ZIP =
 FILE =
@@ -31,6 +32,7 @@ CHANGES = $(foreach change,$(value SET),--set $(call quoted,$(change)))
 CONFIGURED = --config $(call quoted,$(value CONFIG)) $(CHANGES)
 SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(CHANGES)
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
+WORKERS = --jobs $(call quoted,$(value JOBS)) $(if $(value CLUSTER),--cluster $(call quoted,$(value CLUSTER)))
 
 MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 
@@ -57,15 +59,15 @@ download: setup ## Get the data from Kaggle, or from an archive: ZIP=path; FORCE
 explore: setup ## Study the data before training, output/<config>/exploration/index.html
 	@$(COMPETITION) explore $(CONFIGURED)
 
-train-folds: setup ## Train every fold not trained yet; VARIANT=name only this one; FORCE=1 trains again
-	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED)
+train-folds: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Train every fold not trained yet; VARIANT=name only this one; FORCE=1 trains again
+	@$(COMPETITION) train-folds $(CONFIGURED) $(WORKERS) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED)
 
 baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(value CONFIG))
-baselines: setup ## Train the classic systems, and show them beside their authors' claims
-	@$(COMPETITION) baselines $(SEVERAL) --jobs $(call quoted,$(value JOBS))
+baselines: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Train the classic systems, and show them beside their authors' claims
+	@$(COMPETITION) baselines $(SEVERAL) $(WORKERS)
 
-tune: setup ## Search the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
-	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) --jobs $(call quoted,$(value JOBS))
+tune: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Search the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
+	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) $(WORKERS)
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
 	@$(COMPETITION) ensemble $(SEVERAL)
@@ -143,6 +145,10 @@ $(VENV)/.installed: requirements.txt
 
 $(VENV)/.installed-deploy: requirements-deploy.txt $(VENV)/.installed
 	$(INSTALL) -r requirements-deploy.txt
+	@touch $@
+
+$(VENV)/.installed-cluster: requirements-cluster.txt $(VENV)/.installed
+	$(INSTALL) -r requirements-cluster.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

@@ -225,6 +225,12 @@ JOBS = _option(
     metavar="N",
 )
 
+CLUSTER = _option(
+    "--cluster",
+    "train on the workers of a Dask scheduler, tcp://host:port, or on N of this machine, local:N",
+    metavar="ADDRESS",
+)
+
 MODEL = _path_option("--model", "an exported net, or its folder (default: output/<config>/export)")
 
 # Commands, named like their functions in `commands.py`: a line of help, then the options.
@@ -241,6 +247,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         "train every fold that is not trained yet",
         *CONFIGURED,
         JOBS,
+        CLUSTER,
         _option("--variant", "train only this one (default: all)", metavar="NAME"),
         _switch("--force", "train finished jobs again"),
     ),
@@ -248,6 +255,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         "train the baselines and compare them with the accuracies claimed for them",
         *_repeated_config(BASELINES_CONFIG, "all variants go into one table"),
         JOBS,
+        CLUSTER,
     ),
     "tune": (
         "search for the best settings of a variant that has a search_space",
@@ -260,6 +268,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
             metavar="N",
         ),
         JOBS,
+        CLUSTER,
     ),
     "ensemble": (
         "combine the members, compare methods, write submissions",

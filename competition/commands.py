@@ -83,24 +83,30 @@ def explore(config: Config) -> None:
 
 
 def train_folds(
-    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
+    config: Config,
+    jobs: int | None,
+    variant: str | None = None,
+    force: bool = False,
+    cluster: str | None = None,
 ) -> None:
     """Trains all variants or one, with `force` finished jobs again; prints every finished job."""
-    _train_folds(config, jobs, variant, force)
+    _train_folds(config, jobs, variant, force, cluster)
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
-def baselines(configs: list[Config], jobs: int | None) -> None:
+def baselines(configs: list[Config], jobs: int | None, cluster: str | None = None) -> None:
     """Trains what is not trained yet; compares each variant with the accuracy claimed for it."""
     from competition.analysis.summary import baselines
     from competition.data.run import load_run
     from competition.pages.report_tables import baselines_table, write_baselines
     from competition.tables import print_table
+    from competition.training.cluster import connected
     from competition.training.jobs import train_folds as train
 
     runs = [load_run(config) for config in configs]
-    for run in runs:
-        _raise_failures(train(run, jobs))
+    with connected(cluster, jobs) as workers:
+        for run in runs:
+            _raise_failures(train(run, workers))
     table = baselines_table([baseline for run in runs for baseline in baselines(run)])
     path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
     print()
@@ -108,10 +114,17 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
     print(f"\nthe same table is in {path}, and as CSV in {path.with_suffix('.csv').name}")
 
 
-def tune(config: Config, variant: str | None, trials: int | None, jobs: int | None) -> None:
+def tune(
+    config: Config,
+    variant: str | None,
+    trials: int | None,
+    jobs: int | None,
+    cluster: str | None = None,
+) -> None:
     """Searches the best settings of a variant, and evaluates them on folds that no trial used."""
     from competition.data.run import load_run
     from competition.tables import print_table
+    from competition.training.cluster import connected
     from competition.tuning import outcome
     from competition.tuning.storage import explain_database_errors
     from competition.tuning.study import find_search
@@ -119,8 +132,11 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
 
     search = find_search(config if trials is None else config.with_trials(trials), variant)
     run = load_run(search.config)
-    study = run_study(search, run, jobs)
-    with explain_database_errors(search.settings.storage):
+    with (
+        connected(cluster, jobs) as workers,
+        explain_database_errors(search.settings.storage),
+    ):
+        study = run_study(search, run, workers)
         print(f"every trial is in {outcome.write_trials(study, search)}")
         best = outcome.best_trial(study, search)
         best_config = outcome.write_best(best, search)
@@ -128,7 +144,12 @@ def tune(config: Config, variant: str | None, trials: int | None, jobs: int | No
         print(
             f"trial {best.number} is the best; its final evaluation is on folds that no trial saw"
         )
-        evaluation = outcome.final_evaluation(search, run, best_config, jobs)
+        evaluation = outcome.shared_evaluation(
+            study,
+            best,
+            search,
+            lambda: outcome.final_evaluation(search, run, best_config, workers),
+        )
         print()
         print_table(outcome.evaluation_table(best, search, evaluation))
         print()
@@ -441,19 +462,25 @@ def clean() -> None:
 
 
 def _train_folds(
-    config: Config, jobs: int | None, variant: str | None = None, force: bool = False
+    config: Config,
+    jobs: int | None,
+    variant: str | None = None,
+    force: bool = False,
+    cluster: str | None = None,
 ) -> None:
     from competition.analysis.summary import job_rows
     from competition.data.run import load_run
     from competition.pages.report_tables import jobs_table
     from competition.tables import print_table
+    from competition.training.cluster import connected
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
     if variant is not None:
         config.require_variant(variant)
     wanted = [job for job in run.identities if variant in (None, job.variant)]
-    failures = train(run, jobs, wanted, force)
+    with connected(cluster, jobs) as workers:
+        failures = train(run, workers, wanted, force)
     print()
     print_table(jobs_table(job_rows(run)))
     print()

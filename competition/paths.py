@@ -18,6 +18,7 @@ COMPETITION = "digit-recognizer"
 # Augmented epochs; the lock is beside their folder, which `clean` removes.
 POOLS = OUTPUT / "pools"
 POOLS_LOCK = OUTPUT / ".pools.lock"
+POOLS_MAKING = OUTPUT / ".pools.making"
 
 # The drawing page that the repository has.
 DRAWING_PAGE = Path("docs/draw.html")
