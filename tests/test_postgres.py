@@ -19,7 +19,8 @@ from test_tuning import RATES, run_trials
 
 from competition.data.run import load_run
 from competition.errors import UserError
-from competition.tuning import storage, tune
+from competition.metrics import Score
+from competition.tuning import outcome, storage, tune
 from competition.tuning.study import open_study
 from competition.tuning.tune import prepared_study
 
@@ -149,6 +150,34 @@ def test_the_trial_of_a_killed_command_is_found(postgres, search, known_losses, 
     assert sorted(states) == ["COMPLETE"] * 4 + ["FAIL"]
     rates = {one.params["learning_rate"] for one in study.get_trials() if one.value is not None}
     assert rates == {1e-3, 2e-3, 4e-3, 8e-3}
+
+
+def test_one_command_evaluates_and_the_others_read_it(postgres, search, known_losses, capsys):
+    known_losses(lambda variant, fold, epoch: variant.learning_rate)
+    of_this = search(RATES, "sampler: grid", kept_in(postgres.new("evaluated")))
+    prepared_study(of_this, load_run(of_this.config))
+    run_trials(of_this, 4)
+    made = outcome.FinalEvaluation([1], Score(60, 3, 0.1), Score(60, 5, 0.2), (0.05, 0.15))
+    begun, found = [], []
+
+    def evaluate() -> outcome.FinalEvaluation:
+        begun.append(time.monotonic())
+        time.sleep(1)
+        return made
+
+    def command() -> None:
+        study = open_study(of_this)
+        best = outcome.best_trial(study, of_this)
+        found.append(outcome.shared_evaluation(study, best, of_this, evaluate))
+
+    threads = [threading.Thread(target=command) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(begun) == 1
+    assert found == [made, made]
+    assert capsys.readouterr().out.count("another command evaluated it") == 1
 
 
 def test_two_commands_share_a_study_and_its_final_evaluation(postgres, tiny_files, tmp_path):
