@@ -4,8 +4,8 @@ PYTHON ?= python3
 CONFIG = configs/default.yaml
 JOBS = auto
 # Empty unless the command line gives them: the environment has HOST or FORMAT for other programs.
-OPTIONAL := SET ZIP FILE MESSAGE VARIANT TRIALS FORCE LONG VERBOSE ALL ROWS FORMAT SPARSITY IMAGES \
-	MODEL OUT HOST PORT ACCELERATOR PUSH
+OPTIONAL := CLUSTER SET ZIP FILE MESSAGE VARIANT TRIALS FORCE LONG VERBOSE ALL ROWS FORMAT SPARSITY \
+	IMAGES MODEL OUT HOST PORT ACCELERATOR PUSH
 $(foreach name,$(OPTIONAL),$(eval $(name) =))
 
 # Quoted for the shell; `value` keeps a $ as it was given.
@@ -19,6 +19,7 @@ CONFIGURED = --config $(call quoted,$(value CONFIG)) $(CHANGES)
 SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(CHANGES)
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
 VERBOSED = $(if $(filter-out 0,$(value VERBOSE)),--verbose)
+WORKERS = --jobs $(call quoted,$(value JOBS)) $(if $(value CLUSTER),--cluster $(call quoted,$(value CLUSTER)))
 
 MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 
@@ -55,15 +56,15 @@ download: setup ## Get the data from Kaggle, or from an archive: ZIP=path; FORCE
 explore: setup ## Study the data before training, output/<config>/exploration/index.html
 	@$(COMPETITION) explore $(CONFIGURED)
 
-train-folds: setup ## Train every fold not trained yet; VARIANT=name only this one; FORCE=1 trains again
-	@$(COMPETITION) train-folds $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED) $(VERBOSED)
+train-folds: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Train every fold not trained yet; VARIANT=name only this one; FORCE=1 trains again
+	@$(COMPETITION) train-folds $(CONFIGURED) $(WORKERS) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED) $(VERBOSED)
 
 baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(value CONFIG))
-baselines: setup ## Train the classic systems, and show them beside their authors' claims
-	@$(COMPETITION) baselines $(SEVERAL) --jobs $(call quoted,$(value JOBS))
+baselines: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Train the classic systems, and show them beside their authors' claims
+	@$(COMPETITION) baselines $(SEVERAL) $(WORKERS)
 
-tune: setup ## Search the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
-	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) --jobs $(call quoted,$(value JOBS)) $(VERBOSED)
+tune: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Search the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
+	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) $(WORKERS) $(VERBOSED)
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
 	@$(COMPETITION) ensemble $(SEVERAL) $(VERBOSED)
@@ -148,6 +149,10 @@ $(VENV)/.installed: requirements.txt
 
 $(VENV)/.installed-deploy: requirements-deploy.txt $(VENV)/.installed
 	$(INSTALL) -r requirements-deploy.txt
+	@touch $@
+
+$(VENV)/.installed-cluster: requirements-cluster.txt $(VENV)/.installed
+	$(INSTALL) -r requirements-cluster.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

@@ -226,6 +226,12 @@ JOBS = _option(
     metavar="N",
 )
 
+CLUSTER = _option(
+    "--cluster",
+    "train on the workers of a Dask scheduler, tcp://host:port, or on N of this machine, local:N",
+    metavar="ADDRESS",
+)
+
 MODEL = _path_option("--model", "an exported net, or its folder (default: output/<config>/export)")
 VERBOSE = _switch("--verbose", "print the tables, too, that are in the files and the report")
 
@@ -243,6 +249,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         "train every fold that is not trained yet",
         *CONFIGURED,
         JOBS,
+        CLUSTER,
         _option("--variant", "train only this one (default: all)", metavar="NAME"),
         _switch("--force", "train finished jobs again"),
         VERBOSE,
@@ -251,6 +258,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         "train the baselines and compare them with the accuracies claimed for them",
         *_repeated_config(BASELINES_CONFIG, "all variants go into one table"),
         JOBS,
+        CLUSTER,
     ),
     "tune": (
         "search for the best settings of a variant that has a search_space",
@@ -263,6 +271,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
             metavar="N",
         ),
         JOBS,
+        CLUSTER,
         VERBOSE,
     ),
     "ensemble": (

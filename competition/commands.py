@@ -80,19 +80,22 @@ def train_folds(
     variant: str | None = None,
     force: bool = False,
     verbose: bool = False,
+    cluster: str | None = None,
 ) -> None:
     """Trains all variants or one, with `force` finished jobs again."""
     from competition.analysis.summary import job_rows
     from competition.data.run import load_run
     from competition.pages.report_tables import jobs_table
     from competition.tables import print_table
+    from competition.training.cluster import connected
     from competition.training.jobs import train_folds as train
 
     run = load_run(config)
     if variant is not None:
         config.require_variant(variant)
     wanted = [job for job in run.identities if variant in (None, job.variant)]
-    failures = train(run, jobs, wanted, force)
+    with connected(cluster, jobs) as workers:
+        failures = train(run, workers, wanted, force)
     rows = job_rows(run)
     if verbose:
         print()
@@ -105,17 +108,19 @@ def train_folds(
     print("next: `make ensemble` with the same CONFIG and SET")
 
 
-def baselines(configs: list[Config], jobs: int | None) -> None:
+def baselines(configs: list[Config], jobs: int | None, cluster: str | None = None) -> None:
     """Trains what is not trained yet; compares each variant with the accuracy claimed for it."""
     from competition.analysis.systems import baselines
     from competition.data.run import load_run
     from competition.pages.systems import baselines_table, write_baselines
     from competition.tables import print_table
+    from competition.training.cluster import connected
     from competition.training.jobs import train_folds as train
 
     runs = [load_run(config) for config in configs]
-    for run in runs:
-        _raise_failures(train(run, jobs))
+    with connected(cluster, jobs) as workers:
+        for run in runs:
+            _raise_failures(train(run, workers))
     found = [baseline for run in runs for baseline in baselines(run)]
     table = baselines_table(found)
     path = write_baselines(paths.ensemble_name([config.name for config in configs]), table)
@@ -129,13 +134,19 @@ def baselines(configs: list[Config], jobs: int | None) -> None:
 
 
 def tune(
-    config: Config, variant: str | None, trials: int | None, jobs: int | None, verbose: bool = False
+    config: Config,
+    variant: str | None,
+    trials: int | None,
+    jobs: int | None,
+    cluster: str | None = None,
+    verbose: bool = False,
 ) -> None:
     """Searches the best settings of a variant, and evaluates them on folds that no trial used."""
     from competition.data.run import load_run
     from competition.pages.overview import refresh
     from competition.pages.systems import answer_page
     from competition.tables import print_table
+    from competition.training.cluster import connected
     from competition.tuning import outcome
     from competition.tuning.pictures import draw_pictures
     from competition.tuning.storage import explain_database_errors
@@ -144,13 +155,21 @@ def tune(
 
     search = find_search(config if trials is None else config.with_trials(trials), variant)
     run = load_run(search.config)
-    study = run_study(search, run, jobs)
-    with explain_database_errors(search.settings.storage):
+    with (
+        connected(cluster, jobs) as workers,
+        explain_database_errors(search.settings.storage),
+    ):
+        study = run_study(search, run, workers)
         outcome.write_trials(study, search)
         best = outcome.best_trial(study, search)
         best_config = outcome.write_best(best, search)
         pictures = draw_pictures(study, search)
-        evaluation = outcome.final_evaluation(search, run, best_config, jobs)
+        evaluation = outcome.shared_evaluation(
+            study,
+            best,
+            search,
+            lambda: outcome.final_evaluation(search, run, best_config, workers),
+        )
         tables = outcome.summary_tables(study, best, search, evaluation)
     verdict = outcome.verdict(best, search, evaluation)
     summary = outcome.write_summary(search, tables, pictures)

@@ -24,6 +24,7 @@ KAGGLE_INPUTS = (Path("/kaggle/input"), Path("/kaggle/input/competitions"))
 # Augmented epochs; the lock is beside their folder, which `clean` removes.
 POOLS = OUTPUT / "pools"
 POOLS_LOCK = OUTPUT / ".pools.lock"
+POOLS_MAKING = OUTPUT / ".pools.making"
 
 # What `compare` writes of runs.
 COMPARISON = OUTPUT / "comparison"

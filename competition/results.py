@@ -188,7 +188,7 @@ def write_result(
     manifest: dict[str, Any],
     history: list[dict[str, float]],
     predictions: dict[str, Probabilities],
-    save_model: Callable[[Path], None],
+    save_model: Callable[[Path], object],
     model_file: str = paths.MODEL,
 ) -> None:
     """Writes a job's folder; a kill at any moment leaves no folder or a complete one.

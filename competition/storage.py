@@ -244,6 +244,14 @@ def shared(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Takes the exclusive lock; waits while another process holds it."""
+    with _opened(path) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def only_one(folder: Path, what: str) -> Iterator[None]:
     """Locks a folder, which is made if needed, without a lock file in it.
 

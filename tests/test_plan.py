@@ -14,7 +14,7 @@ from competition.system import Machine, available_memory, memory
 from competition.training import resources as plans
 from competition.training.jobs import require_trainable
 from competition.training.resources import Plan, automatic_plan, chosen_plan, given_plan
-from competition.training.worker import Failure, explain, is_transient, less_memory
+from competition.training.worker import Failure, JobTask, explain, is_transient, less_memory
 
 GIB = 2**30
 
@@ -163,11 +163,11 @@ PLAIN, WIDE, DEEP = (Job("some", name, 0, "fold0") for name in ("plain", "wide",
 def test_what_cannot_be_trained_stops_all_and_other_trouble_does_not(capsys):
     refused = [Failure(job, "no such net", True) for job in (PLAIN, DEEP)]
     trouble = Failure(WIDE, "too little memory")
-    jobs = [PLAIN, WIDE, DEEP]
+    tasks = [JobTask(None, Plan(1, 1), job) for job in (PLAIN, WIDE, DEEP)]
     with pytest.raises(UserError, match=r"plain .*: no such net\n.*deep .*: no such net") as caught:
-        require_trainable(jobs, None, lambda calls: [*refused, trouble], None)
+        require_trainable(tasks, lambda calls: [*refused, trouble], None)
     assert "memory" not in str(caught.value)
-    require_trainable(jobs, None, lambda calls: [None, trouble, None], None)
+    require_trainable(tasks, lambda calls: [None, trouble, None], None)
     assert capsys.readouterr().out == (
         "wide seed0 fold0 could not be built, and may fail: too little memory\n"
     )

@@ -80,7 +80,7 @@ def test_a_job_is_done_with_its_last_view_not_with_its_last_step():
     """4 steps of 100 rows are 1,200 passes, and 5 views of 240 rows as many again."""
     variant = Variant(architecture={"name": "plain"}, epochs=2, batch_size=100)
     with ProgressBoard.on_disk(2) as board:
-        progress = JobProgress(board, 1, variant, steps=2, predicted_rows=240)
+        progress = JobProgress(board.reporter(1), variant, steps=2, predicted_rows=240)
         told = []
         for step in (1, 2, 3, 4):
             progress.trained(step)
@@ -97,7 +97,7 @@ def test_a_job_is_done_with_its_last_view_not_with_its_last_step():
 def test_a_training_that_ended_early_is_followed_by_its_predictions():
     variant = Variant(architecture={"name": "plain"}, epochs=2, batch_size=100)
     with ProgressBoard.on_disk(1) as board:
-        progress = JobProgress(board, 0, variant, steps=2, predicted_rows=240)
+        progress = JobProgress(board.reporter(0), variant, steps=2, predicted_rows=240)
         progress.trained(1)
         for _ in progress.counted([np.zeros((240, 28, 28), np.uint8)]):
             pass

@@ -126,9 +126,10 @@ def in_this_process(monkeypatch):
 
 def run_trials(search: Search, count: int, deadline: float = math.inf) -> list:
     """Runs trials one after the other in this process."""
+    run = load_run(search.config)
     with ProgressBoard.on_disk(count) as board:
         context = WorkerContext(Plan(1, 1), board)
-        outcomes = [run_trial(search, number, context, deadline) for number in range(count)]
+        outcomes = [run_trial(search, run, number, context, deadline) for number in range(count)]
         assert (board.shares() == 1).all()
     return outcomes
 

@@ -4,7 +4,7 @@ An epoch depends on policy, seed and data, but not on fold or variant. Each is a
 checksum, which trainings memory-map. `make clean` removes them all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -166,9 +166,17 @@ def make_pools(
             display.update(done)
 
 
-def make_pool(pool: AugmentedEpochs, epochs: int, data_set: DataSet) -> None:
-    """Makes a pool's missing epochs in this process, without progress."""
+def make_pool(
+    pool: AugmentedEpochs,
+    epochs: int,
+    data_set: DataSet,
+    before_each: Callable[[], None] = lambda: None,
+) -> None:
+    """Makes a pool's missing and damaged epochs in this process, without progress."""
+    for number in range(epochs):
+        _remove_damaged(pool.file(number))
     for number in pool.missing(epochs):
+        before_each()
         _make_epoch(pool, number, pool.originals(data_set))
 
 

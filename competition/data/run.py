@@ -1,17 +1,24 @@
 """A configuration with its data set and splits, which every stage after the download uses."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 from competition.config.loading import Config
 from competition.config.schema import code_hash
 from competition.data.folds import Splits, load_folds, trained_splits
 from competition.data.label_marks import read_label_errors
 from competition.data.loading import load_data_set
-from competition.digits import DataSet
+from competition.digits import SIDE, DataSet, Digits
+from competition.errors import UserError
+from competition.paths import DataPaths
 from competition.results import ALL_ROWS, Job, job_identity
+
+# In place of digits that a job gets where it runs.
+NO_DIGITS = Digits(np.empty(0, np.int32), np.empty((0, SIDE, SIDE), np.uint8))
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,25 @@ class Run:
         """Returns the label changes from marks, as JSON values; empty without marks."""
         corrected = {str(row): label for row, label in self.label_errors.items()}
         return {"label_errors": corrected} if corrected else {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the digits, which a worker process reads by the data set's name."""
+        named = DataSet(self.data_set.name, NO_DIGITS, NO_DIGITS)
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"data_set": named}
+
+    def with_data(self) -> Self:
+        """Returns the run with its data set, which is read here unless it is there.
+
+        Raises:
+            UserError: when it cannot be read, or is not the one that the run was made of.
+        """
+        if len(self.data_set.train):
+            return self
+        data_set = load_data_set(self.data_set.name)
+        if data_set.fingerprint() != self.fingerprint:
+            folder = DataPaths(data_set.name).folder
+            raise UserError(f"{folder} was changed during the training; run the command again")
+        return replace(self, data_set=data_set)
 
 
 def load_run(config: Config) -> Run:

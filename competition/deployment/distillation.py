@@ -11,7 +11,7 @@ probabilities of labelled rows: they come from nets that have learnt the judged 
 """
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,12 +19,11 @@ import numpy as np
 import pandas as pd
 
 from competition import paths, storage
-from competition.config.loading import Config
 from competition.config.schema import Training, Variant
 from competition.console import count_of
 from competition.data.augmented_epochs import AugmentedEpochs, Part, pools_at_hand
 from competition.data.folds import split_number, trained_splits
-from competition.data.run import Run, load_run
+from competition.data.run import Run
 from competition.digits import DataSet, Digits, positions
 from competition.ensemble.comparison import EnsembleResult
 from competition.ensemble.members import Member
@@ -173,14 +172,7 @@ def distil(students: StudentRun, workers: int | None, force: bool = False) -> li
             workers_may_end(f"finished students are kept: {less_memory(plan)}"),
             pools_at_hand(needed, students.data_set, plan.threads),
         ):
-            prepare = partial(prepare_student, students.teacher)
-            return train_jobs(students, jobs, plan, plan.parallel(), prepare)
-
-
-def prepare_student(teacher: Teacher, config: Config, job: Job) -> tuple[Run, TrainingData]:
-    """Reads the data of a student; `config` is that of a `StudentRun`."""
-    students = student_run(load_run(config), teacher)
-    return students, student_data(students, job)
+            return train_jobs(students, jobs, plan, student_data)
 
 
 @dataclass(frozen=True)

@@ -3,34 +3,36 @@
 from collections.abc import Collection
 from typing import Any
 
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from competition import paths, storage
-from competition.config.loading import Config
 from competition.console import count_of
-from competition.data.augmented_epochs import pools_at_hand
 from competition.data.label_marks import label_errors_in_words
 from competition.data.run import Run
-from competition.errors import UserError
-from competition.results import Job, by_variant, job_status, read_manifest
-from competition.storage import remove_partials, write_text
-from competition.system import workers_may_end
+from competition.errors import UserError, as_the_disk_allows
+from competition.results import Job, by_variant, job_status, read_manifest, write_result
+from competition.storage import atomic_folder, remove_partials, write_text
+from competition.system import code_version, workers_may_end
 from competition.training.progress import ProgressBoard
-from competition.training.resources import Plan, chosen_plan
-from competition.training.training_data import epochs_needed
+from competition.training.resources import Plan, Runner, Workers, chosen_plan
+from competition.training.tensorboard import LOG
+from competition.training.training_data import epochs_needed, training_data
 from competition.training.worker import (
     Failure,
+    JobTask,
     Prepare,
+    Result,
     WorkerContext,
+    explain,
     less_memory,
-    prepare_fold,
+    model_file,
     run_job,
     trial_build,
 )
 
 
 def train_folds(
-    run: Run, workers: int | None, wanted: Collection[Job] | None = None, force: bool = False
+    run: Run, workers: Workers, wanted: Collection[Job] | None = None, force: bool = False
 ) -> list[Failure]:
     """Trains every job of the run without a valid result, and returns the failures.
 
@@ -58,7 +60,7 @@ def train_folds(
             return []
         plan = chosen_plan(len(run.identities), len(jobs), workers)
         with workers_may_end(f"finished jobs are kept: {less_memory(plan)}"):
-            return train_jobs(run, jobs, plan, plan.parallel())
+            return train_jobs(run, jobs, plan)
 
 
 def jobs_left(run: Run, wanted: Collection[Job], force: bool) -> list[Job]:
@@ -109,38 +111,62 @@ def _changed_sources(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def train_jobs(
-    run: Run, jobs: list[Job], plan: Plan, parallel: Parallel, prepare: Prepare = prepare_fold
+    run: Run,
+    jobs: list[Job],
+    plan: Plan,
+    prepare: Prepare = training_data,
 ) -> list[Failure]:
-    """Trains jobs as planned, shows their progress, and returns the failures."""
-    needed = epochs_needed(run, jobs)
+    """Trains jobs as planned, writes their results, and returns the failures.
+
+    Args:
+        prepare: makes what a job trains on.
+    """
+    needed, version, parallel = epochs_needed(run, jobs), code_version(), plan.parallel()
+    tasks = [JobTask(run, plan, job, prepare) for job in jobs]
     with ProgressBoard.on_disk(len(jobs)) as board:
         context = WorkerContext(plan, board)
-        require_trainable(jobs, run.config, parallel, context)
-        print(f"{count_of(len(jobs), 'job')} on this machine ({plan})")
+        require_trainable(tasks, parallel, context)
+        print(f"{count_of(len(jobs), 'job')} on {plan.place} ({plan})")
         with (
-            pools_at_hand(needed, run.data_set, plan.threads),
+            plan.epochs_at_hand(needed, run.data_set),
             board.shown("training") as display,
         ):
             shares, failures = board.shares(), []
-            calls = (
-                delayed(run_job)(run.config, job, number, context, prepare)
-                for number, job in enumerate(jobs)
-            )
-            for job, failure in parallel(calls):
-                shares[jobs.index(job)] = 1  # done, even if it ended before its last epoch
-                display.say(f"{job}: FAILED, {failure.message}" if failure else f"{job}: done")
-                failures += [failure] if failure else []
+            calls = (delayed(run_job)(task, number, context) for number, task in enumerate(tasks))
+            for outcome in parallel(calls):
+                done = (
+                    outcome if isinstance(outcome, Failure) else keep(run, outcome, plan, version)
+                )
+                shares[jobs.index(outcome.job)] = 1  # even if it ended before its last epoch
+                display.say(f"{outcome.job}: " + (f"FAILED, {done.message}" if done else "done"))
+                failures += [done] if done else []
             return failures
 
 
-def require_trainable(
-    jobs: list[Job], config: Config, parallel: Parallel, context: WorkerContext
-) -> None:
+def keep(run: Run, result: Result, plan: Plan, version: str) -> Failure | None:
+    """Writes a job's result, complete or not at all; returns the failure if the disk refuses."""
+    job, net = result.job, run.config.variants[result.job.variant]
+    manifest = {"identity": run.identities[job], **result.manifest, "code_version": version}
+    try:
+        write_result(
+            job, manifest, result.history, result.predictions,
+            lambda path: path.write_bytes(result.model), model_file(net),
+        )  # fmt: skip
+    except OSError as error:
+        return Failure(job, explain(error, plan))
+    if result.log:
+        folder = paths.OutputPaths(job.config).tensorboard(job.variant, job.seed, job.split)
+        with as_the_disk_allows(), atomic_folder(folder) as partial:
+            (partial / LOG).write_bytes(result.log)  # the result is complete without it
+    return None
+
+
+def require_trainable(tasks: list[JobTask], parallel: Runner, context: WorkerContext) -> None:
     """Builds each variant once, in the processes that will train; raises UserError naming every
     variant that cannot be trained.
     """
-    first = {job.variant: job for job in reversed(jobs)}.values()
-    outcomes = parallel(delayed(trial_build)(config, job, context) for job in first)
+    first = {task.job.variant: task for task in reversed(tasks)}.values()
+    outcomes = parallel(delayed(trial_build)(task, context) for task in first)
     failures = [failure for failure in outcomes if failure]
     if refused := [failure for failure in failures if failure.cannot_be_trained]:
         messages = (f"{failure.job} cannot be trained: {failure.message}" for failure in refused)

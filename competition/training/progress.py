@@ -2,9 +2,10 @@
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,10 @@ class ProgressBoard:
         """Returns the jobs' shares, float64 `[jobs]`; all processes see what is assigned to it."""
         return np.memmap(self.file, np.float64, "r+", shape=(self.jobs,))
 
+    def reporter(self, number: int) -> Callable[[float], None]:
+        """Returns a function that keeps the share of the job at this place."""
+        return partial(self.shares().__setitem__, number)
+
     @contextmanager
     def shown(self, description: str) -> Iterator[ProgressDisplay]:
         """Yields a display that follows the board while the block runs."""
@@ -60,18 +65,17 @@ TRAINING_PASSES = 3
 
 
 class JobProgress:
-    """Keeps a job's share on the progress board, counted in forward passes of single rows.
+    """Reports a job's share, from 0 to 1, counted in forward passes of single rows.
 
     Args:
-        number: the job's place on the board.
         steps: of one epoch.
         predicted_rows: how many rows are predicted afterwards, in each of their views.
     """
 
     def __init__(
-        self, board: ProgressBoard, number: int, variant: Variant, steps: int, predicted_rows: int
+        self, report: Callable[[float], None], variant: Variant, steps: int, predicted_rows: int
     ):
-        self._shares, self._number = board.shares(), number
+        self._report = report
         self._passes_per_step = TRAINING_PASSES * variant.batch_size
         self._training = variant.epochs * steps * self._passes_per_step
         self._total = self._training + tta_view_count(variant) * predicted_rows
@@ -79,11 +83,11 @@ class JobProgress:
 
     def trained(self, steps: int) -> None:
         """Is called after each step with the number of steps done."""
-        self._shares[self._number] = steps * self._passes_per_step / self._total
+        self._report(steps * self._passes_per_step / self._total)
 
     def counted(self, tta_views: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Passes views on, and counts each as predicted when the next one is asked for."""
         for view in tta_views:
             yield view
             self._predicted += len(view)
-            self._shares[self._number] = (self._training + self._predicted) / self._total
+            self._report((self._training + self._predicted) / self._total)

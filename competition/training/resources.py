@@ -4,12 +4,13 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
-from joblib import Parallel
-
+from competition.data.augmented_epochs import AugmentedEpochs, pools_at_hand
+from competition.digits import DataSet
 from competition.errors import UserError
 from competition.system import (
     Machine,
@@ -147,6 +148,10 @@ TRAINING_WORKER_BYTES = 1_500_000_000
 THREAD_SCALING = 0.7
 
 
+# Yields the results of joblib's delayed calls as they finish.
+Runner = Callable[[Iterable[Any]], Iterator[Any]]
+
+
 @dataclass(frozen=True)
 class Plan:
     """How many jobs run side by side, and how many threads each may use."""
@@ -154,11 +159,14 @@ class Plan:
     workers: int
     threads: int
 
+    # In messages: where the jobs run.
+    place: ClassVar[str] = "this machine"
+
     def __str__(self) -> str:
         jobs = f"{self.workers} jobs side by side" if self.workers > 1 else "one job at a time"
         return f"{jobs}, {self.threads} thread{'s' if self.threads > 1 else ''} each"
 
-    def parallel(self) -> Parallel:
+    def parallel(self) -> Runner:
         """Returns joblib's runner; a single worker is this process, if its threads fit the plan.
 
         They may not: TensorFlow keeps the threads of its start, perhaps from an earlier stage.
@@ -166,8 +174,32 @@ class Plan:
         in_this_process = started_threads() in (None, self.threads)
         return side_by_side(self.workers, self.threads, in_this_process)
 
+    def call(self, function: Callable[[Any, Any], Any], task: Any, tell: Callable) -> Any:
+        """Returns `function(task, tell)`, computed where this plan's jobs compute."""
+        return function(task, tell)
 
-def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
+    def epochs_at_hand(
+        self, epochs: dict[AugmentedEpochs, int], data_set: DataSet
+    ) -> AbstractContextManager[None]:
+        """Makes the augmented epochs that the jobs need, as `pools_at_hand`."""
+        return pools_at_hand(epochs, data_set, self.threads)
+
+    def fewer(self) -> str:
+        """Returns what leaves more memory for each job."""
+        return f"JOBS={self.workers // 2}"
+
+
+class Elsewhere(Protocol):
+    """Other machines than this one, which say themselves how they run jobs."""
+
+    def plan(self) -> Plan: ...
+
+
+# How many jobs run side by side here, None: as many as suit the machine; or where else they run.
+Workers = int | Elsewhere | None
+
+
+def chosen_plan(jobs: int, jobs_left: int, workers: Workers) -> Plan:
     """Returns the plan: with the user's number of workers or, if None, what suits this machine.
 
     Args:
@@ -176,6 +208,8 @@ def chosen_plan(jobs: int, jobs_left: int, workers: int | None) -> Plan:
     Raises:
         UserError: when Keras has another backend.
     """
+    if workers is not None and not isinstance(workers, int):
+        return workers.plan()
     require_backend()
     machine = this_machine()
     if workers is None and no_workers():

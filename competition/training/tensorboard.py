@@ -4,42 +4,30 @@ TensorFlow's summary writer needs TensorBoard to be installed. The file is simpl
 without it: a sequence of records, protocol buffers of type `Event`.
 """
 
-import errno
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-from competition import paths
-from competition.results import Job
-from competition.storage import atomic_folder
+from tempfile import TemporaryDirectory
 
 # TensorBoard reads any file with this in its name.
 LOG = "events.out.tfevents.0"
 VERSION = "brain.Event:2"
 
 
-def write_log(job: Job, history: list[dict[str, float | str]]) -> Path:
-    """Writes `output/<config>/tensorboard/<variant>-seed<s>-<split>/` anew, and returns its file.
+def log_of(history: list[dict[str, float | str]]) -> bytes:
+    """Returns the content of a job's log.
 
     Args:
         history: one row per epoch, with `epoch`; an empty text was not measured.
-
-    Raises:
-        OSError: when the disk refuses.
     """
     import tensorflow
 
-    final = paths.OutputPaths(job.config).tensorboard(job.variant, job.seed, job.split)
-    with atomic_folder(final) as folder:
-        path = folder / LOG
-        try:
-            with tensorflow.io.TFRecordWriter(str(path)) as writer:
-                for event in _events(history):
-                    writer.write(event)
-        except tensorflow.errors.ResourceExhaustedError as error:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
-    return final / LOG
+    with TemporaryDirectory(prefix="log-") as folder:
+        path = Path(folder, LOG)
+        with tensorflow.io.TFRecordWriter(str(path)) as writer:
+            for event in _events(history):
+                writer.write(event)
+        return path.read_bytes()
 
 
 def _events(history: list[dict[str, float | str]]) -> Iterator[bytes]:

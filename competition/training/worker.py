@@ -1,31 +1,33 @@
-"""A worker process: one job, from loading its rows to writing its result, or why it failed."""
+"""One job, from its rows to its result, or the reason why it failed: a function of its task."""
 
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from competition import paths
-from competition.config.loading import Config
-from competition.config.schema import Variant
-from competition.data.augmented_epochs import Part
-from competition.data.run import Run, load_run
+from competition.config.schema import Variant, code_hash
+from competition.data.augmented_epochs import AugmentedEpochs, Part
+from competition.data.run import Run
 from competition.digits import Digits
-from competition.errors import UserError, as_the_disk_allows, disk_trouble, is_out_of_memory
+from competition.errors import UserError, disk_trouble, is_out_of_memory
 from competition.probabilities import Probabilities
-from competition.results import CLASS_COUNTS, CODE, Job, write_result
-from competition.system import Command, code_version, interruptible, library_versions, machine_name
+from competition.results import CLASS_COUNTS, CODE, Job
+from competition.system import Command, interruptible, library_versions, machine_name
 from competition.training.predict import predict_tta, tta_views
 from competition.training.progress import JobProgress, ProgressBoard
 from competition.training.resources import Plan, forget_models, start_keras, use_precision
-from competition.training.tensorboard import write_log
+from competition.training.tensorboard import log_of
 from competition.training.train import callback_list, compiled_model, train_one_fold
 from competition.training.training_data import (
     TrainingData,
+    epochs_needed,
     training_data,
     tta_epochs,
     unbalanced_data,
@@ -34,18 +36,70 @@ from competition.training.training_data import (
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a command tells the jobs in its worker processes.
-
-    Attributes:
-        code_version: at the command's start, even if the code is edited while it runs.
-        machine: its name, for the manifest.
-    """
+    """What a command tells the processes that work for it."""
 
     plan: Plan
     board: ProgressBoard
     command: Command = field(default_factory=Command)
-    code_version: str = field(default_factory=code_version)
-    machine: str = field(default_factory=machine_name)
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that the function of a job depends on, wherever it runs.
+
+    Attributes:
+        run: of which at least the variants and splits of the job are there; without its digits,
+            they are read by the data set's name.
+    """
+
+    run: Run
+    plan: Plan
+
+    def epochs(self) -> dict[AugmentedEpochs, int]:
+        """Returns which augmented epochs the job reads, and how many."""
+        raise NotImplementedError
+
+
+# Makes what a job trains on, of its run.
+Prepare = Callable[[Any, Job], TrainingData]
+
+# Is told which share of a job is done, from 0 to 1.
+Report = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class JobTask(Task):
+    """The training of one job."""
+
+    job: Job
+    prepare: Prepare = training_data
+
+    @property
+    def variant(self) -> Variant:
+        return self.run.config.variants[self.job.variant]
+
+    def epochs(self) -> dict[AugmentedEpochs, int]:
+        return epochs_needed(self.run, [self.job])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job gives back; the command alone writes it.
+
+    Attributes:
+        manifest: what only the job knows of it, JSON values.
+        history: one row per epoch.
+        predictions: as of `predict_parts`.
+        model: the content of the model's file.
+        log: the content of TensorBoard's file, empty if the variant is not a net.
+    """
+
+    job: Job
+    manifest: dict[str, Any]
+    history: list[dict[str, Any]]
+    predictions: dict[str, Probabilities]
+    model: bytes
+    log: bytes
 
 
 @dataclass(frozen=True)
@@ -57,20 +111,8 @@ class Failure:
     cannot_be_trained: bool = False
 
 
-# From a configuration and a job, in the worker: the run, and what the job trains on.
-Prepare = Callable[[Config, Job], tuple[Run, TrainingData]]
-
-
-def prepare_fold(config: Config, job: Job) -> tuple[Run, TrainingData]:
-    """Reads the data of a job here, so that no arrays are sent to the worker."""
-    run = load_run(config)
-    return run, training_data(run, job)
-
-
-def run_job(
-    config: Config, job: Job, number: int, context: WorkerContext, prepare: Prepare = prepare_fold
-) -> tuple[Job, Failure | None]:
-    """Trains a job and writes its result; returns the job, and its failure if it failed.
+def run_job(task: JobTask, number: int, context: WorkerContext) -> Result | Failure:
+    """Trains a job; returns its result, or why it failed.
 
     Args:
         number: the job's place on the progress board.
@@ -78,11 +120,9 @@ def run_job(
     try:
         with interruptible():
             context.command.join()
-            start(config.variants[job.variant], context.plan)
-            train_and_write(*prepare(config, job), job, number, context)
+            return context.plan.call(train_job, task, context.board.reporter(number))
     except Exception as error:  # must not stop the other jobs
-        return job, Failure(job, explain(error, context.plan))
-    return job, None
+        return Failure(task.job, explain(error, context.plan))
 
 
 def start(variant: Variant, plan: Plan) -> None:
@@ -92,21 +132,21 @@ def start(variant: Variant, plan: Plan) -> None:
         forget_models()
 
 
-def train_and_write(
-    run: Run, data: TrainingData, job: Job, number: int, context: WorkerContext
-) -> None:
-    """Trains a job, predicts its held-out rows and the test rows, and writes its result folder."""
-    variant = run.config.variants[job.variant]
-    code = run.codes[job.variant]  # read now: somebody may edit it during the training
+def train_job(task: JobTask, report: Report) -> Result:
+    """Trains a job, and predicts its held-out rows and the test rows; writes nothing."""
+    job, variant = task.job, task.variant
+    start(variant, task.plan)
+    run = task.run.with_data()
+    data = task.prepare(run, job)
+    code = code_hash(variant)  # now: somebody may edit it during the training
     wall, cpu = time.perf_counter(), time.process_time()
     rows = len(run.data_set.test) + len(data.validation_rows)
-    progress = JobProgress(context.board, number, variant, data.steps_per_epoch(variant), rows)
+    progress = JobProgress(report, variant, data.steps_per_epoch(variant), rows)
 
     model, history = train_one_fold(variant, data, job.seed, progress.trained)
     predictions = predict_parts(model, variant, run, job, progress)
 
     manifest: dict[str, Any] = {
-        "identity": run.identities[job],
         CODE: code,
         "minutes": round((time.perf_counter() - wall) / 60, 3),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 3),
@@ -117,18 +157,27 @@ def train_and_write(
     manifest |= {
         "parameters": model.count_params(),
         "precision": model.dtype_policy.compute_dtype if variant.is_net else "float32",
-        "workers": context.plan.workers,
-        "threads": context.plan.threads,
-        "machine": context.machine,
+        "workers": task.plan.workers,
+        "threads": task.plan.threads,
+        "machine": machine_name(),
         "versions": library_versions(),
-        "code_version": context.code_version,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    file = paths.MODEL if variant.is_net else paths.LEARNER
-    write_result(job, manifest, history, predictions, model.save, file)
-    if variant.is_net:
-        with as_the_disk_allows():  # the result is complete without the log
-            write_log(job, history)
+    log = log_of(history) if variant.is_net else b""
+    return Result(job, manifest, history, predictions, saved(model, model_file(variant)), log)
+
+
+def model_file(variant: Variant) -> str:
+    """Returns the name of the file with a variant's model, which tells its format."""
+    return paths.MODEL if variant.is_net else paths.LEARNER
+
+
+def saved(model, name: str) -> bytes:
+    """Returns the content of a model's file, which its library writes to a path only."""
+    with TemporaryDirectory(prefix="model-") as folder:
+        path = Path(folder, name)
+        model.save(path)
+        return path.read_bytes()
 
 
 def predict_parts(
@@ -149,7 +198,7 @@ def predict_parts(
     return predictions
 
 
-def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | None:
+def trial_build(task: JobTask, context: WorkerContext) -> Failure | None:
     """Builds a job's net and data without training, so that mistakes show before any work.
 
     Returns the failure, if it failed. Wrong settings and bugs would fail all jobs of the variant; a
@@ -158,21 +207,26 @@ def trial_build(config: Config, job: Job, context: WorkerContext) -> Failure | N
     try:
         with interruptible():
             context.command.join()
-            variant = config.variants[job.variant]
-            start(variant, context.plan)
-            data = training_data(load_run(config), job)
-            if not variant.is_net:
-                variant.architecture.build()
-                return None
-            use_precision(variant.precision)
-            model = compiled_model(variant, data.steps_per_epoch(variant) * variant.epochs)
-            callback_list(variant, model)
-            variant.augmentation.build()
-            if variant.test_time_draws:
-                variant.test_time_augmentation.build()
+            context.plan.call(build, task, lambda share: None)
     except Exception as error:
-        return Failure(job, explain(error, context.plan), not is_transient(error))
+        return Failure(task.job, explain(error, context.plan), not is_transient(error))
     return None
+
+
+def build(task: JobTask, report: Report) -> None:
+    """Builds a job's net, or other learner, and its data."""
+    variant = task.variant
+    start(variant, task.plan)
+    data = training_data(task.run.with_data(), task.job)
+    if not variant.is_net:
+        variant.architecture.build()
+        return
+    use_precision(variant.precision)
+    model = compiled_model(variant, data.steps_per_epoch(variant) * variant.epochs)
+    callback_list(variant, model)
+    variant.augmentation.build()
+    if variant.test_time_draws:
+        variant.test_time_augmentation.build()
 
 
 def explain(error: Exception, plan: Plan) -> str:
@@ -194,5 +248,5 @@ def is_transient(error: Exception) -> bool:
 def less_memory(plan: Plan) -> str:
     """Returns the advice for a plan that ran out of memory."""
     if plan.workers > 1:
-        return f"run it again with JOBS={plan.workers // 2}"
+        return f"run it again with {plan.fewer()}"
     return "run it again with a smaller batch_size or a narrower net, or where more memory is free"

@@ -1,6 +1,7 @@
 """The results of a study: its trials, the best one, and that one's final evaluation."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from competition.results import Job, read_predictions
 from competition.storage import atomic_file, write_text
 from competition.tables import SCORE_COLUMNS, Column, Table, score_values, write_csv
 from competition.training.jobs import train_folds
-from competition.tuning.storage import finished_trials, successors
+from competition.training.resources import Workers
+from competition.tuning.storage import finished_trials, in_turn, successors
 from competition.tuning.study import Search
 from competition.tuning.trial import FAILURE, SCORE
 
@@ -160,8 +162,35 @@ class FinalEvaluation:
     gap: LossGap
 
 
+# The attribute of a study with the final evaluation of one of its trials.
+EVALUATED = "final_evaluation"
+
+
+def shared_evaluation(
+    study: Study, trial: FrozenTrial, search: Search, evaluate: Callable[[], FinalEvaluation]
+) -> FinalEvaluation:
+    """Returns a trial's final evaluation, made by one command while all others wait for it.
+
+    Those on other machines have none of its files, and read its figures in the database.
+    """
+    storage, folds = (
+        search.settings.storage,
+        search.settings.folds_left(search.config.folds.numbers),
+    )
+    with in_turn(storage, f"{search} evaluation", search.files.folder):
+        known = study.user_attrs.get(EVALUATED, {})
+        if (known.get("trial"), known.get("folds")) == (trial.number, folds):
+            scores = Score(**known["best"]), Score(**known["as_it_is"])
+            print("another command evaluated it")
+            return FinalEvaluation(folds, *scores, LossGap(*known["gap"]))
+        found = evaluate()
+        if storage is not None:
+            study.set_user_attr(EVALUATED, {"trial": trial.number, **asdict(found)})
+        return found
+
+
 def final_evaluation(
-    search: Search, run: Run, best_config: Path, workers: int | None
+    search: Search, run: Run, best_config: Path, workers: Workers
 ) -> FinalEvaluation:
     """Trains both settings on the folds that no trial used; finished jobs are skipped.
 
@@ -184,7 +213,7 @@ def final_evaluation(
     )
 
 
-def _held_out(run: Run, search: Search, folds: list[int], workers: int | None) -> Probabilities:
+def _held_out(run: Run, search: Search, folds: list[int], workers: Workers) -> Probabilities:
     """Returns the out-of-fold predictions of a run's variant for the rows of these folds."""
     splits = split_names(run.config.folds)
     jobs = [Job(run.config.name, search.name, search.seed, splits[fold]) for fold in folds]

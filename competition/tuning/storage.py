@@ -4,8 +4,9 @@ import json
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +22,12 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict, Field
 
+from competition import storage
 from competition.errors import UserError
 from competition.storage import parse_json
 
 HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120  # in a database, longer silence means a dead process
+SECONDS_TO_CONNECT = 10  # a machine that is off refuses nothing
 MOST_RETRIES = 2  # of a trial that crashes its worker, perhaps for lack of memory
 
 
@@ -53,14 +56,55 @@ def open_database(url: str) -> RDBStorage:
     """Opens a database, in which trials of silent processes are re-queued."""
     retry = RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
     try:
-        return RDBStorage(
+        return Database(
             url,
+            {"connect_args": {"connect_timeout": SECONDS_TO_CONNECT}} if is_postgresql(url) else {},
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=SILENT_SECONDS,
             heartbeat_stale_trial_callback=retry,
         )
     except Exception as error:  # a wrong URL raises many types: SQLAlchemy's, Optuna's, a driver's
         raise _unusable(url, error) from None
+
+
+class Database(RDBStorage):
+    """A database whose heartbeats may fail: what the trial itself writes then says why."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        with suppress(SQLAlchemyError, optuna.exceptions.StorageInternalError):
+            super().record_heartbeat(trial_id)
+
+
+def is_postgresql(url: str) -> bool:
+    return url.startswith("postgresql")
+
+
+@contextmanager
+def in_turn(url: str | None, what: str, folder: Path) -> Iterator[None]:
+    """Lets one command after the other into the block: of all machines that do `what` in the
+    PostgreSQL database at `url`, otherwise of those that use this folder.
+    """
+    if url is None or not is_postgresql(url):
+        with storage.in_turn(folder):
+            yield
+        return
+    from sqlalchemy import NullPool, create_engine, text
+
+    connect = {"connect_timeout": SECONDS_TO_CONNECT}
+    with explain_database_errors(url):
+        engine = create_engine(
+            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect
+        )
+        connection = engine.connect()
+        # It ends with the connection, so a killed command keeps no other one waiting.
+        lock = text("SELECT pg_advisory_lock(:key)").bindparams(key=zlib.crc32(what.encode()))
+        connection.execute(lock)
+    try:
+        yield
+    finally:
+        connection.invalidate()  # closes it, without a word if the database is gone
 
 
 @contextmanager
@@ -70,15 +114,38 @@ def explain_database_errors(url: str | None) -> Iterator[None]:
 
     try:
         yield
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except Exception as error:
+        found: BaseException | None = error
+        # Optuna, telling a trial's end to a database that is gone, fails by a mistake of its own.
+        while not isinstance(found, SQLAlchemyError | optuna.exceptions.StorageInternalError):
+            if found is None or isinstance(found, UserError):
+                raise
+            found = found.__cause__ or found.__context__
         if url is None:
             raise
-        raise _unusable(url, error) from None
+        raise _unusable(url, found) from None
 
 
-def _unusable(url: str, error: Exception) -> UserError:
-    """Names the error's type alone, as its text may quote the URL with a password."""
+# What PostgreSQL or its driver say, and what we say. The end of a connection comes first: it may be
+# followed by the reason why the next one failed.
+AGAIN = "finished trials are kept, run it again when it is back"
+REASONS = {
+    "closed the connection|terminating conn|connection is (closed|lost)|consuming input failed":
+        f"it went away); {AGAIN}",
+    "authentication failed|no password supplied|role .* does not exist":
+        "it refuses the user or the password); in a password, write @ as %40, : as %3A, / as %2F",
+    "database .* does not exist": "the server has no such database); make it with `createdb`",
+    "refused|timeout expired|resolve|unreachable|No route|starting up|shutting down":
+        f"no server answers there); {AGAIN}",
+}  # fmt: skip
+
+
+def _unusable(url: str, error: BaseException) -> UserError:
+    """Says what is known of the error but not its text, which may quote the URL with a password."""
     cause = error.__cause__ or error  # Optuna wraps what the driver said
+    for pattern, reason in REASONS.items():
+        if re.search(pattern, str(cause)):
+            return UserError(f"the storage {scheme_and_host(url)} cannot be used ({reason}")
     return UserError(
         f"the storage {scheme_and_host(url)} cannot be used ({type(cause).__name__}); expected the "
         "URL of a database that can be reached, such as postgresql://user:password@host/name, and "

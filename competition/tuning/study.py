@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -87,6 +87,11 @@ class Search:
             return value
         known = registry.parameters(value.choices[value.name])
         return value.parameters.get(name, known[name][1]) if name else value.name
+
+    def without_storage(self) -> "Search":
+        """Returns the search for who only trains, and need not know the storage's password."""
+        tuning = self.settings.model_copy(update={"storage": None})
+        return replace(self, config=self.config.model_copy(update={"tuning": tuning}))
 
     def job(self, split: str) -> Job:
         return Job(self.config.name, self.name, self.seed, split)

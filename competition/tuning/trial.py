@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -14,14 +14,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from competition.config.schema import Variant
 from competition.data.augmented_epochs import AugmentedEpochs, make_pool
-from competition.data.run import Run, load_run
+from competition.data.run import Run
 from competition.metrics import Score, score
 from competition.system import interruptible
 from competition.training.predict import predict, predict_tta, tta_views
 from competition.training.resources import forget_models, start_keras
 from competition.training.train import train_one_fold
 from competition.training.training_data import TrainingData, training_data
-from competition.training.worker import WorkerContext, explain
+from competition.training.worker import Report, Task, WorkerContext, explain
 from competition.tuning.storage import (
     explain_database_errors,
     finished_trials,
@@ -35,11 +35,12 @@ FAILURE, SCORE = "failure", "score"
 
 
 def run_trial(
-    search: Search, number: int, context: WorkerContext, deadline: float
+    search: Search, run: Run, number: int, context: WorkerContext, deadline: float
 ) -> FrozenTrial | None:
     """Runs the study's next trial; a failure is recorded in the trial that is returned.
 
     Args:
+        run: the search's configuration with data and folds.
         number: the trial's place on the progress board.
         deadline: seconds since 1970; no trial starts later.
 
@@ -47,16 +48,15 @@ def run_trial(
     """
     context.command.join()
     quiet_optuna()
-    trial = None
+    trial, report = None, context.board.reporter(number)
     with explain_database_errors(search.settings.storage):
         study = open_study(search)
         optuna.storages.fail_stale_trials(study)  # of other machines; does nothing in a journal
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         started = len(finished_trials(study)) + len(running)
         if time.time() < deadline and started < search.wanted_trials:
-            start_keras(context.plan.threads)
-            trial = _run_next(study, lambda trial: _evaluate(search, trial, number, context))
-    context.board.shares()[number] = 1
+            trial = _run_next(study, lambda trial: _evaluate(search, run, trial, report, context))
+    report(1)
     return trial
 
 
@@ -82,11 +82,24 @@ def _run_next(study: Study, evaluate: Callable[[Trial], float]) -> FrozenTrial:
     return ended[0]
 
 
-def _evaluate(search: Search, trial: Trial, number: int, context: WorkerContext) -> float:
+def _evaluate(
+    search: Search, run: Run, trial: Trial, report: Report, context: WorkerContext
+) -> float:
     """Returns the trial's value, and records its score, or why it failed."""
-    shares = context.board.shares()
+
+    def tell(event: float | Intermediate) -> None:
+        if isinstance(event, int | float):
+            report(event)
+            return
+        value, step, is_last = event
+        trial.report(value, step)
+        if not is_last and trial.should_prune():
+            raise optuna.TrialPruned
+
     try:
-        reached = objective(search, trial, lambda share: shares.__setitem__(number, share))
+        variant = search.variant.with_values(suggested(search, trial))
+        task = TrialTask(run, context.plan, search.without_storage(), variant, trial.number)
+        reached = context.plan.call(train_trial, task, tell)
     except optuna.TrialPruned:
         raise
     except Exception as error:
@@ -96,24 +109,47 @@ def _evaluate(search: Search, trial: Trial, number: int, context: WorkerContext)
     return getattr(reached, search.settings.objective)
 
 
-def objective(search: Search, trial: Trial, on_progress: Callable[[float], None]) -> Score:
+@dataclass(frozen=True)
+class TrialTask(Task):
+    """The trainings of one trial, with its values in `variant`."""
+
+    search: Search
+    variant: Variant
+    number: int
+
+    def epochs(self) -> dict[AugmentedEpochs, int]:
+        return dict(self.search.shared_epochs(self.run.fingerprint))
+
+
+class Intermediate(NamedTuple):
+    """A score on the way, as the pruner compares it."""
+
+    value: float
+    step: int
+    is_last: bool
+
+
+Tell = Callable[[float | Intermediate], None]
+
+
+def train_trial(task: TrialTask, tell: Tell) -> Score:
     """Trains the variant with the trial's values, and scores the held-out rows of all folds.
 
     The score is the one that jobs with these settings would reach.
 
     Args:
-        on_progress: called after each step with the share of the trial that is done.
-
-    Raises:
-        TrialPruned: when the pruner ends the trial.
+        tell: is told the share of the trial that is done after each step, and each intermediate
+            score; what it raises ends the trial.
     """
-    variant = search.variant.with_values(suggested(search, trial))
-    run = load_run(search.config.model_copy(update={"variants": {search.name: variant}}))
+    search, variant = task.search, task.variant
+    start_keras(task.plan.threads)
+    run = task.run.with_data()
+    run = replace(run, config=run.config.model_copy(update={"variants": {search.name: variant}}))
     predicted, labels = [], []
-    with trial_epochs(search, variant, run, trial.number) as epochs:
+    with trial_epochs(search, variant, run, task.number) as epochs:
         for position, split in enumerate(search.splits):
             fold = replace(training_data(run, search.job(split)), augmented=epochs)
-            training = FoldTraining(search, trial, variant, fold, position, on_progress)
+            training = FoldTraining(search, variant, fold, position, tell)
             predicted.append(training.predictions())
             labels.append(training.labels)
     return score(np.concatenate(predicted), np.concatenate(labels))
@@ -158,11 +194,10 @@ class FoldTraining:
     """A trial's training on one of the study's folds, the one at `position`; pruning may end it."""
 
     search: Search
-    trial: Trial
     variant: Variant
     fold: TrainingData
     position: int
-    on_progress: Callable[[float], None]
+    tell: Tell
 
     @property
     def labels(self) -> np.ndarray:
@@ -183,7 +218,7 @@ class FoldTraining:
 
     def _after_step(self, step: int) -> None:
         share = step / (self.fold.steps_per_epoch(self.variant) * self.variant.epochs)
-        self.on_progress((self.position + share) / len(self.search.splits))
+        self.tell((self.position + share) / len(self.search.splits))
 
     def _after_epoch(self, epoch: int, model: Any) -> None:
         if self.search.settings.pruned_by != "epochs" or self.position > 0:
@@ -198,6 +233,5 @@ class FoldTraining:
     def _report(self, predicted: np.ndarray, step: int, is_last: bool) -> None:
         """Reports a score to the pruner, which may end the trial unless it is the last one."""
         reached = score(predicted, self.labels)
-        self.trial.report(getattr(reached, self.search.settings.objective), step)
-        if not is_last and self.trial.should_prune():
-            raise optuna.TrialPruned
+        value = getattr(reached, self.search.settings.objective)
+        self.tell(Intermediate(value, step, is_last))

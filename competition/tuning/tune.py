@@ -5,23 +5,24 @@ import time
 from collections.abc import Iterable
 from math import inf
 
+import optuna
 from joblib import delayed
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from competition import paths, storage
 from competition.console import ProgressDisplay, count_of
-from competition.data.augmented_epochs import pools_at_hand
 from competition.data.run import Run
 from competition.system import workers_may_end
 from competition.training.jobs import require_trainable
 from competition.training.progress import ProgressBoard
-from competition.training.resources import Plan, chosen_plan
-from competition.training.worker import WorkerContext, less_memory
+from competition.training.resources import Plan, Workers, chosen_plan
+from competition.training.worker import JobTask, WorkerContext, less_memory
 from competition.tuning.outcome import trial_line, value_of
 from competition.tuning.storage import (
     explain_database_errors,
     finished_trials,
+    in_turn,
     quiet_optuna,
     repair_journal,
     requeue_interrupted,
@@ -29,8 +30,10 @@ from competition.tuning.storage import (
 from competition.tuning.study import Search, open_study, require_comparable
 from competition.tuning.trial import run_trial
 
+SECONDS_BETWEEN_LOOKS = 2.0
 
-def run_study(search: Search, run: Run, workers: int | None) -> Study:
+
+def run_study(search: Search, run: Run, workers: Workers) -> Study:
     """Runs the trials that a study lacks; several commands may work on one study at once.
 
     Args:
@@ -48,9 +51,15 @@ def run_study(search: Search, run: Run, workers: int | None) -> Study:
         with storage.shared(search.files.lock):  # tells other commands that the study is in use
             done, wanted = len(finished_trials(study)), search.wanted_trials
             print(f"{search}: {count_of(wanted, 'trial')}, {min(done, wanted)} done already")
-            if done < wanted:
+            hours = search.settings.hours
+            deadline = inf if hours is None else time.time() + 3600 * hours
+            while done < wanted:
                 plan = chosen_plan(wanted, wanted - done, workers)
-                _run_trials(study, search, run, wanted - done, plan)
+                _run_trials(study, search, run, wanted - done, plan, deadline)
+                if search.settings.storage is None or time.time() >= deadline:
+                    break
+                _wait_for_others(study)
+                done = len(finished_trials(study))
     return study
 
 
@@ -63,8 +72,10 @@ def prepared_study(search: Search, run: Run) -> Study:
                 shutil.rmtree(folder, ignore_errors=True)
         if is_alone and is_journal:
             repair_journal(search.files.journal)
-        study = open_study(search)
-        require_comparable(study, search, run)
+        # On an empty database, two commands at once would both make its tables.
+        with in_turn(search.settings.storage, "tables", search.files.lock.with_suffix(".tables")):
+            study = open_study(search)
+            require_comparable(study, search, run)
         if is_alone and is_journal:  # trials in a database may run on other machines
             queued, given_up = requeue_interrupted(study)
             if queued:
@@ -75,19 +86,34 @@ def prepared_study(search: Search, run: Run) -> Study:
     return study
 
 
-def _run_trials(study: Study, search: Search, run: Run, left: int, plan: Plan) -> None:
-    hours = search.settings.hours
-    deadline = inf if hours is None else time.time() + 3600 * hours
+def _wait_for_others(study: Study) -> None:
+    """Waits for trials that other machines run, so that all commands find the same best one.
+
+    Those of a killed command are queued again, as a database tells by its silence.
+    """
+    said = ""
+    while running := study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if said != (line := f"waiting for {count_of(len(running), 'trial')} of other commands"):
+            print(said := line)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        optuna.storages.fail_stale_trials(study)
+
+
+def _run_trials(
+    study: Study, search: Search, run: Run, left: int, plan: Plan, deadline: float
+) -> None:
     advice = f"finished trials are kept: {less_memory(plan)}"
     with ProgressBoard.on_disk(left) as board, workers_may_end(advice):
         context = WorkerContext(plan, board)
         parallel = plan.parallel()
-        require_trainable([search.job(search.splits[0])], search.config, parallel, context)
-        print(f"{left} to do on this machine ({plan})")
-        calls = (delayed(run_trial)(search, number, context, deadline) for number in range(left))
+        require_trainable([JobTask(run, plan, search.job(search.splits[0]))], parallel, context)
+        print(f"{left} to do on {plan.place} ({plan})")
+        calls = (
+            delayed(run_trial)(search, run, number, context, deadline) for number in range(left)
+        )
         shared = search.shared_epochs(run.fingerprint)
         with (
-            pools_at_hand(shared, run.data_set, plan.threads),
+            plan.epochs_at_hand(shared, run.data_set),
             board.shown("tuning") as display,
         ):
             _report_trials(study, search, parallel(calls), display)
