@@ -87,6 +87,8 @@ def test_the_fused_kernel_is_what_training_runs(dtype):
     ids=str,
 )
 def test_what_the_kernel_does_not_take_is_left_to_keras(shape, settings):
+    if "renorm" in settings and not hasattr(keras.layers.BatchNormalization(), "renorm"):
+        pytest.skip("this Keras does not have it")
     assert_is_keras_own(shape, settings)
 
 

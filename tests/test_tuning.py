@@ -32,7 +32,6 @@ from competition.tuning.outcome import (
     best_trial,
     best_trials_table,
     conclusion,
-    draw_pictures,
     evaluation_table,
     final_evaluation,
     settings_table,
@@ -41,6 +40,7 @@ from competition.tuning.outcome import (
     write_best,
     write_trials,
 )
+from competition.tuning.pictures import draw_pictures
 from competition.tuning.storage import (
     finished_trials,
     open_database,

@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import optuna
-from optuna.storages import (
-    BaseStorage,
-    JournalStorage,
-    RDBStorage,
-    RetryHeartbeatStaleTrialCallback,
-)
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -25,6 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from competition import storage
 from competition.errors import UserError
 from competition.storage import parse_json
+
+# Optuna 5 has another name for it, and warns of the one of Optuna 4.
+RetryCallback: Any = getattr(
+    optuna.storages,
+    "RetryHeartbeatStaleTrialCallback",
+    getattr(optuna.storages, "RetryFailedTrialCallback", None),
+)
 
 HEARTBEAT_SECONDS, SILENT_SECONDS = 30, 120  # in a database, longer silence means a dead process
 SECONDS_TO_CONNECT = 10  # a machine that is off refuses nothing
@@ -54,7 +56,7 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
 
 def open_database(url: str) -> RDBStorage:
     """Opens a database, in which trials of silent processes are re-queued."""
-    retry = RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
+    retry = RetryCallback(max_retry=MOST_RETRIES)
     try:
         return Database(
             url,
@@ -185,7 +187,7 @@ def requeue_interrupted(study: Study) -> tuple[int, int]:
 
     Returns how many were re-queued, and how many were not, as they crashed their worker every time.
     """
-    retry = RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
+    retry = RetryCallback(max_retry=MOST_RETRIES)
     running = study.get_trials(states=(TrialState.RUNNING,))
     for trial in running:
         study.tell(trial.number, state=TrialState.FAIL)
@@ -198,7 +200,7 @@ def requeue_failed(study: Study, number: int) -> None:
     """Re-queues a trial's values if it failed: after Ctrl-C, they are not to blame."""
     trial = study.get_trials()[number]
     if trial.state is TrialState.FAIL:
-        RetryHeartbeatStaleTrialCallback(max_retry=None)(study, trial)
+        RetryCallback(max_retry=None)(study, trial)
 
 
 class NumberedJournal(JournalFileBackend):
