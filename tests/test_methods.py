@@ -178,6 +178,7 @@ def test_temperature_brings_the_result_to_its_own_temperature():
     members, labels = made_up(2000, members=4)
     fitted = temperature(members, labels)
     assert fitted.settings["temperature"] < 0.9
+    assert fitted.settings["temperature"] == round(fitted.settings["temperature"], 6)
     again = temperature(fitted.combine(members)[None], labels)
     assert again.settings["member_temperatures"] == pytest.approx([1], abs=2e-3)
 
