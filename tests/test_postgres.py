@@ -157,7 +157,8 @@ def test_one_command_evaluates_and_the_others_read_it(postgres, search, known_lo
     of_this = search(RATES, "sampler: grid", kept_in(postgres.new("evaluated")))
     prepared_study(of_this, load_run(of_this.config))
     run_trials(of_this, 4)
-    made = outcome.FinalEvaluation([1], Score(60, 3, 0.1), Score(60, 5, 0.2), (0.05, 0.15))
+    folds = of_this.settings.folds_left(of_this.config.folds.numbers)
+    made = outcome.FinalEvaluation(folds, Score(60, 3, 0.1), Score(60, 5, 0.2), (0.05, 0.15))
     begun, found = [], []
 
     def evaluate() -> outcome.FinalEvaluation:

@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import cache, partial
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import Empty, Queue, SimpleQueue
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import competition
@@ -355,6 +354,9 @@ def versions() -> dict[str, str]:
     return {"competition": digest.hexdigest()[:12], **library_versions()}
 
 
+# What the process of jobs sends, each with a value.
+EVENT, RESULT, ERROR = "event", "result", "error"
+
 # A worker with several threads could be sent several jobs.
 ONE_AT_A_TIME = threading.Lock()
 
@@ -374,7 +376,7 @@ def call_here(function: Callable[[Any, Any], Any], task: Task, data_set: DataSet
         threads = worker.state.nthreads
         task = replace(task, plan=Plan(task.plan.workers, threads))
         report = partial(worker.log_event, topic)
-        return job_process(threads).call(
+        return JobProcess.at_hand(threads).call(
             function, task, data_set, lambda event: report([key, event]), is_wanted
         )
 
@@ -385,6 +387,8 @@ class JobProcess:
     In Dask's own process, jobs would share random numbers and threads with Dask, and one that is no
     longer wanted could not be ended.
     """
+
+    kept: ClassVar[list["JobProcess"]] = []
 
     def __init__(self, threads: int):
         self.connection, other = Pipe()
@@ -398,8 +402,12 @@ class JobProcess:
         other.close()
         self._digits_of = ""
 
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
+    @classmethod
+    def at_hand(cls, threads: int) -> "JobProcess":
+        """Returns the process of this worker, a new one if the last has ended."""
+        if not cls.kept or cls.kept[0]._process.poll() is not None:
+            cls.kept[:] = [cls(threads)]
+        return cls.kept[0]
 
     def call(
         self,
@@ -417,9 +425,9 @@ class JobProcess:
             while is_wanted():
                 if self.connection.poll(SECONDS_BETWEEN_REPORTS):
                     kind, value = self.connection.recv()
-                    if kind is Told.RESULT:
+                    if kind == RESULT:
                         return value
-                    if kind is Told.ERROR:
+                    if kind == ERROR:
                         raise value
                     report(value)
             self._end_job()
@@ -434,27 +442,10 @@ class JobProcess:
         """Asks for the job's end at its next step; without it, ends the process."""
         self.connection.send(None)
         while self.connection.poll(SECONDS_TO_END):
-            if self.connection.recv()[0] is not Told.EVENT:
+            if self.connection.recv()[0] != EVENT:
                 return
         self._process.kill()
         self._process.wait()
-
-
-class Told(Enum):
-    EVENT, RESULT, ERROR = range(3)
-
-
-@cache
-def _job_processes() -> list[JobProcess]:
-    return []
-
-
-def job_process(threads: int) -> JobProcess:
-    """Returns the process of this worker's jobs, a new one if the last has ended."""
-    kept = _job_processes()
-    if not kept or not kept[-1].is_alive():
-        kept[:] = [JobProcess(threads)]
-    return kept[-1]
 
 
 SERVE = "import sys; from competition.training.cluster import serve; serve(*map(int, sys.argv[1:]))"
@@ -473,9 +464,9 @@ def serve(descriptor: int, worker_pid: int) -> None:
         data_set = sent or data_set
         try:
             done = call_with_data(function, task, data_set, connection)
-            connection.send((Told.RESULT, done))
+            connection.send((RESULT, done))
         except Exception as error:
-            connection.send((Told.ERROR, sendable(error, task.plan)))
+            connection.send((ERROR, sendable(error, task.plan)))
 
 
 def call_with_data(
@@ -490,10 +481,10 @@ def call_with_data(
             connection.recv()
             raise JobCancelledError
         if not isinstance(event, int | float):
-            connection.send((Told.EVENT, [*event]))
+            connection.send((EVENT, [*event]))
         elif time.monotonic() - last >= SECONDS_BETWEEN_REPORTS:
             last = time.monotonic()
-            connection.send((Told.EVENT, float(event)))
+            connection.send((EVENT, float(event)))
 
     needed = {} if function is build else task.epochs()
     with storage.shared(paths.POOLS_LOCK):

@@ -6,7 +6,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,12 +84,12 @@ def is_postgresql(url: str) -> bool:
 
 
 @contextmanager
-def in_turn(url: str | None, what: str, folder: Path) -> Iterator[None]:
+def in_turn(url: str | None, what: str, folder: Path | None = None) -> Iterator[None]:
     """Lets one command after the other into the block: of all machines that do `what` in the
-    PostgreSQL database at `url`, otherwise of those that use this folder.
+    PostgreSQL database at `url`, otherwise of those that use this folder, if there is one.
     """
     if url is None or not is_postgresql(url):
-        with storage.in_turn(folder):
+        with storage.in_turn(folder) if folder else nullcontext():
             yield
         return
     from sqlalchemy import NullPool, create_engine, text

@@ -73,7 +73,7 @@ def prepared_study(search: Search, run: Run) -> Study:
         if is_alone and is_journal:
             repair_journal(search.files.journal)
         # On an empty database, two commands at once would both make its tables.
-        with in_turn(search.settings.storage, "tables", search.files.lock.with_suffix(".tables")):
+        with in_turn(search.settings.storage, "tables"):
             study = open_study(search)
             require_comparable(study, search, run)
         if is_alone and is_journal:  # trials in a database may run on other machines
