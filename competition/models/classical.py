@@ -41,7 +41,7 @@ class Learner(ABC):
 
     def save(self, path: Path) -> None:
         """Writes its arrays to a compressed `.npz` file, without pickle."""
-        np.savez_compressed(path, **self.arrays)  # type: ignore[arg-type]
+        np.savez_compressed(path, allow_pickle=False, **self.arrays)
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Takes what another learner of the same settings has saved."""
