@@ -245,7 +245,7 @@ def test_a_tiny_race_is_run_by_both(project, monkeypatch):
     monkeypatch.setattr(race, "start_keras", lambda threads: None)  # this process has its own
     changes = ["variants.plain.epochs=4", "variants.plain.test_time_draws=2"]
     text = race.benchmark(tiny_run(*changes, "folds.scheme=holdout", "folds.only=[1]"))
-    assert text.startswith("`plain` in a race to a log-loss of 1000 on holdout1:\n\n| runner |")
+    assert text.startswith("plain in a race to a log-loss of 1000 on holdout1\n\n runner ")
     (pool,) = (project / "output/pools").iterdir()  # none of drawn views, which nobody looks at
     assert len(list(pool.iterdir())) == 4
     found = json.loads(OutputPaths("tiny").bench.read_text())["race"]["found"]
