@@ -520,4 +520,4 @@ def test_the_report_has_the_tables_of_the_ensemble(trained):
     assert "| `hill_climbing` | 0 | 1.00000 |" in text
     assert "`mean` makes the submission, as the configuration names it; " in text
     assert "| all together | 0, 0.51" in text
-    assert "| wrong in both | plain | perceptron |" in text
+    assert "| member \\ member | plain seed0 | " in text

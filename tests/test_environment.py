@@ -19,6 +19,13 @@ OURS = {
 }
 
 
+@pytest.fixture
+def no_notebook(monkeypatch):
+    """Another test of this process may have started a kernel."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+
+
+@pytest.mark.usefixtures("no_notebook")
 @pytest.mark.parametrize(
     "given",
     [
@@ -38,6 +45,7 @@ def test_settings_of_other_libraries_are_ours(given):
     assert found == OURS
 
 
+@pytest.mark.usefixtures("no_notebook")
 @pytest.mark.parametrize(
     "offered",
     [{"KERAS_BACKEND": "jax"}, {"TF_ENABLE_ONEDNN_OPTS": "0"}, {"CUDA_VISIBLE_DEVICES": "1"},
