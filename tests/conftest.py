@@ -88,9 +88,10 @@ def tiny_files(tiny, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def export(tiny, tmp_path_factory) -> Path:
     """A folder with a stock Keras net that has learnt the tiny digits, in all three formats."""
-    from competition.training.resources import start_keras
+    from competition.training.resources import start_keras, started_threads
 
-    start_keras(2)
+    if started_threads() is None:  # another test of this process may have started it
+        start_keras(2)
     import keras
 
     net = keras.Sequential(

@@ -99,8 +99,10 @@ def start_training(folder: Path, address: str, *changes: str) -> subprocess.Pope
     command = ("-m", "competition", "train-folds", *CONFIG, *changed, "--cluster", address)
     log = (folder / "log").open("w")
     return subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env=environment(), stdout=log, stderr=log
-    )
+        [sys.executable, *command], cwd=folder, env=environment(), stdout=log, stderr=log,
+        # Commands in the background, this test perhaps, ignore Ctrl-C and so does what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
 
 
 def results(folder: Path) -> dict[str, tuple[bytes, bytes]]:

@@ -124,7 +124,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "texts"), REFUSED)
+@pytest.mark.parametrize(("answer", "texts"), REFUSED, ids=["quota", "rules", "401", "403"])
 def test_a_refused_notebook_is_not_remembered(place: World, answer, texts: str):
     place.answer("SaveKernel", answer)
     code, printed = place.run(*PUSH)
@@ -139,7 +139,7 @@ FAILED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "texts"), FAILED)
+@pytest.mark.parametrize(("name", "texts"), FAILED, ids=["error", "cancelled"])
 def test_a_notebook_that_fails_says_why_and_is_sent_again(place: World, name: str, texts: str):
     place.answer("GetKernelSessionStatus", state(name, failureMessage="no disk"))
     code, printed = place.run(*PUSH)
@@ -189,7 +189,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("make", "texts"), BAD)
+@pytest.mark.parametrize(("make", "texts"), BAD, ids=["zip", "seed", "file", "net"])
 def test_a_bad_result_is_not_put_into_place(place: World, make, texts: str):
     deliver(place, make())
     code, printed = place.run(*PUSH)

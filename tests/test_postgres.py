@@ -19,7 +19,7 @@ from test_tuning import RATES, run_trials
 
 from competition.data.run import load_run
 from competition.errors import UserError
-from competition.metrics import Score
+from competition.metrics import LossGap, Score
 from competition.tuning import outcome, storage, tune
 from competition.tuning.study import open_study
 from competition.tuning.tune import prepared_study
@@ -158,7 +158,8 @@ def test_one_command_evaluates_and_the_others_read_it(postgres, search, known_lo
     prepared_study(of_this, load_run(of_this.config))
     run_trials(of_this, 4)
     folds = of_this.settings.folds_left(of_this.config.folds.numbers)
-    made = outcome.FinalEvaluation(folds, Score(60, 3, 0.1), Score(60, 5, 0.2), (0.05, 0.15))
+    gap = LossGap(-0.1, -0.15, -0.05)
+    made = outcome.FinalEvaluation(folds, Score(60, 3, 0.1), Score(60, 5, 0.2), gap)
     begun, found = [], []
 
     def evaluate() -> outcome.FinalEvaluation:
