@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from competition import paths
 from competition.config.base import Name, Section, Seed, Share, each_once, nearest, refuse, wording
 from competition.config.registry import (
     RECOMMENDED,
@@ -179,6 +180,11 @@ class Variant(Training):
     def is_net(self) -> bool:
         """Whether it is a Keras net, and not another learner."""
         return self.architecture.is_net
+
+    @property
+    def model_file(self) -> str:
+        """The name of the file that keeps what it has learnt."""
+        return paths.MODEL if self.is_net else paths.LEARNER
 
     @property
     def is_selected(self) -> bool:

@@ -176,10 +176,9 @@ def write_notebook(config: Config, accelerator: str) -> Path:
             f"the notebook of '{name}' would have {len(text):,} bytes, of which the package is the "
             f"most; Kaggle takes {LARGEST_NOTEBOOK:,}"
         )
-    title = f"Digit Recognizer {name}"
     metadata = {
-        "id": f"your-name/{re.sub('[^a-z0-9]+', '-', title.lower()).strip('-')}",
-        "title": title,
+        "id": f"your-name/{_slug(name)}",
+        "title": _title(name),
         "code_file": paths.NOTEBOOK,
         "language": "python",
         "kernel_type": "notebook",
@@ -268,9 +267,13 @@ def _sent_before(name: str) -> Pushed | None:
     return _noted(name, pushed.model_copy(update={"notebook": found["notebook"]}))
 
 
+def _title(name: str) -> str:
+    return f"Digit Recognizer {name}"
+
+
 def _slug(name: str) -> str:
-    path = paths.OutputPaths(name).kaggle / paths.NOTEBOOK_METADATA
-    return json.loads(path.read_text(encoding="utf-8"))["id"].rpartition("/")[2]
+    """Returns the title as Kaggle writes it into an address."""
+    return re.sub("[^a-z0-9]+", "-", _title(name).lower()).strip("-")
 
 
 def _noted(name: str, pushed: Pushed) -> Pushed:
@@ -387,7 +390,7 @@ def _place(run: Run, missing: list[Job]) -> list[Job]:
 
 
 def _files(run: Run, job: Job) -> list[str]:
-    model = paths.MODEL if run.config.variants[job.variant].is_net else paths.LEARNER
+    model = run.config.variants[job.variant].model_file
     return [paths.MANIFEST, paths.HISTORY, paths.PROBABILITIES, model]
 
 

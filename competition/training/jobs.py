@@ -25,7 +25,6 @@ from competition.training.worker import (
     WorkerContext,
     explain,
     less_memory,
-    model_file,
     run_job,
     trial_build,
 )
@@ -150,7 +149,7 @@ def keep(run: Run, result: Result, plan: Plan, version: str) -> Failure | None:
     try:
         write_result(
             job, manifest, result.history, result.predictions,
-            lambda path: path.write_bytes(result.model), model_file(net),
+            lambda path: path.write_bytes(result.model), net.model_file,
         )  # fmt: skip
     except OSError as error:
         return Failure(job, explain(error, plan))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from competition import paths
 from competition.config.schema import Variant, code_hash
 from competition.data.augmented_epochs import AugmentedEpochs, Part
 from competition.data.run import Run
@@ -164,12 +163,7 @@ def train_job(task: JobTask, report: Report) -> Result:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     log = log_of(history) if variant.is_net else b""
-    return Result(job, manifest, history, predictions, saved(model, model_file(variant)), log)
-
-
-def model_file(variant: Variant) -> str:
-    """Returns the name of the file with a variant's model, which tells its format."""
-    return paths.MODEL if variant.is_net else paths.LEARNER
+    return Result(job, manifest, history, predictions, saved(model, variant.model_file), log)
 
 
 def saved(model, name: str) -> bytes:

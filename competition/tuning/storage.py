@@ -207,6 +207,10 @@ class NumberedJournal(JournalFileBackend):
     """Optuna's journal, but each line knows its number: a missing one would change the trials."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Appends JSON objects, each with its line's number, and waits until they are on the disk.
+
+        The lines are counted under the lock under which they are written.
+        """
         self._lock.acquire()
         try:
             with open(self._file_path, "a+b") as file:
