@@ -361,3 +361,12 @@ def test_a_model_that_cannot_be_trusted_is_refused(tmp_path, monkeypatch, make, 
     make(job.folder() / paths.MODEL)
     with pytest.raises(UserError, match=f"is damaged, or not a model of this project .*{reason}"):
         load_net(job)
+
+
+def test_a_model_of_a_newer_keras_is_not_called_damaged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = Job("tiny", "plain", 0, "fold0")
+    write_made_up_result(job, {}, facts={"versions": {"keras": "9.1.0"}})
+    _unknown_layer(job.folder() / paths.MODEL)
+    with pytest.raises(UserError, match=r"was saved by Keras 9\.1\.0, .* cannot read it .*again"):
+        load_net(job)

@@ -12,7 +12,7 @@ from competition.config.schema import Variant
 from competition.data.augmented_epochs import AugmentedEpochs
 from competition.digits import CLASSES, SIDE, Digits
 from competition.errors import UserError
-from competition.results import Job
+from competition.results import Job, read_manifest
 from competition.training.resources import forget_models
 
 PREDICTION_BATCH_SIZE = 500
@@ -38,9 +38,23 @@ def load_model(job: Job):
     except Exception as error:  # Keras raises many types, depending on the damage
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{path} is damaged, or not a model of this project ({reason[0]}); remove its folder "
-            f"and run `{job.made_by}` again"
+            f"{path} {_fault(job)} ({reason[0]}); remove its folder and run `{job.made_by}` again"
         ) from None
+
+
+def _fault(job: Job) -> str:
+    import keras
+
+    try:
+        saved_by = read_manifest(job)["versions"]["keras"]
+    except (UserError, KeyError):
+        saved_by = keras.__version__
+    if saved_by == keras.__version__:
+        return "is damaged, or not a model of this project"
+    return (
+        f"was saved by Keras {saved_by}, and this environment's Keras {keras.__version__} cannot "
+        "read it"
+    )
 
 
 def _load_model(path: Path):
