@@ -212,6 +212,19 @@ def test_trials_run_on_a_cluster_and_the_command_alone_has_the_study(machines, p
 
 
 @pytest.mark.long
+def test_workers_of_this_machine_train_baselines(project, local):
+    expected = {"output", *(path.name for path in project.iterdir())}
+    shown = run_command("baselines", *CONFIG, "--cluster", "local:2", folder=project, seconds=900)
+    assert shown.returncode == 0, shown.stderr
+    assert "4 jobs on local:2, dashboard http://127.0.0.1:" in shown.stdout
+    assert "(2 workers, one job at a time on each)" in shown.stdout
+    assert run_main("baselines", *CONFIG, "--jobs", "2", folder=local).returncode == 0
+    assert len(results(project)) == 4
+    assert results(project) == results(local)
+    assert {path.name for path in project.iterdir()} == expected  # none of Dask's files
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "told"),
     [("tensorflow", "has tensorflow 2."), ("numpy", "has numpy 2.")],
