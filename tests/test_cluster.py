@@ -100,6 +100,7 @@ def start_training(folder: Path, address: str, *changes: str) -> subprocess.Pope
     log = (folder / "log").open("w")
     return subprocess.Popen(
         [sys.executable, *command], cwd=folder, env=environment(), stdout=log, stderr=log,
+        start_new_session=True,
         # Commands in the background, this test perhaps, ignore Ctrl-C and so does what they start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
@@ -157,6 +158,17 @@ def test_ctrl_c_cancels_what_runs_and_what_waits(machines, project, watching):
     assert command.wait(TIMEOUT) == 130
     wait_for(lambda: not any(watching.run(lambda: cluster.ONE_AT_A_TIME.locked()).values()))
     assert not trainings(watching)
+    log = (project / "log").read_text()
+    assert "interrupted; finished work is kept" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.long
+def test_ctrl_c_in_a_terminal_reaches_workers_of_this_machine_too(project):
+    command = start_training(project, "local:1", *LONG)
+    wait_for(lambda: "training: 1%" in (project / "log").read_text(), command)
+    os.killpg(command.pid, signal.SIGINT)
+    assert command.wait(TIMEOUT) == 130
     log = (project / "log").read_text()
     assert "interrupted; finished work is kept" in log
     assert "Traceback" not in log

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing.connection import Connection, Pipe
@@ -456,17 +456,18 @@ def serve(descriptor: int, worker_pid: int) -> None:
     end_with(worker_pid)
     connection: Connection = Connection(descriptor)
     data_set: Any = None
-    while True:
-        message = connection.recv()
-        if message is None:  # the end of a job that had just ended by itself
-            continue
-        function, task, sent = message
-        data_set = sent or data_set
-        try:
-            done = call_with_data(function, task, data_set, connection)
-            connection.send((RESULT, done))
-        except Exception as error:
-            connection.send((ERROR, sendable(error, task.plan)))
+    with suppress(EOFError, ConnectionError):  # the worker has ended
+        while True:
+            message = connection.recv()
+            if message is None:  # the end of a job that had just ended by itself
+                continue
+            function, task, sent = message
+            data_set = sent or data_set
+            try:
+                done = call_with_data(function, task, data_set, connection)
+                connection.send((RESULT, done))
+            except Exception as error:
+                connection.send((ERROR, sendable(error, task.plan)))
 
 
 def call_with_data(
