@@ -55,9 +55,3 @@ def smallest_masked(kernel: np.ndarray, sparsity: float) -> np.ndarray:
     """Returns 0 for the share of weights with the smallest magnitude, and 1 for the others."""
     ranks = np.abs(kernel).ravel().argsort(kind="stable").argsort(kind="stable")
     return (ranks >= round(sparsity * kernel.size)).astype(np.float32).reshape(kernel.shape)
-
-
-def sparsity_of(model) -> float:
-    """Returns the share of the kernels' weights that are 0."""
-    kernels = [weight for weight in model.get_weights() if weight.ndim > 1]
-    return sum(int((each == 0).sum()) for each in kernels) / sum(each.size for each in kernels)
