@@ -334,9 +334,9 @@ def _plane_figures(study: DataStudy) -> list[Figure]:
         return [components]
     neighbours = Figure(
         "tsne", "Neighbours (t-SNE)",
-        f"t-SNE of {len(found.neighbours):,} digits (test rows grey): for {percent(found.agreement)} "
-        "of the labelled dots, the nearest one has the same label; dots inside another colour may "
-        "be hard or mislabelled.",
+        f"t-SNE of {len(found.neighbours):,} digits, test rows grey: for "
+        f"{percent(found.agreement)} of the labelled dots, the nearest one has the same label; "
+        "dots inside another colour may be hard or mislabelled.",
         partial(drawing.plane, found.neighbours, found.labels), 370,
     )  # fmt: skip
     return [components, neighbours]

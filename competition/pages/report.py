@@ -197,7 +197,7 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ),
         ("log-loss", f"{score.log_loss:.5f}", "nats per digit"),
         ("calibration error", f"{summary.calibration_error:.5f}", "confidence beside accuracy"),
-        ("training", f"{summary.minutes:.1f} min", f"{summary.cpu_minutes:.1f} min of processor time"),
+        ("training", f"{summary.minutes:.1f} min", f"processor time {summary.cpu_minutes:.1f} min"),
     ]
 
 

@@ -221,7 +221,7 @@ def _draw_reliability(found: Reliability, figure) -> None:
 
 
 def confusion_figure(summary: Summary) -> Figure:
-    """Returns the confusion matrix as counts; the more frequent a mistake, the stronger its shade."""
+    """Returns the confusion matrix as counts; frequent mistakes have a strong shade."""
     return Figure("confusion-counts", "Confusion matrix",
                   "Mistakes are shaded, right rows on the diagonal are not; a strong shade is a "
                   "pair of classes that are hard to tell apart.",
