@@ -45,7 +45,7 @@ class Place:
             return None
         part = np.asarray(cv2.imread(str(found)))
         if part.shape[1] == contact_sheet.WIDTH:
-            part = part[contact_sheet.HEADER_HEIGHT :, contact_sheet.MARGIN :]
+            part = part[contact_sheet.HEADER_HEIGHT - 1 :, contact_sheet.MARGIN :]
             part = part[: 3 * contact_sheet.CELL_HEIGHT, : 5 * contact_sheet.CELL_WIDTH]
         height = round(PICTURE_WIDTH * part.shape[0] / part.shape[1])
         return data_uri(cv2.resize(part, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA))

@@ -97,7 +97,7 @@ function showMissing() {
   byId("missing").hidden = !missing.length;
   byId("missing").textContent =
     `Not on this page: ${named.join(", ")}${missing.length > 10 ? ` and ${missing.length - 10} more` : ""}.` +
-    (data.isWhole ? "" : " make gallery ALL=1 adds all labelled ones.");
+    (data.isWhole ? "" : " make gallery adds those of the exploration, ALL=1 all labelled ones.");
 }
 
 function chips() {
