@@ -146,8 +146,8 @@ def net_card(run: Run, job: Job, held_out: Score | None, parameters: int, files:
     figures = "It held no labelled digits out, so it has no figure of its own."
     if held_out:
         figures = (
-            f"It makes {count_of(held_out.errors, 'error')} in the {held_out.rows:,} digits that it "
-            f"held out, log-loss {held_out.log_loss:.5f}, as the mean of "
+            f"It makes {count_of(held_out.errors, 'error')} in the {held_out.rows:,} digits that "
+            f"it held out, log-loss {held_out.log_loss:.5f}, as the mean of "
             f"{count_of(tta_view_count(variant), 'view')} of each digit; an exported net sees one."
         )
     return CARD.format(
