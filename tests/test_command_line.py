@@ -229,6 +229,7 @@ def test_several_configurations_are_blended_and_compared(trained, open_page):
     assert combined.returncode == 0, combined.stderr
     assert "`mean` makes the submission, as the configuration names it; " in combined.stdout
     assert "submissions/tiny+other.csv is written and checked" in combined.stdout
+    (trained / "output/other/index.html").touch()
     compared = run_main("compare", *both, folder=trained)
     assert compared.returncode == 0, compared.stderr
     lines = compared.stdout.splitlines()
@@ -238,6 +239,7 @@ def test_several_configurations_are_blended_and_compared(trained, open_page):
     assert row.split()[-5:] == ["0,", "0", "1", "not", "proven"]
     page = open_page(trained / "output/comparison/index.html")
     assert page.locator("#verdict").inner_text() == lines[-2]
+    assert page.locator(".run a").last.get_attribute("href") == "../other/index.html"
     with (trained / "output/comparison/runs.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["run"], row["rows_of_both"]) for row in rows] == [("tiny", ""), ("other", "120")]

@@ -8,6 +8,7 @@ import pytest
 from pages import assert_accessible, assert_readable
 
 from competition import paths
+from competition.pages import contact_sheet
 from competition.pages.html import render
 from competition.pages.overview import refresh
 
@@ -33,11 +34,10 @@ def outputs(workplace) -> paths.OutputPaths:
     write(made.export / paths.MODEL_CARD, "# Card")
     (made.export / paths.EXPORTED["onnx"]).write_bytes(bytes(98_765))
     write(made.draw, "<!doctype html><title>draw</title>")
-    picture = np.full((700, 1600, 3), 255, np.uint8)
-    picture[:640, :1000] = 0
+    picture = np.full((800, contact_sheet.WIDTH, 3), 255, np.uint8)
     cv2.imwrite(str(made.gallery / "mistakes-01.png"), picture)
     (made.report() / paths.FIGURES).mkdir()
-    cv2.imwrite(str(made.report() / paths.FIGURES / "confusion-counts.png"), picture)
+    cv2.imwrite(str(made.report() / paths.FIGURES / "confusion-counts.png"), picture[:, :1600])
     score = {"errors": 1234, "rows": 42000, "accuracy": 0.97, "interval_95": [0.96, 0.98]}
     made_by = {"method": {"name": "mean"}, "members": [1], "out_of_fold": score}
     write(paths.provenance_json(paths.submission_csv(NAME)), json.dumps(made_by))
@@ -60,7 +60,7 @@ def test_a_run_is_on_one_page_that_leads_to_all_others(open_page, outputs, theme
     sizes = page.locator("img").evaluate_all(
         "all => all.map(one => [one.naturalWidth, one.naturalHeight])"
     )
-    assert sizes == [[500, 320]] * 2
+    assert sizes == [[500, 250], [500, 368]]  # a figure, and three lines of five digits of a sheet
     assert page.locator("article", has_text="Export").locator(".view").inner_text() == "99 kB"
     assert page.locator("article > p").count() == len(TITLES)
     assert page.locator("footer").count() == 0

@@ -146,8 +146,8 @@ def net_card(run: Run, job: Job, held_out: Score | None, parameters: int, files:
     figures = "It held no labelled digits out, so it has no figure of its own."
     if held_out:
         figures = (
-            f"{count_of(held_out.errors, 'error')} in the {held_out.rows:,} digits that it held "
-            f"out, log-loss {held_out.log_loss:.5f}, as the mean of "
+            f"It makes {count_of(held_out.errors, 'error')} in the {held_out.rows:,} digits that "
+            f"it held out, log-loss {held_out.log_loss:.5f}, as the mean of "
             f"{count_of(tta_view_count(variant), 'view')} of each digit; an exported net sees one."
         )
     return CARD.format(
@@ -171,4 +171,5 @@ def _source(run: Run) -> str:
 
 
 def _one_in(reached: Score | None) -> str:
-    return f"{reached.rows // max(reached.errors, 1):,}" if reached else "250"
+    # Without errors, too few rows are known.
+    return f"{reached.rows // reached.errors:,}" if reached and reached.errors else "250"

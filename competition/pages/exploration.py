@@ -242,7 +242,10 @@ def sections(study: DataStudy) -> dict[str, list[Figure]]:
         "Train against test": _shift_figures(study),
         "Duplicates": _duplicate_figures(study),
         PLANE: _plane_figures(study),
-        "Augmentation": [_policy_figure(*each) for each in enumerate(study.policies)],
+        "Augmentation": [
+            _policy_figure(*each)
+            for each in sorted(enumerate(study.policies), key=lambda each: not each[1].variants)
+        ],
     }
 
 
@@ -331,8 +334,9 @@ def _plane_figures(study: DataStudy) -> list[Figure]:
         return [components]
     neighbours = Figure(
         "tsne", "Neighbours (t-SNE)",
-        f"t-SNE of the same sample: for {percent(found.agreement)} of the labelled dots, the "
-        "nearest one has the same label; dots inside another colour may be hard or mislabelled.",
+        f"t-SNE of {len(found.neighbours):,} digits, test rows grey: for "
+        f"{percent(found.agreement)} of the labelled dots, the nearest one has the same label; "
+        "dots inside another colour may be hard or mislabelled.",
         partial(drawing.plane, found.neighbours, found.labels), 370,
     )  # fmt: skip
     return [components, neighbours]
@@ -341,7 +345,7 @@ def _plane_figures(study: DataStudy) -> list[Figure]:
 def _policy_figure(number: int, policy: Policy) -> Figure:
     """Returns the figure of a policy; the number tells apart policies of the same name."""
     name = policy.augmentation.name
-    used = f", of {' and '.join(policy.variants)}" if policy.variants else ""
+    used = f", used by {', '.join(policy.variants)}" if policy.variants else ""
     values = ", ".join(f"{what} {value:g}" for what, value in policy.values.items())
     caption = (
         f"In {policy.measured:,} digits, the standard deviation of the slant goes from "
@@ -350,4 +354,4 @@ def _policy_figure(number: int, policy: Policy) -> Figure:
         f"where strokes may be cut off.{f' Parameters: {values}.' if values else ''}"
     )
     draw = partial(drawing.policy, policy)
-    return Figure(f"policy{number}_{name}", f"{name}{used}", caption, draw, 280)
+    return Figure(f"policy{number}_{name}", f"{name}{used}", caption, draw, 220)

@@ -206,10 +206,8 @@ def pairs(study: DataStudy, shown: Pairs, figure) -> None:
 
 def policy(shown: Policy, figure) -> None:
     """Draws digits, and below them augmented copies."""
-    before, after = figure.subplots(2, 1, height_ratios=(1, DRAWS_SHOWN))
-    _draw_lines(before, [shown.before], DIGITS_SHOWN, ["before"])
-    draws = [f"draw {number}" for number in range(1, DRAWS_SHOWN + 1)]
-    _draw_lines(after, list(shown.after), DIGITS_SHOWN, draws)
+    names = ["before", *(f"draw {number}" for number in range(1, DRAWS_SHOWN + 1))]
+    _draw_lines(figure.subplots(), [shown.before, *shown.after], DIGITS_SHOWN, names)
 
 
 def _draw_lines(

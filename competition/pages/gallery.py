@@ -52,8 +52,7 @@ VIEWS = (
          "Out-of-fold digits, right or wrong, with the smallest margin between two classes."),
     View("test", "Test rows", "margin",
          "The test digits with the smallest margin; they have no labels."),
-    View("all", "All", "loss",
-         "Every digit on this page; make gallery ALL=1 adds all labelled ones."),
+    View("all", "All", "loss", "Every digit on this page."),
 )  # fmt: skip
 
 
@@ -189,6 +188,7 @@ def _data(
         "views": {view.key: view_rows[view.key].tolist() for view in VIEWS},
         "sorts": {view.key: view.sort for view in VIEWS},
         "labelled": len(labelled),
+        "isWhole": len(labelled) == len(findings.labelled),
         "id": _joined(labelled.digits.ids, test.digits.ids),
         "label": labelled.digits.labels.tolist(),
         "fold": np.asarray(labelled.folds).tolist(),

@@ -1,5 +1,6 @@
 """Self-contained pages from templates: style, scripts and data inside, nothing is fetched."""
 
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ def render(template: str, **values: Any) -> str:
     Templates include files of `static/` by `static("name")`, and data by `value | tojson`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import escape
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -35,6 +37,11 @@ def render(template: str, **values: Any) -> str:
     )
     # Style and scripts are our own, without any value from a user.
     environment.globals["static"] = lambda name: markup((STATIC / name).read_text(encoding="utf-8"))
+    # A long name may be broken after its underscores.
+    environment.filters["breakable"] = lambda text: escape(text).replace("_", markup("_<wbr>"))
+    environment.filters["in_code"] = lambda text: markup(
+        re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text)))
+    )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment.get_template(template).render(values)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from competition import paths
+from competition.pages import contact_sheet
 from competition.pages.html import data_uri, render
 from competition.storage import write_text
 
-# What is cut from the upper left of a picture, and the width to which it is made smaller.
-CUT_WIDTH, CUT_HEIGHT, PICTURE_WIDTH = 1000, 640, 500
+PICTURE_WIDTH = 500  # to which pictures are made smaller
 LINKS = re.compile(r'<nav class="run".*?</nav>', re.DOTALL)  # as in `templates/run.html`
 
 
@@ -37,13 +37,16 @@ class Place:
     figure: str = ""
 
     def picture(self) -> str | None:
-        """Returns the upper left part of its picture as a data URI, or None without a picture."""
+        """Returns its picture, of a sheet the first digits, as a data URI, or None without one."""
         import cv2
 
         found = next((path for path in self.pictures if path.exists()), None)
         if found is None:
             return None
-        part = np.asarray(cv2.imread(str(found)))[:CUT_HEIGHT, :CUT_WIDTH]
+        part = np.asarray(cv2.imread(str(found)))
+        if part.shape[1] == contact_sheet.WIDTH:
+            part = part[contact_sheet.HEADER_HEIGHT - 1 :, contact_sheet.MARGIN :]
+            part = part[: 3 * contact_sheet.CELL_HEIGHT, : 5 * contact_sheet.CELL_WIDTH]
         height = round(PICTURE_WIDTH * part.shape[0] / part.shape[1])
         return data_uri(cv2.resize(part, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA))
 
@@ -55,10 +58,9 @@ def refresh(name: str) -> Path:
     for place in found:
         if place.path.suffix == ".html":
             before = place.path.read_text(encoding="utf-8")
-            links = render("links.html", links=_links(name, place.path, found), here=place.title)
-            here = LINKS.search(before)  # the drawing page has no place for them
-            if here and here[0] != links:
-                write_text(place.path, before[: here.start()] + links + before[here.end() :])
+            after = linked(before, _links(name, place.path, found), place.title)
+            if after != before:
+                write_text(place.path, after)
     provenance = paths.provenance_json(paths.submission_csv(name))
     text = render(
         "overview.html",
@@ -70,6 +72,12 @@ def refresh(name: str) -> Path:
     )
     write_text(page, text)
     return page
+
+
+def linked(page: str, links: list[tuple[str, str]], here: str = "") -> str:
+    """Returns a page with links, titles and addresses; the drawing page has no place for them."""
+    made = render("links.html", links=links, here=here)
+    return LINKS.sub(lambda _: made, page, count=1)
 
 
 def _links(name: str, of: Path, places: list[Place]) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """The report: sections of sentences, tables and figures, as a page, as Markdown and as files."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from competition import paths
 from competition.analysis.summary import Summary
 from competition.metrics import marked
 from competition.pages.figures import Figure, write_figures
-from competition.pages.html import markup, render
+from competition.pages.html import render
 from competition.pages.overview import refresh
 from competition.pages.report_figures import (
     class_figures,
@@ -179,7 +178,6 @@ def report_page(summary: Summary, sections: list[Section], drawn: dict[str, "Mar
         tiles=_tiles(summary),
         sections=sections,
         drawn=drawn,
-        in_code=_in_code,
         folders={"figures": paths.FIGURES, "tables": paths.TABLES, "results": paths.RESULTS},
     )
 
@@ -197,15 +195,8 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ),
         ("log-loss", f"{score.log_loss:.5f}", "nats per digit"),
         ("calibration error", f"{summary.calibration_error:.5f}", "confidence beside accuracy"),
-        ("training", f"{summary.minutes:.1f} min", f"{summary.cpu_minutes:.1f} of processor time"),
+        ("training", f"{summary.minutes:.1f} min", f"processor time {summary.cpu_minutes:.1f} min"),
     ]
-
-
-def _in_code(text: str) -> "Markup":
-    """Returns a sentence as HTML, escaped, with backticks as code."""
-    from markupsafe import escape
-
-    return markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def report_markdown(summary: Summary, sections: list[Section]) -> str:

@@ -221,10 +221,10 @@ def _draw_reliability(found: Reliability, figure) -> None:
 
 
 def confusion_figure(summary: Summary) -> Figure:
-    """Returns the confusion matrix as counts; the more frequent a mistake, the darker its cell."""
+    """Returns the confusion matrix as counts; frequent mistakes have a strong shade."""
     return Figure("confusion-counts", "Confusion matrix",
-                  "Mistakes are shaded, right rows on the diagonal are not; a dark cell is a pair "
-                  "of classes that are hard to tell apart.",
+                  "Mistakes are shaded, right rows on the diagonal are not; a strong shade is a "
+                  "pair of classes that are hard to tell apart.",
                   partial(_draw_confusion, summary.confusion), height=WIDTH)  # fmt: skip
 
 

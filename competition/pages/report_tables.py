@@ -101,7 +101,8 @@ def methods_table(comparison: Comparison) -> Table:
         Column("lost", names=("lost_to_mean",)),
         Column("p", "{:.2g}", ("mcnemar_p",)),
     ]
-    return Table("methods", "Methods compared", pd.DataFrame(rows), columns, METHODS_NOTE)
+    chosen = comparison.chosen.method.name
+    return Table("methods", "Methods compared", pd.DataFrame(rows), columns, METHODS_NOTE, chosen)
 
 
 def methods_words(comparison: Comparison) -> list[str]:

@@ -11,6 +11,7 @@ from competition.analysis.systems import Baseline, Compared
 from competition.ensemble.comparison import SIGNIFICANT
 from competition.metrics import SELECTED_NOTE
 from competition.pages.html import render
+from competition.pages.overview import linked
 from competition.storage import atomic_file, atomic_folder, write_text
 from competition.tables import (
     ERRORS_COLUMN,
@@ -90,8 +91,10 @@ def write_comparison(runs: list[Compared], table: Table) -> Path:
     """Writes `output/comparison/` with page and CSV, and returns the page's path."""
     with atomic_folder(paths.COMPARISON) as folder:
         table.write_csv(folder / "runs.csv")
-        page = answer_page("Runs compared", verdict_of_runs(runs), [table])
-        (folder / paths.PAGE).write_text(page, encoding="utf-8")
+        pages = {each.name: paths.OutputPaths(each.name).page for each in runs}
+        links = [(name, f"../{name}/{page.name}") for name, page in pages.items() if page.exists()]
+        text = linked(answer_page("Runs compared", verdict_of_runs(runs), [table]), links)
+        (folder / paths.PAGE).write_text(text, encoding="utf-8")
     return paths.COMPARISON / paths.PAGE
 
 

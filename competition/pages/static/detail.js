@@ -102,7 +102,7 @@ function showMarking(row) {
   detailPart("marking").hidden = isTest(row);
   detailPart("no-marking").hidden = !isTest(row);
   detailPart("marked-by").hidden = !mark?.when;
-  detailPart("marked-by").textContent = mark ? `Marked by ${mark.who || "somebody"}, ${mark.when?.slice(0, 10)}.` : "";
+  detailPart("marked-by").textContent = mark ? `Marked ${mark.who ? `by ${mark.who}, ` : ""}${mark.when?.slice(0, 10)}.` : "";
   for (const button of detail.querySelectorAll("[data-mark]")) {
     button.setAttribute("aria-pressed", button.dataset.mark === mark?.mark);
   }

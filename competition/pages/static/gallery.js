@@ -96,8 +96,8 @@ function showMissing() {
   const named = missing.slice(0, 10).map((names) => names[0].replace("train-", "#"));
   byId("missing").hidden = !missing.length;
   byId("missing").textContent =
-    `Not on this page: ${named.join(", ")}${missing.length > 10 ? ` and ${missing.length - 10} more` : ""}. ` +
-    "make gallery with ALL=1 adds all labelled rows.";
+    `Not on this page: ${named.join(", ")}${missing.length > 10 ? ` and ${missing.length - 10} more` : ""}.` +
+    (data.isWhole ? "" : " make gallery adds those of the exploration, ALL=1 all labelled ones.");
 }
 
 function chips() {
@@ -337,6 +337,7 @@ function goBack() {
 function toggleFilters() {
   const isShown = byId("filters").classList.toggle("shown");
   byId("filters-button").setAttribute("aria-expanded", isShown);
+  if (isShown) byId("filters").scrollIntoView(); // they open above the button
 }
 
 // The hash of the address holds the state, so the link cannot use it.

@@ -2,6 +2,7 @@
 const STEPS = 4000; // of a coordinate
 const REACH = 14; // pixels from the pointer to the dot that is shown
 const MOST_SHOWN = 200; // digits below the plane
+const BADGE = 24; // pixels from one label to another, at least
 const part = (id) => document.getElementById(id);
 const canvas = part("plane");
 const isTest = (dot) => dot >= data.label.length;
@@ -40,15 +41,26 @@ function draw() {
   context.stroke();
 }
 
-// Each label stands at the middle of its dots.
+// Each label stands at the middle of its dots; two that would touch move apart.
 function drawLabels(context, colour) {
   const middle = (values) => values.sort((one, other) => one - other)[values.length >> 1];
   context.font = "bold 15px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";
-  for (const label of new Set(data.label)) {
+  const badges = [...new Set(data.label)].map((label) => {
     const places = dots.filter((dot) => data.label[dot] === label).map(placeOf);
-    const [x, y] = [middle(places.map(([x]) => x)), middle(places.map(([, y]) => y))];
+    return { label, x: middle(places.map(([x]) => x)), y: middle(places.map(([, y]) => y)) };
+  });
+  for (const one of badges) {
+    for (const other of badges) {
+      const [across, down] = [other.x - one.x, other.y - one.y];
+      const far = Math.hypot(across, down);
+      if (!far || far >= BADGE) continue;
+      other.x += across * (BADGE / far - 1);
+      other.y += down * (BADGE / far - 1);
+    }
+  }
+  for (const { label, x, y } of badges) {
     context.fillStyle = colour("surface");
     context.strokeStyle = colour("quiet");
     context.lineWidth = 1;
@@ -122,7 +134,8 @@ function isInside([x, y]) {
 
 const CHOICES = {
   odd() {
-    const places = data.label.map((_, dot) => placeOf(dot));
+    // In the plane's own steps: the answer is the same in every window.
+    const places = data.label.map((_, dot) => plane.places.slice(2 * dot, 2 * dot + 2));
     return dots.filter((dot) => !isTest(dot)).filter((dot) => {
       let [best, least] = [dot, Infinity];
       places.forEach(([x, y], other) => {
