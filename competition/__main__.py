@@ -347,8 +347,8 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _path_option(
             "--images",
             "pictures, folders of pictures, or the competition's test.csv",
-            nargs="+",
-            required=True,
+            nargs="*",
+            default=[],
         ),
         MODEL,
         _path_option(

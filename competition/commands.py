@@ -235,7 +235,7 @@ def compare(configs: list[Config]) -> None:
     table = compared_table(compared)
     page = write_comparison(compared, table)
     print_table(replace(table, note=""))
-    print(f"{verdict_of_runs(compared)}\nopen {page} in a browser, or runs.csv beside it")
+    print(f"\n{verdict_of_runs(compared)}\nopen {page} in a browser, or runs.csv beside it")
 
 
 def gallery(config: Config, all_rows: bool = False) -> None:
@@ -360,8 +360,9 @@ def serve(config: Config, model: Path | None, host: str, port: int) -> None:
     bound = server.listening(host, port)
     address = f"http://{host}:{bound.getsockname()[1]}"
     print(
-        f"{predictor.file} answers at {address}/predict, the drawing page is {address}/, "
-        f"the documentation {address}/docs; Ctrl-C stops"
+        f"open {address}/ to draw digits; Ctrl-C stops the server\n"
+        f"programs send pictures to {address}/predict, explained at {address}/docs; "
+        f"{predictor.file} answers"
     )
     try:
         server.serve(app, bound)
@@ -413,7 +414,7 @@ def scores() -> None:
         print(f"asking for pending scores failed: {error}", file=sys.stderr)
     shown = scoreboard(read_history())
     if shown.empty:
-        print("nothing was submitted from this folder yet")
+        print("nothing was submitted from this folder yet; `make submit` sends a submission")
     else:
         print_table(Table("scores", "Submissions", shown, note=DIFFERENCE_NOTE))
 

@@ -250,4 +250,4 @@ def text_of(table: Table) -> str:
     with console.capture() as captured:
         console.print(drawn)
         console.print(table.note, markup=False)
-    return "\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")
