@@ -922,8 +922,8 @@ def test_of_a_storage_that_fails_only_scheme_and_host_are_shown(tmp_path, url, s
 @pytest.mark.parametrize(
     ("variants", "name", "message"),
     [
-        ("{plain: , residual: }", None, "those with a search_space: none of this configuration"),
-        ("{plain: , residual: }", "plain", "'plain' has no search_space to tune"),
+        ("{plain: , residual: }", None, "no variant of 'some' has a search_space"),
+        ("{plain: , residual: }", "plain", "no variant of 'some' has a search_space"),
         ("{plain: &a {search_space: {epochs: {low: 2, high: 3}}}, residual: *a}", None,
          "name the variant to tune, VARIANT=…; those with a search_space: plain, residual"),
         ("{plain: {search_space: {epochs: {low: 2, high: 3}}}}", "plian", "'plian' has no"),
