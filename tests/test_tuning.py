@@ -664,7 +664,8 @@ def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
          "+0.20000, 95 % interval +0.10000 … +0.30000; 5 errors, untuned 4)"),
         (Score(40, 4, 0.4), LossGap(-0.1, -0.3, 0.1),
          "not proven: on 40 rows that no trial saw, trial 7 and plain untuned differ by no more "
-         "than chance (in log-loss -0.10000, 95 % interval -0.30000 … +0.10000; 4 errors, untuned 4)"),
+         "than chance (in log-loss -0.10000, 95 % interval -0.30000 … +0.10000; 4 errors, untuned "
+         "4)"),
     ],
 )  # fmt: skip
 def test_the_verdict_is_what_the_interval_shows(search, tuned, gap, said):
