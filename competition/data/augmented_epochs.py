@@ -17,7 +17,7 @@ from joblib import delayed
 
 from competition import paths, storage
 from competition.config.registry import Augmentation
-from competition.console import ProgressDisplay, count_of, bytes_text
+from competition.console import ProgressDisplay, bytes_text, count_of
 from competition.digits import DataSet, Digits
 from competition.errors import UserError, naming
 from competition.results import identity_hash
