@@ -45,7 +45,8 @@ $(error unknown variable $(call MEANT,$(firstword $(UNKNOWN)),$(KNOWN)))
 endif
 
 .DEFAULT:
-	$(error unknown target $(call MEANT,$@,$(TARGETS)))
+	$(error $(if $(filter $@,$(MAKECMDGOALS)),unknown target $(call MEANT,$@,$(TARGETS)), \
+		there is no $@ here: run make in the folder of the Makefile))
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"

@@ -116,6 +116,11 @@ def test_an_unknown_target_is_noticed(installed, given, meant):
     assert f"unknown target {given} ({meant}" in done.stderr
 
 
+def test_another_folder_is_noticed(installed):
+    (installed / "requirements.txt").unlink()
+    assert "run make in the folder of the Makefile" in make(installed, "download").stderr
+
+
 def wheel(folder: Path, modules: tuple[str, ...]) -> Path:
     """Writes a package of empty modules, as pip installs it."""
     file = folder / "stubs-1-py3-none-any.whl"
