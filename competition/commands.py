@@ -125,7 +125,7 @@ def baselines(configs: list[Config], jobs: int | None, cluster: str | None = Non
     short = ", ".join(each.name for each in found if each.falls_short)
     print(
         f"\nclaims that are not reached: {short or 'none'}\n"
-        f"the same table is in {path}, and as CSV in {path.with_suffix('.csv').name}"
+        f"the whole table is in {path}, and as CSV in {path.with_suffix('.csv').name}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -136,10 +137,12 @@ def baselines_table(baselines: list[Baseline]) -> Table:
     ]
     frame = pd.DataFrame(rows).drop(columns="log_loss")
     columns = [
-        Column("system"), Column("configuration"), Column("what it is", names=("title",)),
-        Column("nets"), Column("parameters", "{:,}"), Column("minutes", "{:.1f}"),
-        Column("rows", "{:,}"),
-        *SCORE_COLUMNS[:3], *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
+        Column("system"), Column("configuration"),
+        Column("what it is", names=("title",), is_detail=True),
+        Column("nets", is_detail=True), Column("parameters", "{:,}", is_detail=True),
+        Column("minutes", "{:.1f}"), Column("rows", "{:,}"),
+        *SCORE_COLUMNS[:2], replace(SCORE_COLUMNS[2], is_detail=True),
+        *(Column(each, "{:.4f}", is_detail=True) for each in ("precision", "recall", "F1")),
         Column("claimed"),
     ]  # fmt: skip
     has_other_rows = len({each.score.rows for each in baselines}) > 1
