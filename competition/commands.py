@@ -216,7 +216,7 @@ def ensemble(configs: list[Config], verbose: bool = False) -> None:
     folder = paths.OutputPaths(result.name).ensemble
     print(f"{path} is written and checked; all tables are in {folder}/, VERBOSE=1 prints them")
     if configs[0].data == COMPETITION:
-        print(f"next: `make gallery`, `make report`, or `make submit FILE={path}`")
+        print(f"next: `make gallery` with the same CONFIG and SET, or `make submit FILE={path}`")
     else:
         print(f"it cannot be submitted to Kaggle, as it was made from '{configs[0].data}'")
 
