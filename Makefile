@@ -28,17 +28,25 @@ MODELLED = $(if $(value MODEL),--model $(call quoted,$(value MODEL)))
 MAKEFLAGS += --no-keep-going
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo download explore train-folds baselines tune ensemble compare gallery why report distil export predict draw serve latency submit scores kaggle-notebook doctor bench docs notebook test lint clean
+TARGETS := help setup demo download explore train-folds baselines tune ensemble compare gallery why report distil export predict draw serve latency submit scores kaggle-notebook doctor bench docs notebook test lint clean
+.PHONY: $(TARGETS)
 
-# A mistyped variable would be ignored without a word.
+# A mistyped variable would be ignored without a word. $(1) is the given name, $(2) the known ones.
+MEANT = $(shell $(PYTHON) -c 'import difflib, sys; given, *known = sys.argv[1:]; \
+	by_case = {name.lower(): name for name in known}; \
+	close = difflib.get_close_matches(given.lower(), by_case, 1); \
+	meant = f"did you mean {by_case[close[0]]}?" if close else "there are: " + ", ".join(known); \
+	print(f"{given} ({meant})")' $(1) $(2))
 KNOWN := PYTHON VENV CONFIG JOBS $(OPTIONAL)
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS SHELL,$(GIVEN))
 ifdef UNKNOWN
-$(error $(shell $(PYTHON) -c 'import difflib, sys; unknown, *known = sys.argv[1:]; \
-	close = difflib.get_close_matches(unknown.upper(), known, 1) or [" ".join(["one of", *known])]; \
-	print(f"unknown variable {unknown}: did you mean {close[0]}?")' $(firstword $(UNKNOWN)) $(KNOWN)))
+$(error unknown variable $(call MEANT,$(firstword $(UNKNOWN)),$(KNOWN)))
 endif
+
+.DEFAULT:
+	$(error $(if $(filter $@,$(MAKECMDGOALS)),unknown target $(call MEANT,$@,$(TARGETS)), \
+		there is no $@ here: run make in the folder of the Makefile))
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET [CONFIG=configs/fast.yaml] [SET=\"key=value …\"]"

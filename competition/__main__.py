@@ -56,6 +56,8 @@ def _run(arguments: list[str] | None) -> int:
         if "set" in options:
             _load_configs(options)
         getattr(commands, command)(**options)
+        if command in NEXT:
+            print(f"next: {NEXT[command]} with the same CONFIG and SET")
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -345,8 +347,8 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _path_option(
             "--images",
             "pictures, folders of pictures, or the competition's test.csv",
-            nargs="+",
-            required=True,
+            nargs="*",
+            default=[],
         ),
         MODEL,
         _path_option(
@@ -384,6 +386,17 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         _switch("--long", "also race to a fixed log-loss: an hour or more on two cores"),
     ),
     "clean": ("remove caches and augmented epochs, never results",),
+}
+
+# What usually follows; other commands, whose outcome decides that, say it themselves.
+NEXT = {
+    "download": "`make explore`, or at once `make train-folds`,",
+    "explore": "`make train-folds`",
+    "train_folds": "`make ensemble`",
+    "gallery": "`make report`",
+    "report": "`make compare`, which shows all finished runs, or `make submit`",
+    "distil": "`make export`",
+    "export": "`make predict IMAGES=…`, `make serve` or `make draw`",
 }
 
 

@@ -1,19 +1,16 @@
 """One function per command: it loads, calls the wing that does the work, and prints the outcome."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from competition import paths, storage
 from competition.config.loading import Config, load_config
-from competition.console import count_of
+from competition.console import count_of, with_progress
 from competition.errors import UserError
 from competition.paths import COMPETITION
 from competition.storage import ABANDONED_SECONDS, clear_folder, remove_partials
 from competition.submission import read_message
-
-if TYPE_CHECKING:  # NumPy takes a moment to import
-    from competition.metrics import Score
 
 DEMO_CONFIG = Path("configs/demo.yaml")
 
@@ -26,9 +23,10 @@ def demo(jobs: int | None, verbose: bool = False) -> None:
     print()
     ensemble([config], verbose)
     gallery(config)
-    _, page = _report(config)
+    report(config)
     print(
-        f"all figures: open {page}; what the nets looked at: `make why CONFIG={DEMO_CONFIG}`\n"
+        f"the whole run on one page: {paths.OutputPaths(config.name).folder / paths.PAGE}\n"
+        f"what the nets looked at: `make why CONFIG={DEMO_CONFIG}`\n"
         "next, the competition's digits: `make download` (a Kaggle token, or ZIP=path), then\n"
         "  `make train-folds ensemble gallery report CONFIG=configs/fast.yaml`"
     )
@@ -71,7 +69,6 @@ def explore(config: Config) -> None:
     for subject, sentences in findings(studied).items():
         print(f"{subject}: {sentences}")
     print(f"open {folder / paths.PAGE} in a browser, or the PNG figures beside it")
-    print("next: `make train-folds` with the same CONFIG and SET")
 
 
 def train_folds(
@@ -105,7 +102,6 @@ def train_folds(
     done = f"{len(rows)} of {count_of(len(run.identities), 'job')}"
     print(f"{config.name}: {done} trained, {minutes:.1f} minutes")
     _raise_failures(failures)
-    print("next: `make ensemble` with the same CONFIG and SET")
 
 
 def baselines(configs: list[Config], jobs: int | None, cluster: str | None = None) -> None:
@@ -129,7 +125,7 @@ def baselines(configs: list[Config], jobs: int | None, cluster: str | None = Non
     short = ", ".join(each.name for each in found if each.falls_short)
     print(
         f"\nclaims that are not reached: {short or 'none'}\n"
-        f"the same table is in {path}, and as CSV in {path.with_suffix('.csv').name}"
+        f"the whole table is in {path}, and as CSV in {path.with_suffix('.csv').name}"
     )
 
 
@@ -220,7 +216,7 @@ def ensemble(configs: list[Config], verbose: bool = False) -> None:
     folder = paths.OutputPaths(result.name).ensemble
     print(f"{path} is written and checked; all tables are in {folder}/, VERBOSE=1 prints them")
     if configs[0].data == COMPETITION:
-        print(f"next: `make gallery`, `make report`, or `make submit FILE={path}`")
+        print(f"next: `make gallery` with the same CONFIG and SET, or `make submit FILE={path}`")
     else:
         print(f"it cannot be submitted to Kaggle, as it was made from '{configs[0].data}'")
 
@@ -234,11 +230,12 @@ def compare(configs: list[Config]) -> None:
     from competition.tables import print_table
 
     runs = [*map(load_run, configs)] or finished_runs()
-    compared = compare_runs([combine([run]) for run in runs])
+    shown = with_progress("combining each run's members", runs)
+    compared = compare_runs([combine([run]) for run in shown])
     table = compared_table(compared)
     page = write_comparison(compared, table)
-    print_table(table)
-    print(f"{verdict_of_runs(compared)}\nopen {page} in a browser, or runs.csv beside it")
+    print_table(replace(table, note=""))
+    print(f"\n{verdict_of_runs(compared)}\nopen {page} in a browser, or runs.csv beside it")
 
 
 def gallery(config: Config, all_rows: bool = False) -> None:
@@ -284,12 +281,6 @@ def why(config: Config, rows: list[int]) -> None:
 
 def report(config: Config, variant: str | None = None) -> None:
     """Reports on the ensemble or one variant."""
-    score, page = _report(config, variant)
-    print(f"{variant or config.name}: {score.in_words()}\nopen {page} in a browser")
-
-
-def _report(config: Config, variant: str | None = None) -> tuple["Score", Path]:
-    """Returns the score and the page."""
     from competition.analysis.predictions import ensemble_subject, variant_subject
     from competition.analysis.summary import summarise
     from competition.data.run import load_run
@@ -299,7 +290,9 @@ def _report(config: Config, variant: str | None = None) -> tuple["Score", Path]:
     run = load_run(config)
     subject = variant_subject(run, variant) if variant else ensemble_subject(run, combine([run]))
     summary = summarise(subject)
-    return summary.scores.ensemble, write_report(summary) / paths.PAGE
+    page = write_report(summary) / paths.PAGE
+    words = summary.scores.ensemble.in_words()
+    print(f"{variant or config.name}: {words}\nopen {page} in a browser")
 
 
 def draw(config: Config) -> None:
@@ -367,8 +360,9 @@ def serve(config: Config, model: Path | None, host: str, port: int) -> None:
     bound = server.listening(host, port)
     address = f"http://{host}:{bound.getsockname()[1]}"
     print(
-        f"{predictor.file} answers at {address}/predict, the drawing page is {address}/, "
-        f"the documentation {address}/docs; Ctrl-C stops"
+        f"open {address}/ to draw digits; Ctrl-C stops the server\n"
+        f"programs send pictures to {address}/predict, explained at {address}/docs; "
+        f"{predictor.file} answers"
     )
     try:
         server.serve(app, bound)
@@ -420,7 +414,7 @@ def scores() -> None:
         print(f"asking for pending scores failed: {error}", file=sys.stderr)
     shown = scoreboard(read_history())
     if shown.empty:
-        print("nothing was submitted from this folder yet")
+        print("nothing was submitted from this folder yet; `make submit` sends a submission")
     else:
         print_table(Table("scores", "Submissions", shown, note=DIFFERENCE_NOTE))
 
@@ -473,7 +467,7 @@ def distil(config: Config, jobs: int | None, force: bool = False) -> None:
     _raise_failures(distil(students, jobs, force))
     print()
     print_table(judge(result, students).table())
-    print("\nnext: `make export` with the same CONFIG and SET")
+    print()
 
 
 def export(

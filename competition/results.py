@@ -161,11 +161,11 @@ def require_complete(
     problems = dict.fromkeys(found.missing, "not trained yet")
     problems |= {job: f"trained differently ({change})" for job, change in found.stale.items()}
     if problems:
-        are_several = len({job.config for job in identities}) > 1
+        configs = list(dict.fromkeys(job.config for job in identities))
         raise UserError(
-            f"{len(problems)} of {len(identities)} jobs have no result that fits the "
-            "configuration; `make train-folds` trains them:\n"
-            + "\n".join(by_variant(problems, with_config=are_several))
+            f"{', '.join(configs)}: {len(problems)} of {len(identities)} jobs have no result that "
+            "fits; `make train-folds` trains them, or give the SET= that they were trained with:\n"
+            + "\n".join(by_variant(problems, with_config=len(configs) > 1))
         )
     return found
 

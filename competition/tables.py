@@ -104,12 +104,14 @@ class Column:
         form: the cell's format, with one place per value.
         names: the frame's columns; by default the title, with underscores for spaces.
         is_code: whether the values are names from a configuration.
+        is_detail: whether only pages and files show it, as a terminal is too narrow.
     """
 
     title: str
     form: str = "{}"
     names: tuple[str, ...] = ()
     is_code: bool = False
+    is_detail: bool = False
 
     @property
     def sources(self) -> list[str]:
@@ -218,16 +220,19 @@ def print_table(table: Table) -> None:
 
 
 def text_of(table: Table) -> str:
-    """Returns a table under its title, and its note: as wide as the terminal, or as a log needs."""
+    """Returns a table without details under its title, and its note: as wide as the terminal, or
+    as a log needs.
+    """
     from rich import box
     from rich.table import Table as Drawn
     from rich.text import Text
 
     console = terminal()
-    texts = table.texts()
+    texts = table.texts().drop(columns=[each.title for each in table.columns if each.is_detail])
     drawn = Drawn(
-        title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
-    )
+        title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        collapse_padding=True,
+    )  # fmt: skip
     for place, title in enumerate(map(str, texts)):
         is_right = place > 0 and _are_numbers(texts[title])
         # In a narrow window, names stay on one line and other cells fold.
@@ -245,4 +250,4 @@ def text_of(table: Table) -> str:
     with console.capture() as captured:
         console.print(drawn)
         console.print(table.note, markup=False)
-    return "\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")

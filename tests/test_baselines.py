@@ -202,13 +202,13 @@ def test_runs_are_judged_by_the_interval_of_the_log_loss():
             run("c", (0.1, 0.05, 0.2), (0, 20)), run("d", (0.0, -0.1, 0.1), (5, 5)),
             replace(first, name="e")]  # fmt: skip
     assert verdict_of_runs(runs) == (
-        "better than first by log-loss: a (its errors within chance), b; worse than first by "
-        "log-loss: c; not proven: d; with no row in common: e"
+        "better than first by log-loss: a, b; worse than first by log-loss: c; not proven: d; "
+        "no row in common: e; errors within chance: a, d"
     )
-    assert verdict_of_runs([first]) == "first is the only run"
+    assert verdict_of_runs([first]).startswith("first is the only run: train another")
     shown = compared_table(runs).texts()
     assert shown["verdict"].tolist() == ["", "better", "better", "worse", "not proven", ""]
-    assert shown["beside the first"].tolist()[3:] == [
+    assert shown["difference in log-loss"].tolist()[3:] == [
         "+0.10000 (+0.05000 … +0.20000)", "+0.00000 (-0.10000 … +0.10000)", ""
     ]  # fmt: skip
 

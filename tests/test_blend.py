@@ -487,7 +487,8 @@ def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trai
     with pytest.raises(UserError) as caught:
         combine([stale, load("other")])
     assert str(caught.value).splitlines() == [
-        "6 of 8 jobs have no result that fits the configuration; `make train-folds` trains them:",
+        "tiny, other: 6 of 8 jobs have no result that fits; `make train-folds` trains them, or "
+        "give the SET= that they were trained with:",
         "  other/plain seed0 fold0 fold1: not trained yet",
         "  other/perceptron seed0 fold0 fold1: not trained yet",
         "  tiny/plain seed0 fold0 fold1: trained differently (variant.epochs: 2 → 5)",

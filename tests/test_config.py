@@ -502,7 +502,7 @@ def test_a_missing_file_names_the_nearest_one(write):
 
 def test_two_configurations_may_not_share_a_name(write):
     path = write("variants: {plain: }")
-    with pytest.raises(UserError, match="of different names are expected, not some, some"):
+    with pytest.raises(UserError, match="a name of its own, not some, some"):
         load_configs([path, path])
     assert [config.name for config in load_configs([path, path], ["name=one"])] == ["one", "some"]
 

@@ -308,12 +308,19 @@ def test_a_table_is_plain_aligned_text_where_output_is_kept(capsys):
     print_table(replace(TABLE, note=note))
     assert capsys.readouterr().out == (
         "Some\n\n"
-        " name           F1    rows        mean\n"
-        " ─────────────────────────────────────\n"
-        " plain        0.12   1,234   1.0 ± 0.2\n"
-        " all, seeds              0\n\n"
+        " name          F1   rows       mean\n"
+        " ──────────────────────────────────\n"
+        " plain       0.12  1,234  1.0 ± 0.2\n"
+        " all, seeds            0\n\n"
         f"{note.strip()}\n"
     )
+
+
+def test_a_terminal_shows_no_details(capsys):
+    details = [replace(each, is_detail=each.title == "rows") for each in TABLE.columns]
+    print_table(replace(TABLE, columns=details, note=""))
+    assert "1,234" not in capsys.readouterr().out
+    assert "1,234" in replace(TABLE, columns=details).markdown()
 
 
 def test_a_table_is_drawn_in_a_terminal(capsys, monkeypatch):

@@ -102,9 +102,23 @@ def test_the_environment_gives_a_goal_no_arguments(installed):
 def test_an_unknown_variable_is_noticed(installed, given, meant):
     done = make(installed, "download", f"{given}=x")
     assert done.returncode == 2
-    assert f"unknown variable {given}: did you mean {meant}?" in done.stderr
+    assert f"unknown variable {given} (did you mean {meant}?)" in done.stderr
     assert not done.stdout
     assert make(installed, "download", **{given: "x"}).stdout == "download\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("train_folds", "did you mean train-folds?"), ("x", "there are: help, ")]
+)
+def test_an_unknown_target_is_noticed(installed, given, meant):
+    done = make(installed, given)
+    assert done.returncode == 2
+    assert f"unknown target {given} ({meant}" in done.stderr
+
+
+def test_another_folder_is_noticed(installed):
+    (installed / "requirements.txt").unlink()
+    assert "run make in the folder of the Makefile" in make(installed, "download").stderr
 
 
 def wheel(folder: Path, modules: tuple[str, ...]) -> Path:

@@ -84,13 +84,14 @@ def test_a_result_is_done_missing_or_stale():
     with pytest.raises(UserError) as caught:
         require_complete(identities(epochs=3))
     assert str(caught.value) == (
-        "2 of 2 jobs have no result that fits the configuration; `make train-folds` trains them:\n"
+        "some: 2 of 2 jobs have no result that fits; `make train-folds` trains them, or give the "
+        "SET= that they were trained with:\n"
         "  plain seed0 fold1: not trained yet\n"
         "  plain seed0 fold0: trained differently (variant.epochs: not set → 3)"
     )
     other = {Job("other", "wide", 0, "fold0"): {}}
     with pytest.raises(
-        UserError, match=r"^2 of 3 jobs .*\n  some/plain .*\n  other/wide seed0 fold0"
+        UserError, match=r"^some, other: 2 of 3 jobs .*\n  some/plain .*\n  other/wide seed0 fold0"
     ):
         require_complete(identities() | other)
 

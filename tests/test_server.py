@@ -32,7 +32,7 @@ def running(folder: Path, *more: str):
         line = server.stdout.readline()
         address = next((word for word in line.split() if word.startswith("http://")), None)
         assert address, server.stderr.read()
-        yield address.removesuffix("/predict,"), server
+        yield address.removesuffix("/"), server
     finally:
         server.kill()
         server.wait()

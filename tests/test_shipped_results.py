@@ -64,6 +64,19 @@ def test_a_shipped_result_has_the_hashes_of_its_files(path):
         assert known[name] == file_hash(ROOT / path.with_name(name))
 
 
+SUBMISSIONS = re.findall(
+    r"^!/submissions/(.*)\.\*$", (ROOT / ".gitignore").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("name", SUBMISSIONS)
+def test_a_shipped_submission_is_of_its_configuration(name):
+    """A new setting is in its provenance, too, or `make ensemble` changes what git has."""
+    told = json.loads((ROOT / f"submissions/{name}.json").read_text())
+    config = load_config(ROOT / f"configs/{name.removesuffix('-mean')}.yaml")
+    assert told["config"] == config.model_dump(mode="json")
+
+
 def test_the_table_of_the_classic_systems_is_of_the_shipped_results():
     text = (ROOT / "docs/baselines.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]

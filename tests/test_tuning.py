@@ -657,14 +657,15 @@ def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
     ("tuned", "gap", "said"),
     [
         (Score(40, 1, 0.2), LossGap(-0.3, -0.5, -0.1),
-         "keep it: on 40 rows that no trial saw, trial 7 is better than `plain` as it is (log-loss "
-         "-0.30000, 95 % interval -0.50000 … -0.10000; 1 error beside 4)"),
+         "keep it: on 40 rows that no trial saw, trial 7 is better than plain untuned (in log-loss "
+         "-0.30000, 95 % interval -0.50000 … -0.10000; 1 error, untuned 4)"),
         (Score(40, 5, 0.7), LossGap(0.2, 0.1, 0.3),
-         "drop it: on 40 rows that no trial saw, trial 7 is worse than `plain` as it is (log-loss "
-         "+0.20000, 95 % interval +0.10000 … +0.30000; 5 errors beside 4)"),
+         "drop it: on 40 rows that no trial saw, trial 7 is worse than plain untuned (in log-loss "
+         "+0.20000, 95 % interval +0.10000 … +0.30000; 5 errors, untuned 4)"),
         (Score(40, 4, 0.4), LossGap(-0.1, -0.3, 0.1),
-         "not proven: 40 rows that no trial saw do not show whether trial 7 or `plain` as it is is "
-         "better (log-loss -0.10000, 95 % interval -0.30000 … +0.10000; 4 errors beside 4)"),
+         "not proven: on 40 rows that no trial saw, trial 7 and plain untuned differ by no more "
+         "than chance (in log-loss -0.10000, 95 % interval -0.30000 … +0.10000; 4 errors, untuned "
+         "4)"),
     ],
 )  # fmt: skip
 def test_the_verdict_is_what_the_interval_shows(search, tuned, gap, said):
@@ -922,8 +923,8 @@ def test_of_a_storage_that_fails_only_scheme_and_host_are_shown(tmp_path, url, s
 @pytest.mark.parametrize(
     ("variants", "name", "message"),
     [
-        ("{plain: , residual: }", None, "those with a search_space: none of this configuration"),
-        ("{plain: , residual: }", "plain", "'plain' has no search_space to tune"),
+        ("{plain: , residual: }", None, "no variant of 'some' has a search_space"),
+        ("{plain: , residual: }", "plain", "no variant of 'some' has a search_space"),
         ("{plain: &a {search_space: {epochs: {low: 2, high: 3}}}, residual: *a}", None,
          "name the variant to tune, VARIANT=…; those with a search_space: plain, residual"),
         ("{plain: {search_space: {epochs: {low: 2, high: 3}}}}", "plian", "'plian' has no"),

@@ -96,6 +96,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def read_yaml(path: Path) -> dict:
     """Reads a YAML file of `key: value` lines, perhaps an empty one; refuses keys given twice."""
     try:
+        if path.is_dir():
+            raise UserError(f"'{path}' is a folder, not a configuration{_file_meant(path)}")
         if path.stat().st_size > LONGEST_FILE:
             raise UserError(f"{path} is too long for a configuration; is it another file?")
         text = path.read_text(encoding="utf-8")
@@ -113,7 +115,7 @@ def _file_meant(path: Path) -> str:
     """Returns the end of the message about a missing file: which one was probably meant."""
     if " " in str(path) and all(map(Path.exists, map(Path, str(path).split()))):
         return "; expected one file: only `ensemble`, `compare` and `baselines` take several"
-    others = sorted({*path.parent.glob("*.yaml"), *Path("configs").glob("*.yaml")})
+    others = sorted({*path.parent.glob("[!.]*.yaml"), *Path("configs").glob("*.yaml")})
     same_stem = [f"; did you mean '{other}'?" for other in others if other.stem == path.stem]
     return same_stem[0] if same_stem else nearest(str(path), map(str, others))
 

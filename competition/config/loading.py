@@ -110,8 +110,8 @@ def load_configs(files: list[Path], overrides: Iterable[str] = ()) -> list[Confi
     names = [config.name for config in configs]
     if len(set(names)) != len(names):
         raise UserError(
-            f"configurations of different names are expected, not {', '.join(names)}: the name is "
-            "that of their results' folder; leave one out, or give it another name"
+            f"each configuration needs a name of its own, not {', '.join(names)}: its results' "
+            "folder has that name; leave one out, or change its `name:`"
         )
     return configs
 

@@ -17,7 +17,7 @@ from joblib import delayed
 
 from competition import paths, storage
 from competition.config.registry import Augmentation
-from competition.console import ProgressDisplay, bytes_text
+from competition.console import ProgressDisplay, bytes_text, count_of
 from competition.digits import DataSet, Digits
 from competition.errors import UserError, naming
 from competition.results import identity_hash
@@ -154,7 +154,7 @@ def make_pools(
     paths.POOLS.mkdir(parents=True, exist_ok=True)
     with (
         workers_may_end(f"finished epochs are kept: {MORE_MEMORY}"),
-        ProgressDisplay(f"augmenting {len(tasks)} epochs", len(tasks)) as display,
+        ProgressDisplay(f"augmenting {count_of(len(tasks), 'epoch')}", len(tasks)) as display,
         # Workers are sent a path, not the images.
         TemporaryDirectory(prefix=f"originals{PARTIAL}", dir=paths.POOLS) as originals,
     ):

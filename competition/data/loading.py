@@ -40,10 +40,12 @@ def load_data_set(name: str) -> DataSet:
     if other is not None:
         return other
     if missing:
+        how = "fetches it (or, with ZIP=path, unpacks an archive that you have)"
+        if name != paths.COMPETITION:
+            how = f"with the same CONFIG makes it, or says what to put there{_meant(name)}"
         raise MissingDataError(
             f"the data set '{name}' is not here: {train.parent}/ has no {', '.join(missing)}; "
-            "`make download` with the same CONFIG fetches it (ZIP=path: from an archive that you "
-            f"have), or says what to put there{_meant(name)}"
+            f"`make download` {how}"
         )
     data_set = DataSet(name, read_cached(train, labelled=True), read_cached(test, labelled=False))
     check_rows(sample_submission, data_set.test.ids, str(test))

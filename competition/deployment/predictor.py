@@ -101,8 +101,10 @@ def picture_files(given: list[Path]) -> list[Path]:
     """Returns the pictures among files and folders; in a folder, those named like pictures.
 
     Raises:
-        UserError: when a file is missing, or a folder has no picture.
+        UserError: when none is given, a file is missing, or a folder has no picture.
     """
+    if not given:
+        raise UserError('no picture is given: `make predict IMAGES="photo.png folder/"`')
     files = []
     for path in given:
         inside = [file for file in visible_entries(path) if file.suffix.lower() in ENDINGS]

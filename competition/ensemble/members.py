@@ -144,8 +144,8 @@ def _require_same_splits(runs: list[Run], folds: list[str]) -> None:
     lines = [f"  {name}: {difference}\n" for name, difference in differences.items() if difference]
     if lines:
         raise UserError(
-            f"these configurations cannot be blended with {runs[0].config.name}, as their "
-            f"out-of-fold rows would not be out of fold for all members:\n{''.join(lines)}"
+            f"these configurations cannot be blended with {runs[0].config.name}, as no honest "
+            f"out-of-fold score could be given:\n{''.join(lines)}"
             "Train them on the same data with the same folds.count and folds.seed."
         )
 

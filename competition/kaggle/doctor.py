@@ -109,7 +109,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding(NOTE, "processor", f"{system.core_count()} cores; {listed}")
     gpus = ", ".join(system.gpu_names())
     if not gpus:
-        yield Finding(NOTE, "GPU", "nvidia-smi finds none; the processor is enough")
+        yield Finding(NOTE, "GPU", "none found by nvidia-smi; none is needed")
     elif system.gpu_count():
         yield Finding(OK, "GPU", gpus)
     else:

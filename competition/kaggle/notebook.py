@@ -229,7 +229,8 @@ def train_on_kaggle(run: Run, folder: Path, accelerator: str) -> list[Job]:
     with only_one(folder, f"training '{name}' on Kaggle"):
         status = job_status(run.identities)
         if not status.missing:
-            print(f"{name}: no job is missing, so nothing is sent")
+            other = f"; {len(status.stale)} have other settings: train them under another name"
+            print(f"{name}: no job is missing, so nothing is sent{other if status.stale else ''}")
             return []
         pushed = _sent_before(name) or _push(name, folder, accelerator)
         print(f"{pushed.page} trains '{name}'")

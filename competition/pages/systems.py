@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,9 +24,10 @@ from competition.tables import (
 )
 
 COMPARED_NOTE = (
-    "The verdict is by log-loss: how far it is above the first run's on the rows of both, with "
-    "the 95 % interval of a paired bootstrap. Gained, lost: rows that only this run, or only the "
-    "first, predicts correctly, with the p of McNemar's test. Chance between seeds comes on top."
+    "The difference is to the first run, on the rows of both, with its 95 % interval (paired "
+    "bootstrap): below 0 is better. Gained, lost: rows that only this run, or only the first, "
+    "predicts correctly, with the p of McNemar's test. Training again with another seed changes a "
+    "run, too."
 )
 BASELINES_NOTE = (
     "Errors are counted on the held-out rows; the column `rows` has their number{}. A variant with "
@@ -58,11 +60,14 @@ def compared_table(runs: list[Compared]) -> Table:
     ]
     frame = pd.DataFrame(rows).astype(dict.fromkeys(["rows_of_both", "gained", "lost"], "Int64"))
     columns = [
-        Column("run"), ERRORS_COLUMN, Column("accuracy", "{:.5f}"), SCORE_COLUMNS[-1],
-        Column("best member alone", "{}: {}", ("best_member", "best_member_errors")),
+        Column("run"), ERRORS_COLUMN, Column("accuracy", "{:.5f}", is_detail=True),
+        SCORE_COLUMNS[-1],
+        Column("best member alone", "{}: {}", ("best_member", "best_member_errors"),
+               is_detail=True),
         Column("minutes", "{:.1f}"),
-        Column("beside the first", "{:+.5f} ({:+.5f} … {:+.5f})", GAP),
-        Column("gained, lost", "{}, {}", ("gained", "lost")), Column("p", "{:.2g}", ("mcnemar_p",)),
+        Column("difference in log-loss", "{:+.5f} ({:+.5f} … {:+.5f})", GAP),
+        Column("gained, lost", "{}, {}", ("gained", "lost"), is_detail=True),
+        Column("p", "{:.2g}", ("mcnemar_p",), is_detail=True),
         Column("verdict"),
     ]  # fmt: skip
     title = f"Runs beside {runs[0].name}"
@@ -75,16 +80,17 @@ GAP = ("log_loss_above_first", "log_loss_above_first_low", "log_loss_above_first
 def verdict_of_runs(runs: list[Compared]) -> str:
     """Returns in one sentence which runs are better or worse than the first."""
     first, *others = runs
+    if not others:
+        return f"{first.name} is the only run: train another under a name of its own, and compare"
     found: dict[str, list[str]] = {}
     for each in others:
-        verdict, name = each.gap.verdict if each.gap else "with no row in common", each.name
+        verdict = each.gap.verdict if each.gap else "no row in common"
         if verdict in ("better", "worse"):
             verdict = f"{verdict} than {first.name} by log-loss"
-            if each.errors and each.errors.p_value >= SIGNIFICANT:
-                name = f"{name} (its errors within chance)"
-        found.setdefault(verdict, []).append(name)
-    said = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in found.items())
-    return said or f"{first.name} is the only run"
+        found.setdefault(verdict, []).append(each.name)
+    tied = [each.name for each in others if each.errors and each.errors.p_value >= SIGNIFICANT]
+    said = found | ({"errors within chance": tied} if tied else {})
+    return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items())
 
 
 def write_comparison(runs: list[Compared], table: Table) -> Path:
@@ -134,10 +140,12 @@ def baselines_table(baselines: list[Baseline]) -> Table:
     ]
     frame = pd.DataFrame(rows).drop(columns="log_loss")
     columns = [
-        Column("system"), Column("configuration"), Column("what it is", names=("title",)),
-        Column("nets"), Column("parameters", "{:,}"), Column("minutes", "{:.1f}"),
-        Column("rows", "{:,}"),
-        *SCORE_COLUMNS[:3], *(Column(what, "{:.4f}") for what in ("precision", "recall", "F1")),
+        Column("system"), Column("configuration"),
+        Column("what it is", names=("title",), is_detail=True),
+        Column("nets", is_detail=True), Column("parameters", "{:,}", is_detail=True),
+        Column("minutes", "{:.1f}"), Column("rows", "{:,}"),
+        *SCORE_COLUMNS[:2], replace(SCORE_COLUMNS[2], is_detail=True),
+        *(Column(each, "{:.4f}", is_detail=True) for each in ("precision", "recall", "F1")),
         Column("claimed"),
     ]  # fmt: skip
     has_other_rows = len({each.score.rows for each in baselines}) > 1

@@ -245,10 +245,10 @@ def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvalua
 
 
 VERDICTS = {
-    "better": "keep it: on {} rows that no trial saw, trial {} is better than `{}` as it is",
-    "not proven": "not proven: {} rows that no trial saw do not show whether trial {} or `{}` as "
-    "it is is better",
-    "worse": "drop it: on {} rows that no trial saw, trial {} is worse than `{}` as it is",
+    "better": "keep it: on {} rows that no trial saw, trial {} is better than {} untuned",
+    "not proven": "not proven: on {} rows that no trial saw, trial {} and {} untuned differ by no "
+    "more than chance",
+    "worse": "drop it: on {} rows that no trial saw, trial {} is worse than {} untuned",
 }
 
 
@@ -257,8 +257,8 @@ def verdict(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> 
     gap, best, as_it_is = evaluation.gap, evaluation.best, evaluation.as_it_is
     said = VERDICTS[gap.verdict].format(f"{best.rows:,}", trial.number, search.name)
     return (
-        f"{said} (log-loss {gap.mean:+.5f}, 95 % interval {gap.low:+.5f} … {gap.high:+.5f}; "
-        f"{count_of(best.errors, 'error')} beside {as_it_is.errors})"
+        f"{said} (in log-loss {gap.mean:+.5f}, 95 % interval {gap.low:+.5f} … {gap.high:+.5f}; "
+        f"{count_of(best.errors, 'error')}, untuned {as_it_is.errors})"
     )
 
 

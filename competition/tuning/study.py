@@ -150,13 +150,16 @@ def find_search(config: Config, name: str | None) -> Search:
     searched = [each for each, variant in config.variants.items() if variant.search_space]
     if name is None and len(searched) == 1:
         name = searched[0]
-    known = ", ".join(searched) or "none of this configuration"
+    if not searched:
+        raise UserError(
+            f"no variant of '{config.name}' has a search_space (configs/tune.yaml is an example)"
+        )
+    known = ", ".join(searched)
     if name is None:
         raise UserError(f"name the variant to tune, VARIANT=…; those with a search_space: {known}")
     if name not in searched:
         raise UserError(
-            f"the variant '{name}' has no search_space to tune; those with one: {known} "
-            "(configs/tune.yaml is an example)"
+            f"the variant '{name}' has no search_space to tune; those with one: {known}"
         )
     search = Search(config, name)
     if len(search.best_name) > LONGEST_NAME:
