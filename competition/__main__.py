@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from competition.errors import UserError, trouble
 from competition.paths import EXPORTED
@@ -113,8 +113,15 @@ def _load_configs(options: dict) -> None:
         options["configs"] = load_configs(options["configs"], changes)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong call in one line, not after all that could be given."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; `{self.prog} --help` explains\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "python -m competition",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -780,10 +780,18 @@ def test_a_mistake_gets_one_clear_error(project, arguments, message):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["train"], ["train-folds", "--jobs", "0"], ["why", "--rows", "test-3"], []],
+    ("arguments", "message"),
+    [
+        (["train"], "argument command: invalid choice: 'train' (choose from "),
+        (["train-folds", "--jobs", "0"], "argument --jobs: '0' is neither a whole number from 1 "),
+        (["why", "--rows", "test-3"], "argument --rows: "),
+        (["clean", "--forse"], "unrecognized arguments: --forse"),
+        ([], "the following arguments are required: command"),
+    ],
 )
-def test_a_wrong_call_gets_usage(project, arguments):
+def test_a_wrong_call_gets_one_line(project, arguments, message):
     refused = run_main(*arguments, folder=project)
     assert refused.returncode == 2
-    assert refused.stderr.startswith("usage: ")
+    assert refused.stderr.startswith(f"error: {message}")
+    assert refused.stderr.endswith("--help` explains\n")
+    assert refused.stderr.count("\n") == 1
