@@ -88,7 +88,12 @@ def verdict_of_runs(runs: list[Compared]) -> str:
         if verdict in ("better", "worse"):
             verdict = f"{verdict} than {first.name} by log-loss"
         found.setdefault(verdict, []).append(each.name)
-    tied = [each.name for each in others if each.errors and each.errors.p_value >= SIGNIFICANT]
+    # The rows of both may be fewer than those that the table counts errors in.
+    tied = [
+        f"{each.name} ({each.errors.gained} gained, {each.errors.lost} lost of {each.rows:,} rows)"
+        for each in others
+        if each.errors and each.errors.p_value >= SIGNIFICANT
+    ]
     said = found | ({"errors within chance": tied} if tied else {})
     return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items())
 
