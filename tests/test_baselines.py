@@ -235,6 +235,7 @@ def rows_of(project: Path, job: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_baselines_are_trained_and_shown_by_one_command(baselines_project):
     def run(*command: str) -> str:
         done = run_main(*command, "--config", "configs/tried.yaml", folder=baselines_project)
@@ -288,6 +289,7 @@ REPEATED_HOLDOUT = OTHER_SPLITS.replace("mnist-hdf5", "tiny").replace(
 )
 
 
+@pytest.mark.long
 def test_rows_that_the_data_or_repeated_draws_hold_out(project, tiny_files):
     """Of the 120 rows, the example of an own HDF5 file judges 17; a quarter held out twice, 30."""
     shutil.copytree(tiny_files, project / "input/digit-recognizer")

@@ -158,6 +158,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     }
 
 
+@pytest.mark.long
 def test_the_worst_rows_are_explained_and_linked(trained):
     config = ("--config", "configs/tiny.yaml")
     assert run_main("gallery", *config, folder=trained).returncode == 0
@@ -284,6 +285,7 @@ def test_a_changed_config_trains_only_what_it_changes(trained):
     assert "plain seed0 fold0 fold1: trained differently (variant.epochs: 1 → 2)" in stale.stderr
 
 
+@pytest.mark.long
 def test_results_of_other_code_are_named_and_trained_again_where_that_is_asked_for(trained):
     before = manifests(trained)
     file = trained / "output/tiny/jobs/plain/seed0/fold0/manifest.json"
@@ -461,6 +463,7 @@ def test_a_failing_job_names_itself_and_the_others_go_on(project):
     assert not list(project.glob("output/tiny/jobs/perceptron/*/*"))
 
 
+@pytest.mark.long
 def test_a_bug_in_an_architecture_is_named_with_its_own_traceback_alone(project):
     """A user's new function, at the first attempt."""
     shutil.copytree(ROOT / "competition", project / "competition")

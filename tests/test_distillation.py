@@ -195,6 +195,7 @@ def test_distil_trains_each_student_once_and_compares_them(distilled):
     assert "\n its teacher, `tiny` " in again
 
 
+@pytest.mark.long
 def test_an_interrupted_command_goes_on_with_the_same_student(distilled):
     folder = distilled / "output/tiny/student/fold1"
     before = read_arrays(folder / paths.PROBABILITIES)

@@ -234,6 +234,7 @@ def test_every_format_is_judged_out_of_fold(exported):
     assert "It differs from them: it learnt all 120 labels" in card
 
 
+@pytest.mark.long
 def test_a_format_alone_replaces_the_others(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "copy")
     done = run_main(*COMMAND, "--format", "keras", folder=tmp_path / "copy")
@@ -259,6 +260,7 @@ def test_a_file_that_answers_otherwise_is_not_put_into_place(exported, tmp_path,
     assert len(list(folder.parent.glob("export*"))) == 1
 
 
+@pytest.mark.long
 def test_a_pruned_student_has_zeros_and_compresses_better(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "copy")
     file = tmp_path / "copy/output/tiny/export/digits.keras"

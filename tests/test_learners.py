@@ -356,6 +356,7 @@ def test_all_rows_are_not_asked_for_where_they_are_not_trained(learned):
     assert f"{message}distortion_neighbours has not" in refused.stderr
 
 
+@pytest.mark.long
 def test_a_learner_is_tuned(learned):
     space = "variants.gradient_svm.search_space={architecture.penalty: {choices: [1.0, 10.0]}}"
     done = run_main(

@@ -48,6 +48,7 @@ def write_small_preset(path: Path) -> None:
     path.write_text(yaml.safe_dump(preset))
 
 
+@pytest.mark.long
 def test_the_demo_goes_from_download_to_report(tmp_path, tiny_files):
     shutil.copytree(tiny_files, tmp_path / "input" / "embedded")
     write_small_preset(tmp_path / "configs" / "demo.yaml")

@@ -50,6 +50,7 @@ def begin_with(threads: int) -> tuple[int, int | None]:
     return process_id(), started_threads()
 
 
+@pytest.mark.long
 def test_workers_with_other_threads_are_others(monkeypatch):
     """A worker whose TensorFlow has begun cannot change its threads."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # joblib's own measure would see no difference
@@ -83,6 +84,7 @@ print(IsMklEnabled())
 """
 
 
+@pytest.mark.long
 def test_onednn_is_used_unless_the_user_says_no(monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     by_itself = run_code(ASK_FOR_ONEDNN)

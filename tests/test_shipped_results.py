@@ -113,6 +113,7 @@ def clone(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_the_tables_are_what_the_commands_write(clone):
     """Every figure of the classic systems, and every one of the README."""
     text = (ROOT / "docs/baselines.md").read_text()
