@@ -268,6 +268,7 @@ def test_results_need_no_models_no_pool_and_no_cache(trained):
     assert run_main("ensemble", "--config", "configs/tiny.yaml", folder=trained).returncode == 0
 
 
+@pytest.mark.long
 def test_a_changed_config_trains_only_what_it_changes(trained):
     before = manifests(trained)
     changed = train(trained, "--set", "variants.plain.epochs=1", "--jobs", "1")
@@ -304,6 +305,7 @@ def test_results_of_other_code_are_named_and_trained_again_where_that_is_asked_f
     assert_refused(train(trained, "--variant", "plan"), "did you mean 'plain'?")
 
 
+@pytest.mark.long
 def test_a_net_of_all_rows_is_trained_last_and_predicts_the_test_rows_only(trained):
     before = manifests(trained)
     done = train(trained, "--set", "variants.plain.all_rows_seeds=[7]")
@@ -343,6 +345,7 @@ def test_killed_training_goes_on_where_it_stopped_to_the_same_predictions(projec
     assert results(project) == results(training[0])
 
 
+@pytest.mark.long
 def test_a_single_job_left_is_trained_as_if_it_were_one_of_many(trained):
     """Its augmented images were damaged meanwhile, and are made again before."""
     expected = results(trained)
@@ -448,6 +451,7 @@ def test_two_trainings_of_one_config_do_not_meet(project):
     assert "another process is training 'tiny'" in refused.stderr
 
 
+@pytest.mark.long
 def test_a_failing_job_names_itself_and_the_others_go_on(project):
     bad = "variants.perceptron={learning_rate: 1e30, warm_up: 0.0, architecture: {hidden: '16'}}"
     failed = train(project, "--set", bad)

@@ -252,6 +252,7 @@ def test_undo_and_clear_by_keys_and_buttons(browse):
     assert page.locator("#clear").is_disabled()
 
 
+@pytest.mark.long
 def test_digits_in_a_row_are_read_one_by_one(browse):
     page = browse()
     singles = []
@@ -431,6 +432,7 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll(browse):
     assert 150 < reached < 220  # from 40 to 210, and the pen's width
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_texts_are_readable_and_ink_stands_out_in_both_themes(browse, theme):
     page = browse(color_scheme=theme)

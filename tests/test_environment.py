@@ -102,6 +102,7 @@ print(config.backend(), config.floatx(), config.epsilon(), config.image_data_for
 """
 
 
+@pytest.mark.long
 def test_keras_has_our_settings(tmp_path, monkeypatch):
     settings = {
         "floatx": "float16", "epsilon": 1e-3, "backend": "torch",

@@ -260,6 +260,7 @@ def test_similar_digits_are_those_of_the_first_net_that_is_there(run, made):
     assert similar_digits(findings, jobs).by == "pixels"
 
 
+@pytest.mark.long
 def test_progress_counts_every_image_that_a_net_is_asked_about(run, made, monkeypatch):
     shown = []
 
@@ -282,6 +283,7 @@ def test_progress_counts_every_image_that_a_net_is_asked_about(run, made, monkey
     assert counts == sorted(counts)
 
 
+@pytest.mark.long
 def test_label_errors_are_left_out_or_learnt_as_a_person_has_them(run):
     train, twin = run.data_set.train, twin_of(run)
     mended = np.where(np.arange(len(train)) % 2, 5, train.labels)

@@ -163,6 +163,7 @@ def test_an_export_has_every_format_and_fits_into_the_repository(exported):
     assert sum(files.values()) < 2_000_000
 
 
+@pytest.mark.long
 def test_a_keras_file_opens_without_this_package(exported, tiny, tmp_path):
     """In a Python that sees neither the checkout nor PYTHONPATH."""
     np.save(tmp_path / "images.npy", tiny.test.images[..., None].astype(np.float32))
@@ -243,6 +244,7 @@ def test_a_format_alone_replaces_the_others(exported, tmp_path):
     assert names == {"digits.keras", "model_card.md"}
 
 
+@pytest.mark.long
 def test_a_file_that_answers_otherwise_is_not_put_into_place(exported, tmp_path, monkeypatch):
     shutil.copytree(exported, tmp_path / "copy")
     folder = tmp_path / "copy/output/tiny/export"
@@ -283,6 +285,7 @@ def test_the_smallest_weights_of_a_kernel_are_pruned():
     np.testing.assert_array_equal(smallest_masked(kernel, 0), np.ones((2, 3)))
 
 
+@pytest.mark.long
 def test_fine_tuning_moves_what_is_left_and_only_that(exported):
     with chdir(exported):
         students = student_run(run := load_tiny(), teacher_of(combine([run])))

@@ -196,6 +196,7 @@ def test_filters_can_be_combined_and_taken_off(browse, findings):
     assert len(shown(page)) == len(findings.mistakes)
 
 
+@pytest.mark.long
 def test_a_threshold_of_confidence_that_is_a_rows_own_keeps_the_row(browse, findings):
     page = browse("view=all&sort=id")
     labelled, test = findings.labelled, findings.test.take(findings.uncertain_test)

@@ -102,6 +102,7 @@ def test_jobs_come_home_and_nothing_is_left_over(place: World):
     assert "no job is missing, so nothing is sent" in printed
 
 
+@pytest.mark.long
 def test_it_waits_while_the_notebook_runs(place: World):
     place.answer("GetKernelSessionStatus", [state("QUEUED"), state("RUNNING"), state("COMPLETE")])
     code, printed = place.run(*PUSH)
@@ -139,6 +140,7 @@ FAILED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "texts"), FAILED, ids=["error", "cancelled"])
 def test_a_notebook_that_fails_says_why_and_is_sent_again(place: World, name: str, texts: str):
     place.answer("GetKernelSessionStatus", state(name, failureMessage="no disk"))
@@ -149,6 +151,7 @@ def test_a_notebook_that_fails_says_why_and_is_sent_again(place: World, name: st
     assert (place.run(*PUSH)[0], place.server.count("SaveKernel"), done()) == (0, 2, 2)
 
 
+@pytest.mark.long
 def test_a_notebook_that_takes_longer_is_waited_for_again(place: World, monkeypatch):
     monkeypatch.setattr(notebook, "SESSION_SECONDS", 0.5)
     place.answer("GetKernelSessionStatus", state("RUNNING"))
@@ -159,6 +162,7 @@ def test_a_notebook_that_takes_longer_is_waited_for_again(place: World, monkeypa
     assert (place.run(*PUSH)[0], place.server.count("SaveKernel"), done()) == (0, 1, 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("is_there", "sent"), [(True, 1), (False, 2)])
 def test_a_sending_without_an_answer_is_asked_for(place: World, is_there: bool, sent: int):
     silent_at("SaveKernel")(place)
@@ -189,6 +193,7 @@ BAD = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("make", "texts"), BAD, ids=["zip", "seed", "file", "net"])
 def test_a_bad_result_is_not_put_into_place(place: World, make, texts: str):
     deliver(place, make())

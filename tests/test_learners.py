@@ -313,6 +313,7 @@ def test_finished_learners_are_not_trained_again(learned):
     assert "3 jobs, 3 done already" in longer.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["report", "gallery", "why"])
 def test_pages_show_learners_beside_nets(learned, command, monkeypatch):
     # Another test may have started TensorFlow here, with other threads.

@@ -26,6 +26,7 @@ def process_id() -> int:
     return os.getpid()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.usefixtures("workplace")
 def test_stages_of_as_many_workers_share_them(threads, tiny, monkeypatch):

@@ -412,6 +412,7 @@ def test_figures_do_not_share_names(reported):
     assert {one or other for one, other in used} <= set(names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_narrow_window_needs_no_scrolling_and_text_has_contrast(browse, theme):
     page = browse(viewport={"width": 320, "height": 640}, color_scheme=theme)
@@ -472,6 +473,7 @@ def test_lines_can_be_seen():
         assert contrast(rgb(colour), rgb(figures.SURFACE)) >= 3
 
 
+@pytest.mark.long
 def test_one_variant_is_reported_whatever_the_others_are(project, browse):
     run = train(load("variants.plain.seeds=[0, 1]"))
     for job in run.identities:
@@ -693,6 +695,7 @@ def test_an_unknown_variant_is_named(run):
         variant_subject(run, "plan")
 
 
+@pytest.mark.long
 def test_a_run_with_one_fold_and_without_mistakes(project):
     run = train(load("ensemble={method: mean, folds: [1]}"), evidence=40)
     summary = summarise(ensemble_subject(run, combine([run])))

@@ -139,6 +139,7 @@ def test_the_shipped_student_is_small():
     assert sum(files.values()) < 2_000_000
 
 
+@pytest.mark.long
 def test_the_card_of_the_student_tells_what_its_predictions_say(clone, monkeypatch):
     """The five students of the folds, whose nets are not in the repository."""
     monkeypatch.chdir(clone)

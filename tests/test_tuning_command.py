@@ -20,6 +20,8 @@ from competition.metrics import score
 from competition.probabilities import read_probabilities
 from competition.tuning.storage import open_storage
 
+pytestmark = pytest.mark.long  # the study that they share takes half a minute
+
 TINY_STUDY = """\
 data: tiny
 folds: {count: 2}
@@ -91,7 +93,6 @@ def trials_of(project) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.long
 def test_two_processes_work_on_one_journal_and_end_with_their_killed_study(project):
     (project / "configs/study.yaml").write_text(TINY_STUDY)
     process = running_study(project, "--set", "defaults.epochs=1000", finished=0, running=2)
