@@ -60,8 +60,7 @@ def compared_table(runs: list[Compared]) -> Table:
     ]
     frame = pd.DataFrame(rows).astype(dict.fromkeys(["rows_of_both", "gained", "lost"], "Int64"))
     columns = [
-        Column("run"), ERRORS_COLUMN, Column("accuracy", "{:.5f}", is_detail=True),
-        SCORE_COLUMNS[-1],
+        Column("run"), ERRORS_COLUMN, replace(SCORE_COLUMNS[1], is_detail=True), SCORE_COLUMNS[-1],
         Column("best member alone", "{}: {}", ("best_member", "best_member_errors"),
                is_detail=True),
         Column("minutes", "{:.1f}"),
