@@ -114,6 +114,13 @@ def export(tiny, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """A net that a test builds begins with the same weights each time."""
+    if keras := sys.modules.get("keras"):
+        keras.utils.set_random_seed(0)
+
+
 @pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
     """An empty working folder, entered; worker processes follow their command into it."""
