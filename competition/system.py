@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -173,6 +173,7 @@ def require_space(folder: Path, needed: int) -> None:
 
 
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_TO_A_SAFE_PLACE = 2.0
 SECONDS_BETWEEN_INTERRUPTS = 0.5
 
 MORE_MEMORY = "run it again where more memory is free"
@@ -267,33 +268,42 @@ def _watch(command_pid: int) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[Callable[[], None]]:
     """Makes sure that Ctrl-C ends the block as KeyboardInterrupt: raises it until the block ends.
 
     Python drops it during a callback of the garbage collector, which is frequent in TensorFlow's
-    tracing, and a library may turn it into an error of its own.
+    tracing, and a library may turn it into an error of its own. In the middle of TensorFlow's work
+    it may damage memory (seen once in a hundred times), so a safe place comes first: yields a
+    function to be called at such places, which raises it.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # a worker, which ignores Ctrl-C, or a program that handles it itself
+        yield lambda: None  # a worker, which ignores Ctrl-C, or a program that handles it itself
         return
     interrupts: list[int] = []
 
-    def interrupt(number, _):
+    def interrupt(number: int, _) -> None:
+        wait_for_a_safe_place = not interrupts
         interrupts.append(number)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_INTERRUPTS)
-        raise KeyboardInterrupt
+        if wait_for_a_safe_place:
+            signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_A_SAFE_PLACE)
+        else:
+            signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_INTERRUPTS)
+            raise KeyboardInterrupt
+
+    def end_if_interrupted() -> None:
+        if interrupts:
+            raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        yield
+        yield end_if_interrupted
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if interrupts:
-            raise KeyboardInterrupt
+        end_if_interrupted()
 
 
 def code_version() -> str:

@@ -420,7 +420,7 @@ def test_interrupting_says_how_to_go_on(project, jobs, number):
         wait_for_steps(project, int(jobs))
         os.killpg(process.pid, number)  # as a terminal does
         _, errors = process.communicate(timeout=60)
-        assert process.returncode == 128 + number
+        assert process.returncode == 128 + number, errors
     assert "interrupted; finished work is kept, run it again to continue" in errors
     assert "Traceback" not in errors
     assert not list(Path("/dev/shm").glob(f"*[_-]{process.pid}[_-]*"))  # noqa: S108, semaphores

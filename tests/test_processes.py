@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -133,6 +134,20 @@ def test_an_interrupt_ends_the_block_whatever_becomes_of_the_first(answering, tr
         work()
     assert not ended
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_waits_for_a_safe_place(answering):
+    done = []
+
+    def work(end_if_interrupted: Callable[[], None]) -> None:
+        interrupt_myself()
+        done.append("what must not be cut")
+        end_if_interrupted()
+        done.append("what comes later")
+
+    with pytest.raises(KeyboardInterrupt), interruptible() as end_if_interrupted:
+        work(end_if_interrupted)
+    assert done == ["what must not be cut"]
 
 
 def test_an_interrupt_that_was_dropped_at_the_end_counts_too(answering):

@@ -101,7 +101,15 @@ def test_what_is_dropped_follows_the_parameter(name, tiny):
         assert (first == second).all() == (rate == 0)
 
 
-@pytest.mark.parametrize("name", registry.ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[] if name in ("plain", "residual", "large_kernel") else pytest.mark.long
+        )
+        for name in registry.ARCHITECTURES
+    ],
+)
 def test_an_architecture_learns_and_survives_saving(name, fold, tmp_path):
     import keras
 

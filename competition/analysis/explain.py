@@ -97,12 +97,16 @@ def explain(run: Run, ensemble_result: EnsembleResult, asked: list[int]) -> Expl
     classes = np.column_stack([chosen.digits.labels, rivals]).astype(int)
     grey = round(run.data_set.train.images.mean())
     done, total = 0, sum(assignment.image_count for assignment in all_assignments)
-    with interruptible(), ProgressDisplay(f"asking {len(all_assignments)} nets", total) as display:
+    with (
+        interruptible() as end_if_interrupted,
+        ProgressDisplay(f"asking {len(all_assignments)} nets", total) as display,
+    ):
 
         def on_images(count: int) -> None:
             nonlocal done
             done += count
             display.update(done)
+            end_if_interrupted()
 
         by_variant = {
             name: _explain_variant(several, chosen.digits.images, classes, grey, on_images)
@@ -311,7 +315,10 @@ def similar_digits(findings: Findings, jobs: Iterable[Job]) -> SimilarDigits:
     rows, labelled = findings.worth_a_look, findings.labelled.digits.images
     images = [labelled[rows], findings.test.digits.images[findings.uncertain_test]]
     queries = np.concatenate([*features(np.concatenate(images))])
-    with interruptible(), ProgressDisplay("comparing digits", len(labelled)) as display:
+    with (
+        interruptible() as end_if_interrupted,
+        ProgressDisplay("comparing digits", len(labelled)) as display,
+    ):
         done = 0
 
         def blocks() -> Iterable[np.ndarray]:
@@ -320,6 +327,7 @@ def similar_digits(findings: Findings, jobs: Iterable[Job]) -> SimilarDigits:
                 yield block
                 done += len(block)
                 display.update(done)
+                end_if_interrupted()
 
         # One more, as each labelled row is the nearest to itself.
         nearest, _ = nearest_neighbours(queries, blocks(), NEIGHBOURS + 1)

@@ -117,9 +117,15 @@ def run_job(task: JobTask, number: int, context: WorkerContext) -> Result | Fail
         number: the job's place on the progress board.
     """
     try:
-        with interruptible():
+        with interruptible() as end_if_interrupted:
             context.command.join()
-            return context.plan.call(train_job, task, context.board.reporter(number))
+            report = context.board.reporter(number)
+
+            def report_or_end(share: float) -> None:
+                report(share)
+                end_if_interrupted()
+
+            return context.plan.call(train_job, task, report_or_end)
     except Exception as error:  # must not stop the other jobs
         return Failure(task.job, explain(error, context.plan))
 
