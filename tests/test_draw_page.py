@@ -314,6 +314,7 @@ def test_saved_digits_survive_a_reload_and_load_as_a_data_set(browse, tmp_path, 
     assert page.locator("#saved").is_hidden()
 
 
+@pytest.mark.long
 def test_a_saved_digit_is_taken_back_by_the_same_label_or_a_click(browse):
     page = browse()
     draw(page, 2)
@@ -330,6 +331,7 @@ def test_a_saved_digit_is_taken_back_by_the_same_label_or_a_click(browse):
     assert two.get_attribute("aria-pressed") == "false"
 
 
+@pytest.mark.long
 def test_without_storage_the_digits_stay_until_the_page_is_closed(browse):
     full = "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }"
     page = browse(script=full)

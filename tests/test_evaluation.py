@@ -26,7 +26,7 @@ from competition.digits import Digits
 from competition.ensemble.comparison import Comparison
 from competition.ensemble.members import Member, MemberPredictions
 from competition.errors import UserError
-from competition.metrics import Score, expected_calibration_error, log_losses, reliability
+from competition.metrics import Score
 from competition.probabilities import Probabilities, mean_of
 from competition.results import Job, read_history
 from competition.tables import SCORE_COLUMNS, Column, Table, print_table, score_values
@@ -225,26 +225,6 @@ def test_agreement_counts_members_that_are_right():
     assert found.unanimous == 3
 
 
-def test_reliability_puts_rows_into_bins_by_their_confidence():
-    values = np.zeros((4, 10))
-    values[:, 1] = [1.0, 1.0, 0.625, 0.625]
-    values[:, 2] = 1 - values[:, 1]
-    labels = np.array([1, 1, 1, 2])
-    found = reliability(values, labels)
-    assert len(found.rows) == 15
-    assert (found.rows[14], found.right[14], found.confidence_sums[14]) == (2, 2, 2)
-    assert (found.rows[9], found.right[9], found.confidence_sums[9]) == (2, 1, 1.25)
-    assert found.rows.sum() == 4
-    assert expected_calibration_error(values, labels) == 0.25 / 4
-
-
-def test_the_log_loss_is_that_of_scikit_learn(predicted):
-    exact = predicted.ensemble.astype(float)
-    exact /= exact.sum(axis=1, keepdims=True)
-    labels = predicted.digits.labels
-    assert log_losses(exact, labels).mean() == pytest.approx(metrics.log_loss(labels, exact))
-
-
 TABLE = Table(
     "some",
     "Some",
@@ -365,7 +345,3 @@ def test_a_damaged_number_of_a_training_curve_is_named(job):
     path.write_text(path.read_text().replace("0.25", "low"))
     with pytest.raises(UserError, match="is damaged"):
         read_history(job)
-
-
-def test_the_score_of_nothing_wrong():
-    assert Score(10, 0, 0.1).accuracy == 1

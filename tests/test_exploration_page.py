@@ -122,6 +122,7 @@ def test_text_of_names_stays_text(browse):
     assert page.locator("img").count() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_of_figures_has_contrast_in_both_themes(browse, theme):
     page = browse(color_scheme=theme)
@@ -280,6 +281,7 @@ def test_p_values_are_in_words(p_value, expected):
     assert exploration.p_text(p_value).replace(exploration.NO_BREAK, " ") == expected
 
 
+@pytest.mark.long
 def test_few_digits_make_a_page_without_what_needs_more(tiny, workplace):
     rows = np.flatnonzero(np.isin(tiny.train.labels, [0, 1]))[:6]
     few = DataSet("few", tiny.train.take(rows), tiny.test.take(np.arange(2)))

@@ -381,6 +381,7 @@ def test_marks_are_given_with_the_mouse(browse, findings):
     assert page.locator(".badge").first.is_hidden()
 
 
+@pytest.mark.long
 def test_two_galleries_of_the_same_data_share_their_marks(browse):
     page = browse("sort=id")
     other = page.context.new_page()
@@ -393,6 +394,7 @@ def test_two_galleries_of_the_same_data_share_their_marks(browse):
     assert page.locator(".badge:visible").all_inner_texts() == ["A", "R"]
 
 
+@pytest.mark.long
 def test_galleries_share_marks_by_the_fingerprint_of_their_data(browse, findings, tmp_path):
     others = {
         "same data": dataclasses.replace(findings, name="same data"),
@@ -435,6 +437,7 @@ def test_without_storage_marks_last_as_long_as_the_page(browse, findings):
     assert written.startswith(f"{line},20")
 
 
+@pytest.mark.long
 def test_storage_without_room_keeps_all_marks_until_the_page_is_closed(browse):
     full = "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }"
     page = browse("sort=id", script=full)
@@ -446,6 +449,7 @@ def test_storage_without_room_keeps_all_marks_until_the_page_is_closed(browse):
     assert len(download.value.path().read_text().splitlines()) == 1 + 2
 
 
+@pytest.mark.long
 def test_after_going_back_the_keys_are_for_the_digit_that_is_shown(browse, findings):
     page = browse("sort=id")
     first, second = page.locator(".card").nth(0), page.locator(".card").nth(1)
@@ -457,6 +461,7 @@ def test_after_going_back_the_keys_are_for_the_digit_that_is_shown(browse, findi
     assert second.locator(".badge").count() == 0 or not second.locator(".badge").inner_text()
 
 
+@pytest.mark.long
 def test_closing_the_panel_by_its_button_leads_back_to_the_digit(browse):
     page = browse("sort=id")
     page.locator(".card").nth(3).click()
@@ -506,6 +511,7 @@ def test_explained_rows_are_linked(browse, findings, tmp_path):
     assert browse().locator("#why").count() == 0
 
 
+@pytest.mark.long
 def test_an_explained_row_that_is_right_and_sure_is_there_too(browse, findings, tmp_path):
     surest = findings.labelled.digits.ids[findings.labelled.margins.argmax()]
     write_page(tmp_path / "index.html", findings, False, Company(explained={int(surest)}))
@@ -545,6 +551,7 @@ def enlarged(page):
     return digit.bounding_box()
 
 
+@pytest.mark.long
 def test_nothing_moves_when_a_digit_is_enlarged_and_no_control_is_covered(browse):
     page = browse()
     boxes = "all => all.map(one => JSON.stringify(one.getBoundingClientRect()))"
@@ -558,6 +565,7 @@ def test_nothing_moves_when_a_digit_is_enlarged_and_no_control_is_covered(browse
     assert controls.evaluate_all(lowest) <= box["y"]
 
 
+@pytest.mark.long
 def test_the_focus_enlarges_a_digit_unless_the_panel_shows_it(browse):
     page = browse()
     page.keyboard.press("ArrowRight")
@@ -584,6 +592,7 @@ def test_rows_are_found_by_their_ids(browse, findings):
     assert chosen.locator("#chips").inner_text() == "4 chosen rows ✕"
 
 
+@pytest.mark.long
 def test_a_range_that_is_turned_round_says_so(browse, findings):
     page = browse("from=80&to=20")
     assert shown(page) == []
@@ -594,6 +603,7 @@ def test_a_range_that_is_turned_round_says_so(browse, findings):
     assert len(shown(page)) > 0
 
 
+@pytest.mark.long
 def test_test_rows_are_chosen_by_their_predicted_class(browse, findings):
     page = browse("view=test")
     assert page.locator("#matrix").is_hidden()
@@ -638,6 +648,7 @@ def test_several_digits_are_marked_at_once(browse, findings):
     assert page.locator("#detail").is_visible()
 
 
+@pytest.mark.long
 def test_a_right_label_is_given_to_all_selected_that_have_another_one(browse, findings):
     page = browse("view=all&sort=id")
     labels = findings.labelled.digits.labels
@@ -726,6 +737,7 @@ def test_the_rows_of_the_plane_are_there(browse, findings, tmp_path):
     assert shown(page) == findings.test.digits.ids[findings.uncertain_test].tolist()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_has_contrast(browse, findings, theme):
     row = findings.mistakes[0] + 1

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import one_sure
-from scipy.stats import binomtest
 
 from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
 from competition.ensemble.comparison import Comparison, EnsembleResult, compare, nested
@@ -20,9 +19,7 @@ from competition.metrics import (
     LossGap,
     McNemar,
     Score,
-    bootstrap_intervals,
     expected_calibration_error,
-    mcnemar,
     score,
 )
 from competition.pages.report_tables import contributions_tables, methods_words
@@ -382,43 +379,6 @@ def test_nested_fits_each_fold_to_all_others():
     found = nested(watching, np.zeros((1, 4, 10)), np.array([5, 6, 7, 8]), folds)
     assert seen == [[5, 7, 8], [5, 6, 7], [6, 8]]
     assert found[:, 0].tolist() == [3, 1, 3, 2]
-
-
-@pytest.mark.parametrize(("gained", "lost"), [(5, 2), (0, 1), (0, 12), (30, 30), (44, 28)])
-def test_mcnemars_exact_test_is_that_of_a_coin(gained, lost):
-    expected = binomtest(gained, gained + lost).pvalue
-    assert McNemar(gained, lost).p_value == pytest.approx(expected)
-
-
-def test_mcnemars_exact_test_on_numbers_that_are_known():
-    """2 (1 + 12 + 66) / 2¹² by hand; without a discordant row there is no evidence."""
-    assert McNemar(2, 10).p_value == pytest.approx(158 / 4096)
-    assert McNemar(0, 0).p_value == 1
-
-
-def test_discordant_rows_are_counted_both_ways():
-    labels = np.array([1, 1, 1, 1, 1])
-    one, other = np.eye(10)[[1, 1, 1, 2, 2]], np.eye(10)[[1, 3, 3, 1, 3]]
-    assert mcnemar(one, other, labels) == McNemar(gained=2, lost=1)
-
-
-def test_bootstrap_intervals_are_about_normal_and_always_the_same():
-    values = np.random.default_rng(1).normal(0.3, 2.0, (2, 4000))
-    values[1] = 0.7
-    found = bootstrap_intervals(values)
-    error = 2.0 / np.sqrt(4000)
-    centre = values[0].mean()
-    assert found[0] == pytest.approx([centre - 1.96 * error, centre + 1.96 * error], abs=error / 5)
-    assert found[1] == pytest.approx([0.7, 0.7])
-    np.testing.assert_array_equal(bootstrap_intervals(values), found)
-    np.testing.assert_allclose(bootstrap_intervals(values[:1])[0], found[0])
-
-
-def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():
-    sure, less_sure = one_sure(1, 0.95), one_sure(2, 0.5)
-    values = np.array([sure, sure, sure, less_sure])
-    found = expected_calibration_error(values, np.array([1, 1, 3, 2]))
-    assert found == pytest.approx((3 * (0.95 - 2 / 3) + 1 * (1 - 0.5)) / 4)
 
 
 def test_gaps_in_different_directions_add_up_but_not_within_a_bin():

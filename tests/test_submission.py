@@ -4,36 +4,10 @@ import gzip
 
 import numpy as np
 import pytest
-from conftest import one_sure
-from scipy.stats import binomtest
 
 from competition.data.loading import read_csv as read_images
 from competition.errors import UserError
-from competition.metrics import score, wilson_interval
 from competition.submission import check_submission, read_message, write_rows, write_submission
-
-
-def test_score_counts_and_averages_exactly():
-    values = np.array([one_sure(3, 0.5), one_sure(4, 0.7), one_sure(5, 0.1)])
-    reached = score(values, np.array([3, 5, 5]))
-    assert (reached.rows, reached.errors) == (3, 2)  # ten equal shares count as class 0
-    assert reached.accuracy == pytest.approx(1 / 3)
-    expected = -(np.log(0.5) + np.log(0.3 / 9) + np.log(0.1)) / 3
-    assert reached.log_loss == pytest.approx(expected)
-
-
-def test_a_probability_of_zero_costs_much_and_not_infinitely():
-    assert score(np.eye(10)[[1]], np.array([2])).log_loss == pytest.approx(24 * np.log(2))
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(9, 10), (41800, 42000), (5, 5), (0, 5)])
-def test_wilson_intervals_are_those_of_scipy(successes, trials):
-    expected = binomtest(successes, trials).proportion_ci(method="wilson")
-    assert wilson_interval(successes, trials) == pytest.approx(tuple(expected), abs=1e-7)
-
-
-def test_nothing_is_known_of_a_proportion_without_trials():
-    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 @pytest.fixture

@@ -221,6 +221,7 @@ def test_rows_lead_to_the_gallery_and_back(browse):
 ALL_DRAWN = "article { content-visibility: visible }"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_has_contrast(browse, theme):
     page = browse(color_scheme=theme)
