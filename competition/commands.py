@@ -199,7 +199,7 @@ def ensemble(configs: list[Config], verbose: bool = False) -> None:
     from competition.pages.report_tables import ensemble_tables, methods_words
     from competition.tables import print_table
 
-    result = combine([load_run(config) for config in configs])
+    result = combine([load_run(config) for config in configs], all_methods=True)
     contributed = contributions(result.member_predictions)
     path = write_ensemble(result, contributed)
     refresh(result.name)
@@ -288,7 +288,11 @@ def report(config: Config, variant: str | None = None) -> None:
     from competition.pages.report import write_report
 
     run = load_run(config)
-    subject = variant_subject(run, variant) if variant else ensemble_subject(run, combine([run]))
+    subject = (
+        variant_subject(run, variant)
+        if variant
+        else ensemble_subject(run, combine([run], all_methods=True))
+    )
     summary = summarise(subject)
     page = write_report(summary) / paths.PAGE
     words = summary.scores.ensemble.in_words()

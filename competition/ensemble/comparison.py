@@ -200,24 +200,28 @@ class EnsembleResult:
         return Probabilities(self.member_predictions.test_ids, values.astype(np.float32))
 
 
-def combine(runs: list[Run]) -> EnsembleResult:
-    """Combines the members of one or several runs by every method of the registry.
+def combine(runs: list[Run], all_methods: bool = False) -> EnsembleResult:
+    """Combines the members of one or several runs by the method that the configuration names.
+
+    Args:
+        all_methods: for comparison, by every method of the registry.
 
     Raises:
         UserError: when the runs differ in data or folds, jobs are missing or stale, or the method
             that the configuration names cannot be scored.
     """
-    members = load_member_predictions(runs)
-    return EnsembleResult(runs, members, compare(members, runs[0].config.ensemble.method))
+    members, named = load_member_predictions(runs), runs[0].config.ensemble.method
+    return EnsembleResult(runs, members, compare(members, named, all_methods))
 
 
-def compare(members: MemberPredictions, named: Method) -> Comparison:
-    """Fits every method of the registry, and scores it nested; of one member, only the mean and
-    the method `named` in the configuration.
+def compare(members: MemberPredictions, named: Method, all_methods: bool = True) -> Comparison:
+    """Fits every method of the registry, and scores it nested; of one member, or unless
+    `all_methods`, only the mean and the method `named` in the configuration.
 
     The latter has its parameters from there, all others the defaults.
     """
-    wanted = ENSEMBLE_METHODS if len(members.members) > 1 else ("mean", named.name)
+    needed = all_methods or named.name == RECOMMENDED
+    wanted = ENSEMBLE_METHODS if needed and len(members.members) > 1 else ("mean", named.name)
     methods = [
         named if named.name == name else Method(name=name)
         for name in ENSEMBLE_METHODS
