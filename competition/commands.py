@@ -168,7 +168,7 @@ def tune(
         )
         tables = outcome.summary_tables(study, best, search, evaluation)
     verdict = outcome.verdict(best, search, evaluation)
-    summary = outcome.write_summary(search, tables, pictures)
+    summary = outcome.write_summary(search, verdict, tables, pictures)
     storage.write_text(
         search.files.page, answer_page(f"Tuning of {search}", verdict, tables, pictures)
     )

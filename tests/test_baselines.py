@@ -15,12 +15,13 @@ from competition.analysis.systems import Baseline, Compared, baselines
 from competition.config.loading import load_config
 from competition.data.run import Run, load_run
 from competition.errors import UserError
-from competition.metrics import SELECTED_NOTE, LossGap, McNemar, Score, wilson_interval
+from competition.metrics import SELECTED, SELECTED_NOTE, LossGap, McNemar, Score, wilson_interval
 from competition.pages.systems import (
     baselines_table,
     compared_table,
     verdict_of_runs,
     write_baselines,
+    write_comparison,
 )
 from competition.probabilities import Probabilities, read_probabilities
 from competition.results import CLASS_COUNTS
@@ -194,7 +195,7 @@ def test_a_claim_that_is_not_reached_is_known(claim, errors, falls_short):
 
 def test_runs_are_judged_by_the_interval_of_the_log_loss():
     score = Score(100, 9, 0.3)
-    first = Compared("first", 1.0, score, ("plain seed0", score))
+    first = Compared("first", "first", 1.0, score, ("plain seed0", score))
 
     def run(name: str, gap: tuple[float, float, float], errors: tuple[int, int]) -> Compared:
         return replace(first, name=name, rows=90, gap=LossGap(*gap), errors=McNemar(*errors))
@@ -213,6 +214,16 @@ def test_runs_are_judged_by_the_interval_of_the_log_loss():
     assert shown["difference in log-loss"].tolist()[3:] == [
         "+0.10000 (+0.05000 … +0.20000)", "+0.00000 (-0.10000 … +0.10000)", ""
     ]  # fmt: skip
+
+
+def test_a_run_that_is_selected_has_a_link_too(workplace):
+    score = Score(100, 9, 0.3)
+    run = Compared("first", f"first ({SELECTED})", 1.0, score, ("plain seed0", score))
+    overview = workplace / "output/first/index.html"
+    overview.parent.mkdir(parents=True)
+    overview.touch()
+    page = write_comparison([run], compared_table([run]))
+    assert 'href="../first/index.html">← first (selected)</a>' in page.read_text()
 
 
 def test_only_of_what_is_selected_the_note_speaks(baselines_project):

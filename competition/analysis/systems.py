@@ -24,7 +24,8 @@ class Compared:
     """One run beside the first one.
 
     Attributes:
-        name: of its configuration, marked if it is selected.
+        config: the name of its configuration.
+        name: the same, marked if it is selected.
         minutes: training time, each job's divided by the number of jobs side by side.
         best_member: its name and score.
         rows: how many labelled rows both runs predict; 0 if their data differ.
@@ -32,6 +33,7 @@ class Compared:
         errors: the rows of these that only this run, or only the first, predicts correctly.
     """
 
+    config: str
     name: str
     minutes: float
     score: Score
@@ -49,6 +51,7 @@ def compare_runs(results: list[EnsembleResult]) -> list[Compared]:
 def _compared(result: EnsembleResult, first: EnsembleResult) -> Compared:
     members, (best, alone) = result.member_predictions, result.best_member
     found = Compared(
+        result.name,
         marked(result.name, members.is_selected),
         minutes_of(members.manifests().values()),
         result.chosen.score,

@@ -101,8 +101,11 @@ def write_comparison(runs: list[Compared], table: Table) -> Path:
     """Writes `output/comparison/` with page and CSV, and returns the page's path."""
     with atomic_folder(paths.COMPARISON) as folder:
         table.write_csv(folder / "runs.csv")
-        pages = {each.name: paths.OutputPaths(each.name).page for each in runs}
-        links = [(name, f"../{name}/{page.name}") for name, page in pages.items() if page.exists()]
+        links = [
+            (each.name, f"../{each.config}/{page.name}")
+            for each in runs
+            if (page := paths.OutputPaths(each.config).page).exists()
+        ]
         text = linked(answer_page("Runs compared", verdict_of_runs(runs), [table]), links)
         (folder / paths.PAGE).write_text(text, encoding="utf-8")
     return paths.COMPARISON / paths.PAGE

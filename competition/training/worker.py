@@ -119,15 +119,20 @@ def run_job(task: JobTask, number: int, context: WorkerContext) -> Result | Fail
     try:
         with interruptible() as end_if_interrupted:
             context.command.join()
-            report = context.board.reporter(number)
-
-            def report_or_end(share: float) -> None:
-                report(share)
-                end_if_interrupted()
-
-            return context.plan.call(train_job, task, report_or_end)
+            report = followed_by(context.board.reporter(number), end_if_interrupted)
+            return context.plan.call(train_job, task, report)
     except Exception as error:  # must not stop the other jobs
         return Failure(task.job, explain(error, context.plan))
+
+
+def followed_by(report: Report, act: Callable[[], None]) -> Report:
+    """Returns a report after which something else is done."""
+
+    def both(share: float) -> None:
+        report(share)
+        act()
+
+    return both
 
 
 def start(variant: Variant, plan: Plan) -> None:

@@ -240,8 +240,14 @@ def evaluation_table(trial: FrozenTrial, search: Search, evaluation: FinalEvalua
         for name, folds, score in scores
     )
     columns = [Column("settings"), Column("scored on"), *SCORE_COLUMNS]
-    note = conclusion(trial, search, evaluation)
+    note = EVALUATION_NOTE + (f" {SELECTED_NOTE}" if search.variant.is_selected else "")
     return Table("final-evaluation", "Final evaluation", frame, columns, note)
+
+
+EVALUATION_NOTE = (
+    "The first line of the table is optimistic, as the trial was chosen by it. The interval, of a "
+    "paired bootstrap over the rows, does not cover the spread between seeds."
+)
 
 
 VERDICTS = {
@@ -262,17 +268,6 @@ def verdict(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> 
     )
 
 
-def conclusion(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> str:
-    """Returns the verdict, and how to read the figures."""
-    sentences = [
-        f"{verdict(trial, search, evaluation)}. The first line of the table is optimistic, as the "
-        "trial was chosen by it. The interval, of a paired bootstrap over the rows, does not cover "
-        "the spread between seeds.",
-        *([SELECTED_NOTE] if search.variant.is_selected else []),
-    ]
-    return " ".join([sentences[0][0].upper() + sentences[0][1:], *sentences[1:]])
-
-
 def summary_tables(
     study: Study, trial: FrozenTrial, search: Search, evaluation: FinalEvaluation
 ) -> list[Table]:
@@ -281,10 +276,10 @@ def summary_tables(
     return [evaluation_table(trial, search, evaluation), *tables]
 
 
-def write_summary(search: Search, tables: list[Table], pictures: list[Path]) -> Path:
+def write_summary(search: Search, verdict: str, tables: list[Table], pictures: list[Path]) -> Path:
     """Writes `summary.md` beside the study's journal and returns its path."""
     path = search.files.summary
-    parts = [f"# Tuning of {search}"]
+    parts = [f"# Tuning of {search}", verdict[0].upper() + verdict[1:] + "."]
     parts += [f"## {table.title}\n\n{table.markdown_with_note()}" for table in tables]
     if pictures:
         images = [

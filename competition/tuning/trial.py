@@ -21,7 +21,7 @@ from competition.training.predict import predict, predict_tta, tta_views
 from competition.training.resources import forget_models, start_keras
 from competition.training.train import train_one_fold
 from competition.training.training_data import TrainingData, training_data
-from competition.training.worker import Report, Task, WorkerContext, explain
+from competition.training.worker import Report, Task, WorkerContext, explain, followed_by
 from competition.tuning.storage import (
     explain_database_errors,
     finished_trials,
@@ -55,22 +55,26 @@ def run_trial(
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         started = len(finished_trials(study)) + len(running)
         if time.time() < deadline and started < search.wanted_trials:
-            trial = _run_next(study, lambda trial: _evaluate(search, run, trial, report, context))
+            trial = _run_next(
+                study, lambda trial, report: _evaluate(search, run, trial, report, context), report
+            )
     report(1)
     return trial
 
 
-def _run_next(study: Study, evaluate: Callable[[Trial], float]) -> FrozenTrial:
+def _run_next(
+    study: Study, evaluate: Callable[[Trial, Report], float], report: Report
+) -> FrozenTrial:
     """Runs the study's next trial; after Ctrl-C, re-queues its values."""
     started: list[Trial] = []
     ended: list[FrozenTrial] = []
 
     def remember_and_evaluate(trial: Trial) -> float:
         started.append(trial)
-        return evaluate(trial)
+        return evaluate(trial, followed_by(report, end_if_interrupted))
 
     try:
-        with interruptible():
+        with interruptible() as end_if_interrupted:
             callbacks = [lambda _, trial: ended.append(trial)]
             study.optimize(
                 remember_and_evaluate, n_trials=1, catch=(Exception,), callbacks=callbacks
