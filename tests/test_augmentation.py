@@ -223,6 +223,43 @@ def test_a_warp_turns_clockwise_and_shifts_right_and_down(tiny):
     assert not shifted[:, :2].any()
 
 
+def test_a_displacement_says_where_a_pixel_comes_from(tiny):
+    image = tiny.train.images[0]
+    moved = warp_of(LargestDraws(np.array([2.0, 1.0])), knots=1, displacement=1 / 28).apply(image)
+    np.testing.assert_array_equal(moved[:-1, :-2], image[1:, 2:])
+
+
+def test_the_same_seed_draws_the_same():
+    """Another number of draws would give every later image other ones."""
+    warp = Warp(10.0, 0.1, 5.0, 0.08, displacement=0.018, knots=5, probability=1.0)
+    warp.set_random_seed(3)
+    draws = np.random.default_rng(3)
+    shift, angle, slants = draws.uniform(-1, 1, 2), draws.uniform(-1, 1), draws.uniform(-1, 1, 2)
+    size, _, grid = draws.uniform(0.9, 1.1), draws.random(), draws.normal(size=(5, 5, 2))
+    np.testing.assert_allclose(warp.draw_shift(28), 28 * 0.08 * shift)
+    along, across = np.tan(np.deg2rad(5 * slants))
+    turn, cos, sin = np.deg2rad(10 * angle), np.cos, np.sin
+    matrix = [[1, along], [across, 1]] @ np.array([[cos(turn), -sin(turn)], [sin(turn), cos(turn)]])
+    np.testing.assert_allclose(warp.draw_inverse_map(), matrix / size)
+    field = warp_of(LargestDraws(grid), displacement=0.018).draw_displacements(28)
+    np.testing.assert_allclose(warp.draw_displacements(28), field)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"displacement": -0.5}, "displacement is -0.5, expected 0 or more"),
+        ({"probability": -0.5}, "probability is -0.5, expected 0 to 1"),
+        ({"probability": 1.5}, "probability is 1.5, expected 0 to 1"),
+        ({"knots": 0}, "knots is 0, expected 1 or more"),
+    ],
+    ids=str,
+)
+def test_an_impossible_warp_is_refused(changes, problem):
+    with pytest.raises(ValueError, match=problem):
+        warp_of(**changes)
+
+
 def cubic_weights(knots: int, side: int) -> np.ndarray:
     """Returns Keys' cubic convolution with OpenCV's a = -0.75, edges repeated, `[side, knots]`."""
     a, weights = -0.75, np.zeros((side, knots))

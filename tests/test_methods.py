@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import one_sure
+from scipy.optimize import minimize
 
 from competition.config.registry import ENSEMBLE_METHODS, Method, resolve
 from competition.ensemble.comparison import Comparison, EnsembleResult, compare, nested
@@ -202,6 +203,40 @@ def test_a_logarithmic_pool_without_evidence_is_the_geometric_mean_of_the_nets()
     assert fitted.settings["weights"] == [0.5, 0, 0.5]
     expected = geometric_mean(members[is_net], np.empty(0)).combine(members[is_net])
     np.testing.assert_allclose(fitted.combine(members), expected)
+
+
+@pytest.mark.parametrize("is_net", [[True, False, True], [False] * 3], ids=str)
+def test_the_weights_of_a_logarithmic_pool_have_the_least_loss(is_net):
+    """A search without gradients finds the same; with few rows, the distance counts."""
+    members, labels = made_up(rows=12, members=3)
+    is_net = np.array(is_net)
+    start = is_net / 2 if is_net.any() else np.full(3, 1 / 3)
+    logs, each = np.log(members), np.arange(len(labels))
+
+    def loss(weights: np.ndarray) -> float:
+        pooled = np.exp(np.tensordot(weights, logs, axes=1))
+        of_truth = pooled[each, labels] / pooled.sum(axis=1)
+        return ((weights - start) ** 2).sum() / 2 - np.log(of_truth).sum()
+
+    least = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}).x
+    fitted = resolve(ENSEMBLE_METHODS["logarithmic_pool"])(members, labels, is_net)
+    assert fitted.settings["weights"] == pytest.approx(least, abs=1e-3)
+    assert fitted.settings["weights"] == [round(each, 6) for each in fitted.settings["weights"]]
+
+
+def test_a_logarithmic_pool_leaves_rows_that_are_certain():
+    members, labels = made_up(members=2)
+    members[:, 0] = np.eye(10)[labels[0]]
+    fitted = resolve(ENSEMBLE_METHODS["logarithmic_pool"])(members, labels, np.array([True, True]))
+    np.testing.assert_array_equal(fitted.combine(members)[0], members[0, 0])
+
+
+def test_a_temperature_has_bounds():
+    """Always right or never right: the surest or the least sure answer would be without an end."""
+    unsure, wrong = np.full((2, 4, 10), 0.099)
+    unsure[:, 3] = wrong[:, 4] = 0.109
+    found = [temperature(each[None], np.full(4, 3)).settings for each in (unsure, wrong)]
+    assert [each["member_temperatures"] for each in found] == [[0.05], [20.0]]
 
 
 def test_a_row_of_which_the_nets_are_sure_keeps_their_mean():
@@ -447,6 +482,11 @@ def test_one_sentence_says_which_method_makes_the_submission_and_how_good_it_is(
         f"{lowest}, that of `geometric_mean`; it was chosen on the rows that it is scored on, so "
         "its figures are slightly optimistic."
     )
+
+
+def test_a_single_variant_has_nothing_to_be_left_out_of_or_added_to():
+    found = contributions(panel_of(*made_up(members=1)))
+    assert [(part.without, part.beside_best) for part in found.variants] == [(None, None)]
 
 
 def test_one_member_is_nothing_to_compare_methods_on():

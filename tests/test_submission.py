@@ -22,8 +22,8 @@ BAD_SUBMISSIONS = {
     "too few": ("ImageId,Label\n1,0\n2,0\n", "has 2 rows, but .* asks for 3"),
     "too many": ("ImageId,Label\n1,0\n2,0\n3,0\n4,0\n", "has 4 rows, but .* asks for 3"),
     "twice": ("ImageId,Label\n1,0\n2,0\n2,0\n", "come again: 2"),
-    "unknown id": ("ImageId,Label\n1,0\n2,0\n9,0\n", "has an ImageId 9 that"),
-    "label 10": ("ImageId,Label\n1,0\n2,10\n3,0\n", "ImageId 2 has the label 10"),
+    "unknown ids": ("ImageId,Label\n1,0\n8,0\n9,0\n", "has an ImageId 8 that"),
+    "labels 10": ("ImageId,Label\n1,0\n2,10\n3,11\n", "ImageId 2 has the label 10"),
     "label -1": ("ImageId,Label\n1,0\n2,-1\n3,0\n", "ImageId 2 has the label -1"),
     "fraction": ("ImageId,Label\n1,0\n2,1.0\n3,0\n", r"line 3: two whole numbers .* '1.0'"),
     "three columns": (
