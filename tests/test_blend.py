@@ -75,7 +75,7 @@ def table(name: str, file: str) -> list[dict[str, str]]:
 
 
 def test_a_blend_aligns_by_id_and_averages_folds_then_members(trained):
-    made = combine([trained], all_methods=True)
+    made = combine([trained])
     test = trained.data_set.test
     assert made.chosen.score.errors == 0
     np.testing.assert_array_equal(made.out_of_fold.ids, trained.data_set.train.ids)
@@ -121,7 +121,7 @@ def with_errors(project) -> Run:
 
 
 def test_a_provenance_tells_all_of_an_ensemble(with_errors):
-    run, made = with_errors, combine([with_errors], all_methods=True)
+    run, made = with_errors, combine([with_errors])
     path = written(made)
     low, high = wilson_interval(106, 120)
     mean, results = made.chosen, {job: identity_hash(run.identities[job]) for job in run.identities}
@@ -163,7 +163,7 @@ def test_a_provenance_tells_all_of_an_ensemble(with_errors):
 
 def test_the_tables_of_an_ensemble_are_rounded(with_errors):
     """Six digits, and seven for differences of log-losses."""
-    made = combine([with_errors], all_methods=True)
+    made = combine([with_errors])
     written(made)
     methods = made.comparison.frame()
     assert list(table("tiny", "methods.csv")[0]) == [
@@ -235,7 +235,7 @@ def test_the_least_certain_test_rows_come_first(project):
         out_of_fold = read_probabilities(job.folder() / paths.PROBABILITIES, "out_of_fold")
         test = Probabilities(run.data_set.test.ids, unsure)
         write(job, run.identities[job], out_of_fold=out_of_fold, test=test)
-    made = combine([load("tiny", "ensemble.method=mean")], all_methods=True)
+    made = combine([load("tiny", "ensemble.method=mean")])
     written(made)
     first, second, third, *_ = table("tiny", "test-confidence.csv")
     assert [first["ImageId"], second["ImageId"], third["ImageId"]] == ["7", "3", "1"]
@@ -250,7 +250,7 @@ def test_the_least_certain_test_rows_come_first(project):
 
 def test_another_method_stands_beside_the_plain_mean(project):
     train(load())
-    made = combine([load("tiny", "ensemble.method=weighted_mean")], all_methods=True)
+    made = combine([load("tiny", "ensemble.method=weighted_mean")])
     assert truth_values(made) == pytest.approx(0.8, abs=1e-3)  # all the weight on the surer member
     path = written(made)
     told, mean = (json.loads(file.with_suffix(".json").read_text()) for file in
@@ -264,9 +264,7 @@ def test_another_method_stands_beside_the_plain_mean(project):
 
 def test_what_the_program_chose_is_said_to_be_optimistic(project):
     train(load())
-    provenance = json.loads(
-        written(combine([load()], all_methods=True)).with_suffix(".json").read_text()
-    )
+    provenance = json.loads(written(combine([load()])).with_suffix(".json").read_text())
     assert "so its figures are slightly optimistic" in provenance["method"]["choice"]
     assert provenance["config"]["ensemble"]["method"] == {"name": "recommended"}
 
@@ -278,7 +276,7 @@ def test_only_what_the_configuration_names_goes_in(project):
     chosen = ["ensemble.variants=[perceptron]", "ensemble.seeds=[1]", "ensemble.folds=[2, 0]"]
     run = load("tiny", *overrides, *chosen, "ensemble.method=mean")
     assert run.identities == everything.identities  # it makes no result stale
-    made = combine([run], all_methods=True)
+    made = combine([run])
     assert [str(member) for member in made.member_predictions.members] == ["perceptron seed1"]
     assert set(made.member_predictions.folds) == {0, 2}
     np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[run.folds.folds != 1])
@@ -299,7 +297,7 @@ def test_jobs_that_do_not_go_in_may_be_missing(project):
         if job.split == "fold1":
             (job.folder() / paths.MANIFEST).unlink()
     with pytest.raises(UserError, match="2 of 6 jobs have no result"):
-        combine([run], all_methods=True)
+        combine([run])
     made = combine([load("tiny", "folds.count=3", "ensemble={method: mean, folds: [0, 2]}")])
     assert len(made.member_predictions.manifests()) == 4
 
@@ -307,7 +305,7 @@ def test_jobs_that_do_not_go_in_may_be_missing(project):
 def test_rows_that_several_hold_outs_share_are_averaged_and_others_left_out(project):
     settings = ["folds={scheme: holdout, count: 3, share: 0.25}", "ensemble.method=mean"]
     run = train(load("tiny", *settings))
-    made = combine([run], all_methods=True)
+    made = combine([run])
     held_out = np.stack(list(run.folds.held_out.values())).any(axis=0)
     assert 30 < held_out.sum() < 90
     np.testing.assert_array_equal(made.out_of_fold.ids, run.folds.ids[held_out])
@@ -316,7 +314,7 @@ def test_rows_that_several_hold_outs_share_are_averaged_and_others_left_out(proj
 
 
 def test_a_single_hold_out_leaves_out_what_is_fitted(project):
-    made = combine([train(load("tiny", "folds={scheme: holdout}"))], all_methods=True)
+    made = combine([train(load("tiny", "folds={scheme: holdout}"))])
     assert made.chosen.score.rows == 24
     assert "stacking" in made.comparison.left_out
 
@@ -326,7 +324,7 @@ def test_digits_of_another_format_keep_their_own_split(project, tiny):
     arrays = {"x_train": tiny.train.images[:90], "y_train": tiny.train.labels[:90]}
     arrays |= {"x_test": tiny.train.images[90:], "y_test": tiny.train.labels[90:]}
     np.savez(project / "input/own/mnist.npz", **arrays)
-    made = combine([train(load("tiny", "data=own", "folds={scheme: given}"))], all_methods=True)
+    made = combine([train(load("tiny", "data=own", "folds={scheme: given}"))])
     np.testing.assert_array_equal(made.member_predictions.labels, arrays["y_test"])
     assert len(written(made).read_text().splitlines()) == 1 + 30
 
@@ -363,10 +361,8 @@ def with_nets_on_all_rows(run: Run, variant: str, *seeds: int, confidence: float
 
 
 def test_nets_trained_on_all_rows_join_the_test_rows_of_their_variant(trained):
-    before = combine([trained], all_methods=True)
-    made = combine(
-        [with_nets_on_all_rows(trained, "plain", 7, 8, 9, confidence=0.9)], all_methods=True
-    )
+    before = combine([trained])
+    made = combine([with_nets_on_all_rows(trained, "plain", 7, 8, 9, confidence=0.9)])
     np.testing.assert_array_equal(made.out_of_fold.values, before.out_of_fold.values)
     plain, perceptron = made.member_predictions.test.max(axis=2)
     np.testing.assert_allclose(plain, (0.3 + 0.5 + 3 * 0.9) / 5, atol=1e-3)
@@ -382,7 +378,7 @@ def test_nets_trained_on_all_rows_come_with_their_variant_whatever_their_seed(pr
     (
         Job("tiny", "perceptron", 7, ALL_ROWS).folder() / paths.MANIFEST
     ).unlink()  # it is not asked for
-    made = combine([run], all_methods=True)
+    made = combine([run])
     assert [str(member) for member in made.member_predictions.members] == [
         "plain seed0",
         "plain seed1",
@@ -399,7 +395,7 @@ def test_a_missing_net_on_all_rows_is_named(trained):
     run = with_nets_on_all_rows(trained, "plain", 7, confidence=0.9)
     (Job("tiny", "plain", 7, ALL_ROWS).folder() / paths.MANIFEST).unlink()
     with pytest.raises(UserError, match="plain seed7 all: not trained yet"):
-        combine([run], all_methods=True)
+        combine([run])
 
 
 @pytest.fixture
@@ -409,7 +405,7 @@ def other(trained) -> Run:
 
 
 def test_several_configurations_are_blended_under_both_names(trained, other):
-    made = combine([trained, other], all_methods=True)
+    made = combine([trained, other])
     names = [str(member) for member in made.member_predictions.members]
     assert names == ["tiny/plain seed0", "tiny/perceptron seed0", "other/plain seed0"]
     np.testing.assert_allclose(truth_values(made), (0.4 + 0.8 + 0.4) / 3, atol=1e-3)
@@ -426,7 +422,7 @@ def test_several_configurations_are_blended_under_both_names(trained, other):
 
 def test_each_configuration_chooses_its_members_and_the_first_one_the_rest(trained, other):
     first = load("tiny", "ensemble={method: geometric_mean, variants: [perceptron]}")
-    made = combine([first, other], all_methods=True)
+    made = combine([first, other])
     assert [member.variant for member in made.member_predictions.members] == [
         "tiny/perceptron",
         "other/plain",
@@ -438,7 +434,7 @@ def test_configurations_with_other_folds_are_all_named(trained):
     third, seeded = (train(load(name, change)) for name, change in
                      [("third", "folds.count=3"), ("seeded", "folds.seed=1")])  # fmt: skip
     with pytest.raises(UserError) as caught:
-        combine([trained, third, seeded, train(load("same"))], all_methods=True)
+        combine([trained, third, seeded, train(load("same"))])
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("these configurations cannot be blended with tiny")
     assert lines[1:-1] == [
@@ -452,7 +448,7 @@ def test_configurations_on_other_data_are_named(trained):
     labelled = Path("input/changed/train.csv")
     labelled.write_text(labelled.read_text().replace("\n2,", "\n3,", 1))
     with pytest.raises(UserError, match=r"  moved: other data \('changed', not 'tiny'\)"):
-        combine([trained, load("moved", "data=changed")], all_methods=True)
+        combine([trained, load("moved", "data=changed")])
 
 
 def test_of_some_folds_the_rows_are_those_that_all_folds_would_have(trained):
@@ -466,17 +462,17 @@ def test_of_some_folds_the_rows_are_those_that_all_folds_would_have(trained):
     rows = trained.folds.split("fold1")[1]
     np.testing.assert_array_equal(made.out_of_fold.ids, trained.data_set.train.ids[rows])
     assert made.comparison.left_out
-    both = combine([only, train(load("all"))], all_methods=True)
+    both = combine([only, train(load("all"))])
     np.testing.assert_array_equal(both.out_of_fold.ids, made.out_of_fold.ids)
     assert {len(member.manifests) for member in both.member_predictions.members} == {1}
     with pytest.raises(UserError, match=r"  only: folds\.only leaves out fold0"):
-        combine([trained, only], all_methods=True)
+        combine([trained, only])
 
 
 def test_a_row_of_several_hold_outs_belongs_to_the_first_that_is_trained(project):
     settings = "folds={scheme: holdout, count: 3, share: 0.5, only: [2, 1]}"
     run = train(load("tiny", settings, "ensemble.method=mean"))
-    made = combine([run], all_methods=True)
+    made = combine([run])
     ids = run.data_set.train.ids
     by_split = {split: ids[rows] for split, rows in run.folds.held_out.items()}
     np.testing.assert_array_equal(
@@ -496,13 +492,13 @@ def test_folds_that_another_release_of_a_library_drew_are_named(trained):
     file.write_text(f"{folds.checksum_line(table)}\n{table}")
     assert run.folds.folds[0] != load("other").folds.folds[0]
     with pytest.raises(UserError, match="  other: its file of folds holds another assignment"):
-        combine([trained, load("other")], all_methods=True)
+        combine([trained, load("other")])
 
 
 def test_all_that_is_missing_or_stale_in_any_configuration_is_named_at_once(trained):
     stale = load("tiny", "variants.plain.epochs=5")
     with pytest.raises(UserError) as caught:
-        combine([stale, load("other")], all_methods=True)
+        combine([stale, load("other")])
     assert str(caught.value).splitlines() == [
         "tiny, other: 6 of 8 jobs have no result that fits; `make train-folds` trains them, or "
         "give the SET= that they were trained with:",
@@ -524,7 +520,7 @@ def test_a_result_of_other_rows_is_refused(trained, name):
     wrong = read_probabilities(other.folder() / paths.PROBABILITIES, "out_of_fold")
     write(job, trained.identities[job], **{**predictions, name: wrong})
     with pytest.raises(UserError) as caught:
-        combine([trained], all_methods=True)
+        combine([trained])
     assert f"output/tiny/jobs/plain/seed0/fold0 holds '{name}' probabilities of" in str(
         caught.value
     )

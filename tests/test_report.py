@@ -399,7 +399,7 @@ def test_marks_are_told(project):
     label = load_run(load_config(Path("configs/tiny.yaml"))).data_set.train.labels[4]
     Path("marks.csv").write_text(f"id,given_label,mark,label\n5,{label},label error,\n")
     run = train(load("marks=marks.csv"))
-    summary = summarise(ensemble_subject(run, combine([run], all_methods=True)))
+    summary = summarise(ensemble_subject(run, combine([run])))
     told = "marks.csv: no label errors corrected for training, 1 left out"
     assert told in report_markdown(summary, sections_of(summary))
 
@@ -498,7 +498,7 @@ def test_one_variant_is_reported_whatever_the_others_are(project, browse):
 def test_figures_that_callbacks_selected_are_marked_everywhere(project, browse, capsys):
     changes = ["variants.plain.callbacks=[early_stopping]", "folds={count: 3, only: [0]}"]
     run = train(load(*changes))
-    made = combine([run], all_methods=True)
+    made = combine([run])
     summary = summarise(ensemble_subject(run, made))
     sections = {section.key: section for section in sections_of(summary)}
     tables = {table.key: table for each in sections.values() for table in each.tables}
@@ -532,7 +532,7 @@ def test_the_classes_before_and_after_resampling_are_those_of_the_manifests(proj
         if job.variant == "plain":
             file = job.folder() / paths.MANIFEST
             file.write_text(json.dumps(json.loads(file.read_text()) | {CLASS_COUNTS: counts}))
-    sections = sections_of(summarise(ensemble_subject(run, combine([run], all_methods=True))))
+    sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     [table] = next(each.tables for each in sections if each.key == "resampling")
     assert table.frame["net"].tolist() == [f"plain seed0 fold{fold}" for fold in (0, 0, 1, 1)]
     assert table.frame["counted"].tolist() == ["before", "after"] * 2
@@ -553,7 +553,7 @@ def test_the_search_saw_the_first_folds_of_three_and_five_whatever_the_split_of_
 ):
     run = train(load(f"folds={folds}"))
     monkeypatch.setattr(summary, "SEARCHED_DATA", run.fingerprint)
-    made, labels = combine([run], all_methods=True), run.data_set.train.labels
+    made, labels = combine([run]), run.data_set.train.labels
     judged = [
         next(StratifiedKFold(count, shuffle=True, random_state=0).split(labels, labels))[1]
         for count in (3, 5)
@@ -569,7 +569,7 @@ def test_of_the_searched_rows_and_of_other_data_there_is_no_such_line(project, m
     run = train(load("folds={count: 5, only: [0]}"))
 
     def names() -> list[str]:
-        scores = summarise(ensemble_subject(run, combine([run], all_methods=True))).scores
+        scores = summarise(ensemble_subject(run, combine([run]))).scores
         return scores_table(scores, "ensemble").frame["name"].tolist()
 
     assert names() == ["plain seed0", "perceptron seed0", "ensemble"]
@@ -593,7 +593,7 @@ def told_of(summary: Summary, what: str) -> str:
 
 def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
     run = train(load("folds={scheme: holdout, share: 0.5, count: 3, only: [2, 0]}"))
-    summary = summarise(ensemble_subject(run, combine([run], all_methods=True)))
+    summary = summarise(ensemble_subject(run, combine([run])))
     nets = {(row.job.variant, row.job.split): row.score for row in summary.jobs}
     table = run_table(summary, "folds")
     assert table.title == "Errors by hold-out"
@@ -637,7 +637,7 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
 )
 def test_training_curves_are_told_by_the_augmentation(project, without, words, is_harder):
     run = train(load(*(f"variants.{name}.augmentation=none" for name in without)))
-    sections = sections_of(summarise(ensemble_subject(run, combine([run], all_methods=True))))
+    sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     learning = next(each for each in sections if each.key == "learning")
     assert learning.words[0].startswith(f"Training figures are of {words}, averaged over each")
     captions = {figure.key: figure.caption for figure in learning.figures}
@@ -657,7 +657,7 @@ def test_training_curves_are_told_by_the_augmentation(project, without, words, i
 )
 def test_it_is_told_which_rows_are_out_of_fold(project, changes, words):
     run = train(load(changes))
-    sections = sections_of(summarise(ensemble_subject(run, combine([run], all_methods=True))))
+    sections = sections_of(summarise(ensemble_subject(run, combine([run]))))
     folds = next(each for each in sections if each.key == "folds")
     assert folds.words[0].startswith(f"Out of fold: {words}")
 
@@ -677,14 +677,14 @@ def test_the_split_is_told_by_its_scheme_with_the_rows_that_count(project, tiny,
     labels = {key.replace("x", "y"): tiny.train.labels[rows] for key, rows in parts.items()}
     np.savez(project / "input/own/mnist.npz", **images, **labels)
     run = train(load("data=own", f"folds={folds}"))
-    summary = summarise(ensemble_subject(run, combine([run], all_methods=True)))
+    summary = summarise(ensemble_subject(run, combine([run])))
     assert told_of(summary, "held out") == f"{words} labelled rows count"
     assert "single hold-out" not in run_table(summary, "folds").note
     assert run_table(summary, "folds").frame["errors"].iloc[-1] == summary.scores.ensemble.errors
 
 
 def test_nothing_is_marked_where_nothing_was_selected(run):
-    made = combine([run], all_methods=True)
+    made = combine([run])
     summary = summarise(ensemble_subject(run, made))
     assert "selected" not in report_markdown(summary, sections_of(summary)).lower()
     assert "selected" not in str(provenance("tiny", made, made.chosen))
@@ -698,7 +698,7 @@ def test_an_unknown_variant_is_named(run):
 @pytest.mark.long
 def test_a_run_with_one_fold_and_without_mistakes(project):
     run = train(load("ensemble={method: mean, folds: [1]}"), evidence=40)
-    summary = summarise(ensemble_subject(run, combine([run], all_methods=True)))
+    summary = summarise(ensemble_subject(run, combine([run])))
     assert summary.scores.ensemble.errors == 0
     sections = sections_of(summary)
     older = paths.OutputPaths("tiny").report() / "left.txt"

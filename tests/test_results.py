@@ -24,6 +24,7 @@ from competition.results import (
     CODE,
     HISTORY_COLUMNS,
     Job,
+    JobStatus,
     Manifest,
     by_variant,
     checked_file,
@@ -112,6 +113,12 @@ def test_what_other_code_trained_is_done_and_named_in_a_line():
     line = found.other_code_in_words()
     assert line.startswith("trained by code that has changed since: plain, wide; `make train-folds")
     assert "\n" not in line
+
+
+def test_variants_of_two_configurations_are_named_with_these():
+    jobs = [Job("one", "plain", 0, "fold0"), Job("other", "plain", 0, "fold0")]
+    line = JobStatus(other_code=jobs).other_code_in_words()
+    assert line.startswith("trained by code that has changed since: one/plain, other/plain; ")
 
 
 def test_a_result_without_a_hash_says_nothing_of_its_code():
