@@ -370,6 +370,19 @@ def test_nets_trained_on_all_rows_join_the_test_rows_of_their_variant(trained):
     assert read_message(written(made)) == "tiny: 7 nets, mean, out-of-fold 1.00000"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "sure"), [("folds", (0.3 + 0.5) / 2), ("all_rows", 0.9), ("both", 1.7 / 3)]
+)
+def test_the_configuration_chooses_the_nets_that_predict_the_test_rows(trained, wanted, sure):
+    run = load(
+        "tiny", "variants.plain.all_rows_seeds=[7]", "ensemble={method: mean, variants: [plain]}",
+        f"ensemble.test={wanted}",
+    )  # fmt: skip
+    with_nets_on_all_rows(trained, "plain", 7, confidence=0.9)
+    made = combine([run])
+    np.testing.assert_allclose(made.member_predictions.test.max(axis=2), sure, atol=1e-3)
+
+
 def test_nets_trained_on_all_rows_come_with_their_variant_whatever_their_seed(project):
     overrides = ["defaults.seeds=[0, 1]", "ensemble={method: mean, variants: [plain]}"]
     run = train(load("tiny", *overrides))

@@ -11,7 +11,7 @@ import pytest
 from competition import paths
 from competition.config.loading import Config, Folds
 from competition.data import builtin
-from competition.data.folds import assign_folds, load_folds
+from competition.data.folds import Splits, assign_folds, load_folds
 from competition.data.loading import PIXELS, load_data_set, read_cached, read_csv
 from competition.digits import DataSet, Digits, positions
 from competition.errors import UserError
@@ -206,6 +206,12 @@ def test_folds_are_stratified_partition_and_deterministic(tiny):
     assert (training.tolist(), held_out.tolist()) == (list(range(120)), [])
     assert assign_folds(tiny.train, Folds(count=3)).fingerprint() == folds.fingerprint()
     assert assign_folds(tiny.train, Folds(count=3, seed=1)).fingerprint() != folds.fingerprint()
+
+
+def test_a_row_has_the_number_of_the_first_split_that_holds_it_out():
+    held_out = {"holdout0": [True, False, False], "holdout1": [True, True, False]}
+    splits = Splits(np.arange(3), {name: np.array(rows) for name, rows in held_out.items()})
+    assert splits.folds.tolist() == [0, 1, -1]
 
 
 def test_more_folds_than_rows_of_a_class_are_refused(tiny):

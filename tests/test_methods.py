@@ -224,6 +224,16 @@ def test_the_weights_of_a_logarithmic_pool_have_the_least_loss(is_net):
     assert fitted.settings["weights"] == [round(each, 6) for each in fitted.settings["weights"]]
 
 
+@pytest.mark.parametrize("name", FITTED)
+def test_what_is_fitted_is_told_to_six_digits(name):
+    members, labels = made_up()
+    halves = np.concatenate([members[:, :200], members[::-1, 200:]], axis=1)  # of about equal worth
+    told = METHODS[name](halves, labels).settings
+    numbers = np.concatenate([np.ravel(each) for each in told.values()])
+    np.testing.assert_array_equal(numbers, numbers.round(6))
+    assert (numbers != numbers.round(5)).any()
+
+
 def test_a_logarithmic_pool_leaves_rows_that_are_certain():
     members, labels = made_up(members=2)
     members[:, 0] = np.eye(10)[labels[0]]
