@@ -273,6 +273,11 @@ MISTAKES = {
         "variants: {plain: {architecture: {width: 8.5}}}",
         "variants.plain.architecture: 'width' must be of type int, not 8.5",
     ),
+    "number for text": (
+        "variants: {perceptron: {architecture: {hidden: 16}}}",
+        "variants.perceptron.architecture: 'hidden' must be of type str, not 16; "
+        "put it in quotes: '16'",
+    ),
     "unknown policy": (
         "defaults: {augmentation: afine}",
         "defaults.augmentation: there is no augmentation 'afine'; did you mean 'affine'?",

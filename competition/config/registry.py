@@ -207,7 +207,8 @@ class Component(BaseModel):
             return f"'{self.name}' has no parameter '{key}'" + nearest(key, known)
         annotation, _ = known[key]
         if type(value).__name__ != annotation:
-            return f"'{key}' must be of type {annotation}, not {value!r}"
+            in_quotes = f"; put it in quotes: '{value}'" if annotation == "str" else ""
+            return f"'{key}' must be of type {annotation}, not {value!r}{in_quotes}"
         if annotation == "float" and not math.isfinite(value):
             return f"'{key}' must be finite, not {value!r}"
         return None
