@@ -448,7 +448,11 @@ def bench(config: Config, long: bool) -> None:
     from benchmarks import race, throughput
     from competition.data.run import load_run
 
-    run, kept = load_run(config), paths.OutputPaths(config.name).bench
+    nets = {name: variant for name, variant in config.variants.items() if variant.is_net}
+    if not nets:
+        raise UserError(f"'{config.name}' has no net whose training could be measured")
+    run = load_run(config.model_copy(update={"variants": nets}))
+    kept = paths.OutputPaths(config.name).bench
     try:
         with storage.only_one(paths.OutputPaths(config.name).folder, f"measuring '{config.name}'"):
             print(throughput.benchmark(run))

@@ -121,6 +121,17 @@ def test_every_variant_and_deottes_net_are_compared(project):
     assert all((net.engine == net.stock) == (net.name != AS_PUBLISHED) for net in compared.values())
 
 
+def test_learners_that_are_no_nets_are_left_out(project, monkeypatch, capsys):
+    measured = []
+    monkeypatch.setattr(throughput, "benchmark", lambda run: measured.extend(run.config.variants))
+    command = ["bench", "--config", "configs/tiny.yaml", "--set", "variants.gradient_svm={}"]
+    assert main(command) == 0
+    assert measured == ["plain", "perceptron"]
+    Path("configs/tiny.yaml").write_text("data: tiny\nvariants: {gradient_svm: }\n")
+    assert main(command[:3]) == 1
+    assert "'tiny' has no net whose training could be measured" in capsys.readouterr().err
+
+
 def test_deottes_recipe_is_the_published_one():
     recipe = throughput.published_recipe()
     model = stock_model(recipe, "float32", steps=45 * 10)

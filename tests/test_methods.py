@@ -228,10 +228,9 @@ def test_the_weights_of_a_logarithmic_pool_have_the_least_loss(is_net):
 def test_what_is_fitted_is_told_to_six_digits(name):
     members, labels = made_up()
     halves = np.concatenate([members[:, :200], members[::-1, 200:]], axis=1)  # of about equal worth
-    told = METHODS[name](halves, labels).settings
-    numbers = np.concatenate([np.ravel(each) for each in told.values()])
-    np.testing.assert_array_equal(numbers, numbers.round(6))
-    assert (numbers != numbers.round(5)).any()
+    for numbers in map(np.ravel, METHODS[name](halves, labels).settings.values()):
+        np.testing.assert_array_equal(numbers, numbers.round(6))
+        assert (numbers != numbers.round(5)).any()
 
 
 def test_a_logarithmic_pool_leaves_rows_that_are_certain():
