@@ -644,6 +644,7 @@ def download(project, *more: str):
     return run_main("download", "--config", "configs/real.yaml", *more, folder=project)
 
 
+@pytest.mark.long
 def test_an_archive_at_hand_is_installed_once(project, archive, tiny_files):
     files = full_size(tiny_files)
     write_zip(archive, files)

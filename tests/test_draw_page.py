@@ -224,6 +224,7 @@ def test_a_fast_stroke_has_no_gaps(browse):
     assert page.evaluate("connected(inkNow()).boxes.length") == 1
 
 
+@pytest.mark.long
 def test_undo_and_clear_by_keys_and_buttons(browse):
     page = browse()
     draw(page, 4)

@@ -247,6 +247,7 @@ def test_rows_are_sorted(browse, findings, order):
     assert page.url.endswith("#" if order == "loss" else f"#sort={order}")
 
 
+@pytest.mark.long
 def test_the_address_alone_brings_a_view_back(browse, findings):
     first = browse()
     first.locator('[data-view="all"]').click()
@@ -575,6 +576,7 @@ def test_the_focus_enlarges_a_digit_unless_the_panel_shows_it(browse):
     assert enlarged(page)["width"] == pytest.approx(84)
 
 
+@pytest.mark.long
 def test_rows_are_found_by_their_ids(browse, findings):
     page = browse()
     right = int(np.flatnonzero(~findings.labelled.wrong)[0]) + 1

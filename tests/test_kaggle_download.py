@@ -122,6 +122,18 @@ FETCHED = {
         all_of(answering(INTROSPECT, None), IMPATIENT),
         f"did not answer for {PATIENCE} s; the client was signing in ... {WAITS_LONGER}",
     ),
+    "not a zip": fails(
+        answering(STORAGE, Answer(200, PAGE)),
+        f"{ONCE_MORE} ... digit-recognizer.zip is not a whole zip archive",
+        asked={STORAGE: 2},
+    ),
+    "not a zip at first": gets(
+        answering(STORAGE, [stored(PAGE), stored(ARCHIVE)]),
+        f"installed ... {ONCE_MORE}",
+        asked={STORAGE: 2},
+    ),
+}
+LONG = {
     "slow": fails(
         all_of(
             changed(download, DOWNLOAD_SECONDS=PATIENCE),
@@ -135,18 +147,6 @@ FETCHED = {
         "installed",
         asked={STORAGE: 2},
     ),
-    "not a zip": fails(
-        answering(STORAGE, Answer(200, PAGE)),
-        f"{ONCE_MORE} ... digit-recognizer.zip is not a whole zip archive",
-        asked={STORAGE: 2},
-    ),
-    "not a zip at first": gets(
-        answering(STORAGE, [stored(PAGE), stored(ARCHIVE)]),
-        f"installed ... {ONCE_MORE}",
-        asked={STORAGE: 2},
-    ),
-}
-LONG = {
     "cut each time": fails(
         answering(STORAGE, stored(ARCHIVE, cut=CUT)),
         "broke off several times; what arrived is kept ... continues from there",
