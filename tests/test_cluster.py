@@ -1,6 +1,7 @@
 """Jobs on a real Dask cluster, whose workers have other folders than the command."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -166,7 +167,7 @@ def test_ctrl_c_cancels_what_runs_and_what_waits(machines, project, watching):
 @pytest.mark.long
 def test_ctrl_c_in_a_terminal_reaches_workers_of_this_machine_too(project):
     command = start_training(project, "local:1", *LONG)
-    wait_for(lambda: "training: 1%" in (project / "log").read_text(), command)
+    wait_for(lambda: re.search("training: [1-9]", (project / "log").read_text()), command)
     os.killpg(command.pid, signal.SIGINT)
     assert command.wait(TIMEOUT) == 130
     log = (project / "log").read_text()
@@ -186,7 +187,8 @@ def test_a_job_whose_worker_is_killed_runs_on_one_that_joins_late(
     machines.join("late")
     assert command.wait(2 * TIMEOUT) == 0, (project / "log").read_text()
     log = (project / "log").read_text()
-    assert "a worker ended, 1 is left; its job runs again" in log
+    # Whether the late one is counted already, depends on how busy the machine is.
+    assert re.search("a worker ended, (1 is|2 are) left; its job runs again", log)
     assert [*(machines.folder / "late").glob("output/pools/*/epoch199.npy")]  # it had work
     more = ("--set", f"defaults.epochs={epochs}", "--jobs", "2")
     assert run_command("train-folds", *CONFIG, *more, folder=local, seconds=900).returncode == 0

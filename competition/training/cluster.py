@@ -241,10 +241,10 @@ class Cluster:
     def _next(self, events: SimpleQueue) -> Any:
         """Returns a job's next event, None when it is done."""
         while True:
+            self._refuse_if_stopped()
             try:
                 return events.get(timeout=SECONDS_BETWEEN_LOOKS)
             except Empty:
-                self._refuse_if_stopped()
                 if self._mine.worker not in self._workers:
                     raise WorkerEndedError from None
 
