@@ -268,17 +268,19 @@ def _watch(command_pid: int) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], None]]:
+def interruptible(
+    report: Callable[[float], None] = lambda done: None,
+) -> Iterator[Callable[[float], None]]:
     """Makes sure that Ctrl-C ends the block as KeyboardInterrupt: raises it until the block ends.
 
     Python drops it during a callback of the garbage collector, which is frequent in TensorFlow's
     tracing, and a library may turn it into an error of its own. In the middle of TensorFlow's work
-    it may damage memory (seen once in a hundred times), so a safe place comes first: yields a
-    function to be called at such places, which raises it.
+    it may damage memory (seen once in a hundred times), so a safe place comes first: where progress
+    is told. Yields `report`, which then raises it.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: None  # a worker, which ignores Ctrl-C, or a program that handles it itself
+        yield report  # a worker, which ignores Ctrl-C, or a program that handles it itself
         return
     interrupts: list[int] = []
 
@@ -295,10 +297,14 @@ def interruptible() -> Iterator[Callable[[], None]]:
         if interrupts:
             raise KeyboardInterrupt
 
+    def report_or_end(done: float) -> None:
+        report(done)
+        end_if_interrupted()
+
     signal.signal(signal.SIGINT, interrupt)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        yield end_if_interrupted
+        yield report_or_end
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

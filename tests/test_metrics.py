@@ -6,7 +6,6 @@ from conftest import made_up_findings, one_sure
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from competition.analysis.predictions import PredictedDigits
 from competition.metrics import (
     LossGap,
     McNemar,
@@ -21,11 +20,6 @@ from competition.metrics import (
     score,
     wilson_interval,
 )
-
-
-@pytest.fixture(scope="module")
-def predicted() -> PredictedDigits:
-    return made_up_findings().labelled
 
 
 def test_score_counts_and_averages_exactly():
@@ -55,7 +49,8 @@ def test_the_score_of_nothing_wrong():
     assert Score(10, 0, 0.1).accuracy == 1
 
 
-def test_the_log_loss_is_that_of_scikit_learn(predicted):
+def test_the_log_loss_is_that_of_scikit_learn():
+    predicted = made_up_findings().labelled
     exact = predicted.ensemble.astype(float)
     exact /= exact.sum(axis=1, keepdims=True)
     labels = predicted.digits.labels

@@ -139,14 +139,13 @@ def test_an_interrupt_ends_the_block_whatever_becomes_of_the_first(answering, tr
 def test_an_interrupt_waits_for_a_safe_place(answering):
     done = []
 
-    def work(end_if_interrupted: Callable[[], None]) -> None:
+    def work(report: Callable[[object], None]) -> None:
         interrupt_myself()
-        done.append("what must not be cut")
-        end_if_interrupted()
-        done.append("what comes later")
+        report("what must not be cut")
+        report("what comes later")
 
-    with pytest.raises(KeyboardInterrupt), interruptible() as end_if_interrupted:
-        work(end_if_interrupted)
+    with pytest.raises(KeyboardInterrupt), interruptible(done.append) as report:
+        work(report)
     assert done == ["what must not be cut"]
 
 

@@ -384,7 +384,7 @@ def test_it_has_links_to_the_pages_that_are_there(browse, reported, monkeypatch)
 
 def test_a_single_validation_is_told(project):
     run = train(load())
-    summary = summarise(ensemble_subject(run, combine([run], all_methods=True)))
+    summary = summarise(ensemble_subject(run, combine([run])))
 
     def words() -> str:
         return next(each.words[0] for each in sections_of(summary) if each.key == "learning")

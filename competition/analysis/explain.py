@@ -98,15 +98,14 @@ def explain(run: Run, ensemble_result: EnsembleResult, asked: list[int]) -> Expl
     grey = round(run.data_set.train.images.mean())
     done, total = 0, sum(assignment.image_count for assignment in all_assignments)
     with (
-        interruptible() as end_if_interrupted,
         ProgressDisplay(f"asking {len(all_assignments)} nets", total) as display,
+        interruptible(display.update) as update,
     ):
 
         def on_images(count: int) -> None:
             nonlocal done
             done += count
-            display.update(done)
-            end_if_interrupted()
+            update(done)
 
         by_variant = {
             name: _explain_variant(several, chosen.digits.images, classes, grey, on_images)
@@ -316,8 +315,8 @@ def similar_digits(findings: Findings, jobs: Iterable[Job]) -> SimilarDigits:
     images = [labelled[rows], findings.test.digits.images[findings.uncertain_test]]
     queries = np.concatenate([*features(np.concatenate(images))])
     with (
-        interruptible() as end_if_interrupted,
         ProgressDisplay("comparing digits", len(labelled)) as display,
+        interruptible(display.update) as update,
     ):
         done = 0
 
@@ -326,8 +325,7 @@ def similar_digits(findings: Findings, jobs: Iterable[Job]) -> SimilarDigits:
             for block in features(labelled):
                 yield block
                 done += len(block)
-                display.update(done)
-                end_if_interrupted()
+                update(done)
 
         # One more, as each labelled row is the nearest to itself.
         nearest, _ = nearest_neighbours(queries, blocks(), NEIGHBOURS + 1)

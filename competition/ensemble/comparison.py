@@ -215,10 +215,10 @@ def combine(runs: list[Run], all_methods: bool = False) -> EnsembleResult:
 
 
 def compare(members: MemberPredictions, named: Method, all_methods: bool = True) -> Comparison:
-    """Fits every method of the registry, and scores it nested; of one member, or unless
-    `all_methods`, only the mean and the method `named` in the configuration.
+    """Fits methods, and scores them nested: the mean and the one `named` in the configuration; of
+    several members, every one of the registry for `all_methods`, or to recommend one.
 
-    The latter has its parameters from there, all others the defaults.
+    The named one has its parameters from there, all others have the defaults.
     """
     needed = all_methods or named.name == RECOMMENDED
     wanted = ENSEMBLE_METHODS if needed and len(members.members) > 1 else ("mean", named.name)

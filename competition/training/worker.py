@@ -117,22 +117,11 @@ def run_job(task: JobTask, number: int, context: WorkerContext) -> Result | Fail
         number: the job's place on the progress board.
     """
     try:
-        with interruptible() as end_if_interrupted:
+        with interruptible(context.board.reporter(number)) as report:
             context.command.join()
-            report = followed_by(context.board.reporter(number), end_if_interrupted)
             return context.plan.call(train_job, task, report)
     except Exception as error:  # must not stop the other jobs
         return Failure(task.job, explain(error, context.plan))
-
-
-def followed_by(report: Report, act: Callable[[], None]) -> Report:
-    """Returns a report after which something else is done."""
-
-    def both(share: float) -> None:
-        report(share)
-        act()
-
-    return both
 
 
 def start(variant: Variant, plan: Plan) -> None:

@@ -21,7 +21,7 @@ from competition.training.predict import predict, predict_tta, tta_views
 from competition.training.resources import forget_models, start_keras
 from competition.training.train import train_one_fold
 from competition.training.training_data import TrainingData, training_data
-from competition.training.worker import Report, Task, WorkerContext, explain, followed_by
+from competition.training.worker import Report, Task, WorkerContext, explain
 from competition.tuning.storage import (
     explain_database_errors,
     finished_trials,
@@ -71,10 +71,10 @@ def _run_next(
 
     def remember_and_evaluate(trial: Trial) -> float:
         started.append(trial)
-        return evaluate(trial, followed_by(report, end_if_interrupted))
+        return evaluate(trial, report_or_end)
 
     try:
-        with interruptible() as end_if_interrupted:
+        with interruptible(report) as report_or_end:
             callbacks = [lambda _, trial: ended.append(trial)]
             study.optimize(
                 remember_and_evaluate, n_trials=1, catch=(Exception,), callbacks=callbacks
