@@ -28,11 +28,11 @@ class Score:
         return 1 - self.errors / self.rows
 
     def interval(self) -> tuple[float, float]:
-        """Returns the 95 % confidence interval of the accuracy."""
+        """Returns the 95% confidence interval of the accuracy."""
         return wilson_interval(self.rows - self.errors, self.rows)
 
     def errors_interval(self) -> tuple[float, float]:
-        """Returns the 95 % confidence interval of the errors in as many rows."""
+        """Returns the 95% confidence interval of the errors in as many rows."""
         low, high = self.interval()
         return self.rows * (1 - high), self.rows * (1 - low)
 
@@ -40,7 +40,7 @@ class Score:
         """Returns the score in one line, as every command prints it."""
         low, high = self.errors_interval()
         return (
-            f"{count_of(self.errors, 'error')} in {self.rows:,} digits out of fold (95 % interval "
+            f"{count_of(self.errors, 'error')} in {self.rows:,} digits out of fold (95% interval "
             f"{low:.0f} – {high:.0f}), accuracy {self.accuracy:.5f}, log-loss {self.log_loss:.5f}"
         )
 
@@ -73,7 +73,7 @@ def entropies(values: np.ndarray) -> np.ndarray:
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Returns Wilson's 95 % score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+    """Returns Wilson's 95% score interval of a proportion (E. B. Wilson, JASA 22, 1927).
 
     Unlike the normal approximation it stays within 0 and 1 where nearly all trials succeed.
     """
@@ -141,7 +141,7 @@ def mcnemar(values: np.ndarray, others: np.ndarray, labels: np.ndarray) -> McNem
 
 
 def bootstrap_intervals(differences: np.ndarray) -> np.ndarray:
-    """Returns 95 % percentile-bootstrap intervals, float `[k, 2]`, of k means over n rows `[k, n]`.
+    """Returns 95% percentile-bootstrap intervals, float `[k, 2]`, of k means over n rows `[k, n]`.
 
     Rows are drawn with replacement (B. Efron, 1979), the same ones for every mean, with a fixed
     seed. The intervals reflect the choice of rows, not the spread between seeds. Own code, because
@@ -157,7 +157,7 @@ def bootstrap_intervals(differences: np.ndarray) -> np.ndarray:
 
 
 class LossGap(NamedTuple):
-    """How far a log-loss is above another one, in nats, with its 95 % interval."""
+    """How far a log-loss is above another one, in nats, with its 95% interval."""
 
     mean: float
     low: float

@@ -130,12 +130,12 @@ class Column:
 SCORE_COLUMNS = [
     Column("errors"),
     Column("accuracy", "{:.5f}"),
-    Column("95 % interval", "{:.5f} – {:.5f}", ("accuracy_low", "accuracy_high")),
+    Column("95% interval", "{:.5f} – {:.5f}", ("accuracy_low", "accuracy_high")),
     Column("log-loss", "{:.5f}", ("log_loss",)),
 ]
 
 ERRORS_COLUMN = Column(
-    "errors (95 % interval)", "{} ({:.0f} – {:.0f})", ("errors", "errors_low", "errors_high")
+    "errors (95% interval)", "{} ({:.0f} – {:.0f})", ("errors", "errors_low", "errors_high")
 )
 
 

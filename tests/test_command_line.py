@@ -133,7 +133,7 @@ def test_the_pipeline_goes_on_from_what_training_left(trained):
     assert (trained / "submissions/tiny-mean.csv").exists()
     errors = provenance["out_of_fold"]["errors"]
     assert "it cannot be submitted to Kaggle, as it was made from 'tiny'" in answer[4]
-    assert answer[0].startswith(f"tiny: {errors} errors in 120 digits out of fold (95 % interval ")
+    assert answer[0].startswith(f"tiny: {errors} errors in 120 digits out of fold (95% interval ")
     assert "the search for settings" not in combined.stdout  # it saw none of these digits
 
     shown = run_main("gallery", *config, folder=trained)

@@ -256,9 +256,9 @@ def test_findings_say_what_was_computed(studied):
     assert "Rows" not in found
     low, high = studied.shift.interval()
     plain = {subject: words.replace(exploration.NO_BREAK, " ") for subject, words in found.items()}
-    expected = f"{100 * studied.shift.accuracy:.1f} % (95 % interval {100 * low:.1f} %"
+    expected = f"{100 * studied.shift.accuracy:.1f}% (95% interval {100 * low:.1f}%"
     assert expected in plain["Train against test"]
-    assert f"to {100 * high:.1f} %, p" in plain["Train against test"]
+    assert f"to {100 * high:.1f}%, p" in plain["Train against test"]
     near = studied.duplicates.near
     assert plain["Duplicates"].startswith(
         f"There is 1 exact copy, and {count_of(len(near), 'near-duplicate pair')}"

@@ -69,7 +69,7 @@ def test_the_cards_show_what_was_computed(browse, findings):
              zip(predicted.digits.labels, predicted.predictions, strict=True)]  # fmt: skip
     assert page.locator(".pair").all_inner_texts() == pairs
     likeliest = predicted.class_probabilities(predicted.predictions)
-    confidences = [f"{value:.1f} %" for value in np.rint(likeliest * 1000) / 10]
+    confidences = [f"{value:.1f}%" for value in np.rint(likeliest * 1000) / 10]
     assert page.locator(".confidence").all_inner_texts() == confidences
     tallies = [Counter(each.tolist()).most_common() for each in predicted.votes.T]
     votes = [[f"{vote} ×{count}" for vote, count in tally] for tally in tallies]
@@ -86,16 +86,16 @@ def test_the_opened_digit_shows_all_of_it(browse, findings):
     row = int(by_loss(findings, findings.mistakes)[2])
     page = browse(f"row=train-{row + 1}")
     case = findings.labelled.take(np.array([row]))
-    values = [f"{value:.1f} %" for value in np.rint(case.ensemble[0] * 1000) / 10]
+    values = [f"{value:.1f}%" for value in np.rint(case.ensemble[0] * 1000) / 10]
     assert page.locator("#classes .value").all_inner_texts() == values
     widths = page.locator("#classes .fill").evaluate_all("all => all.map(one => one.style.width)")
-    assert [f"{float(width.strip('%')):.1f} %" for width in widths] == values
+    assert [f"{float(width.strip('%')):.1f}%" for width in widths] == values
     lines = page.locator("#votes tr").all_inner_texts()
     for line, name, vote, of_member in zip(
         lines, NAMES, case.votes[:, 0], case.members[:, 0], strict=True
     ):
         right = "✓ right" if vote == case.digits.labels[0] else "✗ wrong"
-        percent = f"{np.rint(of_member.max() * 1000) / 10:.1f} %"
+        percent = f"{np.rint(of_member.max() * 1000) / 10:.1f}%"
         assert line.split("\t") == [name, str(vote), percent, right]
     rank = np.flatnonzero(findings.label_errors.rows == row)
     figures = dict(zip(page.locator("#figures dt").all_inner_texts(),

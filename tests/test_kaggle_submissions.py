@@ -57,7 +57,7 @@ from competition.kaggle.submissions import (
 from competition.paths import COMPETITION
 from competition.submission import HEADER
 
-MESSAGE = 'five folds, "wide" – 99 %'
+MESSAGE = 'five folds, "wide" – 99%'
 OLD = Entry(
     time="2026-01-02T03:04:05+00:00",
     file="submissions/old.csv",
@@ -436,14 +436,14 @@ def test_a_file_that_is_replaced_while_it_is_sent_changes_nothing(world: World):
 def test_the_plain_kaggle_command_sends_the_same_file(world: World):
     ready()(world)
     (told,) = re.findall(r"`.venv/bin/(kaggle .*?)`", (ROOT / "README.md").read_text())
-    told = told.replace("submissions/fast.csv", FILE).replace("…", "fast: 6 nets, 99 %")
+    told = told.replace("submissions/fast.csv", FILE).replace("…", "fast: 6 nets, 99%")
     command = [sys.executable, "-m", *shlex.split(told)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert world.server.received("upload").body == SUBMISSION
     sent = json.loads(world.server.received("CreateSubmission").body)
     assert sent["competitionName"] == COMPETITION
-    assert sent["submissionDescription"] == "fast: 6 nets, 99 %"
+    assert sent["submissionDescription"] == "fast: 6 nets, 99%"
 
 
 def test_a_score_that_comes_while_another_process_submits_is_shown(world: World):

@@ -136,7 +136,7 @@ def test_the_page_shows_what_was_computed(browse, reported):
     minutes = f"{3 * len(summary.jobs):.1f} min"  # six minutes each, two at a time
     assert values == [str(score.errors), f"{score.accuracy:.5f}", f"{score.log_loss:.5f}",
                       f"{summary.calibration_error:.5f}", minutes]  # fmt: skip
-    assert f"95 %: {low:.5f} – {high:.5f}" in page.locator("#tiles").inner_text()
+    assert f"95%: {low:.5f} – {high:.5f}" in page.locator("#tiles").inner_text()
     page.locator("#jobs summary").click()
     for table in (table for section in sections for table in section.tables):
         block = page.locator(f"#table-{table.key}")
@@ -615,7 +615,7 @@ def test_hold_outs_are_scored_net_by_net_and_told_as_what_they_are(project):
     assert alone.note == table.note
     rows = len(summary.subject.member_predictions.ids)
     assert 60 < rows < 120
-    words = "2 of 3 stratified hold-outs of 50 % of the rows each: 0, 2"
+    words = "2 of 3 stratified hold-outs of 50% of the rows each: 0, 2"
     assert told_of(summary, "held out") == f"{words}; {rows} of 120 labelled rows count"
 
 
@@ -666,7 +666,7 @@ def test_it_is_told_which_rows_are_out_of_fold(project, changes, words):
     ("folds", "words"),
     [
         ("{count: 5, only: [3, 1]}", "2 of 5 stratified folds: 1, 3; 48 of 120"),
-        ("{scheme: holdout}", "1 of 1 stratified hold-outs of 20 % of the rows each: 0; 24 of 120"),
+        ("{scheme: holdout}", "1 of 1 stratified hold-outs of 20% of the rows each: 0; 24 of 120"),
         ("{scheme: given}", "what the data itself holds out; 30 of 120"),
     ],
 )

@@ -666,13 +666,13 @@ def test_the_final_evaluation_knows_which_settings_are_which(evaluated):
     [
         (Score(40, 1, 0.2), LossGap(-0.3, -0.5, -0.1),
          "keep it: on 40 rows that no trial saw, trial 7 is better than plain untuned (in log-loss "
-         "-0.30000, 95 % interval -0.50000 … -0.10000; 1 error, untuned 4)"),
+         "-0.30000, 95% interval -0.50000 … -0.10000; 1 error, untuned 4)"),
         (Score(40, 5, 0.7), LossGap(0.2, 0.1, 0.3),
          "drop it: on 40 rows that no trial saw, trial 7 is worse than plain untuned (in log-loss "
-         "+0.20000, 95 % interval +0.10000 … +0.30000; 5 errors, untuned 4)"),
+         "+0.20000, 95% interval +0.10000 … +0.30000; 5 errors, untuned 4)"),
         (Score(40, 4, 0.4), LossGap(-0.1, -0.3, 0.1),
          "not proven: on 40 rows that no trial saw, trial 7 and plain untuned differ by no more "
-         "than chance (in log-loss -0.10000, 95 % interval -0.30000 … +0.10000; 4 errors, untuned "
+         "than chance (in log-loss -0.10000, 95% interval -0.30000 … +0.10000; 4 errors, untuned "
          "4)"),
     ],
 )  # fmt: skip

@@ -80,7 +80,7 @@ def browse(open_page, folder):
 
 
 def percent(value: float) -> str:
-    return f"{100 * float(value):.1f} %"
+    return f"{100 * float(value):.1f}%"
 
 
 def words(locator) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from competition.metrics import wilson_interval
 
 FOLDS = 5
-# Enough to tell an accuracy of 51 % from chance in about nine cases out of ten.
+# Enough to tell an accuracy of 51% from chance in about nine cases out of ten.
 ROWS_PER_SIDE = 10_000
 # With fewer rows per side, the trees cannot split.
 FEWEST_ROWS = 40
@@ -36,7 +36,7 @@ class ShiftTest:
         return self.right / self.rows
 
     def interval(self) -> tuple[float, float]:
-        """Returns the 95 % confidence interval of the accuracy."""
+        """Returns the 95% confidence interval of the accuracy."""
         return wilson_interval(self.right, self.rows)
 
     @property

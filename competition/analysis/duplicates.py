@@ -14,7 +14,7 @@ from competition.analysis.embedding import principal_components
 from competition.digits import CLASSES, DataSet
 from competition.tables import write_csv
 
-# 95 % of 1,000 digits of the competition are within this distance of themselves shifted by a
+# 95% of 1,000 digits of the competition are within this distance of themselves shifted by a
 # quarter of a pixel, which is less than any augmentation policy shifts.
 NEAR = 0.2
 # Digits with different labels are hardly ever closer than this.

@@ -133,7 +133,7 @@ class About(Section):
 
 
 def claimed_percentage(claim: str) -> Fraction | None:
-    """Returns the exact percentage at the start of a claim such as `"≈ 98.7 %"`, or None."""
+    """Returns the exact percentage at the start of a claim such as `"≈ 98.7%"`, or None."""
     found = re.match(r"[≈~]?\s*(\d+(?:\.\d+)?)\s*%", claim)
     return Fraction(found[1]) if found else None
 

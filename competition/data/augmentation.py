@@ -1,7 +1,7 @@
 """Augmentation policies: each function returns one albumentations pipeline.
 
 No policy flips: a mirrored digit is another sign. The default ranges are the usual ones of good
-solutions (Deotte's kernel rotates by 10 degrees and zooms and shifts by 10 %), with a little shear.
+solutions (Deotte's kernel rotates by 10 degrees and zooms and shifts by 10%), with a little shear.
 """
 
 import albumentations

@@ -287,7 +287,7 @@ NOTE = (
     "Every row is predicted by the student of its fold, in one view. Nothing that taught it has "
     "seen a label of that fold: it learnt the labels of the other folds and, for the unlabelled "
     "rows, the probabilities of the nets that held the fold out. The difference is the student's "
-    "log-loss minus the net's, with a 95 % interval; McNemar's test is two-sided."
+    "log-loss minus the net's, with a 95% interval; McNemar's test is two-sided."
 )
 
 

@@ -54,7 +54,7 @@ class MethodResult:
 
 def recommended(methods: list[MethodResult]) -> MethodResult:
     """The simplest method whose log-loss is not significantly above the lowest: the first in the
-    registry's order whose gap has a 95 % interval that does not lie above 0.
+    registry's order whose gap has a 95% interval that does not lie above 0.
     """
     return next(each for each in methods if each.gap_to_best.low < NEGLIGIBLE)
 

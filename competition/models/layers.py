@@ -130,7 +130,7 @@ class SmallMapConv2D(layers.Conv2D):
                 shape = tensorflow.shape(inputs)
                 of_inputs = tensorflow.nn.conv2d_transpose(upstream, kernel, shape, **settings)
                 of_kernel = self._kernel_gradient(inputs, upstream)
-                # In float32: TensorFlow's own gradient of a bias adds up bfloat16, 5 % off at 6x6.
+                # In float32: TensorFlow's own gradient of a bias adds up bfloat16, 5% off at 6x6.
                 of_bias = ops.cast(ops.sum(ops.cast(upstream, "float32"), (0, 1, 2)), inputs.dtype)
                 return (of_inputs, of_kernel, of_bias) if bias else (of_inputs, of_kernel)
 

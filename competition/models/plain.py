@@ -16,7 +16,7 @@ def plain(width: int = 32, dropout: float = 0.0, crop: int = 0):
     Two stages of 3x3, 3x3 and strided 5x5 convolutions, then one over the 4x4 pixels that are left.
     Unlike the kernel, it drops whole feature maps, which needs far fewer random numbers, and
     normalises before ReLU. Short trainings are better without dropout. With `crop` 2 a training
-    costs 30 % less; after 12 epochs the log-loss is the same, after 60 higher (EXPERIMENTS.md).
+    costs 30% less; after 12 epochs the log-loss is the same, after 60 higher (EXPERIMENTS.md).
 
     Args:
         width: filters of the first stage; the second has twice, the last four times as many.

@@ -13,7 +13,7 @@ from competition.models.layers import (
 
 
 def residual(width: int = 32, dropout: float = 0.0):
-    """The net of github.com/ttdoucet/mnist, whose committee of ten reached 99.82 % on MNIST.
+    """The net of github.com/ttdoucet/mnist, whose committee of ten reached 99.82% on MNIST.
 
     An unpadded 5x5 convolution and three stages of growing width and halved size, joined by
     pooling; each stage adds ReLU(convolution(x)) to its normalised input x. The original pads the

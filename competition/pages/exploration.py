@@ -230,8 +230,8 @@ def p_text(p_value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Returns for example `"49.7 %"`, with a no-break space."""
-    return f"{100 * share:.1f}{NO_BREAK}%"
+    """Returns for example `"49.7%"`."""
+    return f"{100 * share:.1f}%"
 
 
 def sections(study: DataStudy) -> dict[str, list[Figure]]:

@@ -38,14 +38,14 @@ GAP = 2  # pixels between digits
 def _percent_axis(axis) -> None:
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
 
 
 def counts(study: DataStudy, figure) -> None:
     """Draws a bar per class, and a line at equal shares."""
     axes, rows = figure.subplots(), study.counts.counts
     bars = axes.barh(range(CLASSES), rows, color=TRAIN, height=0.8)
-    shares = [f"{count:,} · {100 * count / rows.sum():.1f} %" for count in rows]
+    shares = [f"{count:,} · {100 * count / rows.sum():.1f}%" for count in rows]
     axes.bar_label(bars, shares, label_type="center", fontsize=SMALL_TEXT_SIZE, color=SURFACE)
     expected = study.counts.expected
     axes.axvline(expected, color=TEST, linestyle="--", label=f"a tenth: {expected:,.0f}")

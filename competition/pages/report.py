@@ -191,7 +191,7 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         (
             marked("accuracy", summary.scores.is_selected),
             f"{score.accuracy:.5f}",
-            f"95 %: {low:.5f} – {high:.5f}",
+            f"95%: {low:.5f} – {high:.5f}",
         ),
         ("log-loss", f"{score.log_loss:.5f}", "nats per digit"),
         ("calibration error", f"{summary.calibration_error:.5f}", "confidence beside accuracy"),

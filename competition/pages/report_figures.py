@@ -200,7 +200,7 @@ def reliability_figure(summary: Summary) -> Figure:
     """Returns accuracy and number of rows by confidence."""
     return Figure("reliability", "Reliability",
                   "Dots below the diagonal show overconfident predictions, dots above it "
-                  "underconfident ones; bars are 95 % intervals. Few rows have a low confidence.",
+                  "underconfident ones; bars are 95% intervals. Few rows have a low confidence.",
                   partial(_draw_reliability, summary.reliability))  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from competition.tables import (
 
 METHODS_NOTE = (
     "The parameters of a method are fitted without the fold on which it is scored. Above the "
-    "lowest: in log-loss, with the 95 % interval of a paired bootstrap over rows. Calibration: "
+    "lowest: in log-loss, with the 95% interval of a paired bootstrap over rows. Calibration: "
     "expected calibration error. Gained and lost: rows that only the method, or only the mean, "
     "predicts correctly, with the p of McNemar's exact test."
 )
@@ -205,7 +205,7 @@ def _held_out_words(summary: Summary) -> str:
         return f"what the data itself holds out; {count}"
     numbers = sorted(summary.folds[0].by_fold)
     is_share = settings.scheme == "holdout"
-    share = f" of {100 * settings.share:g} % of the rows each" if is_share else ""
+    share = f" of {100 * settings.share:g}% of the rows each" if is_share else ""
     some = f"{len(numbers)} of {settings.count} stratified {_split_noun(settings)}s{share}"
     return f"{some}: {', '.join(map(str, numbers))}; {count}"
 

@@ -24,7 +24,7 @@ from competition.tables import (
 )
 
 COMPARED_NOTE = (
-    "The difference is to the first run, on the rows of both, with its 95 % interval (paired "
+    "The difference is to the first run, on the rows of both, with its 95% interval (paired "
     "bootstrap): below 0 is better. Gained, lost: rows that only this run, or only the first, "
     "predicts correctly, with the p of McNemar's test. Training again with another seed changes a "
     "run, too."

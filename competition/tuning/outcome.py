@@ -263,7 +263,7 @@ def verdict(trial: FrozenTrial, search: Search, evaluation: FinalEvaluation) -> 
     gap, best, as_it_is = evaluation.gap, evaluation.best, evaluation.as_it_is
     said = VERDICTS[gap.verdict].format(f"{best.rows:,}", trial.number, search.name)
     return (
-        f"{said} (in log-loss {gap.mean:+.5f}, 95 % interval {gap.low:+.5f} … {gap.high:+.5f}; "
+        f"{said} (in log-loss {gap.mean:+.5f}, 95% interval {gap.low:+.5f} … {gap.high:+.5f}; "
         f"{count_of(best.errors, 'error')}, untuned {as_it_is.errors})"
     )
 

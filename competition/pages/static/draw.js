@@ -2,7 +2,7 @@
 const byId = (id) => document.getElementById(id);
 const context = canvas.getContext("2d");
 const NOT_SURE = 0.6;
-const percent = (share) => `${(share * 100).toFixed(1)} %`;
+const percent = (share) => `${(share * 100).toFixed(1)}%`;
 let digits = []; // from left to right: { box, pixels, probabilities, digit, confidence }
 let chosen = 0;
 let isPicked = false; // whether a person chose it; otherwise it is the one that changed last

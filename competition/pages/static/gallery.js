@@ -108,7 +108,7 @@ function chips() {
     ...state.right.map((name) => [true, `${name} right`, without("right", name)]),
     ...state.wrong.map((name) => [true, `${name} wrong`, without("wrong", name)]),
     [state.agree, "all against the label", { agree: false }],
-    [state.from > 0 || state.to < 100, `confidence ${state.from} to ${state.to} %`, { from: 0, to: 100 }],
+    [state.from > 0 || state.to < 100, `confidence ${state.from} to ${state.to}%`, { from: 0, to: 100 }],
     [state.mark !== "", `marked: ${state.mark}`, { mark: "" }],
     [state.ids !== "", chosenIds(), { ids: "" }],
   ];

@@ -11,7 +11,7 @@ const voteOf = (row, member) => data.votes[row * memberCount + member];
 const ensembleOf = (row, label) => data.ensemble[row * CLASSES + label];
 const memberOf = (row, member, label) => data.memberValues[(row * memberCount + member) * CLASSES + label];
 const confidenceOf = (row) => ensembleOf(row, data.prediction[row]);
-const percent = (perMille) => `${(perMille / 10).toFixed(1)} %`;
+const percent = (perMille) => `${(perMille / 10).toFixed(1)}%`;
 
 const nameOf = (row) => `${isTest(row) ? "test" : "train"}-${data.id[row]}`;
 const rowsByName = new Map(data.id.map((_, row) => [nameOf(row), row]));
