@@ -402,7 +402,7 @@ def test_nested_figures_never_see_their_own_rows():
 def test_a_leak_in_a_method_of_the_catalogue_does_not_show_in_its_figures(monkeypatch):
     monkeypatch.setattr("competition.ensemble.methods.stacking", remembering)
     member_predictions = panel_of(*made_up())
-    stacked = compare(member_predictions, Method(name="mean")).methods[-1]
+    stacked = compare(member_predictions, Method(name="mean"), all_methods=True).methods[-1]
     assert (
         score(
             stacked.fitted.combine(member_predictions.out_of_fold), member_predictions.labels
@@ -435,7 +435,7 @@ def test_gaps_in_different_directions_add_up_but_not_within_a_bin():
 def test_methods_are_compared_nested_and_beside_the_plain_mean():
     members, labels = made_up()
     member_predictions = panel_of(members, labels)
-    comparison = compare(member_predictions, Method(name="mean"))
+    comparison = compare(member_predictions, Method(name="mean"), all_methods=True)
     assert [each.method.name for each in comparison.methods] == list(ENSEMBLE_METHODS)
     weighted = comparison.methods[3]
     by_hand = nested(
@@ -452,7 +452,9 @@ def test_methods_are_compared_nested_and_beside_the_plain_mean():
 
 
 def test_a_method_has_the_parameters_that_the_configuration_gives_it():
-    comparison = compare(panel_of(*made_up()), Method(name="hill_climbing", rounds=1))
+    comparison = compare(
+        panel_of(*made_up()), Method(name="hill_climbing", rounds=1), all_methods=True
+    )
     assert sorted(comparison.chosen.fitted.settings["weights"]) == [0, 0, 1]
 
 
@@ -465,7 +467,7 @@ def test_the_simplest_method_is_recommended_where_all_are_the_same():
 
 
 def test_one_sentence_says_which_method_makes_the_submission_and_how_good_it_is():
-    found = compare(panel_of(*made_up(members=2)), Method(name="mean"))
+    found = compare(panel_of(*made_up(members=2)), Method(name="mean"), all_methods=True)
     gaps = [LossGap(0.002, -0.001, 0.005), LossGap(0.0, 0.0, 0.0), LossGap(0.01, 0.005, 0.015)]
     methods = [
         replace(each, gap_to_best=gap, score=Score(9, 1, 0.1 + gap.mean))
@@ -503,7 +505,7 @@ def test_one_member_is_nothing_to_compare_methods_on():
     assert found.explain_choice(found.chosen) == (
         "`mean` makes the submission; other methods need several members."
     )
-    named = compare(panel_of(*made_up(members=1)), Method(name="temperature"))
+    named = compare(panel_of(*made_up(members=1)), Method(name="temperature"), all_methods=True)
     assert [each.method.name for each in named.methods] == ["mean", "temperature"]
 
 
@@ -530,16 +532,20 @@ def test_the_ensemble_is_shown_beside_its_best_member():
     good = np.stack([wrong] * 10 + [right] * 90)
     better = np.stack([right] * 7 + [wrong] * 2 + [right] * 91)
     predictions = panel_of(np.stack([good, better]), labels, names="ab")
-    result = EnsembleResult([], predictions, compare(predictions, Method(name="mean")))
+    result = EnsembleResult(
+        [], predictions, compare(predictions, Method(name="mean"), all_methods=True)
+    )
     # In the mean, 0.9 of the right outweighs 0.6 of the wrong: rows 7 and 8 stay wrong.
     assert result.beside_best_member() == (
         "its best member alone (b seed0) makes 2: the difference is within chance (McNemar's test, "
         "p = 1)"
     )
-    worse = EnsembleResult([], predictions, compare(predictions, Method(name="majority_vote")))
+    worse = EnsembleResult(
+        [], predictions, compare(predictions, Method(name="majority_vote"), all_methods=True)
+    )
     assert worse.comparison.chosen.score.errors == 2
     far = panel_of(np.stack([good, good[::-1]]), labels, names="ab")
-    together = EnsembleResult([], far, compare(far, Method(name="mean")))
+    together = EnsembleResult([], far, compare(far, Method(name="mean"), all_methods=True))
     assert together.beside_best_member() == (
         "its best member alone (a seed0) makes 10: the difference is more than chance (McNemar's "
         "test, p = 0.002)"
@@ -556,7 +562,7 @@ def test_what_is_fitted_cannot_be_judged_on_one_fold():
         methods_words(comparison)
     )
     with pytest.raises(UserError, match=r"'stacking' is fitted .* ensemble.folds needs at least"):
-        compare(member_predictions, Method(name="stacking"))
+        compare(member_predictions, Method(name="stacking"), all_methods=True)
 
 
 def test_contributions_leave_each_variant_out_and_add_it_to_the_best():

@@ -214,7 +214,7 @@ def combine(runs: list[Run], all_methods: bool = False) -> EnsembleResult:
     return EnsembleResult(runs, members, compare(members, named, all_methods))
 
 
-def compare(members: MemberPredictions, named: Method, all_methods: bool = True) -> Comparison:
+def compare(members: MemberPredictions, named: Method, all_methods: bool = False) -> Comparison:
     """Fits methods, and scores them nested: the mean and the one `named` in the configuration; of
     several members, every one of the registry for `all_methods`, or to recommend one.
 
