@@ -71,14 +71,14 @@ baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml
 baselines: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Train the classic systems, and show them beside their authors' claims
 	@$(COMPETITION) baselines $(SEVERAL) $(WORKERS)
 
-tune: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Search the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
+tune: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Search for the best settings of VARIANT=name, with TRIALS=n in all, JOBS=n side by side
 	@$(COMPETITION) tune $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value TRIALS),--trials $(call quoted,$(value TRIALS))) $(WORKERS) $(VERBOSED)
 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
 	@$(COMPETITION) ensemble $(SEVERAL) $(VERBOSED)
 
 compare: CONFIG := $(if $(filter file,$(origin CONFIG)),,$(value CONFIG))
-compare: setup ## Show finished runs beside the first, with a verdict: CONFIG="a.yaml b.yaml"; all without
+compare: setup ## Show finished runs beside the first, with a verdict: CONFIG="a.yaml b.yaml", or all
 	@$(COMPETITION) compare $(SEVERAL)
 
 gallery: setup ## Show mistakes and doubtful labels, output/<config>/gallery/index.html; ALL=1 every digit
@@ -90,13 +90,16 @@ why: setup ## Show what the nets looked at in the worst digits, output/<config>/
 report: setup ## Write the results as a page, output/<config>/report/index.html; VARIANT=name for one
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
 
+# The student in the repository is of this preset.
+draw distil export predict serve latency: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/best.yaml,$(value CONFIG))
+
 draw: setup ## Write output/<config>/draw.html, where the exported net reads what you draw
 	@$(COMPETITION) draw $(CONFIGURED)
 
 distil: setup ## Teach one small net what the ensemble says of every row, compare the two; FORCE=1 again
 	@$(COMPETITION) distil $(CONFIGURED) --jobs $(call quoted,$(value JOBS)) $(FORCED)
 
-export: setup ## Write the student, or VARIANT=name, for other programs; FORMAT=keras|onnx|litert, SPARSITY=0.5
+export: $(VENV)/.installed-deploy ## Write the student, or VARIANT=name, for other programs; FORMAT=keras|onnx|litert, SPARSITY=0.5
 	@$(COMPETITION) export $(CONFIGURED) $(if $(value FORMAT),--format $(call quoted,$(value FORMAT))) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(if $(value SPARSITY),--sparsity $(call quoted,$(value SPARSITY)))
 
 predict: setup ## Predict IMAGES="photo.png folder/" or test.csv with MODEL=output/<config>/export, write OUT=predictions.csv
@@ -130,7 +133,7 @@ docs: setup ## Write docs/components.md from signatures and docstrings
 notebook: $(VENV)/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep its outputs in it
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
 
-test: $(VENV)/.installed-dev ## Run the tests but the long ones, two files side by side; LONG=1 runs all
+test: $(VENV)/.installed-dev ## Run all tests except the long ones, two files side by side; LONG=1 runs those, too
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(filter-out 0,$(value LONG)),,-m "not long")
 
 lint: $(VENV)/.installed-dev ## Check style, formatting and types

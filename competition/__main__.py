@@ -178,6 +178,7 @@ def _share(text: str) -> float:
 
 
 DEFAULT_CONFIG = Path("configs/default.yaml")
+STUDENT_CONFIG = Path("configs/best.yaml")  # the repository has its exported student
 BASELINES_CONFIG = Path("configs/baselines.yaml")
 
 
@@ -221,12 +222,13 @@ def _repeated_config(default: Path | None, what: str) -> tuple[Option, Option]:
     return named, CHANGES
 
 
-CONFIGURED = (
-    _path_option(
-        "--config", f"the configuration (default: {DEFAULT_CONFIG})", default=DEFAULT_CONFIG
-    ),
-    CHANGES,
-)
+def _configured(default: Path) -> tuple[Option, Option]:
+    help_line = f"the configuration (default: {default})"
+    return _path_option("--config", help_line, default=default), CHANGES
+
+
+CONFIGURED = _configured(DEFAULT_CONFIG)
+OF_STUDENT = _configured(STUDENT_CONFIG)
 JOBS = _option(
     "--jobs",
     "parallel trainings, which share the cores (default: auto, to suit the machine)",
@@ -319,16 +321,16 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
         *CONFIGURED,
         _option("--variant", "report on one variant (default: the ensemble)", metavar="NAME"),
     ),
-    "draw": ("write a page that reads what you draw, with the exported net", *CONFIGURED),
+    "draw": ("write a page that reads what you draw, with the exported net", *OF_STUDENT),
     "distil": (
         "teach one small net what the ensemble says of every row",
-        *CONFIGURED,
+        *OF_STUDENT,
         JOBS,
         _switch("--force", "train finished students again, which may be of another ensemble"),
     ),
     "export": (
         "write the student as files that other programs open, and check them",
-        *CONFIGURED,
+        *OF_STUDENT,
         _option("--format", "only this one (default: all)", choices=[*EXPORTED], dest="form"),
         _option("--variant", "a net of this variant in place of the student", metavar="NAME"),
         _option(
@@ -350,7 +352,7 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
     ),
     "predict": (
         "predict pictures with the exported net: a table, a CSV, a sheet of what it saw",
-        *CONFIGURED,
+        *OF_STUDENT,
         _path_option(
             "--images",
             "pictures, folders of pictures, or the competition's test.csv",
@@ -365,14 +367,14 @@ COMMANDS: dict[str, tuple[str, *tuple[Option, ...]]] = {
     ),
     "serve": (
         "serve the exported net and the drawing page over HTTP",
-        *CONFIGURED,
+        *OF_STUDENT,
         MODEL,
         _option(
             "--host", "the address to listen at (default: this machine only)", default="127.0.0.1"
         ),
         _option("--port", "the port (default: 8000)", type=_port, default=8000, metavar="N"),
     ),
-    "latency": ("measure how fast exported nets answer, by format", *CONFIGURED, MODEL),
+    "latency": ("measure how fast exported nets answer, by format", *OF_STUDENT, MODEL),
     "kaggle-notebook": (
         "write a notebook that trains on Kaggle's GPUs, or run it there and fetch the jobs",
         *CONFIGURED,

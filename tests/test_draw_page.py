@@ -14,7 +14,7 @@ from competition.data.loading import load_data_set
 from competition.paths import EXPORTED, OutputPaths
 
 SHIPPED_PAGE = ROOT / "docs" / "draw.html"
-SHIPPED_NET = ROOT / OutputPaths("default").export / EXPORTED["keras"]
+SHIPPED_NET = ROOT / OutputPaths("best").export / EXPORTED["keras"]
 
 # How far the page's probabilities may be from Keras's, whose weights are not rounded to int8, and
 # how many of 1,000 answers may differ.
@@ -205,7 +205,7 @@ def test_what_is_drawn_is_read_while_the_pen_moves(browse, net):
     expected = net.predict(image, verbose=0)[0]
     assert reading(page) == str(expected.argmax())
     shown = [
-        float(text.strip(" %")) / 100 for text in page.locator("#classes .value").all_inner_texts()
+        float(text.strip("%")) / 100 for text in page.locator("#classes .value").all_inner_texts()
     ]
     np.testing.assert_allclose(shown, expected, atol=FARTHEST)
     widths = page.locator("#classes .fill").evaluate_all(
@@ -535,12 +535,12 @@ shipped = pytest.mark.skipif(not SHIPPED_NET.exists(), reason="no net is shipped
 @shipped
 def test_the_shipped_page_is_the_shipped_net(tmp_path, tiny_files):
     make_project(tmp_path, tiny_files)
-    exported = tmp_path / OutputPaths("default").export
+    exported = tmp_path / OutputPaths("best").export
     exported.mkdir(parents=True)
     shutil.copy(SHIPPED_NET, exported)
-    shutil.copy(ROOT / "configs/default.yaml", tmp_path / "configs")
+    shutil.copy(ROOT / "configs/best.yaml", tmp_path / "configs")
     assert run_main("draw", folder=tmp_path).returncode == 0
-    assert (tmp_path / OutputPaths("default").draw).read_text() == SHIPPED_PAGE.read_text()
+    assert (tmp_path / OutputPaths("best").draw).read_text() == SHIPPED_PAGE.read_text()
 
 
 @shipped

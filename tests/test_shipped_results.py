@@ -134,7 +134,7 @@ def test_the_tables_are_what_the_commands_write(clone):
 
 def test_the_shipped_student_is_small():
     """Three formats and their card, so that a clone predicts without training."""
-    files = {file.name: file.stat().st_size for file in (ROOT / "output/default/export").iterdir()}
+    files = {file.name: file.stat().st_size for file in (ROOT / "output/best/export").iterdir()}
     assert files.keys() == {*EXPORTED.values(), MODEL_CARD}
     assert sum(files.values()) < 2_000_000
 
@@ -143,9 +143,9 @@ def test_the_shipped_student_is_small():
 def test_the_card_of_the_student_tells_what_its_predictions_say(clone, monkeypatch):
     """The five students of the folds, whose nets are not in the repository."""
     monkeypatch.chdir(clone)
-    result = combine([run := load_run(load_config(Path("configs/default.yaml")))])
+    result = combine([run := load_run(load_config(Path("configs/best.yaml")))])
     students = student_run(run, teacher_of(result))
     status = job_status(students.identities)
     assert (len(status.done), status.missing, status.stale) == (6, [], {})
-    card = Path("output/default/export", MODEL_CARD).read_text()
+    card = Path("output/best/export", MODEL_CARD).read_text()
     assert rows_of(judge(result, students).table().markdown()) <= rows_of(card)

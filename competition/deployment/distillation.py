@@ -281,7 +281,7 @@ COLUMNS = [
     Column("difference", "{:+.5f} ({:+.5f} … {:+.5f})", ("gap", "gap_low", "gap_high")),
     Column("only the student right", "{:.0f}", ("gained",)),
     Column("only the student wrong", "{:.0f}", ("lost",)),
-    Column("McNemar p", "{:.2f}", ("mcnemar_p",)),
+    Column("McNemar p", "{:.2g}", ("mcnemar_p",)),
 ]
 NOTE = (
     "Every row is predicted by the student of its fold, in one view. Nothing that taught it has "

@@ -40,7 +40,7 @@ def chosen(path: Path) -> Path:
     if not files or not path.exists():
         raise UserError(
             f"there is no exported net at {path}; `make export` writes them to "
-            "output/<config>/export/; the repository has one: MODEL=output/default/export"
+            "output/<config>/export/; the repository has one: MODEL=output/best/export"
         )
     if files[0].suffix not in RUNTIMES:
         raise UserError(f"{path} is no exported net; expected {', '.join(RUNTIMES)}")
