@@ -152,7 +152,7 @@ def _shift(study: DataStudy) -> str:
     )
     return (
         "A classifier tells labelled from test rows with an accuracy of "
-        f"{percent(found.accuracy)} (95{NO_BREAK}% interval {percent(low)} to {percent(high)}, "
+        f"{percent(found.accuracy)} (95% interval {percent(low)} to {percent(high)}, "
         f"{p_text(found.p_value)} against chance, {found.rows:,} rows): {meaning}."
     )
 
