@@ -131,6 +131,7 @@ docs: setup ## Write docs/components.md from signatures and docstrings
 	@mv docs/components.md.new docs/components.md
 
 notebook: $(VENV)/.installed-dev ## Execute notebooks/walkthrough.ipynb, and keep its outputs in it
+	@rm -rf output/walkthrough  # else its trainings are done already, and print nothing
 	@$(BIN)/jupyter-execute --inplace notebooks/walkthrough.ipynb
 
 test: $(VENV)/.installed-dev ## Run all tests except the long ones, two files side by side; LONG=1 runs those, too
