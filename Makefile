@@ -15,6 +15,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 COMPETITION := $(BIN)/python -m competition
 CHANGES = $(foreach change,$(value SET),--set $(call quoted,$(change)))
+# The preset of a target that has one of its own, unless CONFIG is given.
+preset = $(if $(filter file,$(origin CONFIG)),$(1),$(value CONFIG))
 CONFIGURED = --config $(call quoted,$(value CONFIG)) $(CHANGES)
 SEVERAL = $(foreach config,$(value CONFIG),--config $(call quoted,$(config))) $(CHANGES)
 FORCED = $(if $(filter-out 0,$(value FORCE)),--force)
@@ -67,7 +69,7 @@ explore: setup ## Study the data before training, output/<config>/exploration/in
 train-folds: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Train every fold not trained yet; VARIANT=name only this one; FORCE=1 trains again
 	@$(COMPETITION) train-folds $(CONFIGURED) $(WORKERS) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT))) $(FORCED) $(VERBOSED)
 
-baselines: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/baselines.yaml,$(value CONFIG))
+baselines: CONFIG := $(call preset,configs/baselines.yaml)
 baselines: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Train the classic systems, and show them beside their authors' claims
 	@$(COMPETITION) baselines $(SEVERAL) $(WORKERS)
 
@@ -77,7 +79,7 @@ tune: setup $(if $(value CLUSTER),$(VENV)/.installed-cluster) ## Search for the 
 ensemble: setup ## Combine members, compare methods, write submissions; CONFIG="a.yaml b.yaml" blends
 	@$(COMPETITION) ensemble $(SEVERAL) $(VERBOSED)
 
-compare: CONFIG := $(if $(filter file,$(origin CONFIG)),,$(value CONFIG))
+compare: CONFIG := $(call preset,)
 compare: setup ## Show finished runs beside the first, with a verdict: CONFIG="a.yaml b.yaml", or all
 	@$(COMPETITION) compare $(SEVERAL)
 
@@ -91,7 +93,7 @@ report: setup ## Write the results as a page, output/<config>/report/index.html;
 	@$(COMPETITION) report $(CONFIGURED) $(if $(value VARIANT),--variant $(call quoted,$(value VARIANT)))
 
 # The student in the repository is of this preset.
-draw distil export predict serve latency: CONFIG := $(if $(filter file,$(origin CONFIG)),configs/best.yaml,$(value CONFIG))
+draw distil export predict serve latency: CONFIG := $(call preset,configs/best.yaml)
 
 draw: setup ## Write output/<config>/draw.html, where the exported net reads what you draw
 	@$(COMPETITION) draw $(CONFIGURED)

@@ -187,7 +187,7 @@ def test_a_job_whose_worker_is_killed_runs_on_one_that_joins_late(
     machines.join("late")
     assert command.wait(2 * TIMEOUT) == 0, (project / "log").read_text()
     log = (project / "log").read_text()
-    # Whether the late one is counted already, depends on how busy the machine is.
+    # Whether the late one is counted already depends on how busy the machine is.
     assert re.search("a worker ended, (1 is|2 are) left; its job runs again", log)
     assert [*(machines.folder / "late").glob("output/pools/*/epoch199.npy")]  # it had work
     more = ("--set", f"defaults.epochs={epochs}", "--jobs", "2")

@@ -452,9 +452,7 @@ def test_methods_are_compared_nested_and_beside_the_plain_mean():
 
 
 def test_a_method_has_the_parameters_that_the_configuration_gives_it():
-    comparison = compare(
-        panel_of(*made_up()), Method(name="hill_climbing", rounds=1), all_methods=True
-    )
+    comparison = compare(panel_of(*made_up()), Method(name="hill_climbing", rounds=1))
     assert sorted(comparison.chosen.fitted.settings["weights"]) == [0, 0, 1]
 
 
@@ -505,7 +503,7 @@ def test_one_member_is_nothing_to_compare_methods_on():
     assert found.explain_choice(found.chosen) == (
         "`mean` makes the submission; other methods need several members."
     )
-    named = compare(panel_of(*made_up(members=1)), Method(name="temperature"), all_methods=True)
+    named = compare(panel_of(*made_up(members=1)), Method(name="temperature"))
     assert [each.method.name for each in named.methods] == ["mean", "temperature"]
 
 
@@ -532,20 +530,16 @@ def test_the_ensemble_is_shown_beside_its_best_member():
     good = np.stack([wrong] * 10 + [right] * 90)
     better = np.stack([right] * 7 + [wrong] * 2 + [right] * 91)
     predictions = panel_of(np.stack([good, better]), labels, names="ab")
-    result = EnsembleResult(
-        [], predictions, compare(predictions, Method(name="mean"), all_methods=True)
-    )
+    result = EnsembleResult([], predictions, compare(predictions, Method(name="mean")))
     # In the mean, 0.9 of the right outweighs 0.6 of the wrong: rows 7 and 8 stay wrong.
     assert result.beside_best_member() == (
         "its best member alone (b seed0) makes 2: the difference is within chance (McNemar's test, "
         "p = 1)"
     )
-    worse = EnsembleResult(
-        [], predictions, compare(predictions, Method(name="majority_vote"), all_methods=True)
-    )
+    worse = EnsembleResult([], predictions, compare(predictions, Method(name="majority_vote")))
     assert worse.comparison.chosen.score.errors == 2
     far = panel_of(np.stack([good, good[::-1]]), labels, names="ab")
-    together = EnsembleResult([], far, compare(far, Method(name="mean"), all_methods=True))
+    together = EnsembleResult([], far, compare(far, Method(name="mean")))
     assert together.beside_best_member() == (
         "its best member alone (a seed0) makes 10: the difference is more than chance (McNemar's "
         "test, p = 0.002)"
@@ -562,7 +556,7 @@ def test_what_is_fitted_cannot_be_judged_on_one_fold():
         methods_words(comparison)
     )
     with pytest.raises(UserError, match=r"'stacking' is fitted .* ensemble.folds needs at least"):
-        compare(member_predictions, Method(name="stacking"), all_methods=True)
+        compare(member_predictions, Method(name="stacking"))
 
 
 def test_contributions_leave_each_variant_out_and_add_it_to_the_best():

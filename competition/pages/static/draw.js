@@ -100,7 +100,7 @@ function showChosen() {
   document.querySelectorAll("#classes .class").forEach((line, digit) => {
     const share = one?.probabilities[digit];
     line.classList.toggle("likeliest", digit === one?.digit);
-    line.querySelector(".fill").style.width = one ? percent(share).replace(" ", "") : "0";
+    line.querySelector(".fill").style.width = one ? percent(share) : "0";
     line.querySelector(".value").textContent = one ? percent(share) : "–";
   });
   showPixels(byId("seen"), one?.pixels ?? new Uint8Array(SIDE * SIDE));
