@@ -158,7 +158,8 @@ $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD_PYTHON)")'
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) -r requirements.txt
-	@$(BIN)/python -c 'import albumentations, jinja2, keras, optuna, pandas, sklearn, tensorflow'
+	@said=$$($(BIN)/python -c 'import albumentations, jinja2, keras, optuna, pandas, sklearn, tensorflow' 2>&1) || \
+		{ echo "$$said" >&2; exit 1; }  # else TensorFlow would tell of GPUs that it does not find
 	@touch $@
 
 $(VENV)/.installed-deploy: requirements-deploy.txt $(VENV)/.installed
