@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from playwright.sync_api import expect
 
 from competition import storage
 
@@ -39,6 +40,11 @@ def luminance(colour: str) -> float:
     shares = np.array(re.findall(r"[\d.]+", colour)[:3], float) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def assert_address_ends(page, end: str) -> None:
+    """Asserts how the page's address ends, of whose changes the browser tells a moment later."""
+    expect(page).to_have_url(re.compile(f"{re.escape(end)}$"))
 
 
 def assert_readable(page, fewest: int) -> None:

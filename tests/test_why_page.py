@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import made_up_cases
-from pages import assert_accessible, assert_readable
+from pages import assert_accessible, assert_address_ends, assert_readable
 from playwright.sync_api import expect
 
 from competition import paths
@@ -199,14 +199,14 @@ def test_the_arrows_go_from_row_to_row(browse, explanation):
     rows = [row + 1 for row in order(explanation)]
     for key, row in (("Right", 1), ("Right", 2), ("Left", 1), ("Left", 1)):
         page.keyboard.press(f"Arrow{key}")
-        assert page.url.endswith(f"#row-{row}")
+        assert_address_ends(page, f"#row-{row}")
         assert page.locator("article:focus").get_attribute("id") == f"row-{row}"
     page.locator(".index a").nth(6).click()
-    assert page.url.endswith(f"#row-{rows[6]}")
+    assert_address_ends(page, f"#row-{rows[6]}")
     page.keyboard.press("ArrowRight")
-    assert page.url.endswith(f"#row-{rows[7]}")
+    assert_address_ends(page, f"#row-{rows[7]}")
     page.go_back()
-    assert page.url.endswith(f"#row-{rows[6]}")
+    assert_address_ends(page, f"#row-{rows[6]}")
 
 
 def test_rows_lead_to_the_gallery_and_back(browse):
